@@ -1,0 +1,568 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a person sees of a run: the step that is running, the steps that are done, and the verdict.
+
+The upper half is pure (results go in, lines come out), the lower half is the plugin that Ansible calls.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import itertools
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+from ansible import constants as C
+from ansible import context
+from ansible.playbook.task_include import TaskInclude
+from ansible.plugins.callback.default import CallbackModule as DefaultCallback
+
+DOCUMENTATION = r"""
+name: colab_progress
+type: stdout
+short_description: The running step, the finished steps with their seconds, and whether the host is READY
+version_added: "0.1.0"
+author: the colab-ready authors (@colab-ready)
+description:
+  - On a terminal, and where the Python package C(rich) is there, the running step is shown with its time ticking.
+  - Elsewhere each finished step is one line, and a step of more than 10 seconds says every 10 seconds that it lives.
+  - At the end the C(summary) of the C(readiness_report) module is shown as a table, with the verdict below it.
+  - With C(-v) and more, the output is that of P(ansible.builtin.default#callback).
+  - When the environment variable E(COLAB_READY_RESULT) names a file, the verdict is written into it as one word
+    (V(ready), V(not ready), V(check), V(none)); this is how the launcher learns it.
+extends_documentation_fragment:
+  - default_callback
+  - result_format_callback
+requirements:
+  - set as stdout_callback in the configuration
+  - rich (optional)
+"""
+
+# A line is a list of (text, rich style); plain output takes the texts alone.
+Line = list[tuple[str, str]]
+
+HEARTBEAT_SECONDS = 10
+FRAME_SECONDS = 0.2
+FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+
+MARKS = {
+    "ok": ("✓", "green"),
+    "changed": ("●", "yellow"),
+    "failed": ("✗", "bold red"),
+    "unreachable": ("✗", "bold red"),
+    "ignored": ("!", "yellow"),
+}
+
+# Steps that only prepare others say nothing to a person when they go well.
+QUIET_ACTIONS = frozenset(("assert", "include_vars", "meta", "set_fact", "set_stats", "validate_argument_spec"))
+
+COLUMNS = (
+    ("host", "host"),
+    ("backend", "backend"),
+    ("GPU", "gpu"),
+    ("tensor sum", "tensor_sum"),
+    ("handshake", "handshake"),
+    ("seconds", "seconds"),
+)
+
+PLACES = {"windows": "in Windows", "browser": "in the browser", "wsl": "in WSL"}
+
+# So much of a failed command's output is shown; the rest is there with -v.
+COMMAND_TAIL_LINES = 10
+
+
+class Summary(NamedTuple):
+    """The verdict of one host, and what to do about it."""
+
+    row: Mapping[str, Any]
+    remedies: list[Mapping[str, Any]]
+
+    @property
+    def ready(self) -> bool:
+        return self.row.get("ready") is True
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person reads them: ``0.4 s``, ``12 s``, ``2 min 05 s``."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    return f"{whole // 60} min {whole % 60:02d} s"
+
+
+def ticking(seconds: float) -> str:
+    """The time of a step that is still running: whole seconds, or the last digit would flicker."""
+    return duration(int(seconds)) if seconds >= 10 else f"{int(seconds)} s"
+
+
+def cell(value: Any) -> str:
+    """One value of the table: never None, True or a float with 15 digits."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "ok" if value else "failed"
+    if isinstance(value, float):
+        return f"{value:.1f}"
+    return " ".join(str(value).split())
+
+
+def table_rows(summaries: Iterable[Summary]) -> list[list[str]]:
+    """The table that ends a run, its heading first."""
+    return [[title for title, _key in COLUMNS]] + [
+        [cell(summary.row.get(key)) for _title, key in COLUMNS] for summary in summaries
+    ]
+
+
+def plain_table(rows: list[list[str]]) -> list[str]:
+    """Rows as aligned text, two blanks between the columns."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def step_line(state: str, seconds: float, name: str, host: str = "", symbols: bool = False) -> Line:
+    """A finished step: what came of it, how long it took, which it was."""
+    symbol, style = MARKS[state]
+    mark = f"  {symbol}" if symbols else f"{state:<11}"
+    note = f" ({state})" if symbols and state in ("changed", "ignored", "unreachable") else ""
+    where = f" [{host}]" if host else ""
+    return [(mark, style), (f" {duration(seconds):>11}  ", "dim"), (name, ""), (where, "dim"), (note, style)]
+
+
+def running_line(seconds: float, name: str) -> str:
+    """The sign of life of a long step, where nothing can tick."""
+    return f"{'running':<11} {ticking(seconds):>11}  {name}"
+
+
+def failure_text(result: Mapping[str, Any]) -> str:
+    """Why a step failed, as the module says it: no JSON, no stack, nothing that no_log hides."""
+    if result.get("censored"):
+        return str(result["censored"])
+    failed_items = [item for item in result.get("results") or [] if isinstance(item, Mapping) and item.get("failed")]
+    if failed_items:
+        return "\n".join(dict.fromkeys(failure_text(item) for item in failed_items))
+    message = result.get("msg") or "failed without a message"
+    lines = [str(part) for part in message] if isinstance(message, list) else [str(message).strip()]
+    command = result.get("cmd")
+    if command and result.get("rc"):
+        words = command if isinstance(command, str) else " ".join(str(word) for word in command)
+        lines = [f"{words}: exit status {result['rc']}"]
+        output = str(result.get("stderr") or result.get("stdout") or "").strip()
+        lines += output.splitlines()[-COMMAND_TAIL_LINES:]
+    elif result.get("module_stderr"):
+        lines += str(result["module_stderr"]).strip().splitlines()[-1:]
+    if "Traceback" in str(result.get("exception")):
+        lines.append("(more with -vvv)")
+    return "\n".join(lines)
+
+
+def remedy_text(remedy: Mapping[str, Any]) -> str:
+    """One thing to do: cause, remedy, place."""
+    place = PLACES.get(str(remedy.get("where")), "")
+    cause, do = str(remedy.get("cause") or ""), str(remedy.get("do") or "")
+    text = ": ".join(part.rstrip(" .") if part is cause else part for part in (cause, do) if part)
+    return f"{text} ({place})" if place else text
+
+
+def verdict(summaries: Mapping[str, Summary], hosts: Iterable[str], stopped: Iterable[str], check: bool) -> str:
+    """One word for a run: ``ready`` only when every host of it is."""
+    hosts, stopped = list(hosts), set(stopped)
+    if check and not stopped:
+        return "check"
+    if not summaries and not stopped:
+        return "none"
+    if hosts and not stopped and all(host in summaries and summaries[host].ready for host in hosts):
+        return "ready"
+    return "not ready"
+
+
+def verdict_lines(
+    word: str, summaries: Mapping[str, Summary], stopped_at: Mapping[str, str], changed: int, seconds: float
+) -> list[Line]:
+    """What stands below the table."""
+    tail = (f"  {changed} changed, {duration(seconds)}", "")
+    if word == "check":
+        return [[("check mode", "bold"), (f"  {changed} would change; nothing was changed, nothing proven", "")]]
+    if word == "none":
+        return [[("done", "bold green"), tail]]
+    if word == "ready":
+        lines: list[Line] = [[("READY", "bold green"), tail]]
+        hints = dict.fromkeys(str(s.row["address_hint"]) for s in summaries.values() if s.row.get("address_hint"))
+        return lines + [[("address: ", ""), (hint, "bold")] for hint in hints]
+    lines = [[("NOT READY" if summaries else "STOPPED", "bold red"), tail]]
+    several = len(set(summaries) | set(stopped_at)) > 1
+    for host in dict.fromkeys([*summaries, *stopped_at]):
+        prefix = f"{host}: " if several else ""
+        summary = summaries.get(host)
+        if summary is None:
+            lines.append([(f"  {prefix}stopped at: {stopped_at[host]}", "")])
+        elif not summary.ready:
+            lines += [[(f"  {prefix}{reason}", "")] for reason in summary.row.get("reasons") or []]
+            lines += [[(f"  {prefix}to do: ", "bold"), (remedy_text(remedy), "")] for remedy in summary.remedies]
+    return lines
+
+
+def summary_of(action: str, result: Mapping[str, Any]) -> Summary | None:
+    """The summary that the readiness_report module returns, if this result is one."""
+    row = result.get("summary")
+    if action.rpartition(".")[2] != "readiness_report" or not isinstance(row, Mapping):
+        return None
+    report = result.get("report")
+    remedies = row.get("remedies") or (report.get("remedies") if isinstance(report, Mapping) else None) or []
+    return Summary(row, [remedy for remedy in remedies if isinstance(remedy, Mapping)])
+
+
+class Step(NamedTuple):
+    """A step that is running on a host."""
+
+    name: str
+    started: float
+
+
+class Screen:
+    """Writes lines, and below them, on a terminal, the one line that ticks.
+
+    The ticking line is written straight to the terminal and not by rich's own Live: Ansible forks a worker per task,
+    and a forked copy of a thread's locks is a deadlock waiting to happen.
+    """
+
+    def __init__(self, display: Any, rich: bool) -> None:
+        self._display = display
+        self._write = display.display
+        self._main_process = os.getpid()
+        self._lock = threading.RLock()
+        self._steps: dict[tuple[str, str], Step] = {}
+        self._said: dict[tuple[str, str], int] = {}
+        self._end = threading.Event()
+        self._drawn = False
+        self._blank = False
+        self._frames = itertools.cycle(FRAMES)
+        self.rich = rich
+        if rich:
+            # Warnings come from everywhere in Ansible: whatever it prints, the ticking line makes room first.
+            display.display = self._above
+        atexit.register(self.close)
+        threading.Thread(target=self._tick, name="colab_progress", daemon=True).start()
+
+    def start(self, key: tuple[str, str], name: str) -> None:
+        with self._lock:
+            self._steps[key] = Step(name, time.monotonic())
+
+    def finish(self, key: tuple[str, str]) -> Step | None:
+        with self._lock:
+            self._said.pop(key, None)
+            return self._steps.pop(key, None)
+
+    def line(self, *parts: tuple[str, str]) -> None:
+        text = "".join(part for part, _style in parts).rstrip()
+        if text or not self._blank:
+            self._above(self._styled(parts) if text and self.rich else text)
+        self._blank = not text
+
+    def block(self, text: str, style: str = "") -> None:
+        """A text of several lines, indented, with air around it."""
+        for line in ["", *text.splitlines(), ""]:
+            self.line((f"    {line}" if line else "", style))
+
+    def table(self, rows: list[list[str]]) -> None:
+        if not self.rich:
+            for text in plain_table(rows):
+                self._above(text)
+            return
+        from rich.box import SIMPLE_HEAD
+        from rich.table import Table
+
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        for title in rows[0]:
+            table.add_column(title, overflow="fold")
+        for row in rows[1:]:
+            table.add_row(*row)
+        lines = self._rendered(table).splitlines()
+        self._above("\n".join(line.rstrip() for line in lines if line.strip()))
+
+    def close(self) -> None:
+        if os.getpid() != self._main_process:
+            return
+        self._end.set()
+        with self._lock:
+            self._steps.clear()
+            self._erase()
+            if self.rich:
+                self._display.display = self._write
+
+    def _above(self, *args: Any, **kwargs: Any) -> Any:
+        if os.getpid() != self._main_process:  # a worker's copy: its lines travel to the main process by themselves
+            return self._write(*args, **kwargs)
+        with self._lock:
+            self._erase()
+            return self._write(*args, **kwargs)
+
+    def _styled(self, parts: Iterable[tuple[str, str]]) -> str:
+        from rich.text import Text
+
+        return self._rendered(Text.assemble(*[part for part in parts if part[0]]))
+
+    def _rendered(self, renderable: Any) -> str:
+        from rich.console import Console
+
+        console = Console(
+            force_terminal=True,
+            no_color=bool(C.ANSIBLE_NOCOLOR) or None,
+            width=shutil.get_terminal_size().columns,
+            highlight=False,
+        )
+        with console.capture() as capture:
+            console.print(renderable, soft_wrap=not hasattr(renderable, "columns"))
+        return capture.get().rstrip("\n")
+
+    def _tick(self) -> None:
+        while not self._end.wait(FRAME_SECONDS if self.rich else 1.0):
+            with self._lock:
+                if not self._steps or self._end.is_set():
+                    continue
+                if self.rich:
+                    self._draw()
+                else:
+                    self._say_alive()
+
+    def _draw(self) -> None:
+        step = min(self._steps.values(), key=lambda step: step.started)
+        others = len(self._steps) - 1
+        text = f"  {next(self._frames)} {ticking(time.monotonic() - step.started):>11}  {step.name}"
+        text += f" (and {others} more)" if others else ""
+        self._to_terminal("\r\x1b[2K" + text[: shutil.get_terminal_size().columns - 1])
+        self._drawn = True
+
+    def _say_alive(self) -> None:
+        for key, step in self._steps.items():
+            seconds = time.monotonic() - step.started
+            tens = int(seconds // HEARTBEAT_SECONDS)
+            if tens > self._said.get(key, 0):
+                self._said[key] = tens
+                self._write(running_line(tens * HEARTBEAT_SECONDS, step.name))
+
+    def _erase(self) -> None:
+        if self._drawn:
+            self._to_terminal("\r\x1b[2K")
+            self._drawn = False
+
+    def _to_terminal(self, text: str) -> None:
+        # A closed terminal ends the run by its own signal; the ticking must not.
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+            os.write(sys.stdout.fileno(), text.encode("utf-8", "replace"))
+
+
+def rich_terminal() -> bool:
+    """Whether there is a terminal that understands cursor movements, and rich to write for it."""
+    if not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+        return False
+    try:
+        import rich.console  # noqa: F401 - only whether it can be imported
+    except ImportError:
+        return False
+    return True
+
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def unless_verbose(method: Method) -> Method:
+    """With -v, leave this event to the default callback."""
+
+    @functools.wraps(method)
+    def choose(self: CallbackModule, *args: Any, **kwargs: Any) -> Any:
+        chosen = method if self.screen else getattr(DefaultCallback, method.__name__)
+        return chosen(self, *args, **kwargs)
+
+    return choose  # type: ignore[return-value]
+
+
+class CallbackModule(DefaultCallback):
+    """The plugin."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "stdout"
+    CALLBACK_NAME = "colab_progress"
+    CALLBACK_NEEDS_ENABLED = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.screen: Screen | None = None
+        self._began = time.monotonic()
+        self._summaries: dict[str, Summary] = {}
+        self._stopped_at: dict[str, str] = {}
+        self._diffs: dict[tuple[str, str], str] = {}
+        self._names: dict[str, str] = {}
+        self._hosts = 1
+
+    def v2_playbook_on_start(self, playbook: Any) -> None:
+        if self._display.verbosity > 0:
+            super().v2_playbook_on_start(playbook)
+            return
+        self.screen = Screen(self._display, rich_terminal())
+        if context.CLIARGS.get("check"):
+            self.screen.line(("check mode: nothing will be changed", "bold"))
+
+    @unless_verbose
+    def v2_playbook_on_play_start(self, play: Any) -> None:
+        self._play = play
+        self._hosts = len(play.get_variable_manager()._inventory.get_hosts(play.hosts)) if play.hosts else 1
+        self._line((play.get_name().strip(), "bold"))
+
+    @unless_verbose
+    def v2_playbook_on_no_hosts_matched(self) -> None:
+        self._line(("no host of the inventory is meant by this play", "yellow"))
+
+    @unless_verbose
+    def v2_playbook_on_no_hosts_remaining(self) -> None:
+        pass  # what stopped them has been said
+
+    @unless_verbose
+    def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
+        # Only now is the name templated; Ansible puts the raw one back afterwards.
+        self._names[task._uuid] = (task.name or task.get_name()).strip()
+
+    @unless_verbose
+    def v2_playbook_on_handler_task_start(self, task: Any) -> None:
+        self._names[task._uuid] = (task.name or task.get_name()).strip()
+
+    @unless_verbose
+    def v2_runner_on_start(self, host: Any, task: Any) -> None:
+        name = self._name(task)
+        assert self.screen is not None
+        self.screen.start((host.get_name(), task._uuid), f"{name} [{host.get_name()}]" if self._hosts > 1 else name)
+
+    @unless_verbose
+    def v2_runner_on_ok(self, result: Any) -> None:
+        summary = summary_of(result._task.action, result._result)
+        if summary:
+            self._summaries[result._host.get_name()] = summary
+        changed = result.is_changed()
+        quiet = result._task.action.rpartition(".")[2] in QUIET_ACTIONS or isinstance(result._task, TaskInclude)
+        self._finished(result, None if quiet and not changed else "changed" if changed else "ok")
+        if result._task.action.rpartition(".")[2] == "debug" and "msg" in result._result:
+            self._block(failure_text(result._result))
+
+    @unless_verbose
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
+        host = result._host.get_name()
+        summary = summary_of(result._task.action, result._result)
+        if summary:
+            self._summaries[host] = summary
+        self._finished(result, "ignored" if ignore_errors else "failed")
+        if not ignore_errors:
+            self._stopped_at[host] = self._name(result._task)
+        # A verdict of this host is shown at the end, with its reasons: the step that acts on it need not repeat them.
+        if host not in self._summaries or self._summaries[host].ready:
+            self._block(failure_text(result._result), "" if ignore_errors else "red")
+
+    @unless_verbose
+    def v2_runner_on_unreachable(self, result: Any) -> None:
+        self._finished(result, "unreachable")
+        self._stopped_at[result._host.get_name()] = self._name(result._task)
+        self._block(failure_text(result._result), "red")
+
+    @unless_verbose
+    def v2_runner_on_skipped(self, result: Any) -> None:
+        self._finished(result, None)
+
+    @unless_verbose
+    def v2_runner_item_on_ok(self, result: Any) -> None:
+        self._handle_warnings(result._result)
+
+    @unless_verbose
+    def v2_runner_item_on_failed(self, result: Any) -> None:
+        self._handle_warnings(result._result)
+
+    @unless_verbose
+    def v2_runner_item_on_skipped(self, result: Any) -> None:
+        pass
+
+    @unless_verbose
+    def v2_runner_retry(self, result: Any) -> None:
+        pass  # the running step goes on ticking
+
+    @unless_verbose
+    def v2_runner_on_async_poll(self, result: Any) -> None:
+        pass
+
+    @unless_verbose
+    def v2_runner_on_async_ok(self, result: Any) -> None:
+        pass
+
+    @unless_verbose
+    def v2_runner_on_async_failed(self, result: Any) -> None:
+        pass  # the step itself fails too, with the message
+
+    @unless_verbose
+    def v2_playbook_on_include(self, included_file: Any) -> None:
+        pass
+
+    @unless_verbose
+    def v2_on_file_diff(self, result: Any) -> None:
+        results = result._result["results"] if result._task.loop and "results" in result._result else [result._result]
+        texts = [self._get_diff(one["diff"]) for one in results if one.get("diff") and one.get("changed")]
+        self._diffs[self._key(result)] = "".join(text for text in texts if text)
+
+    def v2_playbook_on_stats(self, stats: Any) -> None:
+        totals = {host: stats.summarize(host) for host in sorted(stats.processed)}
+        stopped = [host for host, total in totals.items() if total["failures"] or total["unreachable"]]
+        word = verdict(self._summaries, totals, stopped, bool(context.CLIARGS.get("check")))
+        if self.screen is None:
+            super().v2_playbook_on_stats(stats)
+        else:
+            self._show_end(word, stopped, sum(total["changed"] for total in totals.values()))
+            self.screen.close()
+        path = os.environ.get("COLAB_READY_RESULT")
+        if path:
+            with open(path, "w", encoding="utf-8") as result:
+                result.write(word + "\n")
+
+    def _show_end(self, word: str, stopped: list[str], changed: int) -> None:
+        assert self.screen is not None
+        self.screen.line()
+        if self._summaries and word != "check":
+            self.screen.table(table_rows(self._summaries.values()))
+            self.screen.line()
+        stopped_at = {host: self._stopped_at.get(host, "?") for host in stopped}
+        for line in verdict_lines(word, self._summaries, stopped_at, changed, time.monotonic() - self._began):
+            # The launcher knows more about the address (it may print it) and speaks after this.
+            if not (line[0][0] == "address: " and os.environ.get("COLAB_READY_RESULT")):
+                self.screen.line(*line)
+
+    def _finished(self, result: Any, state: str | None) -> None:
+        """End a step; say so unless its state is None."""
+        assert self.screen is not None
+        step = self.screen.finish(self._key(result))
+        if state is not None:
+            seconds = time.monotonic() - step.started if step else 0.0
+            host = self.host_label(result) if self._hosts > 1 else ""
+            self.screen.line(*step_line(state, seconds, self._name(result._task), host, self.screen.rich))
+        self._handle_warnings(result._result)
+        diff = self._diffs.pop(self._key(result), "")
+        if diff:
+            self._display.display(diff)
+
+    def _name(self, task: Any) -> str:
+        return self._names.get(task._uuid) or task.get_name().strip()
+
+    def _key(self, result: Any) -> tuple[str, str]:
+        return result._host.get_name(), result._task._uuid
+
+    def _line(self, *parts: tuple[str, str]) -> None:
+        assert self.screen is not None
+        self.screen.line(*parts)
+
+    def _block(self, text: str, style: str = "") -> None:
+        assert self.screen is not None
+        self.screen.block(text, style)
