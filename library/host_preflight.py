@@ -1,0 +1,300 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: host_preflight
+short_description: Look whether a host and the wishes fit, before anything is changed
+version_added: "0.1.0"
+description:
+  - Looks at the host without root and without the network, and changes nothing.
+  - Returns what the roles need to know of the host.
+  - Fails with one message that lists all problems, each with what is wrong, what was expected and what to do.
+author:
+  - the colab-ready authors (@colab-ready)
+attributes:
+  check_mode:
+    description: Can run in check mode and report what would change, without changing it.
+    support: full
+    details:
+      - Reads only, so it does the same with and without check mode.
+  diff_mode:
+    description: Says in diff mode what changed.
+    support: none
+options:
+  backend:
+    description: The backend that was asked for, or V(auto).
+    type: str
+    default: auto
+  backends:
+    description: What may be asked for.
+    type: list
+    elements: str
+    default: [auto, cuda, rocm, xpu, directml, cpu]
+  port:
+    description: The port on loopback for the server, a whole number from 1024 to 65535.
+    type: raw
+    default: 8888
+  user:
+    description:
+      - The account that runs the kernels, never root.
+      - Empty means who called; if that is root by way of sudo, who called sudo; else the system user V(colab), which
+        need not exist yet.
+    type: str
+    default: ""
+  prefix:
+    description: The directory that everything is installed into.
+    type: str
+    default: /opt/colab-ready
+  needs_bytes:
+    description:
+      - The free space that is needed on the file system of O(prefix).
+      - Where a kernel environment has been built already, never more than 256 MiB.
+    type: int
+    default: 4294967296
+  python_requires:
+    description: The versions of Python that fit.
+    type: str
+    default: ">=3.10,<3.15"
+  runtime_config:
+    description: The settings of an earlier run, by which our own server and prefix are recognised.
+    type: path
+    default: /etc/colab-ready/runtime.json
+"""
+
+EXAMPLES = r"""
+- name: Check that the host and the wishes fit
+  host_preflight:
+    backend: auto
+    port: 8888
+  become: false
+  register: colab_host
+"""
+
+RETURN = r"""
+problems:
+  description: What is in the way, each with V(id), V(what), V(expected) and V(do).
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - id: port
+      what: colab_port is 80 (a port below 1024 needs root, and a notebook server does not run as root)
+      expected: a whole number from 1024 to 65535
+      do: set colab_port to one, 8888 is the usual one
+caller:
+  description: The account that runs this module.
+  returned: always
+  type: str
+  sample: student
+uid:
+  description: Its number.
+  returned: always
+  type: int
+  sample: 1000
+root_caller:
+  description: Whether that is root.
+  returned: always
+  type: bool
+  sample: false
+sudo_user:
+  description: Who called sudo, where sudo is in play.
+  returned: always
+  type: str
+  sample: student
+user:
+  description: The account that runs the kernels.
+  returned: always
+  type: str
+  sample: student
+user_chosen_by:
+  description: Where RV(user) comes from, one of V(colab_user), V(caller), V(sudo), V(system_user).
+  returned: always
+  type: str
+  sample: caller
+user_exists:
+  description: Whether the host has RV(user); only the system user V(colab) need not exist.
+  returned: always
+  type: bool
+  sample: true
+user_home:
+  description: Its home, also where it is still to be made.
+  returned: always
+  type: str
+  sample: /home/student
+port:
+  description: The port as a number, or nothing if it is none.
+  returned: always
+  type: int
+  sample: 8888
+prefix:
+  description: The prefix as it was given, without a slash at the end.
+  returned: always
+  type: str
+  sample: /opt/colab-ready
+backend:
+  description: The backend as it was asked for.
+  returned: always
+  type: str
+  sample: auto
+disk:
+  description: The free space, with V(path) (what exists of the prefix), V(free_bytes) and V(needed_bytes).
+  returned: always
+  type: dict
+  sample: {path: /opt, free_bytes: 812345678901, needed_bytes: 4294967296}
+service_manager:
+  description: V(systemd) where it is the first process, else V(none).
+  returned: always
+  type: str
+  sample: systemd
+systemd:
+  description: The version of systemd, running or only installed.
+  returned: always
+  type: str
+  sample: "252"
+os:
+  description: The distribution, with V(id), V(version_id), V(codename) and V(name).
+  returned: always
+  type: dict
+  sample: {id: debian, version_id: "12", codename: bookworm, name: Debian GNU/Linux 12 (bookworm)}
+architecture:
+  description: The processor, as C(uname -m) has it.
+  returned: always
+  type: str
+  sample: x86_64
+python:
+  description: The system's Python that fits, with V(path) and V(version).
+  returned: always
+  type: dict
+  sample: {path: /usr/bin/python3, version: 3.11.2}
+ensurepip:
+  description: Whether that Python can make a virtual environment with pip in it (Debian's python3-venv).
+  returned: always
+  type: bool
+  sample: false
+uv:
+  description: The uv on the caller's path.
+  returned: always
+  type: str
+  sample: /usr/local/bin/uv
+hostname:
+  description: The host's name.
+  returned: always
+  type: str
+  sample: pc-07
+"""
+
+import os
+import re
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.colab_ready import host, ports
+from ansible.module_utils.colab_ready.backend import BACKEND_WISHES
+from ansible.module_utils.colab_ready.preflight import (
+    SYSTEM_USER,
+    PortState,
+    Seen,
+    Wishes,
+    judge,
+    message,
+    parse_port,
+    prefix_shape,
+    version_fits,
+)
+
+RUN_DIRECTORY = "/run/colab-ready"
+
+
+def look_at_port(port: int, settings: dict[str, Any] | None) -> PortState:
+    listeners = ports.listeners_on(port)
+    if not listeners:
+        return PortState(bind_error=host.bind_error(port))
+    holder = ports.find_holder([listener.inode for listener in listeners])
+    runtime = host.account(str((settings or {}).get("user", "")))
+    pid = host.read_text(f"{RUN_DIRECTORY}/supervisor.pid") or ""
+    others = [] if holder else [ports.process(number) for number in ports.process_ids()]
+    return PortState(
+        listeners=listeners,
+        holder=holder,
+        ours=ports.ours(
+            port,
+            listeners,
+            holder,
+            [other for other in others if other is not None],
+            settings,
+            runtime.uid if runtime else None,
+            int(pid) if re.fullmatch(r"[0-9]+", pid.strip(), re.ASCII) else None,
+        ),
+        users=[host.name_of(holder.uid)] if holder else [host.name_of(listener.uid) for listener in listeners],
+    )
+
+
+def look_at_pythons(requires: str) -> list[dict[str, Any]]:
+    """The candidates up to the first that fits: each one asked costs some 20 ms."""
+    found = []
+    for path in host.python_candidates():
+        python = host.ask_python(path)
+        if python is not None:
+            found.append(python)
+            if version_fits(python["version"], requires):
+                break
+    return found
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "backend": {"type": "str", "default": "auto"},
+            "backends": {"type": "list", "elements": "str", "default": list(BACKEND_WISHES)},
+            "port": {"type": "raw", "default": 8888},
+            "user": {"type": "str", "default": ""},
+            "prefix": {"type": "str", "default": "/opt/colab-ready"},
+            "needs_bytes": {"type": "int", "default": 4294967296},
+            "python_requires": {"type": "str", "default": ">=3.10,<3.15"},
+            "runtime_config": {"type": "path", "default": "/etc/colab-ready/runtime.json"},
+        },
+        supports_check_mode=True,
+    )
+    options = dict(module.params)
+    settings = host.read_json(options.pop("runtime_config"))
+    options["prefix"] = options["prefix"].rstrip("/") or "/"
+    wishes = Wishes(**options)
+    try:
+        version_fits("3", wishes.python_requires)
+    except ValueError as error:
+        module.fail_json(msg=f"python_requires is {error}. Expected: a range such as >=3.10,<3.15. Do: correct it.")
+
+    uid = os.getuid()
+    caller = host.name_of(uid)
+    sudo_user = os.environ.get("SUDO_USER") or None
+    port = parse_port(wishes.port)[0]
+    seen = Seen(
+        uid=uid,
+        caller=caller,
+        sudo_user=sudo_user,
+        accounts={name: host.account(name) for name in {wishes.user, caller, sudo_user, SYSTEM_USER} if name},
+        hostname=os.uname().nodename,
+        architecture=os.uname().machine,
+        os=host.os_facts(),
+        service_manager=host.service_manager(),
+        systemd=host.systemd_version(),
+        uv=host.find_uv(),
+        pythons=look_at_pythons(wishes.python_requires),
+        place=None if prefix_shape(wishes.prefix) else host.look_at(wishes.prefix),
+        settings=settings,
+        port=PortState() if port is None else look_at_port(port, settings),
+    )
+    facts, problems = judge(wishes, seen)
+    facts["problems"] = [problem.as_dict() for problem in problems]
+    if problems:
+        module.fail_json(msg=message(problems), **facts)
+    module.exit_json(changed=False, **facts)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,226 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: readiness_report
+short_description: Prove a Colab runtime and write down what was proven
+version_added: "0.1.0"
+description:
+  - Runs the proofs of the modules M(tensor_add) and M(colab_handshake) side by side (each spends its time waiting for
+    a process of its own), compares the extension's state, and writes the report.
+  - What to prove is read from the settings that the runtime itself uses, not from variables, so that it is the
+    runtime that is there which is proven.
+  - A failed proof does not fail the module; C(ready) is false then.
+options:
+  gpu:
+    description: What the module M(gpu_device) returned.
+    type: dict
+    default: {}
+  runtime_config:
+    description: The settings of the runtime.
+    type: path
+    default: /etc/colab-ready/runtime.json
+  report:
+    description: Where the report goes. It is readable by everybody (0644) and holds no secrets.
+    type: path
+    default: /var/lib/colab-ready/report.json
+  timeout_seconds:
+    description: How long one proof may take.
+    type: float
+    default: 120
+attributes:
+  check_mode:
+    description: Can run in check mode and return the same without writing the report.
+    support: full
+  diff_mode:
+    description: The report is a record, not a state; there is no difference to show.
+    support: none
+author:
+  - the colab-ready authors (@colab-ready)
+"""
+
+EXAMPLES = r"""
+- name: Prove the tensor sum and the way from Colab
+  readiness_report:
+    gpu: "{{ gpu_backend_detected }}"
+  register: readiness_result
+"""
+
+RETURN = r"""
+ready:
+  description: Whether every proof succeeded.
+  type: bool
+  returned: always
+  sample: true
+report:
+  description: What was written, see docs/report.md.
+  type: dict
+  returned: always
+  sample: {schema: 1, ready: true, reasons: []}
+report_path:
+  description: Where it was written; null in check mode.
+  type: str
+  returned: always
+  sample: /var/lib/colab-ready/report.json
+summary:
+  description: One row for a table of hosts.
+  type: dict
+  returned: always
+  sample:
+    {host: pc-07, ready: true, backend: cpu, gpu: none, tensor_sum: ok (cpu), handshake: ok, seconds: 3.1, reasons: [],
+     address_hint: ./colab-ready url}
+message:
+  description: READY, or why not and what to do, for a person.
+  type: str
+  returned: always
+  sample: READY
+"""
+
+import datetime
+import json
+import multiprocessing
+import os
+import tempfile
+import time
+from typing import Any, Callable
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.colab_ready import handshake_probe, tensor_probe
+from ansible.module_utils.colab_ready.child import probe_source, run_probe
+from ansible.module_utils.colab_ready.report import build_report, judge_extension, not_set_up, person_message, summarize
+from ansible.module_utils.colab_ready.verdict import judge_handshake, judge_tensor
+
+EXTENSION = "colab_http_over_ws"
+
+
+def tensor_check(settings: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
+    outcome = run_probe(
+        probe_source(tensor_probe),
+        {"backend": settings["kernel"], "device": None},
+        "%s/kernels/%s/bin/python" % (settings["prefix"], settings["kernel"]),
+        timeout_seconds,
+        user=settings["user"],
+        name="tensor_probe",
+    )
+    return judge_tensor(outcome, settings["kernel"])
+
+
+def handshake_check(settings: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
+    outcome = run_probe(
+        probe_source(handshake_probe),
+        {
+            "url": "http://localhost:%d" % settings["port"],
+            "token_file": settings["token_file"],
+            "origin": "https://colab.research.google.com",
+            "kernel_name": "python3",
+            "http_over_ws": settings["http_over_ws"],
+            "device_type": settings["device_type"],
+            "wait_seconds": 20.0,
+            "timeout_seconds": timeout_seconds,
+        },
+        "%s/server/bin/python" % settings["prefix"],
+        # after its own deadline the probe deletes what it made on the server
+        timeout_seconds + 30.0,
+        user=settings["user"],
+        name="handshake_probe",
+        grace_seconds=12.0,
+    )
+    return judge_handshake(outcome, settings["http_over_ws"])
+
+
+def side_by_side(checks: dict[str, Callable[[], dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """Run each check in a process of its own; one that dies is a failed check, not a failed module."""
+    context = multiprocessing.get_context("fork")
+    running = {}
+    for name, check in checks.items():
+        reader, writer = context.Pipe(duplex=False)
+        process = context.Process(target=lambda send, work: send.send(work()), args=(writer, check))
+        process.start()
+        writer.close()
+        running[name] = (process, reader)
+    results: dict[str, dict[str, Any]] = {}
+    for name, (process, reader) in running.items():
+        try:
+            results[name] = reader.recv()
+        except EOFError:
+            results[name] = {
+                "ok": False,
+                "seconds": 0.0,
+                "steps": [],
+                "reasons": ["the check itself died; please report this"],
+            }
+        process.join()
+    return results
+
+
+def write_report(path: str, report: dict[str, Any]) -> None:
+    """Replace the report in one step, so that a reader never sees half of one."""
+    folder = os.path.dirname(path)
+    os.makedirs(folder, mode=0o755, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=folder, prefix=".report-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            json.dump(report, stream, indent=2, sort_keys=True)
+            stream.write("\n")
+            os.fchmod(stream.fileno(), 0o644)
+        os.replace(temporary, path)
+    except OSError:
+        os.unlink(temporary)
+        raise
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "gpu": {"type": "dict", "default": {}},
+            "runtime_config": {"type": "path", "default": "/etc/colab-ready/runtime.json"},
+            "report": {"type": "path", "default": "/var/lib/colab-ready/report.json"},
+            "timeout_seconds": {"type": "float", "default": 120.0},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    started = time.monotonic()
+    try:
+        with open(given["runtime_config"], encoding="utf-8") as stream:
+            settings = json.load(stream)
+    except (OSError, ValueError) as error:
+        checks = not_set_up(given["runtime_config"], str(error))
+    else:
+        checks = side_by_side(
+            {
+                "tensor_add": lambda: tensor_check(settings, given["timeout_seconds"]),
+                "colab_handshake": lambda: handshake_check(settings, given["timeout_seconds"]),
+            }
+        )
+        checks["extension"] = judge_extension(settings["config_dir"], EXTENSION, settings["http_over_ws"])
+    report = build_report(
+        {"hostname": os.uname().nodename},
+        given["gpu"],
+        checks,
+        datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+    if not module.check_mode:
+        try:
+            write_report(given["report"], report)
+        except OSError as error:
+            module.fail_json(
+                msg="the report cannot be written to %s (%s). Expected a place that root may write to. Do: make room or"
+                " set readiness_report." % (given["report"], error.strerror)
+            )
+    module.exit_json(
+        changed=False,
+        ready=report["ready"],
+        report=report,
+        report_path=None if module.check_mode else given["report"],
+        summary=dict(summarize(report), seconds=round(time.monotonic() - started, 1)),
+        message=person_message(report),
+    )
+
+
+if __name__ == "__main__":
+    main()

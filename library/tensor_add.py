@@ -1,0 +1,202 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: tensor_add
+short_description: Prove that PyTorch adds two tensors on a device
+version_added: "0.1.0"
+description:
+  - Adds two tensors of ten random values with the Python of a kernel environment, on the device of a backend, and
+    compares the sum with the CPU's own and with plain arithmetic.
+  - The program runs step by step in a child process with a timeout. That it crashes, aborts, hangs, prints whatever it
+    likes or dies at its very end is an answer and not an error of this module.
+  - A negative answer does not fail the module. It returns C(ok=false) with reasons and remedies.
+  - Reads only, so it runs in check mode too, and never reports a change.
+author:
+  - the colab-ready authors (@colab-ready)
+attributes:
+  check_mode:
+    description: Runs the same in check mode.
+    support: full
+  diff_mode:
+    description: Changes nothing, so there is no difference to show.
+    support: none
+options:
+  python:
+    description: The Python interpreter of the kernel environment, as an absolute path.
+    type: path
+    required: true
+  backend:
+    description: The backend whose device has to add.
+    type: str
+    choices: [cpu]
+    default: cpu
+  device:
+    description:
+      - Number of the backend's device; the backend's default device when left out.
+      - The CPU is one device, number 0.
+    type: int
+  user:
+    description:
+      - The user to run the program as, usually the one who runs the kernels. Needs root unless it is the caller.
+      - The caller when left out.
+    type: str
+  timeout_seconds:
+    description: How long the whole program may take before it is ended.
+    type: float
+    default: 120.0
+  environment:
+    description:
+      - Environment variables for the program, such as those of the kernel's description.
+      - Apart from these it sees only what a service would have, nothing of the caller's environment.
+    type: dict
+    default: {}
+"""
+
+EXAMPLES = r"""
+- name: Prove the tensor sum
+  tensor_add:
+    python: /opt/colab-ready/kernels/cpu/bin/python
+    backend: cpu
+    user: student
+  register: sum
+
+- name: Stop where the sum is not right
+  ansible.builtin.assert:
+    that: sum.ok
+    fail_msg: "{{ sum.reasons | join('; ') }}"
+"""
+
+RETURN = r"""
+ok:
+  description: Whether every step passed and the values are right.
+  type: bool
+  returned: always
+  sample: true
+device:
+  description: The device that the sum is on, in torch's words; null when it was not reached.
+  type: str
+  returned: always
+  sample: cpu
+device_type:
+  description: The type of that device; null when it was not reached.
+  type: str
+  returned: always
+  sample: cpu
+values:
+  description: The two tensors C(a) and C(b), the device's C(sum) and the CPU's (C(expected)); null when not reached.
+  type: dict
+  returned: always
+  sample: {a: [0.5], b: [0.25], sum: [0.75], expected: [0.75]}
+text:
+  description: What the three print statements of the well-known test program show.
+  type: str
+  returned: always
+  sample: "tensor([0.5000])\ntensor([0.2500])\ntensor([0.7500])"
+steps:
+  description: The steps that were begun, in order. A step that did not end is one that the program died in.
+  type: list
+  elements: dict
+  returned: always
+  contains:
+    id:
+      description: Name of the step.
+      type: str
+      sample: import_torch
+    ok:
+      description: Whether it passed.
+      type: bool
+    seconds:
+      description: How long it took; null when it did not end.
+      type: float
+    detail:
+      description: What it found, or what went wrong.
+      type: str
+  sample: [{id: import_torch, ok: true, seconds: 1.2, detail: torch 2.13.0+cpu}]
+not_reached:
+  description: Names of the steps that were not begun.
+  type: list
+  elements: str
+  returned: always
+  sample: []
+exit:
+  description:
+    - How the program ended. C(kind) is V(ok), V(exception), V(exit) (a status other than 0), V(signal), V(timeout) or
+      V(not_started).
+  type: dict
+  returned: always
+  sample: {kind: signal, signal: SIGSEGV, code: -11, text: killed by SIGSEGV}
+versions:
+  description: Versions of Python, torch and numpy in the kernel environment; null when unknown.
+  type: dict
+  returned: always
+  sample: {python: 3.11.2, torch: 2.13.0+cpu, numpy: 2.4.6}
+warnings:
+  description: What did not change the answer but should be known, such as a death after the work was done.
+  type: list
+  elements: str
+  returned: when there are any
+  sample: ["the process also printed: hello"]
+reasons:
+  description: Why C(ok) is false, the first failed step first.
+  type: list
+  elements: str
+  returned: always
+  sample: ["import_torch: ModuleNotFoundError: No module named 'torch'"]
+remedies:
+  description: What to do about it, and where.
+  type: list
+  elements: dict
+  returned: always
+  sample: [{id: torch_missing, cause: PyTorch is not installed., do: Run ./colab-ready again., where: wsl}]
+seconds:
+  description: How long the program took.
+  type: float
+  returned: always
+  sample: 1.4
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.colab_ready import tensor_probe
+from ansible.module_utils.colab_ready.child import probe_source, run_probe
+from ansible.module_utils.colab_ready.verdict import judge_tensor
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "python": {"type": "path", "required": True},
+            "backend": {"type": "str", "choices": ["cpu"], "default": "cpu"},
+            "device": {"type": "int"},
+            "user": {"type": "str"},
+            "timeout_seconds": {"type": "float", "default": 120.0},
+            "environment": {"type": "dict", "default": {}},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    if given["timeout_seconds"] <= 0:
+        module.fail_json(
+            msg=f"timeout_seconds is {given['timeout_seconds']:g}, expected more than 0: give it some seconds"
+        )
+    outcome = run_probe(
+        probe_source(tensor_probe),
+        {"backend": given["backend"], "device": given["device"]},
+        given["python"],
+        given["timeout_seconds"],
+        user=given["user"],
+        env={key: str(value) for key, value in given["environment"].items()},
+        name="tensor_probe",
+    )
+    answer = judge_tensor(outcome, given["backend"])
+    for text in answer.pop("warnings"):
+        module.warn(text)
+    module.exit_json(changed=False, **answer)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,340 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: uv_env
+short_description: One Python environment as state, built with uv
+version_added: "0.1.0"
+description:
+  - Makes a virtual environment hold what a lock with hashes, pinned packages, further packages and source folders
+    say. What is right already is left alone; when everything is, uv is not even started.
+  - A package counts as right when its version is the wanted one and every file that its RECORD names is there with
+    the recorded size. A missing, moved or damaged one is installed again. An environment whose interpreter is gone
+    (after an upgrade of the distribution) or that uv cannot read is built anew.
+  - Packages that nobody asked for stay, unless O(exact=true).
+  - Reads the host's pip configuration as pip does and hands it to uv, which reads none itself. Addresses with
+    credentials travel in the environment of the child processes, never in their arguments, and are covered in
+    messages and results.
+  - As root with O(user), the environment belongs to that user, and everything in it is touched and run with that
+    user's rights.
+options:
+  path:
+    description: The folder of the environment. One that holds other things is refused, and so is a symbolic link.
+    type: path
+    required: true
+  state:
+    description: Whether the environment is there as described, or not at all.
+    type: str
+    choices: [present, absent]
+    default: present
+  lock:
+    description:
+      - The text of a requirements file with hashes for every package, as C(uv pip compile --universal
+        --generate-hashes) writes it. The entries whose markers hold for the environment's Python are wanted.
+    type: str
+    default: ""
+  packages:
+    description:
+      - More requirements, without a lock, such as V(transformers) or V(transformers>=4.40). They are resolved when
+        they are first installed or change, with everything locked and pinned as constraints, and remembered.
+    type: list
+    elements: str
+    default: []
+  pinned:
+    description:
+      - Packages that come from an index of their own, one exact build each. They are installed without their
+        dependencies, which belong into O(lock); an entry of the same name there is passed over.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      requirement:
+        description: The exact build, such as V(torch==2.13.0+cpu); C(--hash=sha256:...) may follow.
+        type: str
+        required: true
+      index:
+        description:
+          - The index to take it from. Without one, or when it does not answer within 5 seconds, the host's own
+            sources are asked for the same build.
+        type: str
+      variable:
+        description: The variable that sets O(pinned[].index), for the message when the build cannot be had.
+        type: str
+      allow_default:
+        description: Take O(pinned[].default_requirement) when the exact build cannot be had. That may be several GB.
+        type: bool
+        default: false
+      default_requirement:
+        description: What O(pinned[].allow_default) allows, such as V(torch==2.13.0); installed with its dependencies.
+        type: str
+  local_packages:
+    description: Source folders (with a C(pyproject.toml)) of packages to build and install, without their dependencies.
+    type: list
+    elements: path
+    default: []
+  constraints:
+    description:
+      - Lines of C(constraints.txt) in the environment's folder, which O(packages) follow too; a notebook's pip can be
+        pointed at it with C(PIP_CONSTRAINT).
+    type: list
+    elements: str
+    default: []
+  exact:
+    description: Take away every package that is not asked for.
+    type: bool
+    default: false
+  compile_bytecode:
+    description:
+      - Compile what is installed. Worth its time where those who run the environment cannot write into it.
+    type: bool
+    default: false
+  python:
+    description:
+      - The interpreter to build with. Without one, the first of C(/usr/bin/python3) and C(/usr/bin/python3.14) to
+        C(/usr/bin/python3.10) that starts and fits O(python_requires).
+    type: path
+  python_requires:
+    description: The versions of Python that will do.
+    type: str
+    default: ">=3.10,<3.15"
+  user:
+    description: Who the environment belongs to. Without one, who runs the module.
+    type: str
+  tools_dir:
+    description: The folder of the environment that holds uv, when O(uv) is not given.
+    type: path
+    default: /opt/colab-ready/tools
+  uv:
+    description:
+      - The uv program to use. Without one, the one in O(tools_dir); it is installed there when a build needs it and
+        it is missing or not the locked version. Where no Python has C(ensurepip), one from E(PATH) will do.
+    type: path
+  uv_lock:
+    description: The text of the requirements file with hashes that pins uv itself.
+    type: str
+    default: ""
+  cache_dir:
+    description: Where downloads lie while an environment is built. Kept after a failure, emptied after a success.
+    type: path
+    default: /opt/colab-ready/cache
+  environment:
+    description:
+      - Environment variables for the child processes. C(PIP_*) count as part of the pip configuration, C(UV_*) about
+        sources win over it.
+    type: dict
+    default: {}
+  pip_config_users:
+    description:
+      - The users whose pip configuration counts beside the host's, the strongest first. Without any, who called
+        (behind sudo), then O(user).
+    type: list
+    elements: str
+    default: []
+requirements:
+  - Python 3.9 or newer on the host, Linux
+attributes:
+  check_mode:
+    description: Says what would change without uv, network or interpreter of the environment being there yet.
+    support: full
+  diff_mode:
+    description: The packages with their versions, before and after.
+    support: full
+author:
+  - the colab-ready authors (@colab-ready)
+"""
+
+EXAMPLES = r"""
+- name: Build the server environment
+  uv_env:
+    path: /opt/colab-ready/server
+    lock: "{{ lookup('ansible.builtin.file', 'server.txt') }}"
+    uv_lock: "{{ lookup('ansible.builtin.file', 'uv.txt') }}"
+    exact: true
+
+- name: Build a kernel environment with the CPU build of torch for a user
+  uv_env:
+    path: /opt/colab-ready/kernels/cpu
+    user: student
+    lock: "{{ lookup('ansible.builtin.file', 'kernel_cpu.txt') }}"
+    uv_lock: "{{ lookup('ansible.builtin.file', 'uv.txt') }}"
+    pinned:
+      - requirement: torch==2.13.0+cpu
+        index: https://download.pytorch.org/whl/cpu
+        variable: python_env_torch_index
+        default_requirement: torch==2.13.0
+    packages:
+      - transformers
+    constraints:
+      - torch==2.13.0
+
+- name: Take an environment away
+  uv_env:
+    path: /opt/colab-ready/kernels/cpu
+    state: absent
+"""
+
+RETURN = r"""
+packages:
+  description: What is installed, name and version. In check mode, what is installed now.
+  returned: when O(state=present)
+  type: dict
+  sample: {jupyter-server: 2.21.0}
+python:
+  description: The environment's interpreter.
+  returned: when O(state=present)
+  type: dict
+  contains:
+    path:
+      description: The program.
+      type: str
+      sample: /opt/colab-ready/server/bin/python
+    version:
+      description: Its version.
+      type: str
+      sample: 3.11.2
+    base:
+      description: The interpreter that it was made from.
+      type: str
+      sample: /usr/bin/python3.11
+sources:
+  description: Where packages come from on this host, without credentials.
+  returned: when O(state=present)
+  type: dict
+  contains:
+    index:
+      description: The main index that is configured, or null for uv's own default.
+      type: str
+      sample: null
+    extra_indexes:
+      description: The further indexes.
+      type: list
+      elements: str
+      sample: []
+    find_links:
+      description: The wheel folders and pages.
+      type: list
+      elements: str
+      sample: [/srv/wheels]
+    no_index:
+      description: Whether indexes are left out altogether.
+      type: bool
+      sample: false
+    pinned:
+      description: The source of each pinned package.
+      type: dict
+      sample: {torch: https://download.pytorch.org/whl/cpu}
+    notes:
+      description: What was passed over, and why.
+      type: list
+      elements: str
+      sample: []
+reasons:
+  description: Why something changed or would change.
+  returned: success
+  type: list
+  elements: str
+  sample: ["torch is missing"]
+diff:
+  description: The packages before and after.
+  returned: success
+  type: dict
+  sample: {before: "idna==3.19\n", after: "idna==3.20\n"}
+problem:
+  description: One word for what failed.
+  returned: failure
+  type: str
+  sample: no_network
+"""
+
+import os
+import re
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.colab_ready.env_builder import Builder, Request
+from ansible.module_utils.colab_ready.lockfile import LockError
+from ansible.module_utils.colab_ready.pip_config import PipConfigError, redact, secrets_in
+from ansible.module_utils.colab_ready.uv_errors import explain_os_error
+from ansible.module_utils.colab_ready.uv_process import Failure
+
+PINNED = {
+    "requirement": {"type": "str", "required": True},
+    "index": {"type": "str"},
+    "variable": {"type": "str"},
+    "allow_default": {"type": "bool", "default": False},
+    "default_requirement": {"type": "str"},
+}
+ARGUMENTS = {
+    "path": {"type": "path", "required": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "lock": {"type": "str", "default": ""},
+    "packages": {"type": "list", "elements": "str", "default": []},
+    "pinned": {"type": "list", "elements": "dict", "default": [], "options": PINNED},
+    "local_packages": {"type": "list", "elements": "path", "default": []},
+    "constraints": {"type": "list", "elements": "str", "default": []},
+    "exact": {"type": "bool", "default": False},
+    "compile_bytecode": {"type": "bool", "default": False},
+    "python": {"type": "path"},
+    "python_requires": {"type": "str", "default": ">=3.10,<3.15"},
+    "user": {"type": "str"},
+    "tools_dir": {"type": "path", "default": "/opt/colab-ready/tools"},
+    "uv": {"type": "path"},
+    "uv_lock": {"type": "str", "default": ""},
+    "cache_dir": {"type": "path", "default": "/opt/colab-ready/cache"},
+    # Logged by nobody: it may hold an index address with a password.
+    "environment": {"type": "dict", "default": {}, "no_log": True},
+    "pip_config_users": {"type": "list", "elements": "str", "default": []},
+}
+SECRET_NAME = re.compile(r"PASSWORD|PASSWD|TOKEN|SECRET|USERNAME", re.IGNORECASE)
+
+
+def keep_secrets(module: AnsibleModule, environment: dict[str, str]) -> None:
+    """Censor what is secret, and only that: every value of a no_log dictionary would also hide versions and paths."""
+    texts = [*environment.values(), *map(str, module.params["pinned"]), *module.params["packages"]]
+    texts += [value for name, value in os.environ.items() if name.startswith(("PIP_", "UV_"))]
+    texts += [value if "://" in value else f"http://{value}" for value in texts if "@" in value]
+    secrets = {one for text in texts for one in secrets_in(text)}
+    secrets |= {value for name, value in environment.items() if SECRET_NAME.search(name) and len(value) >= 4}
+    module.no_log_values = secrets
+    module.params["environment"] = {name: redact(value) for name, value in environment.items()}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    os.umask(0o022)
+    params = dict(module.params)
+    state = params.pop("state")
+    params["environment"] = {str(name): str(value) for name, value in params["environment"].items()}
+    keep_secrets(module, params["environment"])
+    try:
+        builder = Builder(Request(**params), dict(os.environ), module.check_mode)
+        outcome = builder.build() if state == "present" else builder.remove()
+    except Failure as failure:
+        module.fail_json(msg=redact(str(failure)), problem=failure.kind)
+    except (LockError, PipConfigError) as error:
+        module.fail_json(msg=redact(str(error)), problem="input")
+    except OSError as error:
+        problem = explain_os_error(error)
+        module.fail_json(
+            msg=problem.message(f"The environment {params['path']} could not be handled"), problem=problem.kind
+        )
+    result = {
+        "changed": outcome.changed,
+        "reasons": outcome.reasons,
+        "diff": {
+            "before_header": params["path"],
+            "after_header": params["path"],
+            "before": "".join(line + "\n" for line in outcome.before),
+            "after": "".join(line + "\n" for line in outcome.after),
+        },
+    }
+    if state == "present":
+        result.update(packages=outcome.packages, python=outcome.python, sources=outcome.sources)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,526 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is installed in a virtual environment, and what is missing from a wish.
+
+Reading is cheap on purpose (no interpreter, no metadata parser): a kernel environment with torch has 30,000 recorded
+files, and "nothing to do" has to be found in a few tenths of a second. `compare` is pure: it takes what was read and
+what is wanted, and returns what to do and why.
+"""
+
+from __future__ import annotations
+
+import csv
+import fnmatch
+import hashlib
+import json
+import os
+import re
+import stat
+from dataclasses import dataclass, field
+from typing import Any, Iterable, Mapping, Sequence
+
+from ansible.module_utils.colab_ready.lockfile import (
+    LockEntry,
+    LockError,
+    Requirement,
+    evaluate_marker,
+    marker_environment,
+    normalize,
+    parse_requirement,
+    same_version,
+)
+
+# Our own note in an environment: what was asked, what came of it, whether the build ended.
+MEMORY = "colab-ready.json"
+CONSTRAINTS = "constraints.txt"
+MEMORY_SCHEMA = 1
+
+# Asked of an interpreter with -I -S: no site, no user folder, about 15 ms. sys._base_executable is what the standard
+# library's own venv module uses to find the real interpreter behind an environment.
+INTERPRETER_PROBE = """
+import json, os, sys
+version = sys.version_info
+suffix = {"alpha": "a", "beta": "b", "candidate": "rc"}.get(version[3], "")
+print(json.dumps({
+    "version": list(version[:3]),
+    "suffix": suffix + str(version[4]) if suffix else "",
+    "implementation": sys.implementation.name,
+    "executable": sys.executable,
+    "base": os.path.realpath(getattr(sys, "_base_executable", "") or sys.executable),
+    "platform": sys.platform,
+}))
+"""
+# Left out of a source folder's digest and of the copy that is built: what building may leave behind.
+BUILD_LEFTOVERS = ("__pycache__", "build", "dist", ".git", ".venv", "*.egg-info", "*.pyc")
+# Said of a package that uv cannot uninstall.
+NO_RECORD = "has no readable RECORD"
+
+
+# ---- the interpreter --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """A Python that ran and told about itself."""
+
+    executable: str
+    base: str
+    version: tuple[int, ...]
+    suffix: str
+    implementation: str
+
+    @property
+    def version_text(self) -> str:
+        return ".".join(str(part) for part in self.version) + self.suffix
+
+    @property
+    def series(self) -> str:
+        return f"{self.version[0]}.{self.version[1]}"
+
+    def markers(self) -> dict[str, str]:
+        host = os.uname()
+        return marker_environment(self.version, self.implementation, host.machine, host.sysname, self.suffix)
+
+
+def parse_interpreter(output: str) -> Interpreter | None:
+    """The answer to INTERPRETER_PROBE, or None where that is no answer."""
+    try:
+        data = json.loads(output.strip().splitlines()[-1])
+        return Interpreter(
+            executable=str(data["executable"]),
+            base=str(data["base"]),
+            version=tuple(int(part) for part in data["version"]),
+            suffix=str(data["suffix"]),
+            implementation=str(data["implementation"]),
+        )
+    except (IndexError, KeyError, TypeError, ValueError):
+        return None
+
+
+# ---- the folder -------------------------------------------------------------------------------
+
+
+def planted_link(path: str, trusted: Iterable[int] = (0,)) -> str | None:
+    """The first symbolic link on the way to `path` that someone else than the trusted users made, or `path` itself.
+
+    Root follows nobody's links: the folder above may belong to a student.
+    """
+    trusted = tuple(trusted)
+    parts = [part for part in path.split("/") if part]
+    for count in range(1, len(parts) + 1):
+        place = "/" + "/".join(parts[:count])
+        try:
+            found = os.lstat(place)
+        except OSError:
+            return None
+        if stat.S_ISLNK(found.st_mode) and (count == len(parts) or found.st_uid not in trusted):
+            return place
+    return None
+
+
+def kind_of(path: str) -> str:
+    """missing, empty, environment (ours to work on), other (somebody's folder), or file."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return "missing"
+    if not stat.S_ISDIR(found.st_mode):
+        return "file"
+    names = set(os.listdir(path))
+    if not names:
+        return "empty"
+    return "environment" if names & {MEMORY, "pyvenv.cfg"} else "other"
+
+
+def read_config(path: str) -> dict[str, str]:
+    """pyvenv.cfg as a dictionary; empty where it is missing or nonsense."""
+    try:
+        with open(os.path.join(path, "pyvenv.cfg"), encoding="utf-8") as stream:
+            lines = stream.read(1 << 16).splitlines()
+    except (OSError, UnicodeDecodeError):
+        return {}
+    pairs = (line.partition("=") for line in lines)
+    return {name.strip().lower(): value.strip() for name, separator, value in pairs if separator}
+
+
+def read_memory(path: str) -> dict[str, Any]:
+    """Our note in the environment; empty where it is missing or nonsense."""
+    try:
+        # Not through a link: in an environment of a user this is a file of that user.
+        handle = os.open(os.path.join(path, MEMORY), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        with open(handle, encoding="utf-8") as stream:
+            data = json.loads(stream.read(1 << 22))
+    except (OSError, ValueError):
+        return {}
+    return data if isinstance(data, dict) and data.get("schema") == MEMORY_SCHEMA else {}
+
+
+def site_packages(path: str, series: str) -> str:
+    return os.path.join(path, "lib", f"python{series}", "site-packages")
+
+
+# ---- what is installed ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Installed:
+    """One package in an environment, as its .dist-info folder's name says it."""
+
+    name: str
+    version: str
+    folder: str
+    # More folders for the same name: what an interrupted upgrade leaves.
+    others: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.name}=={self.version}"
+
+
+def scan(site: str) -> dict[str, Installed]:
+    """Every package in a site-packages folder, by name. A folder that cannot be listed has none."""
+    try:
+        names = sorted(entry.name for entry in os.scandir(site) if entry.name.endswith(".dist-info"))
+    except OSError:
+        return {}
+    found: dict[str, Installed] = {}
+    for folder in names:
+        project, _dash, version = folder[: -len(".dist-info")].rpartition("-")
+        name = normalize(project)
+        if not name:
+            continue
+        known = found.get(name)
+        if known:
+            found[name] = Installed(name, version, folder, (*known.others, known.folder))
+        else:
+            found[name] = Installed(name, version, folder)
+    return found
+
+
+def examine(site: str, package: Installed, from_address: bool = False) -> str | None:
+    """What is wrong with a package's files: gone, or of another size than recorded.
+
+    A package that was installed from an address or a folder is no locked one, whatever its version says, unless
+    `from_address` allows it.
+    """
+    if package.others:
+        return f"is there more than once ({', '.join((*package.others, package.folder))})"
+    try:
+        with open(os.path.join(site, package.folder, "RECORD"), encoding="utf-8", newline="") as stream:
+            text = stream.read()
+        handle = os.open(site, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (OSError, UnicodeDecodeError):
+        return NO_RECORD
+    try:
+        return _examine_record(text, handle, from_address)
+    finally:
+        os.close(handle)
+
+
+def _examine_record(text: str, site: int, from_address: bool) -> str | None:
+    counted = 0
+    for line in text.splitlines():
+        if not line:
+            continue
+        if '"' in line:
+            row = next(csv.reader([line]), [])
+            if len(row) != 3:
+                return NO_RECORD
+            file, _digest, size = row
+        else:
+            try:
+                file, _digest, size = line.rsplit(",", 2)
+            except ValueError:
+                return NO_RECORD
+        if file.endswith(".dist-info/direct_url.json") and not from_address:
+            return "was installed from an address of its own"
+        if not size:
+            # RECORD itself, and what an installer compiled.
+            continue
+        counted += 1
+        try:
+            actual = os.stat(file, dir_fd=site).st_size
+            if actual != int(size):
+                return f"has a changed file ({file})"
+        except (OSError, ValueError):
+            return f"lacks a file ({file})"
+    return None if counted else NO_RECORD
+
+
+def required_by(
+    site: str, installed: Mapping[str, Installed], roots: Iterable[Requirement], markers: Mapping[str, str]
+) -> set[str]:
+    """The names that the roots pull in, themselves included, as far as they are installed."""
+    seen: set[tuple[str, str]] = set()
+    pending = [(root.name, extra) for root in roots for extra in ("", *root.extras)]
+    metadata: dict[str, list[Requirement]] = {}
+    while pending:
+        name, extra = pending.pop()
+        if (name, extra) in seen or name not in installed:
+            continue
+        seen.add((name, extra))
+        if name not in metadata:
+            metadata[name] = _requires(site, installed[name])
+        for requirement in metadata[name]:
+            try:
+                if requirement.marker and not evaluate_marker(requirement.marker, {**markers, "extra": extra}):
+                    continue
+            except LockError:
+                # A marker of a future standard: rather one name too many.
+                pass
+            pending.extend((requirement.name, wanted) for wanted in ("", *requirement.extras))
+    return {name for name, _extra in seen}
+
+
+def _requires(site: str, package: Installed) -> list[Requirement]:
+    found = []
+    try:
+        with open(os.path.join(site, package.folder, "METADATA"), encoding="utf-8", errors="replace") as stream:
+            for line in stream:
+                if not line.strip():
+                    break
+                if line.startswith("Requires-Dist:"):
+                    try:
+                        found.append(parse_requirement(line.split(":", 1)[1].strip()))
+                    except LockError:
+                        continue
+    except OSError:
+        pass
+    return found
+
+
+# ---- packages built from a folder -------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LocalPackage:
+    """A package whose source lies on the host."""
+
+    name: str
+    version: str
+    folder: str
+    digest: str
+
+
+def read_local_package(folder: str) -> LocalPackage:
+    """Name, version and digest of a source folder; raises OSError or LockError with one message."""
+    project = os.path.join(folder, "pyproject.toml")
+    with open(project, encoding="utf-8") as stream:
+        name, version = project_name(stream.read())
+    if not name:
+        raise LockError(
+            f"{project} names no project. Expected a [project] table with a name. Correct it, or take the folder out "
+            "of local_packages."
+        )
+    return LocalPackage(normalize(name), version or "0", folder, folder_digest(folder))
+
+
+def project_name(text: str) -> tuple[str, str]:
+    """Name and version out of a pyproject.toml (tomllib came with Python 3.11)."""
+    table = re.search(r"(?ms)^\[project\]\s*$(.*?)(?=^\[|\Z)", text)
+    found = []
+    for key in ("name", "version"):
+        match = re.search(rf"(?m)^\s*{key}\s*=\s*[\"']([^\"']+)[\"']", table.group(1)) if table else None
+        found.append(match.group(1) if match else "")
+    return found[0], found[1]
+
+
+def _leftover(name: str) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in BUILD_LEFTOVERS)
+
+
+def folder_digest(folder: str) -> str:
+    """A digest of every file in a source folder, less what building leaves behind."""
+    digest = hashlib.sha256()
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not _leftover(name))
+        for name in sorted(files):
+            path = os.path.join(place, name)
+            if _leftover(name) or not os.path.isfile(path):
+                continue
+            with open(path, "rb") as stream:
+                content = hashlib.sha256(stream.read()).hexdigest()
+            digest.update(f"{os.path.relpath(path, folder)}\0{content}\n".encode())
+    return digest.hexdigest()
+
+
+# ---- what is to be done -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A package that comes from an index of its own."""
+
+    requirement: Requirement
+    hashes: tuple[str, ...] = ()
+    index: str | None = None
+    variable: str = ""
+    default: Requirement | None = None
+
+    @property
+    def name(self) -> str:
+        return self.requirement.name
+
+    def accepts(self, version: str) -> bool:
+        return self.requirement.accepts(version) or (self.default is not None and self.default.accepts(version))
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What an environment should hold."""
+
+    locked: Mapping[str, LockEntry] = field(default_factory=dict)
+    pins: Sequence[Pin] = ()
+    packages: Sequence[Requirement] = ()
+    local: Sequence[LocalPackage] = ()
+    exact: bool = False
+
+    def names(self, memory: Mapping[str, Any]) -> set[str]:
+        """Everything whose files are worth a look."""
+        names = set(self.locked) | {pin.name for pin in self.pins} | {one.name for one in self.local}
+        return names | {one.name for one in self.packages} | set(self._resolved(memory))
+
+    def specs(self) -> list[str]:
+        return sorted(one.text for one in self.packages)
+
+    def _resolved(self, memory: Mapping[str, Any]) -> list[str]:
+        """What the unlocked packages came to last time; nobody's business once none is wanted."""
+        remembered = memory.get("packages")
+        if not self.packages or not isinstance(remembered, dict):
+            return []
+        return [str(name) for name in remembered.get("resolved", [])]
+
+    def resolved(self, memory: Mapping[str, Any]) -> set[str]:
+        return set(self._resolved(memory)) | {one.name for one in self.packages}
+
+
+@dataclass
+class Plan:
+    """The steps between an environment and a wish."""
+
+    locked: list[LockEntry] = field(default_factory=list)
+    pins: list[Pin] = field(default_factory=list)
+    packages: bool = False
+    local: list[LocalPackage] = field(default_factory=list)
+    remove: list[str] = field(default_factory=list)
+    # Names that uv must put there again although their version is the right one.
+    reinstall: set[str] = field(default_factory=set)
+    # Why, one line each; a person reads them.
+    reasons: list[str] = field(default_factory=list)
+
+    @property
+    def empty(self) -> bool:
+        return not (self.locked or self.pins or self.packages or self.local or self.remove)
+
+
+def compare(
+    wish: Wish, installed: Mapping[str, Installed], problems: Mapping[str, str], memory: Mapping[str, Any]
+) -> Plan:
+    """What is to be done so that the wish holds, and nothing more."""
+    plan = Plan()
+    for pin in wish.pins:
+        why = _difference(pin.name, installed, problems, pin.accepts, pin.requirement.specifier.lstrip("="))
+        if why:
+            plan.pins.append(pin)
+            plan.reasons.append(why)
+            _again(plan, pin.name, installed, problems)
+    for name, entry in sorted(wish.locked.items()):
+        if any(name == pin.name for pin in wish.pins):
+            continue
+        why = _difference(
+            name, installed, problems, lambda version, e=entry: same_version(version, e.version), entry.version
+        )
+        if why:
+            plan.locked.append(entry)
+            plan.reasons.append(why)
+            _again(plan, name, installed, problems)
+    _compare_packages(plan, wish, installed, problems, memory)
+    for package in wish.local:
+        remembered = memory.get("local") if isinstance(memory.get("local"), dict) else {}
+        why = None
+        if package.name not in installed:
+            why = f"{package.name} is missing"
+        elif package.name in problems:
+            why = f"{package.name} {problems[package.name]}"
+        elif (remembered or {}).get(package.name) != package.digest:
+            why = f"the source of {package.name} changed"
+        if why:
+            plan.local.append(package)
+            plan.reasons.append(why)
+            plan.reinstall.add(package.name)
+    if wish.exact:
+        wanted = wish.names(memory) | wish.resolved(memory)
+        plan.remove = sorted(name for name in installed if name not in wanted)
+        plan.reasons.extend(f"{installed[name]} is not wanted here" for name in plan.remove)
+    return plan
+
+
+def _compare_packages(
+    plan: Plan,
+    wish: Wish,
+    installed: Mapping[str, Installed],
+    problems: Mapping[str, str],
+    memory: Mapping[str, Any],
+) -> None:
+    if not wish.packages:
+        return
+    elsewhere = set(wish.locked) | {pin.name for pin in wish.pins} | {one.name for one in wish.local}
+    reasons = []
+    for requirement in wish.packages:
+        package = installed.get(requirement.name)
+        if package is None:
+            reasons.append(f"{requirement.name} is missing")
+        elif not requirement.accepts(package.version):
+            reasons.append(f"{requirement.name} {package.version} is installed, {requirement.text} is wanted")
+    remembered = memory.get("packages")
+    specs = remembered.get("specs") if isinstance(remembered, dict) else None
+    if not reasons and specs != wish.specs():
+        reasons.append("other packages are asked for than last time")
+    for name in sorted(wish.resolved(memory) - elsewhere):
+        if name not in installed and not any(one.name == name for one in wish.packages):
+            reasons.append(f"{name} is missing")
+        elif name in problems:
+            reasons.append(f"{name} {problems[name]}")
+            plan.reinstall.add(name)
+    # What else was moved may no longer fit them; uv looks, which costs nothing when it does.
+    plan.packages = bool(reasons) or bool(plan.pins or plan.locked)
+    plan.reasons.extend(reasons)
+
+
+def _difference(
+    name: str, installed: Mapping[str, Installed], problems: Mapping[str, str], accepts: Any, wanted: str
+) -> str | None:
+    package = installed.get(name)
+    if package is None:
+        return f"{name} is missing"
+    if not _readable(package.version) or not accepts(package.version):
+        return f"{name} {package.version} is installed, {wanted} is wanted"
+    return f"{name} {problems[name]}" if name in problems else None
+
+
+def _readable(version: str) -> bool:
+    return bool(re.match(r"[0-9]", version))
+
+
+def _again(plan: Plan, name: str, installed: Mapping[str, Installed], problems: Mapping[str, str]) -> None:
+    if name in installed and name in problems:
+        plan.reinstall.add(name)
+
+
+def listing(installed: Mapping[str, Installed]) -> list[str]:
+    """name==version, one a line, as a diff shows it."""
+    return [str(package) for _name, package in sorted(installed.items())]
+
+
+def predicted(wish: Wish, plan: Plan, installed: Mapping[str, Installed]) -> list[str]:
+    """The listing after the plan, as far as it can be known before."""
+    after = {name: package.version for name, package in installed.items() if name not in plan.remove}
+    after.update({entry.name: entry.version for entry in plan.locked})
+    after.update({pin.name: pin.requirement.specifier.lstrip("= ") for pin in plan.pins})
+    after.update({package.name: package.version for package in plan.local})
+    lines = {name: f"{name}=={version}" for name, version in after.items()}
+    if plan.packages:
+        for requirement in wish.packages:
+            if requirement.name not in after or not requirement.accepts(after[requirement.name]):
+                lines[requirement.name] = f"{requirement.text} (version decided when it is installed)"
+    return [line for _name, line in sorted(lines.items())]

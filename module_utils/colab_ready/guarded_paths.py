@@ -1,0 +1,188 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Directories and files by descriptor, for work in places where other users may write.
+
+A path that was looked at can lead somewhere else a moment later, if somebody else may write along it. Here every
+directory is opened once, step by step and without following what others could have placed, and what is looked at or
+changed afterwards is that descriptor.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from collections.abc import Iterator, Set
+from contextlib import contextmanager, suppress
+from typing import NamedTuple
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# Without waiting: a pipe in a file's place must not hang us.
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_MAX_LINKS = 40
+_MAX_BYTES = 1024 * 1024
+WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
+
+class UnsafePath(Exception):
+    """A path that is not followed, and why."""
+
+
+class Attributes(NamedTuple):
+    uid: int
+    gid: int
+    mode: int
+
+
+class Entry(NamedTuple):
+    """What lies under a name: `kind` is directory, file, link or special."""
+
+    kind: str
+    uid: int
+    gid: int
+    mode: int
+    links: int
+    has_acl: bool = False
+
+    @property
+    def attributes(self) -> Attributes:
+        return Attributes(self.uid, self.gid, self.mode)
+
+
+def _entry(info: os.stat_result, has_acl: bool = False) -> Entry:
+    kinds = {stat.S_IFDIR: "directory", stat.S_IFREG: "file", stat.S_IFLNK: "link"}
+    kind = kinds.get(stat.S_IFMT(info.st_mode), "special")
+    return Entry(kind, info.st_uid, info.st_gid, stat.S_IMODE(info.st_mode), info.st_nlink, has_acl)
+
+
+@contextmanager
+def open_directory(path: str, owners: Set[int] = frozenset()) -> Iterator[int]:
+    """A descriptor of the directory at this absolute path.
+
+    A symbolic link on the way is followed only where it and its directory belong to root or to us and nobody else may
+    write there; from then on every directory must belong to root, to us or to `owners`. So /home may be a link, and
+    ~/.jupyter may not.
+    """
+    trusted = {0, os.geteuid()}
+    handle = os.open("/", _DIRECTORY)
+    try:
+        todo = _parts(path)
+        links, walked = 0, ""
+        while todo:
+            name = todo.pop()
+            here = os.fstat(handle)
+            info = os.stat(name, dir_fd=handle, follow_symlinks=False)
+            if stat.S_ISLNK(info.st_mode):
+                links += 1
+                foreign = {info.st_uid, here.st_uid} - trusted
+                if foreign or here.st_mode & WRITABLE_BY_OTHERS or links > _MAX_LINKS:
+                    raise UnsafePath("%s/%s is a symbolic link, which is not followed there" % (walked, name))
+                target = os.readlink(name, dir_fd=handle)
+                if os.path.isabs(target):
+                    os.close(handle)
+                    handle, walked = os.open("/", _DIRECTORY), ""
+                todo += _parts(target)
+                continue
+            opened = os.open(name, _DIRECTORY, dir_fd=handle)
+            os.close(handle)
+            handle, walked = opened, "%s/%s" % (walked, name)
+            if links and os.fstat(handle).st_uid not in trusted | owners:
+                raise UnsafePath("%s leads over a symbolic link to a directory of another user" % path)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _parts(path: str) -> list[str]:
+    return [part for part in reversed(path.split("/")) if part not in ("", ".")]
+
+
+def look(handle: int) -> Entry:
+    """What this descriptor is."""
+    try:
+        has_acl = "system.posix_acl_access" in os.listxattr(handle)
+    except OSError:
+        has_acl = False
+    return _entry(os.fstat(handle), has_acl)
+
+
+def look_at(parent: int, name: str) -> Entry | None:
+    """What lies in a directory under this name, without opening it."""
+    try:
+        return _entry(os.stat(name, dir_fd=parent, follow_symlinks=False))
+    except FileNotFoundError:
+        return None
+
+
+@contextmanager
+def open_entry(parent: int, name: str, directory: bool = False) -> Iterator[int]:
+    """A descriptor of a directory or a regular file in this directory; anything else is an OSError."""
+    handle = os.open(name, _DIRECTORY if directory else _FILE, dir_fd=parent)
+    try:
+        if not directory and not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise UnsafePath("%s is not a regular file" % name)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def set_attributes(handle: int, wanted: Attributes) -> None:
+    now = look(handle).attributes
+    if (now.uid, now.gid) != (wanted.uid, wanted.gid):
+        os.fchown(handle, wanted.uid, wanted.gid)
+    # After chown, which clears the set-id bits.
+    if look(handle).mode != wanted.mode:
+        os.fchmod(handle, wanted.mode)
+
+
+def make_directory(parent: int, name: str, wanted: Attributes) -> None:
+    os.mkdir(name, 0o700, dir_fd=parent)
+    with open_entry(parent, name, directory=True) as handle:
+        set_attributes(handle, wanted)
+
+
+def read(parent: int, name: str) -> bytes:
+    """The content of a regular file, as far as a configuration file can be long."""
+    content = b""
+    with open_entry(parent, name) as handle:
+        while len(content) <= _MAX_BYTES:
+            piece = os.read(handle, _MAX_BYTES)
+            if not piece:
+                break
+            content += piece
+    return content
+
+
+def write(parent: int, name: str, content: bytes, wanted: Attributes) -> None:
+    """Put a new file in the place of whatever file or link is there, all of it or nothing."""
+    temporary = ".%s.%s" % (name, secrets.token_hex(8))
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=parent)
+    try:
+        try:
+            left = memoryview(content)
+            while left:
+                left = left[os.write(handle, left) :]
+            set_attributes(handle, wanted)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=parent)
+        raise
+
+
+def remove_tree(parent: int, name: str) -> None:
+    """Remove a directory and all in it, or a file, without following a link anywhere."""
+    entry = look_at(parent, name)
+    if entry is None:
+        return
+    if entry.kind != "directory":
+        os.unlink(name, dir_fd=parent)
+        return
+    with open_entry(parent, name, directory=True) as handle:
+        for child in os.listdir(handle):
+            remove_tree(handle, child)
+    os.rmdir(name, dir_fd=parent)

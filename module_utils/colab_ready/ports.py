@@ -1,0 +1,171 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who listens on a port, read from /proc, as root or not.
+
+/proc/net/tcp names the account of every socket to everybody; which process has it open stands in
+/proc/<pid>/fd, and those links only their owner and root may read.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import sys
+from dataclasses import dataclass
+from typing import Any, Iterable, Mapping
+
+# include/net/tcp_states.h
+_TCP_LISTEN = 0x0A
+
+UNIT = "colab-ready.service"
+
+
+@dataclass(frozen=True)
+class Listener:
+    """One listening socket."""
+
+    address: str
+    port: int
+    uid: int
+    inode: int
+
+
+@dataclass(frozen=True)
+class Process:
+    """What everybody may see of a process."""
+
+    pid: int
+    uid: int
+    program: str
+    argv: tuple[str, ...] = ()
+    cgroup: str = ""
+    parent: int = 0
+
+
+def decode_address(text: str, byteorder: str = sys.byteorder) -> tuple[str, int]:
+    """An address of /proc/net/tcp{,6}: 32-bit words in the machine's byte order, then the port."""
+    digits, _, port = text.partition(":")
+    raw = bytes.fromhex(digits)
+    if byteorder == "little":
+        raw = b"".join(raw[start : start + 4][::-1] for start in range(0, len(raw), 4))
+    family = socket.AF_INET if len(raw) == 4 else socket.AF_INET6
+    return socket.inet_ntop(family, raw), int(port, 16)
+
+
+def parse_listeners(text: str, byteorder: str = sys.byteorder) -> list[Listener]:
+    """The listening sockets of a /proc/net/tcp or tcp6. Lines that are none are passed over."""
+    found = []
+    for line in text.splitlines():
+        fields = line.split()
+        try:
+            if int(fields[3], 16) != _TCP_LISTEN:
+                continue
+            address, port = decode_address(fields[1], byteorder)
+            found.append(Listener(address, port, int(fields[7]), int(fields[9])))
+        except (IndexError, ValueError):
+            continue
+    return found
+
+
+def answers_localhost(address: str) -> bool:
+    """Whether a browser that asks localhost reaches this address, so that a server there is in our way."""
+    return address in ("0.0.0.0", "127.0.0.1", "::", "::1", "::ffff:127.0.0.1", "::ffff:0.0.0.0")
+
+
+def listeners_on(port: int, proc: str = "/proc") -> list[Listener]:
+    """Who listens on localhost's `port`."""
+    found = []
+    for name in ("tcp", "tcp6"):
+        try:
+            with open(f"{proc}/net/{name}", encoding="ascii", errors="replace") as stream:
+                found += parse_listeners(stream.read())
+        except OSError:
+            # No IPv6 in this kernel.
+            continue
+    return [listener for listener in found if listener.port == port and answers_localhost(listener.address)]
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            return stream.read()
+    except OSError:
+        return ""
+
+
+def process(pid: int, proc: str = "/proc") -> Process | None:
+    """What is to be seen of one process; None when it is gone or hidden (hidepid)."""
+    folder = f"{proc}/{pid}"
+    try:
+        uid = os.stat(folder).st_uid
+    except OSError:
+        return None
+    # pid (comm) state ppid: comm may hold anything, so cut after its last bracket.
+    after = _read(f"{folder}/stat").rpartition(")")[2].split()
+    return Process(
+        pid=pid,
+        uid=uid,
+        program=_read(f"{folder}/comm").strip(),
+        argv=tuple(part for part in _read(f"{folder}/cmdline").split("\0") if part),
+        cgroup=_read(f"{folder}/cgroup"),
+        parent=int(after[1]) if len(after) > 1 and after[1].isdigit() else 0,
+    )
+
+
+def process_ids(proc: str = "/proc") -> list[int]:
+    return sorted(int(name) for name in os.listdir(proc) if name.isdigit())
+
+
+def find_holder(inodes: Iterable[int], proc: str = "/proc") -> Process | None:
+    """The process that has one of these sockets open, as far as we may look."""
+    wanted = {f"socket:[{inode}]" for inode in inodes}
+    for pid in process_ids(proc):
+        folder = f"{proc}/{pid}/fd"
+        try:
+            for name in os.listdir(folder):
+                if os.readlink(f"{folder}/{name}") in wanted:
+                    return process(pid, proc)
+        except OSError:
+            # Another account's process, or one that has just ended.
+            continue
+    return None
+
+
+def is_of_runtime(candidate: Process, prefix: str | None, supervisor: int | None) -> bool:
+    """Whether a process shows a mark of ours: its unit, its supervisor, or a program of the server environment."""
+    if re.search(rf"/{re.escape(UNIT)}(/|$)", candidate.cgroup, re.MULTILINE):
+        return True
+    if supervisor is not None and supervisor in (candidate.pid, candidate.parent):
+        return True
+    return bool(prefix) and any(part.startswith(f"{prefix}/server/bin/") for part in candidate.argv[:2])
+
+
+def ours(
+    port: int,
+    listeners: Iterable[Listener],
+    holder: Process | None,
+    others: Iterable[Process],
+    settings: Mapping[str, Any] | None,
+    runtime_uid: int | None,
+    supervisor: int | None,
+) -> bool:
+    """Whether the runtime itself listens there.
+
+    `settings` is runtime.json, `runtime_uid` the account named in it, `others` the processes that are to
+    be seen. Where we may look, the process that holds the socket decides. Where we may not, the socket has to
+    belong to the runtime's account and one of that account's processes has to bear the mark, or all of them
+    are hidden (hidepid), and then the account and the port in runtime.json are all there is to go by.
+    """
+    configured = (settings or {}).get("port")
+    if configured is not None and configured != port:
+        return False
+    prefix = (settings or {}).get("prefix")
+    prefix = prefix if isinstance(prefix, str) else None
+    if holder is not None:
+        return runtime_uid in (None, holder.uid) and is_of_runtime(holder, prefix, supervisor)
+    if configured is None or runtime_uid is None or any(listener.uid != runtime_uid for listener in listeners):
+        return False
+    theirs = [other for other in others if other.uid == runtime_uid]
+    return not theirs or any(is_of_runtime(other, prefix, supervisor) for other in theirs)

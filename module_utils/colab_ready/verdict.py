@@ -1,0 +1,575 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a probe brought home (child.run_probe), judged: ok or not, why, what to do. Data in, data out.
+
+Step ids and remedy ids are names that documents refer to: they may be added, not changed.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+# --- remedies -------------------------------------------------------------------------------------------------------
+
+# id: (cause, what to do, where). Where is wsl (this host), windows or browser.
+_AGAIN = "run ./colab-ready again"
+_RUN_AGAIN = "Run ./colab-ready again"
+REMEDIES: dict[str, tuple[str, str, str]] = {
+    # the child process
+    "python_missing": (
+        "The environment's Python is not there.",
+        f"{_RUN_AGAIN}: it builds the environment anew.",
+        "wsl",
+    ),
+    "python_not_executable": (
+        "The environment's Python may not be executed by the user who needs it.",
+        "Look at the owner and the mode of the environment's folders (`namei -l` on its bin/python), or remove the "
+        f"environment and {_AGAIN}.",
+        "wsl",
+    ),
+    "python_broken": (
+        "The environment's Python does not get as far as the check itself.",
+        f"Remove the environment's folder and {_AGAIN}.",
+        "wsl",
+    ),
+    "no_such_user": (
+        "The user who should run the kernels does not exist.",
+        "Set colab_user to an existing user, or leave it out.",
+        "wsl",
+    ),
+    "not_root": (
+        "Only root can check what another user's kernel would do.",
+        "Run ./colab-ready verify, which asks for the rights it needs.",
+        "wsl",
+    ),
+    "out_of_memory": (
+        "The process was killed, most likely because memory ran out.",
+        "Close other programs, or give WSL more memory ([wsl2] memory= in .wslconfig on Windows, then wsl --shutdown).",
+        "wsl",
+    ),
+    "check_hangs": (
+        "The check did not end in time: a driver that hangs, or a host that is very busy.",
+        "Try once more when the host is idle; if it hangs at the same step again, run wsl --shutdown on Windows and "
+        "start anew.",
+        "wsl",
+    ),
+    # tensor_add, and the cell
+    "torch_missing": (
+        "PyTorch is not installed in the kernel environment.",
+        f"{_RUN_AGAIN}: it installs what is missing.",
+        "wsl",
+    ),
+    "torch_broken": (
+        "PyTorch is installed in the kernel environment but cannot be used: files are missing or of another build.",
+        f"Remove the kernel environment's folder and {_AGAIN}; do not install torch over it with pip or conda.",
+        "wsl",
+    ),
+    "torch_crashes": (
+        "PyTorch's native code ended the process: a broken installation, or a driver fault.",
+        f"Remove the kernel environment's folder and {_AGAIN}; if it stays, report the step and the signal.",
+        "wsl",
+    ),
+    "cpu_too_old": (
+        "This processor lacks instructions that this build of PyTorch uses (SIGILL).",
+        "Use an older PyTorch (the backend's pin), or a processor with AVX2.",
+        "wsl",
+    ),
+    "wrong_device": (
+        "The sum was not computed on the device that was asked for.",
+        "Choose the backend that this host really has (colab_backend), or repair its driver.",
+        "wsl",
+    ),
+    "wrong_sum": (
+        "The device computes wrong values.",
+        "Update the driver; until then use colab_backend: cpu.",
+        "wsl",
+    ),
+    # the token
+    "token_missing": ("The token's file is not there.", f"{_RUN_AGAIN}: it makes one.", "wsl"),
+    "token_unreadable": (
+        "The user who runs the kernels cannot read the token.",
+        f"{_RUN_AGAIN}: it repairs the file's owner and mode.",
+        "wsl",
+    ),
+    "token_mode": (
+        "Other users of this host can read the token, and whoever has it can run code as its owner.",
+        f"Remove the token's file and {_AGAIN}: it makes a new one with mode 0600.",
+        "wsl",
+    ),
+    "token_owner": (
+        "The token belongs to another user than the one who runs the kernels.",
+        f"{_RUN_AGAIN}: it repairs the file's owner.",
+        "wsl",
+    ),
+    "token_empty": (
+        "An empty token switches authentication off for every user of this host.",
+        f"Remove the token's file and {_AGAIN}.",
+        "wsl",
+    ),
+    "token_weak": ("The token is so short that it can be guessed.", f"Remove the token's file and {_AGAIN}.", "wsl"),
+    "token_malformed": (
+        "jupyter_server takes the file's text as the token, line ends included, and no request can carry those.",
+        f"Remove the token's file and {_AGAIN}.",
+        "wsl",
+    ),
+    "token_refused": (
+        "The server does not know this token: it started before the token was changed, or with another one.",
+        "Run colab-runtime restart, then take the new address from ./colab-ready url.",
+        "wsl",
+    ),
+    # the server
+    "port_refused": (
+        "Nothing listens on the port: the server is not running.",
+        "Run colab-runtime start; if it does not stay up, colab-runtime logs says why.",
+        "wsl",
+    ),
+    "no_http_answer": (
+        "Something listens on the port but does not answer: the server hangs, or another program has the port.",
+        "Look who has it (colab-runtime status, ss -ltnp), then colab-runtime restart or another colab_port.",
+        "wsl",
+    ),
+    "not_jupyter": (
+        "What answers on the port is not a Jupyter server that this project configured.",
+        "Look who has the port (ss -ltnp); stop it, or set another colab_port.",
+        "wsl",
+    ),
+    "host_refused": (
+        "The server refuses the name in the address: it only accepts local ones.",
+        "Use http://localhost and the port.",
+        "wsl",
+    ),
+    "allow_origin_wrong": (
+        "The server's allow_origin is not exactly Colab's origin (no slash at the end, lower case), so a browser hides "
+        "every answer from the page.",
+        f"{_RUN_AGAIN}: it restores the server's configuration.",
+        "wsl",
+    ),
+    "allow_credentials_missing": (
+        "The server lacks allow_credentials, without which a browser hides every answer to a request that carries "
+        "credentials (googlecolab/colabtools#5302).",
+        f"{_RUN_AGAIN}: it restores the server's configuration.",
+        "wsl",
+    ),
+    "preflight_too_narrow": (
+        "The server's preflight does not allow what the page sends.",
+        f"Take Access-Control settings out of the server's own configuration (tornado_settings), or {_AGAIN}.",
+        "wsl",
+    ),
+    "broken_answer": (
+        "The server's answer was not what Jupyter answers.",
+        "Read colab-runtime logs for the error, then colab-runtime restart.",
+        "wsl",
+    ),
+    "no_answer": (
+        "The server did not answer in time.",
+        "Run colab-runtime restart; read colab-runtime logs if it stays so.",
+        "wsl",
+    ),
+    # kernel and cell
+    "kernel_not_listed": (
+        "The server does not find the kernel's description (kernel.json).",
+        f"{_RUN_AGAIN}: it writes the kernelspec.",
+        "wsl",
+    ),
+    "session_refused": (
+        "The server refuses to make a session.",
+        "Read colab-runtime logs for the reason.",
+        "wsl",
+    ),
+    "kernel_not_started": (
+        "The server could not start the kernel: its program is missing or broken.",
+        f"{_RUN_AGAIN}: it repairs the kernel environment; colab-runtime logs has the error.",
+        "wsl",
+    ),
+    "session_not_deleted": (
+        "The server did not end the kernel when it was told to.",
+        "Run colab-runtime restart, which ends every kernel; colab-runtime logs has the reason.",
+        "wsl",
+    ),
+    "kernel_socket_refused": (
+        "The kernel was made but its websocket was refused.",
+        "Read colab-runtime logs for the reason, then colab-runtime restart.",
+        "wsl",
+    ),
+    "kernel_socket_closed": (
+        "The kernel's websocket was closed before the cell had ended.",
+        "Read colab-runtime logs for the reason, then colab-runtime restart.",
+        "wsl",
+    ),
+    "kernel_silent": (
+        "The kernel was started but never answered: its environment is broken (ipykernel), or the host is very slow.",
+        f"colab-runtime logs says how it died; remove the kernel environment's folder and {_AGAIN}.",
+        "wsl",
+    ),
+    "kernel_died": (
+        "The kernel died: its environment is broken (ipykernel), or memory ran out.",
+        f"Read colab-runtime logs; remove the kernel environment's folder and {_AGAIN}.",
+        "wsl",
+    ),
+    "cell_failed": (
+        "The cell ended with an error.",
+        f"The step's text has the error; if it is about a package, {_AGAIN} to repair the kernel environment.",
+        "wsl",
+    ),
+    # /http_over_websocket
+    "ws_not_loaded": (
+        "The server runs without the /http_over_websocket extension.",
+        f"{_RUN_AGAIN}: it enables the extension and restarts the server; or set colab_http_over_ws: "
+        "false to do without.",
+        "wsl",
+    ),
+    "ws_origin_refused": (
+        "/http_over_websocket refuses Colab's origin: allow_origin is not exactly it.",
+        f"{_RUN_AGAIN}: it restores the server's configuration.",
+        "wsl",
+    ),
+    "ws_outdated": (
+        "The extension speaks an older protocol than Colab asks for.",
+        f"{_RUN_AGAIN}: it installs the version it was tested with.",
+        "wsl",
+    ),
+    "ws_token_refused": (
+        "Through /http_over_websocket the server does not know this token.",
+        "Run colab-runtime restart, then take the new address from ./colab-ready url.",
+        "wsl",
+    ),
+    "ws_authentication_broken": (
+        "The extension cannot log in by itself: jupyter_http_over_ws 0.0.8 as published breaks on tornado 6.5 and newer.",
+        f"{_RUN_AGAIN}: it installs the extension that repairs this.",
+        "wsl",
+    ),
+    "ws_closed": (
+        "The server closed the websocket.",
+        "Read colab-runtime logs for the reason, then colab-runtime restart.",
+        "wsl",
+    ),
+    # doors that should be shut
+    "open_no_token": (
+        "The server answers without a token: every user of this host, and with luck a web page, can run code here.",
+        f"Run colab-runtime stop now; then {_AGAIN}.",
+        "wsl",
+    ),
+    "open_wrong_token": (
+        "The server accepts any token: authentication is off.",
+        f"Run colab-runtime stop now; then {_AGAIN}.",
+        "wsl",
+    ),
+    "open_foreign_origin": (
+        "The server lets pages of other origins in (allow_origin is *, or a pattern that is too wide).",
+        f"Run colab-runtime stop now; then {_AGAIN}: it restores the server's configuration.",
+        "wsl",
+    ),
+    "open_foreign_host": (
+        "The server answers under names that are not local (allow_remote_access, or ip: 0.0.0.0), which lets a page "
+        "reach it by DNS rebinding.",
+        f"Run colab-runtime stop now; then {_AGAIN}: it restores the server's configuration.",
+        "wsl",
+    ),
+    "open_ws_off": (
+        "/http_over_websocket answers although it is switched off.",
+        f"{_RUN_AGAIN}: it disables the extension and restarts the server.",
+        "wsl",
+    ),
+}
+# The same doors, seen through /http_over_websocket.
+for _name in ("no_token", "wrong_token", "foreign_origin"):
+    REMEDIES[f"open_ws_{_name}"] = REMEDIES[f"open_{_name}"]
+
+
+def remedies_for(problems: list[str]) -> list[dict[str, str]]:
+    """One remedy per problem, in order, none twice."""
+    result = []
+    for problem in dict.fromkeys(problems):
+        name = problem if problem in REMEDIES else "broken_answer"
+        cause, do, where = REMEDIES[name]
+        result.append({"id": name, "cause": cause, "do": do, "where": where})
+    return result
+
+
+# --- common to both -------------------------------------------------------------------------------------------------
+
+# Written by a GPU driver straight to the descriptors, on runs that work and on runs that fail (microsoft/DirectML#672,
+# nix-community/NixOS-WSL#623): says nothing. It may be glued to another line.
+STRAY_LINE = re.compile(r"Dropped Escape call with ulEscapeCode : 0x[0-9A-Fa-f]+")
+# How faulthandler begins; the signal itself is known from the exit status.
+SIGNAL_DUMP = re.compile(
+    r"Fatal Python error: (Segmentation fault|Aborted|Bus error|Illegal instruction|Floating[ -]point exception)"
+)
+EXCEPTION_LINE = re.compile(r"\w+(Error|Exception): ")
+QUOTED_LINES = 3
+
+
+def ended_badly(ended: dict[str, Any]) -> str:
+    """How the child ended, in words; empty when it ended well."""
+    kind = ended["kind"]
+    if kind == "ok":
+        return ""
+    if kind == "exception":
+        return f"{ended['class']}: {ended['text']}" if ended["text"] else str(ended["class"])
+    return str(ended["text"])
+
+
+def ended_problem(ended: dict[str, Any], otherwise: str) -> str:
+    """The remedy for a child that ended in the middle."""
+    kind = ended["kind"]
+    if kind == "not_started":
+        known = ended["problem"] in ("python_missing", "python_not_executable", "no_such_user", "not_root")
+        return str(ended["problem"]) if known else "python_broken"
+    if kind == "timeout":
+        return "check_hangs"
+    if kind == "signal":
+        return {"SIGILL": "cpu_too_old", "SIGKILL": "out_of_memory"}.get(ended["signal"], otherwise)
+    return otherwise
+
+
+def last_words(outcome: dict[str, Any]) -> str:
+    """The end of stderr, for a death that left nothing else: what native code said, and of faulthandler's dump
+    (https://docs.python.org/3/library/faulthandler.html) the place that died, which comes first."""
+    said: list[str] = []
+    place: list[str] = []
+    dumping = False
+    for line in outcome["stderr_tail"]:
+        if line.startswith("Fatal Python error"):
+            dumping = True
+            if not SIGNAL_DUMP.match(line):
+                # Python could not even start; it has listed its paths before, which nobody wants to read.
+                said = [line]
+        elif dumping:
+            if line.startswith("File ") and not place:
+                place.append("at " + line)
+            elif EXCEPTION_LINE.match(line):
+                said.append(line)
+        elif not STRAY_LINE.search(line):
+            said.append(line)
+    return " / ".join(said[-QUOTED_LINES:] + place)
+
+
+def noise_warnings(outcome: dict[str, Any]) -> list[str]:
+    result = []
+    heard = outcome["noise"] + outcome["stderr_tail"]
+    stray = sum(len(STRAY_LINE.findall(line)) for line in heard)
+    if stray:
+        result.append(f"the GPU driver wrote its harmless 'Dropped Escape call' line ({stray} times)")
+    others = [line for line in (STRAY_LINE.sub("", line).strip() for line in outcome["noise"]) if line]
+    if others:
+        more = max(outcome["noise_lines"], len(others)) - QUOTED_LINES
+        also = f" (and {more} lines more)" if more > 0 else ""
+        result.append(f"the process also printed: {' / '.join(others[:QUOTED_LINES])}{also}")
+    return result
+
+
+def exit_warnings(outcome: dict[str, Any]) -> list[str]:
+    """A crash after the work is done (seen with torch-directml's sibling for TensorFlow): passed, but said."""
+    bad = ended_badly(outcome["exit"])
+    return [f"everything was done, but then the process did not end well: {bad}"] if bad else []
+
+
+def settle_steps(outcome: dict[str, Any], planned: list[str]) -> tuple[list[dict[str, Any]], list[str]]:
+    """(steps in order, ids not reached). A step that began and never ended is the one the child died in."""
+    told = {step["step"]: step for step in outcome["steps"]}
+    steps = []
+    for name in planned:
+        step = told.get(name)
+        if step is not None:
+            settled = {
+                "id": name,
+                "ok": step.get("ok") is True,
+                "seconds": _number(step.get("seconds")),
+                "detail": str(step.get("detail", "")),
+            }
+            if not settled["ok"]:
+                settled["problem"] = str(step.get("problem") or "")
+                settled["error"] = step.get("error") if isinstance(step.get("error"), dict) else {}
+        elif name in outcome["running"]:
+            bad = ended_badly(outcome["exit"]) or "the process ended without a word"
+            settled = {
+                "id": name,
+                "ok": False,
+                "seconds": None,
+                "detail": bad,
+                "problem": "",
+                "error": {},
+                "died": True,
+            }
+        else:
+            continue
+        steps.append(settled)
+    seen = {step["id"] for step in steps}
+    return steps, [name for name in planned if name not in seen]
+
+
+def _number(value: Any) -> float | None:
+    good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if good else None
+
+
+def plain(value: Any) -> Any:
+    """Ready for JSON that others read: NaN and infinities are written as words."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
+def public(step: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"id": step["id"], **more, "ok": step["ok"], "seconds": step["seconds"], "detail": step["detail"]}
+
+
+# --- tensor_add -----------------------------------------------------------------------------------------------------
+
+# One entry per backend: torch's word for its device, and the steps of the probe.
+TENSOR_BACKENDS: dict[str, dict[str, Any]] = {
+    "cpu": {"device_type": "cpu", "steps": ["import_torch", "device", "copy", "add", "copy_back", "compare"]},
+}
+VALUES = ("a", "b", "sum", "expected")
+COUNT = 10
+TOLERANCE = 1e-6
+
+
+def wrong_values(values: Any) -> str:
+    """Empty, or what is wrong with the probe's numbers by plain arithmetic; the probe's own word is not enough."""
+    if not isinstance(values, dict) or any(not isinstance(values.get(key), list) for key in VALUES):
+        return "the probe gave no values"
+    a, b, total, expected = (values[key] for key in VALUES)
+    if any(len(values[key]) != COUNT for key in VALUES):
+        return f"expected {COUNT} values each, got {', '.join(str(len(values[key])) for key in VALUES)}"
+    if any(_number(number) is None for key in VALUES for number in values[key]):
+        return "not every value is a finite number"
+    for index in range(COUNT):
+        for name, got in (("the device", total[index]), ("the CPU", expected[index])):
+            if abs(a[index] + b[index] - got) > TOLERANCE:
+                return f"value {index}: {a[index]!r} + {b[index]!r} is not {got!r}, as {name} says"
+    return ""
+
+
+def tensor_problem(step: dict[str, Any], ended: dict[str, Any]) -> str:
+    """Which remedy a failed step of tensor_add wants."""
+    if step.get("died"):
+        return ended_problem(ended, "torch_crashes" if ended["kind"] == "signal" else "torch_broken")
+    if step["problem"]:
+        return str(step["problem"])
+    kind, text = step["error"].get("class"), str(step["error"].get("text", ""))
+    if kind == "ModuleNotFoundError" and "'torch'" in text:
+        return "torch_missing"
+    return "out_of_memory" if kind == "MemoryError" else "torch_broken"
+
+
+def judge_tensor(outcome: dict[str, Any], backend: str) -> dict[str, Any]:
+    """Everything that tensor_add returns."""
+    plan = TENSOR_BACKENDS[backend]
+    ended = outcome["exit"]
+    result = outcome["result"] or {}
+    steps, not_reached = settle_steps(outcome, plan["steps"])
+    reasons, problems = [], []
+    for step in steps:
+        if not step["ok"]:
+            words = last_words(outcome) if step.get("died") and ended["kind"] in ("signal", "exit") else ""
+            reasons.append(f"{step['id']}: {step['detail']}" + (f" ({words})" if words else ""))
+            problems.append(tensor_problem(step, ended))
+    values = result.get("values")
+    if not reasons and (not_reached or not outcome["result"]):
+        bad = ended_badly(ended) or "the process ended without a result"
+        where = f"{not_reached[0]} was not reached" if not_reached else "no result came"
+        words = last_words(outcome) if ended["kind"] in ("exit", "signal") else ""
+        reasons.append(f"{where}: {bad}" + (f" ({words})" if words else ""))
+        problems.append(ended_problem(ended, "python_broken"))
+    elif not reasons:
+        wrong = wrong_values(values)
+        if wrong:
+            reasons.append(f"compare: {wrong}")
+            problems.append("wrong_sum")
+        if result.get("device_type") != plan["device_type"]:
+            reasons.append(
+                f"add: the sum is on {result.get('device')}, expected a device of type {plan['device_type']}"
+            )
+            problems.append("wrong_device")
+    ok = not reasons
+    versions = result.get("versions") if isinstance(result.get("versions"), dict) else {}
+    notes = result.get("warnings") if isinstance(result.get("warnings"), list) else []
+    return {
+        "ok": ok,
+        "device": str(result["device"]) if result.get("device") else None,
+        "device_type": str(result["device_type"]) if result.get("device_type") else None,
+        "values": plain({key: values.get(key) for key in VALUES}) if isinstance(values, dict) else None,
+        "text": str(result.get("text", "")),
+        "steps": [public(step) for step in steps],
+        "not_reached": not_reached,
+        "exit": {key: ended[key] for key in ("kind", "signal", "code", "text")},
+        "versions": {key: versions.get(key) for key in ("python", "torch", "numpy")},
+        "warnings": [str(note) for note in notes] + (exit_warnings(outcome) if ok else []) + noise_warnings(outcome),
+        "reasons": reasons,
+        "remedies": remedies_for(problems),
+        "seconds": outcome["seconds"],
+    }
+
+
+# --- colab_handshake ------------------------------------------------------------------------------------------------
+
+_DIRECT = (
+    "token_file",
+    "port",
+    "preflight",
+    "api",
+    "kernelspecs",
+    "session",
+    "kernel_socket",
+    "cell",
+    "session_delete",
+)
+_OVER = (
+    "ws_diagnose",
+    "ws_open",
+    "ws_kernelspecs",
+    "ws_session",
+    "ws_kernel_socket",
+    "ws_cell",
+    "ws_session_delete",
+)
+_SHUT = ("shut_no_token", "shut_wrong_token", "shut_foreign_origin", "shut_foreign_host")
+_SHUT_OVER = ("shut_ws_no_token", "shut_ws_wrong_token", "shut_ws_foreign_origin")
+DEVICE_TYPES = ("cpu",)
+
+
+def handshake_plan(http_over_ws: bool) -> dict[str, str]:
+    """Step id: door, in the order in which they are told."""
+    plan = dict.fromkeys(_DIRECT, "direct")
+    if http_over_ws:
+        plan.update(dict.fromkeys(_OVER, "http_over_ws"))
+    plan.update(dict.fromkeys(_SHUT, "shut"))
+    plan.update(dict.fromkeys(_SHUT_OVER if http_over_ws else ("shut_ws_off",), "shut"))
+    return plan
+
+
+def judge_handshake(outcome: dict[str, Any], http_over_ws: bool) -> dict[str, Any]:
+    """Everything that colab_handshake returns."""
+    plan = handshake_plan(http_over_ws)
+    ended = outcome["exit"]
+    result = outcome["result"] or {}
+    steps, not_reached = settle_steps(outcome, list(plan))
+    failed = [step for step in steps if not step["ok"]]
+    reasons = [f"{step['id']}: {step['detail']}" for step in failed]
+    problems = [step["problem"] or ended_problem(ended, "broken_answer") for step in failed]
+    if not failed and (not_reached or not outcome["result"]):
+        bad = ended_badly(ended) or "the probe ended without a result"
+        words = last_words(outcome) if ended["kind"] in ("exit", "signal") else ""
+        reasons.append(f"the handshake could not be tried: {bad}" + (f" ({words})" if words else ""))
+        problems.append(ended_problem(ended, "python_broken"))
+    ok = not reasons
+    notes = result.get("warnings") if isinstance(result.get("warnings"), list) else []
+    return {
+        "ok": ok,
+        "steps": [public(step, door=plan[step["id"]]) for step in steps],
+        "not_reached": not_reached,
+        "reasons": reasons,
+        "remedies": remedies_for(problems),
+        "warnings": [str(note) for note in notes] + (exit_warnings(outcome) if ok else []),
+        "cell": plain(result.get("cell") or {}),
+        "versions": result.get("versions") or {},
+        "seconds": outcome["seconds"],
+    }

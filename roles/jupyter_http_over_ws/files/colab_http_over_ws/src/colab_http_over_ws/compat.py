@@ -1,0 +1,161 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What jupyter_http_over_ws 0.0.8 needs and no longer finds: three things, each said where it is given.
+
+The package was last changed in August 2021 and takes no outside contributions (its README), so the repair is done
+around it. Where a thing is still there (notebook 6, Python 3.11, setuptools on a newer Python), it is left alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import re
+import sys
+import types
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+_VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?(?:([ab])(\d+))?", re.ASCII)
+_COOKIE_SEPARATORS = re.compile(r"[;\r\n]+")
+
+
+@functools.total_ordering
+class StrictVersion:
+    """Fix 1: `distutils.version.StrictVersion`, as far as jupyter_http_over_ws uses it.
+
+    `jupyter_http_over_ws/handlers.py` imports it to compare the caller's `min_version` with its own version. Python
+    3.12 removed distutils (PEP 632); only setuptools brings it back. Needed are: a ValueError for what is no version,
+    comparison, and `str()`, which dropped a last part of zero ("0.1.0" became "0.1").
+    """
+
+    def __init__(self, text: str) -> None:
+        match = _VERSION.fullmatch(text)
+        if match is None:
+            raise ValueError("invalid version number '%s'" % text)
+        major, minor, patch, stage, number = match.groups()
+        self.version = (int(major), int(minor), int(patch or 0))
+        self.prerelease = (stage, int(number)) if stage else None
+
+    def _key(self) -> tuple[Any, ...]:
+        # A pre-release comes before its release; "b" after "a".
+        return (self.version, self.prerelease is None, self.prerelease or ())
+
+    def __str__(self) -> str:
+        parts = self.version if self.version[2] else self.version[:2]
+        return ".".join(map(str, parts)) + ("%s%d" % self.prerelease if self.prerelease else "")
+
+    def __repr__(self) -> str:
+        return "StrictVersion('%s')" % self
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __eq__(self, other: object) -> bool:
+        return self._key() == other._key() if isinstance(other, StrictVersion) else NotImplemented
+
+    def __lt__(self, other: object) -> bool:
+        return self._key() < other._key() if isinstance(other, StrictVersion) else NotImplemented
+
+
+def _has(module: str, name: str) -> bool:
+    with warnings.catch_warnings():
+        # Python 3.10 and 3.11 say at this import that distutils will go.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            return hasattr(importlib.import_module(module), name)
+        except ImportError:
+            return False
+
+
+def _module(name: str, **contents: Any) -> types.ModuleType:
+    module = types.ModuleType(name, "Stand-in by colab_http_over_ws.")
+    module.__dict__.update(contents)
+    return module
+
+
+def distutils_stand_ins() -> dict[str, types.ModuleType]:
+    """Fix 1, as modules: `from distutils import version` works where Python has no distutils (3.12 and later)."""
+    if _has("distutils.version", "StrictVersion"):
+        return {}
+    version = _module("distutils.version", StrictVersion=StrictVersion)
+    return {"distutils": _module("distutils", __path__=[], version=version), "distutils.version": version}
+
+
+def notebook_stand_ins() -> dict[str, types.ModuleType]:
+    """Fix 2: `notebook.base.handlers.IPythonHandler` and `notebook.utils.url_path_join` on notebook 7, or without any.
+
+    notebook 7 moved its server to jupyter_server and dropped both modules, so the import ends in "No module named
+    'notebook.base'". jupyter_server's JupyterHandler is that IPythonHandler under its new name (jupyter_server was
+    split off notebook 6), with the same `check_origin`, `log`, `config` and `settings`. A `notebook` that is really
+    installed stays what it is; only the submodules that it lacks are given.
+    """
+    found: dict[str, types.ModuleType] = {}
+    if not _has("notebook.base.handlers", "IPythonHandler"):
+        from jupyter_server.base.handlers import JupyterHandler
+
+        handlers = _module("notebook.base.handlers", IPythonHandler=JupyterHandler)
+        found["notebook.base.handlers"] = handlers
+        found["notebook.base"] = _module("notebook.base", __path__=[], handlers=handlers)
+    if not _has("notebook.utils", "url_path_join"):
+        from jupyter_server.utils import url_path_join
+
+        found["notebook.utils"] = _module("notebook.utils", url_path_join=url_path_join)
+    if found and not _has("notebook", "__name__"):
+        found["notebook"] = _module("notebook", __path__=[])
+    return found
+
+
+@contextlib.contextmanager
+def importable(stand_ins: Mapping[str, types.ModuleType]) -> Iterator[None]:
+    """Let these modules be imported inside the block, and leave `sys.modules` as it was after it.
+
+    jupyter_http_over_ws takes what it needs while it is imported and keeps its own references, so nothing else in the
+    server ever sees a stand-in (a library that asks "is there a distutils?" still gets the true answer).
+    """
+    before = {name: sys.modules.get(name) for name in stand_ins}
+    sys.modules.update(stand_ins)
+    try:
+        yield
+    finally:
+        for name, module in before.items():
+            if module is None:
+                sys.modules.pop(name, None)
+            else:
+                sys.modules[name] = module
+
+
+def import_jupyter_http_over_ws() -> types.ModuleType:
+    """Import jupyter_http_over_ws with whatever stand-ins this Python and this Jupyter make necessary."""
+    with importable({**distutils_stand_ins(), **notebook_stand_ins()}), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return importlib.import_module("jupyter_http_over_ws")
+
+
+def clean_cookie(value: str) -> str:
+    """The same cookies as one well-formed header value: single pairs, joined by `; `, no blank in front."""
+    return "; ".join(piece for piece in map(str.strip, _COOKIE_SEPARATORS.split(value)) if piece)
+
+
+def repair_cookies(handlers: Any) -> None:
+    """Fix 3: the Cookie header that jupyter_http_over_ws takes from its auth URL is accepted by tornado >= 6.5.
+
+    `handlers._perform_request_and_extract_cookies` fetches the auth URL and joins the answer's cookies by
+    `SimpleCookie.output(header='')`, which puts a blank before each of them. tornado refuses a header value that
+    starts with a blank since 6.5 ("HTTPInputError: Invalid header value ' username-...'"): 6.5 then never answers, 6.6
+    closes the socket. The opening handshake and `diagnose` still look healthy. The cleaned value suits every tornado.
+    """
+    original: Callable[..., Any] = handlers._perform_request_and_extract_cookies
+    if getattr(original, "cleans_cookies", False):
+        return
+
+    @functools.wraps(original)
+    async def perform_request_and_extract_clean_cookies(*args: Any, **kwargs: Any) -> dict[str, str]:
+        headers = await original(*args, **kwargs)
+        return {name: clean_cookie(value) if name == "Cookie" else value for name, value in headers.items()}
+
+    vars(perform_request_and_extract_clean_cookies)["cleans_cookies"] = True
+    handlers._perform_request_and_extract_cookies = perform_request_and_extract_clean_cookies

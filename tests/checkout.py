@@ -1,0 +1,60 @@
+"""What belongs to the checkout: the files that git tracks or would track."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import tarfile
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def files() -> list[Path]:
+    """Relative paths, sorted. Deleted ones are left out, ignored ones too."""
+    listed = subprocess.run(
+        ["git", "-c", f"safe.directory={PROJECT}", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=PROJECT,
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
+    paths = (Path(name) for name in listed.split("\0") if name)
+    return sorted({path for path in paths if (PROJECT / path).is_file()})
+
+
+def with_suffix(*suffixes: str) -> list[Path]:
+    return [path for path in files() if path.suffix in suffixes]
+
+
+def shebang(path: Path) -> str:
+    """The first line of a program, or nothing."""
+    with (PROJECT / path).open("rb") as file:
+        first = file.readline(200)
+    return first.decode(errors="replace").strip() if first.startswith(b"#!") else ""
+
+
+def python_programs() -> list[Path]:
+    """Python without the suffix."""
+    return [path for path in files() if not path.suffix and "python" in shebang(path)]
+
+
+def shell_scripts() -> list[Path]:
+    shells = ("sh", "bash", "env bash")
+    return [path for path in files() if path.suffix == ".sh" or shebang(path).split("/")[-1] in shells]
+
+
+def roles() -> list[str]:
+    return sorted({path.parts[1] for path in files() if path.parts[0] == "roles" and len(path.parts) > 2})
+
+
+def modules() -> list[str]:
+    return [path.stem for path in files() if path.parts[0] == "library" and path.suffix == ".py"]
+
+
+def archive() -> bytes:
+    """The working tree as a tar archive, as somebody who cloned it would have it (git's metadata excepted)."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for path in files():
+            tar.add(PROJECT / path, arcname=str(path), recursive=False)
+    return buffer.getvalue()

@@ -1,0 +1,223 @@
+"""What every test may use: the checkout, the modules as Ansible runs them, the real environments, a Docker engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import ansible.module_utils
+import docker_engine
+import pytest
+import python_environments
+
+PROJECT = Path(__file__).resolve().parent.parent
+NO_DOCKER = "COLAB_READY_NO_DOCKER"
+
+# In a module `ansible.module_utils.colab_ready` is our module_utils/colab_ready (ansible.cfg, module_utils). Tests
+# import the same code by the same name.
+ansible.module_utils.__path__ = [*ansible.module_utils.__path__, str(PROJECT / "module_utils")]
+
+
+@pytest.fixture(scope="session")
+def project() -> Path:
+    """The checkout."""
+    return PROJECT
+
+
+# --- modules as processes -------------------------------------------------------------------------------------------
+
+
+class RunModule(Protocol):
+    def __call__(
+        self,
+        name: str,
+        args: dict[str, Any],
+        *,
+        check: bool = False,
+        diff: bool = False,
+        become: bool = False,
+        env: dict[str, str] | None = None,
+        timeout: float = 120,
+    ) -> dict[str, Any]: ...
+
+
+def ansible_environment() -> dict[str, str]:
+    """This checkout's ansible.cfg, found whatever the folder's mode is, and plain output."""
+    result = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
+    result.update(
+        ANSIBLE_CONFIG=str(PROJECT / "ansible.cfg"),
+        ANSIBLE_LIBRARY=str(PROJECT / "library"),
+        ANSIBLE_MODULE_UTILS=str(PROJECT / "module_utils"),
+        ANSIBLE_ROLES_PATH=str(PROJECT / "roles"),
+        ANSIBLE_NOCOLOR="1",
+        ANSIBLE_LOCALHOST_WARNING="false",
+        ANSIBLE_DEPRECATION_WARNINGS="false",
+        PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    )
+    return result
+
+
+RESULT = re.compile(r"^\S+ \| (?P<word>[A-Z]+!?) => (?=\{)", re.MULTILINE)
+
+
+def result_in(output: str) -> dict[str, Any] | None:
+    """The module's result in what `ansible -m` printed (`localhost | CHANGED => {...}`), warnings around it or not."""
+    for found in RESULT.finditer(output):
+        try:
+            value, _ = json.JSONDecoder().raw_decode(output, found.end())
+        except json.JSONDecodeError:
+            continue
+        # The callback says these two in its word, and leaves them out of what it prints.
+        return {"changed": found["word"] == "CHANGED", "failed": found["word"] in ("FAILED!", "UNREACHABLE!"), **value}
+    return None
+
+
+@pytest.fixture(scope="session")
+def run_module() -> RunModule:
+    """Run one of our modules on this computer the way a play does; returns its result, a failed one too."""
+
+    def run(
+        name: str,
+        args: dict[str, Any],
+        *,
+        check: bool = False,
+        diff: bool = False,
+        become: bool = False,
+        env: dict[str, str] | None = None,
+        timeout: float = 120,
+    ) -> dict[str, Any]:
+        command = [sys.executable, "-m", "ansible", "adhoc", "localhost"]
+        command += ["--inventory", "localhost,", "--connection", "local", "--module-name", name]
+        command += ["--args", json.dumps(args), "--extra-vars", f"ansible_python_interpreter={sys.executable}"]
+        command += ["--check"] * check + ["--diff"] * diff + ["--become"] * become
+        done = subprocess.run(
+            command,
+            env={**ansible_environment(), **(env or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            cwd=PROJECT,
+            check=False,
+        )
+        result = result_in(done.stdout) or result_in(done.stderr)
+        assert result is not None, f"{name} said nothing readable ({done.returncode}):\n{done.stdout}\n{done.stderr}"
+        return result
+
+    return run
+
+
+# --- the real environments ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def uv() -> Path:
+    """The uv program of the development environment."""
+    return python_environments.find_uv()
+
+
+@pytest.fixture(scope="session")
+def server_python() -> Path:
+    """The Python of a server environment as the role builds it: the lock and our extension."""
+    given = os.environ.get("COLAB_READY_TEST_SERVER_PYTHON")
+    if given:
+        return Path(given)
+    role = PROJECT / "roles" / "jupyter_http_over_ws"
+    extension = role / "files" / "colab_http_over_ws"
+    return python_environments.build(
+        "server", role / "files" / "server.txt", local=extension if extension.exists() else None
+    )
+
+
+@pytest.fixture(scope="session")
+def kernel_python() -> Path:
+    """The Python of a kernel environment for the CPU, with the real torch."""
+    given = os.environ.get("COLAB_READY_TEST_KERNEL_PYTHON")
+    if given:
+        return Path(given)
+    lock = PROJECT / "roles" / "gpu_backend" / "files" / "kernel_cpu.txt"
+    return python_environments.build("kernel", lock, torch=True)
+
+
+# --- Docker ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Host:
+    """A container that plays a fresh host."""
+
+    name: str
+
+    def run(
+        self, *command: str, user: str = "root", cwd: str | None = None, timeout: float = 900
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command in it, without a terminal; the caller looks at the exit code."""
+        place = ["--workdir", cwd] if cwd else []
+        return docker_engine.docker("exec", "--user", user, *place, self.name, *command, check=False, timeout=timeout)
+
+    def restart(self) -> None:
+        docker_engine.docker("restart", self.name)
+        docker_engine.wait_for_boot(self.name)
+
+    def receive(self, archive: bytes, folder: str, user: str = "root") -> None:
+        """Unpack a tar archive there, as that user."""
+        docker_engine.docker(
+            "exec", "--interactive", "--user", user, self.name, "sh", "-c",
+            'mkdir -p "$1" && tar -x -C "$1"', "unpack", folder, stdin=archive,
+        )  # fmt: skip
+
+
+class StartHost(Protocol):
+    def __call__(self, story: str, *, init: str = "systemd", extra: Sequence[str] = ()) -> Host: ...
+
+
+@pytest.fixture(scope="session")
+def docker() -> None:
+    """A Docker engine that answers, and the base image; or the test is left out because the caller said so."""
+    if os.environ.get(NO_DOCKER) == "1":
+        pytest.skip("left out on request (--no-docker): the scenarios in Docker were NOT run")
+    try:
+        docker_engine.ensure_engine()
+        docker_engine.ensure_image()
+    except docker_engine.EngineError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture
+def start_host(docker: None) -> Iterator[StartHost]:
+    """Start containers that play fresh hosts; they are taken away after the test."""
+    started: list[str] = []
+
+    def start(story: str, *, init: str = "systemd", extra: Sequence[str] = ()) -> Host:
+        name = f"colab-ready-{story}-{uuid.uuid4().hex[:8]}"
+        started.append(name)
+        docker_engine.create(name, init, extra)
+        return Host(name)
+
+    yield start
+    for name in started:
+        docker_engine.remove(name)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever uses the engine bears the mark, and comes last: the quick tests speak first."""
+    for item in items:
+        if "docker" in getattr(item, "fixturenames", ()):
+            item.add_marker("docker")
+    items.sort(key=lambda item: item.get_closest_marker("docker") is not None)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if os.environ.get(NO_DOCKER) == "1":
+        skipped = terminalreporter.stats.get("skipped", [])
+        count = sum("docker" in report.keywords for report in skipped)
+        terminalreporter.section("left out", sep="=", yellow=True, bold=True)
+        terminalreporter.line(f"{count} scenarios in Docker were NOT run (--no-docker). This is not a full test.")

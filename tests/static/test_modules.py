@@ -1,0 +1,112 @@
+"""Every module is documented and shaped as ansible-core's own checker wants it, and parses on a host's older Python."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import checkout
+import pytest
+
+# `ansible-test sanity` fetches things from the network; its checker alone does not (facts in CONTRIBUTING.md). It wants
+# a collection, so it gets a throw-away one.
+NAMESPACE = ("colab", "ready")
+
+
+def test_there_are_modules() -> None:
+    assert checkout.modules()
+
+
+@pytest.mark.parametrize("name", checkout.modules())
+def test_module_documentation_renders(project: Path, name: str) -> None:
+    done = subprocess.run(
+        [Path(sys.executable).parent / "ansible-doc", "--json", "--module-path", project / "library", name],
+        capture_output=True,
+        text=True,
+        cwd=project,
+        env={**os.environ, "ANSIBLE_CONFIG": str(project / "ansible.cfg")},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    text = json.loads(done.stdout)[name]
+    assert text["doc"]["description"]
+    assert text["examples"]
+    assert text["return"], "RETURN is empty"
+
+
+def collection(project: Path, root: Path) -> Path:
+    """A collection made of copies, with our module_utils imported by the collection's name."""
+    plugins = root / "ansible_collections" / NAMESPACE[0] / NAMESPACE[1] / "plugins"
+    ours = "ansible.module_utils.colab_ready"
+    theirs = f"ansible_collections.{'.'.join(NAMESPACE)}.plugins.module_utils.colab_ready"
+    for source, target in (("library", "modules"), ("module_utils/colab_ready", "module_utils/colab_ready")):
+        for path in sorted((project / source).glob("*.py")):
+            copy = plugins / target / path.name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_text(path.read_text(encoding="utf-8").replace(ours, theirs), encoding="utf-8")
+    (plugins / "module_utils" / "colab_ready" / "__init__.py").touch()
+    return plugins.parent
+
+
+def test_validate_modules_finds_nothing(project: Path, tmp_path: Path) -> None:
+    folder = collection(project, tmp_path)
+    spec = find_spec("ansible_test")
+    assert spec is not None and spec.submodule_search_locations
+    checker = Path(spec.submodule_search_locations[0]) / "_util" / "controller" / "sanity" / "validate-modules"
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(checker),
+        "ANSIBLE_COLLECTIONS_PATH": str(tmp_path),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    command: list[str | Path] = [sys.executable, checker / "validate.py", "--format", "json", "--arg-spec"]
+    command += ["--collection", folder.relative_to(tmp_path), "plugins/modules"]
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip().startswith("{"), f"the checker said nothing readable:\n{done.stdout}\n{done.stderr}"
+    findings = [
+        f"{Path(path).name}: {entry['code']}: {entry['msg']}"
+        for path, report in json.loads(done.stdout).items()
+        for entry in report["errors"] + report.get("warnings", [])
+    ]
+    assert not findings, "\n".join(findings)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_runs_on_a_host_parses_on_python_3_8(project: Path) -> None:
+    """A host's interpreter may be older than the controller's; new syntax would break before any message of ours."""
+    for path in checkout.with_suffix(".py"):
+        if path.parts[0] in ("library", "module_utils"):
+            ast.parse((project / path).read_text(encoding="utf-8"), str(path), feature_version=(3, 8))
+
+
+def test_what_runs_on_a_host_bears_the_licence_in_its_head(project: Path) -> None:
+    for path in checkout.with_suffix(".py"):
+        if path.parts[0] in ("library", "module_utils", "callback_plugins"):
+            head = "\n".join((project / path).read_text(encoding="utf-8").splitlines()[:6])
+            assert "SPDX-License-Identifier: GPL-3.0-or-later" in head, path
+
+
+def test_what_runs_on_a_host_imports_the_standard_library_and_ansible_only(project: Path) -> None:
+    allowed = set(sys.stdlib_module_names) | {"ansible", "__future__"}
+    foreign = []
+    for path in checkout.with_suffix(".py"):
+        # A probe runs under the environment's own interpreter, which is where torch and Jupyter are.
+        if path.parts[0] not in ("library", "module_utils") or path.stem.endswith("_probe"):
+            continue
+        for node in ast.walk(ast.parse((project / path).read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) and node.level == 0 else []
+            foreign += [f"{path}: {name}" for name in names if name.split(".")[0] not in allowed]
+    assert not foreign, "\n".join(foreign)

@@ -1,0 +1,105 @@
+"""Roles say what they take, playbooks parse, and what is generated from them is up to date."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import checkout
+import pytest
+import python_environments
+import yaml
+
+TOOLS = Path(sys.executable).parent
+
+
+def load(path: Path) -> dict[str, Any]:
+    return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.exists() else {}
+
+
+def environment(project: Path) -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
+    return {**kept, "ANSIBLE_CONFIG": str(project / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+
+
+@pytest.mark.parametrize("role", checkout.roles())
+def test_argument_specs_and_defaults_name_the_same_variables(project: Path, role: str) -> None:
+    folder = project / "roles" / role
+    specs = load(folder / "meta" / "argument_specs.yml")["argument_specs"]
+    options = {name: option for entry in specs.values() for name, option in entry.get("options", {}).items()}
+    required = {name for name, option in options.items() if option.get("required")}
+    defaults = load(folder / "defaults" / "main.yml")
+    assert set(options) - required == set(defaults)
+    stated = {name: option["default"] for name, option in options.items() if "default" in option}
+    plain = {name: value for name, value in defaults.items() if name in stated and "{{" not in str(value)}
+    assert {name: stated[name] for name in plain} == plain, "the default in the specification is another one"
+
+
+@pytest.mark.parametrize("role", checkout.roles())
+def test_every_default_has_a_comment_above_it(project: Path, role: str) -> None:
+    path = project / "roles" / role / "defaults" / "main.yml"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    bare = [
+        line for above, line in zip(lines, lines[1:], strict=False)
+        if line[:1].isalpha() and not above.startswith("#")
+    ]  # fmt: skip
+    assert not bare
+
+
+@pytest.mark.parametrize("role", checkout.roles())
+def test_role_documentation_renders(project: Path, role: str) -> None:
+    done = subprocess.run(
+        [TOOLS / "ansible-doc", "--json", "--type", "role", "--roles-path", project / "roles", role],
+        capture_output=True,
+        text=True,
+        env=environment(project),
+        cwd=project,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    entries = json.loads(done.stdout)[role]["entry_points"]
+    assert entries["main"]["short_description"]
+    for entry in entries.values():
+        assert all(option.get("description") for option in entry.get("options", {}).values())
+
+
+@pytest.mark.parametrize("path", [path for path in checkout.files() if path.parts[0] == "playbooks"], ids=str)
+def test_playbook_parses(project: Path, path: Path) -> None:
+    if len(path.parts) > 2 or path.suffix != ".yml":
+        pytest.skip("no playbook: tasks or files that playbooks include")
+    done = subprocess.run(
+        [TOOLS / "ansible-playbook", "--syntax-check", path],
+        capture_output=True,
+        text=True,
+        env=environment(project),
+        cwd=project,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_role_readmes_are_what_the_generator_writes(project: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, project / "tools" / "role_readme.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_tests_install_the_torch_that_the_product_pins(project: Path) -> None:
+    cpu = load(project / "roles" / "gpu_backend" / "vars" / "main.yml")["__gpu_backend_kernels"]["cpu"]
+    assert f"torch=={cpu['torch_version']}+{cpu['torch_build']}" == python_environments.TORCH_REQUIREMENT
+    assert cpu["torch_index"] == python_environments.TORCH_INDEX
+
+
+def test_no_task_switches_its_errors_off(project: Path) -> None:
+    found = [
+        f"{path}:{number}"
+        for path in checkout.with_suffix(".yml")
+        for number, line in enumerate((project / path).read_text(encoding="utf-8").splitlines(), 1)
+        if line.strip().startswith("ignore_errors:")
+    ]
+    assert not found

@@ -1,0 +1,524 @@
+"""The thinking of colab-runtime: what it believes, what it refuses, whom it names, what Jupyter gets to see."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import pwd
+import socket
+import stat
+import subprocess
+import sys
+import types
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+PROGRAM = PROJECT / "roles" / "colab_runtime" / "files" / "colab-runtime"
+TEMPLATE = PROJECT / "roles" / "colab_runtime" / "templates" / "colab-ready.service.j2"
+
+
+def load_program() -> types.ModuleType:
+    """The program has no .py suffix, so it is loaded by its path."""
+    loader = SourceFileLoader("colab_runtime", str(PROGRAM))
+    spec = importlib.util.spec_from_loader("colab_runtime", loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["colab_runtime"] = module  # dataclasses look their module up
+    written, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        loader.exec_module(module)
+    finally:
+        sys.dont_write_bytecode = written
+    return module
+
+
+runtime = load_program()
+
+ME = pwd.getpwuid(os.getuid())
+GOOD: dict[str, Any] = {
+    "schema": 1,
+    "user": ME.pw_name,
+    "prefix": "/opt/colab-ready",
+    "port": 8888,
+    "service_manager": "systemd",
+    "root_dir": "/home/student",
+    "token_file": "/etc/colab-ready/token",
+    "config_dir": "/etc/colab-ready/jupyter",
+    "kernel": "cpu",
+    "http_over_ws": True,
+}
+TOKEN = "0123456789abcdef" * 3
+
+
+def settings(**changes: Any) -> Any:
+    return runtime.parse_settings(json.dumps({**GOOD, **changes}), "/etc/colab-ready/runtime.json")
+
+
+# --- settings
+
+
+def test_settings_of_the_role_are_read_and_more_keys_do_no_harm() -> None:
+    read = settings(something_of_tomorrow=1)
+    assert (read.user, read.port, read.systemd) == (ME.pw_name, 8888, True)
+    assert read.log_file == "/var/log/colab-ready/server.log"
+    assert read.run_dir == "/run/colab-ready"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"schema": 2}, "schema is 2"),
+        ({"user": ""}, "user must be a name"),
+        ({"port": 0}, "port is 0"),
+        ({"port": 65536}, "port is 65536"),
+        ({"port": "8888"}, "port is '8888'"),
+        ({"port": True}, "port is True"),
+        ({"service_manager": "upstart"}, "service_manager is 'upstart'"),
+        ({"prefix": "opt/colab-ready"}, "prefix must be an absolute path"),
+        ({"token_file": None}, "token_file must be an absolute path"),
+        ({"run_dir": "run"}, "run_dir must be an absolute path"),
+    ],
+)
+def test_wrong_settings_are_refused_by_name(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(runtime.Problem) as caught:
+        settings(**changes)
+    assert said in str(caught.value)
+    assert caught.value.code == runtime.EXIT_SETTINGS
+
+
+def test_all_wrong_settings_are_in_one_message() -> None:
+    with pytest.raises(runtime.Problem) as caught:
+        settings(port=0, user="")
+    assert "port is 0" in str(caught.value) and "user must be" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '"x"'])
+def test_settings_that_are_no_object_are_refused(text: str) -> None:
+    with pytest.raises(runtime.Problem, match=r"Run \./colab-ready"):
+        runtime.parse_settings(text, "/x/runtime.json")
+
+
+@pytest.mark.parametrize(
+    ("owner", "mode", "uid", "said"),
+    [
+        (0, stat.S_IFREG | 0o644, 0, None),
+        (0, stat.S_IFREG | 0o644, 1000, None),
+        (1000, stat.S_IFREG | 0o600, 1000, None),
+        (1000, stat.S_IFREG | 0o600, 0, "belongs to"),  # root believes root alone
+        (1001, stat.S_IFREG | 0o644, 1000, "belongs to"),
+        (0, stat.S_IFREG | 0o664, 0, "can be written by others (mode 0664)"),
+        (0, stat.S_IFREG | 0o646, 1000, "can be written by others"),
+        (0, stat.S_IFIFO | 0o600, 0, "is not a regular file"),
+    ],
+)
+def test_settings_are_believed_only_from_root_or_oneself(owner: int, mode: int, uid: int, said: str | None) -> None:
+    answer = runtime.settings_distrust(owner, mode, uid)
+    assert answer is None if said is None else said in answer
+
+
+# --- token
+
+
+@pytest.mark.parametrize(
+    ("mode", "owner", "said"),
+    [
+        (stat.S_IFREG | 0o600, 1000, None),
+        (stat.S_IFREG | 0o400, 1000, None),
+        (stat.S_IFREG | 0o640, 1000, "mode 0640"),
+        (stat.S_IFREG | 0o604, 1000, "mode 0604"),
+        (stat.S_IFREG | 0o620, 1000, "mode 0620"),
+        (stat.S_IFREG | 0o600, 0, "belongs to"),
+        (stat.S_IFREG | 0o600, 1001, "belongs to"),
+        (stat.S_IFDIR | 0o700, 1000, "not a regular file"),
+    ],
+)
+def test_a_token_file_is_of_its_user_alone(mode: int, owner: int, said: str | None) -> None:
+    answer = runtime.token_file_problem(mode, owner, 1000)
+    assert answer is None if said is None else said in answer
+
+
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [
+        (TOKEN, None),
+        ("A-b_c.d~" * 4, None),
+        ("", "is empty"),
+        (" \n", "is empty"),
+        (TOKEN + "\n", "newline"),
+        (TOKEN[:31], "too short: 31"),
+        (TOKEN + "&x", "cannot carry"),
+        (TOKEN + "\ufffd", "cannot carry"),
+    ],
+)
+def test_a_token_is_long_and_fits_into_an_address(token: str, said: str | None) -> None:
+    answer = runtime.token_problem(token)
+    assert answer is None if said is None else said in answer
+
+
+@pytest.mark.parametrize(("content", "mode"), [(TOKEN + "\n", 0o600), (TOKEN[:20], 0o600), (TOKEN, 0o644)])
+def test_a_refused_token_is_not_in_the_message(tmp_path: Path, content: str, mode: int) -> None:
+    path = tmp_path / "token"
+    path.write_text(content, encoding="ascii")
+    path.chmod(mode)
+    with pytest.raises(runtime.Problem) as caught:
+        runtime.read_token(str(path), os.getuid())
+    assert TOKEN[:20] not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_a_good_token_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text(TOKEN, encoding="ascii")
+    path.chmod(0o600)
+    assert runtime.read_token(str(path), os.getuid()) == TOKEN
+
+
+def test_a_token_behind_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "real").write_text(TOKEN, encoding="ascii")
+    (tmp_path / "real").chmod(0o600)
+    (tmp_path / "token").symlink_to("real")
+    with pytest.raises(runtime.Problem, match="symbolic link"):
+        runtime.read_token(str(tmp_path / "token"), os.getuid())
+
+
+# --- who holds the port
+
+# Recorded from /proc/net/tcp and tcp6 on x86_64: 8888 on loopback by uid 1000, on another address by uid 5, an
+# established connection, 22 on all addresses.
+TCP = """\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:22B8 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 41 1 0000000000000000 100 0 0 10 0
+   1: 0300A8C0:22B8 00000000:0000 0A 00000000:00000000 00:00000000 00000000     5        0 42 1 0000000000000000 100 0 0 10 0
+   2: 0100007F:22B8 0100007F:D431 01 00000000:00000000 00:00000000 00000000  1000        0 43 1 0000000000000000 100 0 0 10 0
+   3: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 44 1 0000000000000000 100 0 0 10 0
+"""
+TCP6 = """\
+  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 00000000000000000000000001000000:22B8 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000  1001        0 51 1 0000000000000000 100 0 0 10 0
+   1: 00000000000000000000000000000000:0016 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 52 1 0000000000000000 100 0 0 10 0
+   2: 0000000000000000FFFF00000100007F:1F90 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     7        0 53 1 0000000000000000 100 0 0 10 0
+"""  # noqa: E501 - recorded lines
+
+
+@pytest.mark.skipif(sys.byteorder != "little", reason="the recorded tables are from a little-endian machine")
+@pytest.mark.parametrize(
+    ("port", "expected"),
+    [
+        (8888, [("127.0.0.1", 1000, 41), ("::1", 1001, 51)]),
+        (22, [("0.0.0.0", 0, 44), ("::", 0, 52)]),
+        (8080, [("::ffff:127.0.0.1", 7, 53)]),
+        (9, []),
+    ],
+)
+def test_the_kernels_table_names_who_listens_on_loopback(port: int, expected: list[tuple[str, int, int]]) -> None:
+    found = runtime.parse_listeners(TCP, port) + runtime.parse_listeners(TCP6, port)
+    assert [(one.address, one.uid, one.inode) for one in found] == expected
+
+
+def fake_process(proc: Path, pid: int, words: list[str], inodes: list[int]) -> None:
+    (proc / str(pid) / "fd").mkdir(parents=True)
+    (proc / str(pid) / "cmdline").write_bytes(b"\0".join(word.encode() for word in words) + b"\0")
+    (proc / str(pid) / "comm").write_text(Path(words[0]).name + "\n", encoding="utf-8")
+    for number, inode in enumerate(inodes):
+        (proc / str(pid) / "fd" / str(number)).symlink_to(f"socket:[{inode}]")
+
+
+@pytest.mark.skipif(sys.byteorder != "little", reason="the recorded tables are from a little-endian machine")
+def test_the_holder_is_named_with_pid_program_and_user(tmp_path: Path) -> None:
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net" / "tcp").write_text(TCP.replace(" 1000 ", f" {os.getuid()} "), encoding="ascii")
+    fake_process(tmp_path, 300, ["/usr/sbin/sshd"], [44])
+    fake_process(tmp_path, 4711, ["/usr/bin/python3", "-m", "http.server", "8888"], [7, 41])
+    holder = runtime.describe_holder(8888, str(tmp_path))
+    assert holder.startswith("pid 4711 (python3 -m http.server, user ")
+    assert ME.pw_name in holder
+
+
+@pytest.mark.skipif(sys.byteorder != "little", reason="the recorded tables are from a little-endian machine")
+def test_a_holder_that_may_not_be_looked_at_is_named_by_its_user(tmp_path: Path) -> None:
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net" / "tcp6").write_text(TCP6.replace(" 1001 ", f" {os.getuid()} "), encoding="ascii")
+    holder = runtime.describe_holder(8888, str(tmp_path))
+    assert ME.pw_name in holder and "sudo ss -ltnp" in holder
+
+
+def test_a_kernel_that_does_not_say_who_listens_is_not_taken_for_nobody_listens(tmp_path: Path) -> None:
+    assert runtime.listeners(8888, str(tmp_path)) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["/usr/sbin/nginx", "-g", "secret"], "nginx"),
+        (["/usr/bin/python3.11", "/home/u/.local/bin/jupyter-notebook", "--port=1"], "python3.11 jupyter-notebook"),
+        (["python3", "-I", "-m", "jupyter_server", "--token=secret"], "python3 -m jupyter_server"),
+        (["python3", "-c", "import secret"], "python3 -c"),
+        (["python3"], "python3"),
+    ],
+)
+def test_a_program_is_named_without_its_arguments(tmp_path: Path, words: list[str], name: str) -> None:
+    fake_process(tmp_path, 5, words, [])
+    assert runtime.program_name(5, str(tmp_path)) == name
+
+
+def test_a_real_listener_is_found_and_its_port_is_not_free() -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        port = holder.getsockname()[1]
+        holder.listen()
+        assert not runtime.port_is_free(port)
+        assert [one.uid for one in runtime.listeners(port)] == [os.getuid()]
+        assert runtime.describe_holder(port).startswith(f"pid {os.getpid()} (")
+    assert runtime.port_is_free(port)
+
+
+# --- what Jupyter gets to see
+
+
+def test_the_server_sees_this_configuration_and_no_other() -> None:
+    outside = {
+        "JUPYTER_CONFIG_PATH": "/home/evil",
+        "JUPYTER_NO_CONFIG": "1",
+        "JUPYTER_TOKEN": "secret",
+        "JUPYTERHUB_API_TOKEN": "secret",
+        "JUPYTER_CONFIG_DIR": "/home/evil",
+        "PYTHONPATH": "/home/evil",
+        "VIRTUAL_ENV": "/home/evil",
+        "CONDA_PREFIX": "/home/evil",
+        "XDG_DATA_HOME": "/home/evil",
+        "WSL_INTEROP": "/run/WSL/9_interop",
+        "HOME": "/root",
+        "LANG": "ko_KR.UTF-8",
+        "CUDA_VISIBLE_DEVICES": "0",
+        "PATH": "/usr/bin",
+    }
+    seen = runtime.server_environment(outside, settings(), ME)
+    assert "evil" not in str(seen) and "secret" not in str(seen) and "WSL_INTEROP" not in seen
+    assert {key: value for key, value in seen.items() if key.startswith("JUPYTER")} == {
+        "JUPYTER_CONFIG_DIR": "/etc/colab-ready/jupyter",
+        "JUPYTER_PATH": "/opt/colab-ready/share/jupyter",
+        "JUPYTER_RUNTIME_DIR": "/run/colab-ready/jupyter",
+        "JUPYTER_TOKEN_FILE": "/etc/colab-ready/token",
+        "JUPYTER_PREFER_ENV_PATH": "1",
+        "JUPYTERLAB_SETTINGS_DIR": f"{ME.pw_dir}/.local/share/jupyter/lab/user-settings",
+        "JUPYTERLAB_WORKSPACES_DIR": f"{ME.pw_dir}/.local/share/jupyter/lab/workspaces",
+    }
+    assert (seen["HOME"], seen["LANG"], seen["CUDA_VISIBLE_DEVICES"]) == (ME.pw_dir, "ko_KR.UTF-8", "0")
+
+
+def test_a_service_without_a_language_gets_utf_8() -> None:
+    assert runtime.server_environment({}, settings(), ME)["LANG"] == "C.UTF-8"
+
+
+def test_a_background_server_gets_language_and_proxies_from_the_shell_and_nothing_else() -> None:
+    outside = {"LANG": "ko_KR.UTF-8", "HTTPS_PROXY": "http://proxy:3128", "SSH_AUTH_SOCK": "/x", "PATH": "/home/evil"}
+    seen = runtime.background_environment(outside, ME)
+    assert seen["LANG"] == "ko_KR.UTF-8" and seen["HTTPS_PROXY"] == "http://proxy:3128"
+    assert seen["PATH"] == runtime.SAFE_PATH
+    assert set(seen) == {"LANG", "HTTPS_PROXY", "HOME", "USER", "LOGNAME", "SHELL", "PATH"}
+
+
+@pytest.mark.parametrize("shell", ["/usr/sbin/nologin", "/bin/false", ""])
+def test_a_system_user_gets_a_shell_that_a_terminal_can_run(shell: str) -> None:
+    assert os.access(runtime.login_shell(shell), os.X_OK)
+
+
+def test_the_token_is_in_no_argument() -> None:
+    assert "token" not in " ".join(runtime.server_command(settings())).lower()
+
+
+# --- the server's configuration
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    folder = tmp_path / "jupyter"
+    (folder / "jupyter_server_config.d").mkdir(parents=True)
+    (folder / "jupyter_server_config.json").write_text('{"ServerApp": {}}', encoding="utf-8")
+    (folder / "jupyter_server_config.d" / "x.json").write_text("{}", encoding="utf-8")
+    (folder / "migrated").touch()
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    return folder
+
+
+def test_a_sound_configuration_is_accepted(config: Path) -> None:
+    runtime.require_config(settings(config_dir=str(config)))
+
+
+@pytest.mark.parametrize(
+    ("piece", "damage", "said"),
+    [
+        ("jupyter_server_config.json", lambda path: path.write_text('{"ServerApp": {'), "is not JSON"),
+        ("jupyter_server_config.json", lambda path: path.write_text("[]"), "is not a JSON object"),
+        ("jupyter_server_config.json", lambda path: path.unlink(), "cannot be read"),
+        ("jupyter_server_config.json", lambda path: path.chmod(0o666), "can be changed by other users (mode 0666"),
+        ("jupyter_server_config.d/x.json", lambda path: path.write_text("x"), "is not JSON"),
+        ("jupyter_server_config.d", lambda path: path.chmod(0o777), "can be changed by other users (mode 0777"),
+        (".", lambda path: path.chmod(0o775), "can be changed by other users (mode 0775"),
+    ],
+)
+def test_a_broken_or_open_configuration_is_refused(config: Path, piece: str, damage: Any, said: str) -> None:
+    damage(config / piece)
+    with pytest.raises(runtime.Problem) as caught:
+        runtime.require_config(settings(config_dir=str(config)))
+    assert said in str(caught.value) and "./colab-ready" in str(caught.value)
+
+
+# --- processes
+
+
+def fake_stat(proc: Path, pid: int, parent: int, state: str = "S", name: str = "x", started: int = 7) -> None:
+    (proc / str(pid)).mkdir(exist_ok=True)
+    rest = " ".join(["0"] * 17)
+    (proc / str(pid) / "stat").write_text(f"{pid} ({name}) {state} {parent} {rest} {started} 0 0\n", encoding="utf-8")
+
+
+def test_descendants_are_found_across_sessions_and_odd_names(tmp_path: Path) -> None:
+    for pid, parent, state, name in [
+        (10, 1, "S", "supervisor"),
+        (11, 10, "S", "python"),
+        (12, 11, "S", "a) S 1 (b"),
+        (13, 12, "R", "sh"),
+        (14, 10, "Z", "gone"),
+        (20, 1, "S", "foreign"),
+    ]:
+        fake_stat(tmp_path, pid, parent, state, name)
+    assert sorted(runtime.descendants(10, str(tmp_path))) == [11, 12, 13]
+    assert runtime.started_ticks(12, str(tmp_path)) == 7
+
+
+def test_a_process_is_known_by_its_start_time() -> None:
+    assert runtime.started_ticks(os.getpid()) is not None
+    assert runtime.alive(os.getpid())
+    child = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert not runtime.alive(child.pid)  # a zombie
+    child.wait()
+    assert not runtime.alive(child.pid)
+
+
+@pytest.mark.parametrize(("status", "text"), [(0, "exit code 0"), (78 << 8, "exit code 78"), (9, "SIGKILL")])
+def test_an_exit_is_said_in_words(status: int, text: str) -> None:
+    assert text in runtime.describe_exit(status)
+
+
+# --- the supervisor's parts
+
+
+def test_the_next_try_comes_later_each_time_and_at_most_after_30_seconds() -> None:
+    assert [runtime.backoff_seconds(n) for n in (0, 1, 2, 3, 4, 5, 6, 1000)] == [1, 2, 4, 8, 16, 30, 30, 30]
+
+
+def test_the_log_is_rotated_and_nothing_recent_is_lost(tmp_path: Path) -> None:
+    log = runtime.RotatingLog(str(tmp_path / "server.log"), bytes_max=100, files=3)
+    for number in range(40):
+        log.write(f"line {number:04d}\n".encode())
+    files = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert set(files) == {"server.log", "server.log.1", "server.log.2"}
+    assert all(len(text) <= 100 for text in files.values())
+    kept = "".join(files[name] for name in ("server.log.2", "server.log.1", "server.log")).splitlines()
+    assert kept == [f"line {number:04d}" for number in range(40 - len(kept), 40)]
+    assert len(kept) > 20
+
+
+def test_a_log_that_cannot_be_written_does_not_stop_the_server(tmp_path: Path) -> None:
+    runtime.RotatingLog(str(tmp_path / "missing" / "server.log")).write(b"x\n")
+
+
+def test_the_log_does_not_follow_a_link(tmp_path: Path) -> None:
+    (tmp_path / "server.log").symlink_to("elsewhere")
+    runtime.RotatingLog(str(tmp_path / "server.log")).write(b"x\n")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_the_lock_decides_whether_a_supervisor_runs(tmp_path: Path) -> None:
+    run_dir = runtime.RunDir(str(tmp_path))
+    assert run_dir.state() is None
+    run_dir.write({"pid": os.getpid(), "started_ticks": runtime.started_ticks(os.getpid())})
+    assert run_dir.state() is None and run_dir.supervisor() is None  # a living pid alone proves nothing
+    lock = run_dir.take_lock(0)
+    assert run_dir.locked() and run_dir.take_lock(0) is None
+    assert run_dir.supervisor() == os.getpid()
+    os.close(lock)
+    assert run_dir.state() is None
+
+
+def test_a_pid_that_was_given_to_another_process_is_not_the_supervisor(tmp_path: Path) -> None:
+    run_dir = runtime.RunDir(str(tmp_path))
+    lock = run_dir.take_lock(0)
+    run_dir.write({"pid": os.getpid(), "started_ticks": 1})
+    assert run_dir.state() == {}
+    with pytest.raises(runtime.Problem, match="no supervisor has written its number"):
+        run_dir.supervisor(seconds=0)
+    os.close(lock)
+
+
+def test_the_sentence_of_a_refusal_is_found_between_systemds_lines() -> None:
+    lines = ["Starting colab-ready.service...", "colab-runtime: The token is short. Do: x", "Main process exited"]
+    assert runtime.refusal(lines) == "The token is short. Do: x"
+    assert runtime.refusal(["[I 2026] ServerApp", "Traceback"]) is None
+
+
+# --- the unit
+
+
+def unit(**changes: str) -> dict[str, list[str]]:
+    variables = {
+        "colab_runtime_user": "student",
+        "colab_runtime_prefix": "/opt/colab-ready",
+        "colab_runtime_root_dir": "/home/student",
+        **changes,
+    }
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
+    text = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(variables)
+    assert text.endswith("\n")
+    found: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        if line and not line.startswith(("#", "[")):
+            key, _, value = line.partition("=")
+            found.setdefault(key, []).append(value)
+    return found
+
+
+def test_the_unit_runs_the_server_as_the_user_and_brings_it_back() -> None:
+    directives = unit()
+    assert directives["User"] == ["student"]
+    assert directives["ExecStart"] == ["/usr/local/bin/colab-runtime serve"]
+    assert directives["Restart"] == ["always"]
+    assert directives["StartLimitIntervalSec"] == ["0"]
+    assert directives["WantedBy"] == ["multi-user.target"]
+    assert directives["OOMPolicy"] == ["continue"]
+
+
+@pytest.mark.parametrize(
+    "directive",
+    ["PrivateDevices", "DevicePolicy", "DeviceAllow", "ProtectClock", "MemoryDenyWriteExecute", "ProtectHome"]
+    + ["PrivateTmp", "PrivateUsers", "ProtectProc", "ProcSubset", "PrivateNetwork", "RemoveIPC", "IPAddressDeny"],
+)
+def test_the_unit_leaves_open_what_notebooks_and_gpus_need(directive: str) -> None:
+    assert directive not in unit()
+    assert f"`{directive}" in (PROJECT / "docs" / "service.md").read_text(encoding="utf-8"), (
+        "say why in docs/service.md"
+    )
+
+
+def test_every_door_that_the_unit_shuts_is_explained() -> None:
+    page = (PROJECT / "docs" / "service.md").read_text(encoding="utf-8")
+    missing = [key for key in unit() if key not in ("Description", "ExecStart") and f"`{key}" not in page]
+    assert not missing
+
+
+def test_windows_programs_can_be_started_from_a_notebook() -> None:
+    assert "AF_VSOCK" in unit()["RestrictAddressFamilies"][0]
+    assert "AF_UNIX" in unit()["RestrictAddressFamilies"][0]
+
+
+def test_a_percent_sign_in_a_path_is_no_specifier() -> None:
+    assert unit(colab_runtime_prefix="/opt/100%")["ReadWritePaths"] == ['"-/opt/100%%/kernels"']

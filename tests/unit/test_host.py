@@ -1,0 +1,229 @@
+"""What a host says about itself is read as it stands: system, init, Python, file systems, WSL."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+from ansible.module_utils.colab_ready import host
+
+DEBIAN = """\
+PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"
+NAME="Debian GNU/Linux"
+VERSION_ID="12"
+VERSION_CODENAME=bookworm
+ID=debian
+# a comment
+BUG_REPORT_URL="https://bugs.debian.org/"
+"""
+MINT = 'ID=linuxmint\nID_LIKE="ubuntu debian"\nPRETTY_NAME=\'Linux Mint 22\'\nVERSION_ID="22"\n'
+QUOTED = 'ID=debian\nPRETTY_NAME="say \\"hi\\" for \\$5"\n'
+
+RELEASES = [
+    (DEBIAN, {"id": "debian", "id_like": [], "version_id": "12", "codename": "bookworm", "name": "Debian GNU/Linux 12 (bookworm)"}),
+    (MINT, {"id": "linuxmint", "id_like": ["ubuntu", "debian"], "version_id": "22", "codename": None, "name": "Linux Mint 22"}),
+    (QUOTED, {"id": "debian", "id_like": [], "version_id": None, "codename": None, "name": 'say "hi" for $5'}),
+    ("rubbish\n", {"id": None, "id_like": [], "version_id": None, "codename": None, "name": None}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "facts"), RELEASES, ids=["debian", "mint", "quoted", "rubbish"])
+def test_the_distribution_is_read(tmp_path: Path, text: str, facts: dict[str, object]) -> None:
+    (tmp_path / "os-release").write_text(text)
+    assert host.os_facts(str(tmp_path), str(tmp_path)) == {**facts, "apt": False}
+
+
+def test_apt_is_there_only_if_it_can_be_run(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    apt = tmp_path / "bin" / "apt-get"
+    apt.write_text("")
+    apt.chmod(0o644)
+    assert host.os_facts(str(tmp_path), str(tmp_path))["apt"] is False
+    apt.chmod(0o755)
+    assert host.os_facts(str(tmp_path), str(tmp_path))["apt"] is True
+
+
+@pytest.mark.parametrize(
+    ("comm", "booted", "manager"),
+    [("systemd", True, "systemd"), ("systemd", False, "none"), ("init", True, "none"), (None, True, "none")],
+)
+def test_systemd_manages_services_only_as_the_first_process(
+    tmp_path: Path, comm: str | None, booted: bool, manager: str
+) -> None:
+    (tmp_path / "1").mkdir()
+    if comm:
+        (tmp_path / "1" / "comm").write_text(comm + "\n")
+    if booted:
+        (tmp_path / "systemd" / "system").mkdir(parents=True)
+    assert host.service_manager(str(tmp_path), str(tmp_path)) == manager
+
+
+# --- programs -------------------------------------------------------------------------------------------------------
+
+
+def program(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("#!/bin/sh\n" + text + "\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+def test_a_program_that_fails_hangs_or_is_missing_says_nothing(tmp_path: Path) -> None:
+    assert host.run([str(program(tmp_path / "good", "echo yes"))]) == "yes\n"
+    assert host.run([str(program(tmp_path / "bad", "echo yes; exit 1"))]) is None
+    assert host.run([str(program(tmp_path / "hung", "exec sleep 60"))], seconds=0.2) is None
+    assert host.run([str(tmp_path / "missing")]) is None
+
+
+def test_pythons_are_the_systems_own_in_order_of_preference(tmp_path: Path) -> None:
+    for name in ("python3.9", "python3.10", "python3.14", "python3.13-config", "python3.12"):
+        program(tmp_path / name, "")
+    (tmp_path / "python3.12").chmod(0o644)
+    (tmp_path / "python3").symlink_to("python3.10")
+    names = [os.path.basename(path) for path in host.python_candidates(str(tmp_path))]
+    assert names == ["python3", "python3.14", "python3.9"]
+
+
+def test_a_python_is_asked_and_not_guessed(tmp_path: Path) -> None:
+    answer = program(tmp_path / "python3", """echo '{"version": "3.13.1", "ensurepip": false}'""")
+    assert host.ask_python(str(answer)) == {"path": str(answer), "version": "3.13.1", "ensurepip": False}
+    assert host.ask_python(str(program(tmp_path / "broken", "echo rubbish"))) is None
+
+
+def test_the_systems_real_python_answers() -> None:
+    found = [host.ask_python(path) for path in host.python_candidates()]
+    assert found and found[0] is not None
+    assert found[0]["version"].startswith("3.")
+
+
+def test_uv_is_found_on_the_path_and_a_shim_is_none(tmp_path: Path) -> None:
+    shim = program(tmp_path / "pyenv" / "shims" / "uv", "")
+    assert host.find_uv(str(shim.parent), str(tmp_path)) in (None, "/usr/local/bin/uv")
+    real = program(tmp_path / "bin" / "uv", "")
+    assert host.find_uv(f"{shim.parent}:{real.parent}", str(tmp_path)) == str(real)
+    at_home = program(tmp_path / ".local" / "bin" / "uv", "")
+    assert host.find_uv(str(shim.parent), str(tmp_path)) == str(at_home)
+
+
+# --- accounts and file systems --------------------------------------------------------------------------------------
+
+
+def test_an_account_is_found_by_name_or_not_at_all() -> None:
+    root = host.account("root")
+    assert root is not None
+    assert (root.uid, root.home) == (0, "/root")
+    assert host.account("nobody-of-that-name") is None
+    assert host.account("") is None
+    assert host.name_of(4_000_000_000) == "4000000000"
+
+
+MOUNTS = r"""22 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw
+23 22 0:5 / /mnt/c rw,noatime - 9p C:\134 rw,dirsync
+24 22 0:6 / /opt rw - ext4 /dev/sdb ro
+25 22 0:7 / /opt rw,noexec - xfs /dev/sdc rw
+26 22 0:8 / /my\040disk rw master:1 - btrfs /dev/sdd rw
+rubbish
+"""
+PLACES = [
+    ("/home/x", "ext4", ("rw", "relatime")),
+    ("/mnt/c/lab", "9p", ("rw", "noatime", "dirsync")),
+    ("/mnt/cd", "ext4", ("rw", "relatime")),
+    ("/opt/colab-ready", "xfs", ("rw", "noexec")),
+    ("/my disk/x", "btrfs", ("rw",)),
+]
+
+
+@pytest.mark.parametrize(("path", "kind", "options"), PLACES)
+def test_the_file_system_of_a_path_is_the_nearest_and_newest_mount(
+    path: str, kind: str, options: tuple[str, ...]
+) -> None:
+    assert host.mount_of(path, MOUNTS) == (kind, options)
+
+
+def test_a_place_that_is_missing_is_measured_where_it_would_be(tmp_path: Path) -> None:
+    place = host.look_at(f"{tmp_path}/a/b")
+    assert (place.kind, place.existing, place.entries) == ("missing", str(tmp_path), ())
+    assert place.free_bytes > 0
+
+
+def test_a_place_is_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "folder" / "inside").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("folder")
+    (tmp_path / "file").write_text("")
+    folder = host.look_at(f"{tmp_path}/folder")
+    assert (folder.kind, folder.entries, folder.uid) == ("directory", ("inside",), os.getuid())
+    assert (host.look_at(f"{tmp_path}/link").kind, host.look_at(f"{tmp_path}/link").target) == ("symlink", "folder")
+    assert host.look_at(f"{tmp_path}/file").kind == "file"
+
+
+def test_a_port_that_somebody_holds_cannot_be_bound() -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        port = server.getsockname()[1]
+        server.listen()
+        assert host.bind_error(port) == "Address already in use"
+    assert host.bind_error(port) is None
+
+
+# --- WSL ------------------------------------------------------------------------------------------------------------
+
+# /proc/version, osrelease, /run/WSL, environment, version
+KERNELS = [
+    ("Linux version 6.6.87.2-microsoft-standard-WSL2 (root@x)", "6.6.87.2-microsoft-standard-WSL2", True, {}, 2),
+    ("Linux version 4.19.128-microsoft-standard (oe@x)", "4.19.128-microsoft-standard", False, {}, 2),
+    ("Linux version 4.4.0-19041-Microsoft (Microsoft@Microsoft.com)", "4.4.0-19041-Microsoft", False, {}, 1),
+    ("Linux version 6.9.0-mine (me@home)", "6.9.0-mine", True, {}, 2),
+    ("Linux version 6.9.0-mine (me@home)", "6.9.0-mine", False, {"WSL_INTEROP": "/run/WSL/8_interop"}, 2),
+    ("Linux version 6.1.0-18-amd64 (debian-kernel@lists.debian.org)", "6.1.0-18-amd64", False, {}, None),
+    ("", "", False, {}, None),
+]
+
+
+@pytest.mark.parametrize(("version", "osrelease", "run_wsl", "environ", "wsl"), KERNELS)
+def test_wsl_is_told_by_its_kernel_or_its_init(
+    version: str, osrelease: str, run_wsl: bool, environ: dict[str, str], wsl: int | None
+) -> None:
+    assert host.wsl_version(version, osrelease, run_wsl, environ) == wsl
+
+
+@pytest.mark.parametrize(
+    ("files", "interop"),
+    [
+        ({}, None),
+        ({"status": "enabled\n"}, False),
+        ({"status": "enabled\n", "WSLInterop": "enabled\ninterpreter /init\n"}, True),
+        ({"status": "enabled\n", "WSLInterop-late": "enabled\ninterpreter /init\n"}, True),
+        ({"status": "enabled\n", "WSLInterop": "disabled\ninterpreter /init\n"}, False),
+    ],
+)
+def test_interop_is_what_the_kernel_says(tmp_path: Path, files: dict[str, str], interop: bool | None) -> None:
+    folder = tmp_path / "sys" / "fs" / "binfmt_misc"
+    folder.mkdir(parents=True)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    assert host.interop_enabled(str(tmp_path)) is interop
+
+
+def test_wsl_says_all_of_itself_and_elsewhere_there_is_nothing_to_say(tmp_path: Path) -> None:
+    proc, dev, run = tmp_path / "proc", tmp_path / "dev", tmp_path / "run"
+    (proc / "1").mkdir(parents=True)
+    (proc / "1" / "comm").write_text("systemd\n")
+    (proc / "sys" / "kernel").mkdir(parents=True)
+    (run / "systemd" / "system").mkdir(parents=True)
+    dev.mkdir()
+    (dev / "dxg").write_text("")
+    osrelease = proc / "sys" / "kernel" / "osrelease"
+    osrelease.write_text("6.6.87.2-microsoft-standard-WSL2\n")
+    facts = host.wsl_facts(str(proc), str(dev), str(run), {})
+    assert facts == {
+        "version": 2,
+        "kernel": "6.6.87.2-microsoft-standard-WSL2",
+        "systemd": True,
+        "interop": None,
+        "dxg": True,
+    }
+    osrelease.write_text("6.1.0-18-amd64\n")
+    assert host.wsl_facts(str(proc), str(dev), str(run), {}) is None

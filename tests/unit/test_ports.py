@@ -1,0 +1,173 @@
+"""Who listens on a port is read right from /proc, and the runtime's own server is told from a stranger's."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.colab_ready import ports
+from ansible.module_utils.colab_ready.ports import Listener, Process
+
+ADDRESSES = [
+    ("0100007F:22B8", "little", ("127.0.0.1", 8888)),
+    ("7F000001:22B8", "big", ("127.0.0.1", 8888)),
+    ("00000000:0050", "little", ("0.0.0.0", 80)),
+    ("00000000000000000000000000000000:22B8", "little", ("::", 8888)),
+    ("00000000000000000000000001000000:22B8", "little", ("::1", 8888)),
+    ("00000000000000000000000000000001:22B8", "big", ("::1", 8888)),
+    ("0000000000000000FFFF00000100007F:22B8", "little", ("::ffff:127.0.0.1", 8888)),
+    ("B80D01200000000067452301EFCDAB89:FFFF", "little", ("2001:db8::123:4567:89ab:cdef", 65535)),
+]
+
+
+@pytest.mark.parametrize(("text", "byteorder", "address"), ADDRESSES)
+def test_an_address_is_read_in_the_machines_byte_order(text: str, byteorder: str, address: tuple[str, int]) -> None:
+    assert ports.decode_address(text, byteorder) == address
+
+
+# As a Debian kernel writes it: a listener, one that is connected, one that waits, then what no kernel writes.
+TCP = """\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:22B8 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 48507 1 000000001dba7e31 100
+   1: 0100007F:22B8 0100007F:8E76 01 00000000:00000000 00:00000000 00000000  1000        0 48599 1 000000001dba7e32 20
+   2: 0100007F:A821 0100007F:22B8 06 00000000:00000000 03:000009C9 00000000     0        0 0 3 00000000b9537299
+   3: 0200A8C0:22B8 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 50001 1 00000000b9537300 100
+   4: rubbish
+"""
+TCP6 = """\
+  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 00000000000000000000000001000000:22B8 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000    33        0 50002 1 0
+"""
+
+
+@pytest.fixture
+def proc(tmp_path: Path) -> Path:
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net" / "tcp").write_text(TCP)
+    return tmp_path
+
+
+def add_process(proc: Path, pid: int, program: str, argv: list[str], cgroup: str = "0::/\n", inode: int = 0) -> None:
+    folder = proc / str(pid)
+    (folder / "fd").mkdir(parents=True)
+    (folder / "comm").write_text(program + "\n")
+    (folder / "cmdline").write_bytes(b"".join(part.encode() + b"\0" for part in argv))
+    (folder / "cgroup").write_text(cgroup)
+    (folder / "stat").write_text(f"{pid} ({program}) S 77 {pid} {pid} 0 -1\n")
+    if inode:
+        (folder / "fd" / "7").symlink_to(f"socket:[{inode}]")
+        (folder / "fd" / "0").symlink_to("/dev/null")
+
+
+def test_only_listeners_that_localhost_reaches_are_in_the_way(proc: Path) -> None:
+    assert ports.listeners_on(8888, str(proc)) == [Listener("127.0.0.1", 8888, 1000, 48507)]
+    (proc / "net" / "tcp6").write_text(TCP6)
+    assert [listener.uid for listener in ports.listeners_on(8888, str(proc))] == [1000, 33]
+    assert ports.listeners_on(8889, str(proc)) == []
+
+
+def test_a_kernel_without_these_files_has_no_listeners(tmp_path: Path) -> None:
+    assert ports.listeners_on(8888, str(tmp_path)) == []
+
+
+def test_the_holder_is_the_process_that_has_the_socket_open(proc: Path) -> None:
+    add_process(proc, 12, "bash", ["-bash"])
+    add_process(proc, 345, "jupyter (lab) x", ["/usr/bin/python3", "/usr/bin/jupyter-lab"], inode=48507)
+    holder = ports.find_holder([48507], str(proc))
+    assert holder is not None
+    assert (holder.pid, holder.program, holder.parent) == (345, "jupyter (lab) x", 77)
+    assert holder.argv == ("/usr/bin/python3", "/usr/bin/jupyter-lab")
+    assert holder.uid == os.getuid()
+    assert ports.find_holder([4850], str(proc)) is None
+
+
+def test_a_process_that_has_ended_meanwhile_is_passed_over(proc: Path) -> None:
+    (proc / "99").mkdir()
+    add_process(proc, 345, "jupyter", ["jupyter"], inode=48507)
+    holder = ports.find_holder([48507], str(proc))
+    assert holder is not None and holder.pid == 345
+    assert ports.process(98, str(proc)) is None
+
+
+def test_a_real_listener_of_this_process_is_found() -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        found = ports.listeners_on(server.getsockname()[1])
+        assert [(listener.address, listener.uid) for listener in found] == [("127.0.0.1", os.getuid())]
+        holder = ports.find_holder([listener.inode for listener in found])
+    assert holder is not None
+    assert holder.pid == os.getpid()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another account")
+def test_another_account_learns_whose_socket_it_is_and_not_which_process() -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        child = os.fork()
+        if child == 0:
+            port = server.getsockname()[1]
+            server.close()
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+            found = ports.listeners_on(port)
+            known = [listener.uid for listener in found] == [0]
+            os._exit(0 if known and ports.find_holder([found[0].inode]) is None else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+# --- ours or not ----------------------------------------------------------------------------------------------------
+
+SETTINGS = {"user": "student", "port": 8888, "prefix": "/opt/colab-ready"}
+LISTENER = Listener("127.0.0.1", 8888, 1000, 48507)
+SERVER = Process(
+    345, 1000, "jupyter-server", ("/opt/colab-ready/server/bin/python", "/opt/colab-ready/server/bin/jupyter-server")
+)
+IN_UNIT = Process(345, 1000, "x", ("x",), "0::/system.slice/colab-ready.service\n")
+IN_UNIT_OLD_CGROUP = replace(IN_UNIT, cgroup="1:name=systemd:/system.slice/colab-ready.service/sub\n0::/\n")
+LOOKALIKE = replace(IN_UNIT, cgroup="0::/system.slice/not-colab-ready.service\n")
+STRANGER = Process(345, 1000, "jupyter-noteboo", ("/usr/bin/python3", "/usr/bin/jupyter-notebook", "--port=8888"))
+KERNEL = Process(346, 1000, "python", ("/opt/colab-ready/kernels/cpu/bin/python", "-m", "ipykernel_launcher"))
+
+# holder, others, settings, uid of the runtime's account, pid of the supervisor, ours
+OURS: list[tuple[str, Process | None, list[Process], dict[str, Any] | None, int | None, int | None, bool]] = [
+    ("our server", SERVER, [], SETTINGS, 1000, None, True),
+    ("in our unit", IN_UNIT, [], SETTINGS, 1000, None, True),
+    ("in our unit, first cgroups", IN_UNIT_OLD_CGROUP, [], SETTINGS, 1000, None, True),
+    ("in our unit, no settings yet", IN_UNIT, [], None, None, None, True),
+    ("in a unit of nearly that name", LOOKALIKE, [], SETTINGS, 1000, None, False),
+    ("child of the supervisor", replace(STRANGER, parent=77), [], SETTINGS, 1000, 77, True),
+    ("child of another process", replace(STRANGER, parent=78), [], SETTINGS, 1000, 77, False),
+    ("the article's notebook of the same user", STRANGER, [], SETTINGS, 1000, None, False),
+    ("somebody else who copies our name", replace(SERVER, uid=1001), [], SETTINGS, 1000, None, False),
+    ("our server on a port that is not its own", SERVER, [], {**SETTINGS, "port": 9999}, 1000, None, False),
+    ("no settings", SERVER, [], None, None, None, False),
+    ("hidden, but our server runs", None, [KERNEL, SERVER], SETTINGS, 1000, None, True),
+    ("hidden, and only a kernel of ours runs", None, [KERNEL], SETTINGS, 1000, None, False),
+    ("hidden, and a stranger runs", None, [STRANGER], SETTINGS, 1000, None, False),
+    ("hidden, of another account", None, [SERVER], SETTINGS, 1001, None, False),
+    ("all processes hidden", None, [], SETTINGS, 1000, None, True),
+    ("all hidden and no settings", None, [], None, 1000, None, False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("holder", "others", "settings", "uid", "supervisor", "ours"),
+    [case[1:] for case in OURS],
+    ids=[case[0] for case in OURS],
+)
+def test_the_runtimes_own_server_is_told_from_a_stranger(
+    holder: Process | None,
+    others: list[Process],
+    settings: dict[str, Any] | None,
+    uid: int | None,
+    supervisor: int | None,
+    ours: bool,
+) -> None:
+    assert ports.ours(8888, [LISTENER], holder, others, settings, uid, supervisor) is ours

@@ -1,0 +1,287 @@
+"""A host and the wishes fit, or every reason why not is said at once, before anything is changed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from ansible.module_utils.colab_ready import preflight
+from ansible.module_utils.colab_ready.host import Account, Place
+from ansible.module_utils.colab_ready.ports import Listener, Process
+from ansible.module_utils.colab_ready.preflight import PortState, Problem, Seen, Wishes
+
+STUDENT = Account("student", 1000, "/home/student")
+WISHES = Wishes(
+    backend="auto",
+    backends=("auto", "rocm", "cpu"),
+    port=8888,
+    user="",
+    prefix="/opt/colab-ready",
+    needs_bytes=4 << 30,
+    python_requires=">=3.10,<3.15",
+)
+PLACE = Place(
+    "/opt/colab-ready", existing="/opt", free_bytes=100 << 30, free_inodes=10**6, filesystem="ext4", options=("rw",)
+)
+SEEN = Seen(
+    uid=1000,
+    caller="student",
+    sudo_user=None,
+    accounts={
+        "root": Account("root", 0, "/root"),
+        "toor": Account("toor", 0, "/root"),
+        "student": STUDENT,
+        "homeless": Account("homeless", 1001, "/home/homeless", home_exists=False),
+    },
+    hostname="pc-07",
+    architecture="x86_64",
+    os={"id": "debian", "id_like": [], "version_id": "12", "codename": "bookworm", "name": "Debian 12", "apt": True},
+    service_manager="systemd",
+    systemd="252",
+    uv=None,
+    pythons=[{"path": "/usr/bin/python3", "version": "3.11.2", "ensurepip": False}],
+    place=PLACE,
+)
+
+
+def test_a_good_host_has_no_problems_and_says_what_the_roles_need() -> None:
+    facts, problems = preflight.judge(WISHES, SEEN)
+    assert problems == []
+    assert facts == {
+        "caller": "student",
+        "uid": 1000,
+        "sudo_user": None,
+        "root_caller": False,
+        "user": "student",
+        "user_chosen_by": "caller",
+        "user_exists": True,
+        "user_home": "/home/student",
+        "port": 8888,
+        "prefix": "/opt/colab-ready",
+        "backend": "auto",
+        "disk": {"path": "/opt", "free_bytes": 100 << 30, "needed_bytes": 4 << 30},
+        "service_manager": "systemd",
+        "systemd": "252",
+        "os": {"id": "debian", "version_id": "12", "codename": "bookworm", "name": "Debian 12"},
+        "architecture": "x86_64",
+        "python": {"path": "/usr/bin/python3", "version": "3.11.2"},
+        "ensurepip": False,
+        "uv": None,
+        "hostname": "pc-07",
+    }
+
+
+def test_all_problems_are_in_one_message_that_says_what_to_do() -> None:
+    wishes = replace(WISHES, backend="rocmm", port="http", user="ghost", prefix="/usr")
+    seen = replace(SEEN, architecture="i686", os={"id": "fedora"}, pythons=[], place=None)
+    facts, problems = preflight.judge(wishes, seen)
+    assert [problem.id for problem in problems] == ["backend", "port", "user", "os", "architecture", "python", "prefix"]
+    lines = preflight.message(problems).splitlines()
+    assert "7 problems" in lines[0]
+    assert [line[:3] for line in lines[1:]] == [f"{number}. " for number in range(1, 8)]
+    assert all(". Expected: " in line and ". Do: " in line for line in lines[1:])
+    assert facts["python"] is None
+
+
+# --- one thing at a time --------------------------------------------------------------------------------------------
+
+# what differs in the wishes, what differs on the host, the problem, words of its sentence
+CASES: list[tuple[str, dict[str, Any], dict[str, Any], str, list[str]]] = [
+    ("unknown backend", {"backend": "ROCm"}, {}, "backend", ["'ROCm'", "auto, rocm, cpu", "perhaps rocm"]),
+    ("backend like none", {"backend": "xyz"}, {}, "backend", ["'xyz'", "set colab_backend to one of them."]),
+    ("user that does not exist", {"user": "ghost"}, {}, "user", ["'ghost'", "adduser ghost"]),
+    ("user that could never exist", {"user": "rm -rf"}, {}, "user", ["'rm -rf'", "set colab_user to one that exists"]),
+    ("root as user", {"user": "root"}, {}, "user_root", ["'root'", "that is root"]),
+    ("root by another name", {"user": "toor"}, {}, "user_root", ["'toor'", "that is root"]),
+    ("user without a home", {"user": "homeless"}, {}, "user_home", ["/home/homeless is missing", "mkhomedir_helper"]),
+    ("caller without a home", {}, {"uid": 1001, "caller": "homeless"}, "user_home", ["would run as homeless"]),
+    ("caller without an account", {}, {"uid": 4242, "caller": "4242"}, "user", ["would run as 4242"]),
+    ("another system", {}, {"os": {"id": "fedora", "name": "Fedora 43"}}, "os", ["Fedora 43", "Debian 12"]),
+    ("Debian's relative without apt", {}, {"os": {"id": "x", "id_like": ["debian"]}}, "os", ["without apt-get"]),
+    ("a system without a name", {}, {"os": {}}, "os", ["does not say its name"]),
+    ("a processor with 32 bits", {}, {"architecture": "armv7l"}, "architecture", ["armv7l", "x86_64 or aarch64"]),
+    ("an old Python", {}, {"pythons": [{"path": "/usr/bin/python3", "version": "3.9.2"}]}, "python", ["/usr/bin/python3 is 3.9.2"]),
+    ("a new Python", {}, {"pythons": [{"path": "/usr/bin/python3", "version": "3.15.0"}]}, "python", [">=3.10,<3.15"]),
+    ("no Python", {}, {"pythons": []}, "python", ["there is none in /usr/bin"]),
+    ("a disk too small", {}, {"place": replace(PLACE, free_bytes=(4 << 30) - 1)}, "disk_space", ["4.0 GiB"]),
+    ("no room for more files", {}, {"place": replace(PLACE, free_inodes=59_999)}, "disk_inodes", ["59999", "df -i"]),
+    ("a Windows drive", {}, {"place": replace(PLACE, filesystem="9p")}, "prefix_filesystem", ["9p", "/mnt"]),
+    ("a read-only disk", {}, {"place": replace(PLACE, options=("ro",))}, "prefix_filesystem", ["read-only"]),
+    ("a disk without programs", {}, {"place": replace(PLACE, options=("rw", "noexec"))}, "prefix_filesystem", ["no program may"]),
+    ("a link", {}, {"place": replace(PLACE, kind="symlink", target="/data")}, "prefix", ["a symbolic link to /data"]),
+    ("a file", {}, {"place": replace(PLACE, kind="file")}, "prefix", ["not a directory"]),
+    ("somebody's home", {}, {"place": replace(PLACE, path="/home/student", kind="directory")}, "prefix", ["a home directory"]),
+    ("a closed directory", {}, {"place": replace(PLACE, kind="directory", entries=None)}, "prefix", ["cannot be looked into"]),
+    ("somebody's work", {}, {"place": replace(PLACE, kind="directory", entries=("server", "thesis"))}, "prefix", ["(thesis)"]),
+    ("somebody's folder of our names", {}, {"place": replace(PLACE, kind="directory", entries=("src",), uid=1000)}, "prefix", ["(src)"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wish", "host", "problem", "words"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
+def test_each_misfit_is_one_problem_and_said_plainly(
+    wish: dict[str, Any], host: dict[str, Any], problem: str, words: list[str]
+) -> None:
+    problems = preflight.judge(replace(WISHES, **wish), replace(SEEN, **host))[1]
+    assert [found.id for found in problems] == [problem]
+    sentence = problems[0].sentence()
+    assert [word for word in words if word not in sentence] == []
+
+
+SETTINGS = {"prefix": "/opt/colab-ready", "port": 8888, "user": "student"}
+OURS = replace(PLACE, kind="directory", entries=("cache", "kernels", "server", "share", "src", "tools"))
+
+FITS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("a relative of Debian", {}, {"os": {"id": "linuxmint", "id_like": ["ubuntu", "debian"], "apt": True}}),
+    ("a processor of Arm", {}, {"architecture": "aarch64"}),
+    ("exactly enough space", {}, {"place": replace(PLACE, free_bytes=4 << 30, free_inodes=60_000)}),
+    ("a file system that counts no files", {}, {"place": replace(PLACE, free_inodes=None)}),
+    ("an empty directory", {}, {"place": replace(PLACE, kind="directory", uid=1000)}),
+    ("what a first run that was stopped left", {}, {"place": replace(PLACE, kind="directory", entries=("tools", "src"))}),
+    ("our own, with something beside", {}, {"place": replace(OURS, entries=(*(OURS.entries or ()), "x")), "settings": SETTINGS}),
+    ("little space, but all is built", {}, {"place": replace(OURS, free_bytes=300 << 20, free_inodes=2000), "settings": SETTINGS}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("wish", "host"), [case[1:] for case in FITS], ids=[case[0] for case in FITS])
+def test_what_fits_is_no_problem(wish: dict[str, Any], host: dict[str, Any]) -> None:
+    assert preflight.judge(replace(WISHES, **wish), replace(SEEN, **host))[1] == []
+
+
+def test_a_first_run_that_was_stopped_still_needs_its_space() -> None:
+    seen = replace(SEEN, place=replace(OURS, free_bytes=300 << 20), settings=None)
+    assert [problem.id for problem in preflight.judge(WISHES, seen)[1]] == ["disk_space"]
+
+
+# --- the port -------------------------------------------------------------------------------------------------------
+
+PORTS = [(8888, 8888), ("8888", 8888), (" 1024 ", 1024), ("65535", 65535)]
+NO_PORTS = [0, 80, 1023, 65536, -8888, True, None, 8888.0, "", "http", "8888x", "0x22b8", "80 88", "٨٨٨٨", [8888], {}]
+
+
+@pytest.mark.parametrize(("raw", "port"), PORTS)
+def test_a_port_may_come_as_number_or_text(raw: object, port: int) -> None:
+    assert preflight.parse_port(raw) == (port, None)
+
+
+@pytest.mark.parametrize("raw", NO_PORTS, ids=repr)
+def test_what_is_no_port_is_refused_with_the_range(raw: object) -> None:
+    port, problem = preflight.parse_port(raw)
+    assert port is None
+    assert problem is not None
+    assert "from 1024 to 65535" in problem.expected
+
+
+def test_a_privileged_port_is_refused_with_the_reason() -> None:
+    problem = preflight.parse_port(443)[1]
+    assert problem is not None
+    assert "does not run as root" in problem.what
+
+
+LISTENER = Listener("127.0.0.1", 8888, 1000, 5)
+NOTEBOOK = Process(345, 1000, "jupyter-noteboo", ("/usr/bin/python3", "/usr/bin/jupyter-notebook", "--port=8888"))
+
+PORT_STATES: list[tuple[str, PortState, list[str]]] = [
+    ("free", PortState(), []),
+    ("ours", PortState([LISTENER], NOTEBOOK, ours=True, users=["student"]), []),
+    (
+        "a known process",
+        PortState([LISTENER], NOTEBOOK, users=["student"]),
+        ["process 345, jupyter-noteboo (/usr/bin/python3 /usr/bin/jupyter-notebook", "of user student"],
+    ),
+    (
+        "a process that only root may see",
+        PortState([LISTENER, LISTENER], users=["root", "root"]),
+        ["a program of user root, which only root may look up", "sudo ss -ltnp"],
+    ),
+    (
+        "a program on Windows",
+        PortState(bind_error="Address already in use"),
+        ["Address already in use", "netstat -ano"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("state", "words"), [case[1:] for case in PORT_STATES], ids=[case[0] for case in PORT_STATES])
+def test_a_taken_port_names_who_holds_it_as_far_as_one_may_know(state: PortState, words: list[str]) -> None:
+    problem = preflight.check_port(8888, state)
+    assert (problem is None) == (not words)
+    assert problem is None or [word for word in words if word not in problem.sentence()] == []
+
+
+# --- the user -------------------------------------------------------------------------------------------------------
+
+# uid, caller, SUDO_USER, wish, user, chosen by, exists, home
+USERS: list[tuple[str, int, str, str | None, str, str, str, bool, str | None]] = [
+    ("somebody", 1000, "student", None, "", "student", "caller", True, "/home/student"),
+    ("somebody with an old SUDO_USER", 1000, "student", "homeless", "", "student", "caller", True, "/home/student"),
+    ("root by sudo", 0, "root", "student", "", "student", "sudo", True, "/home/student"),
+    ("root by sudo of root", 0, "root", "root", "", "colab", "system_user", False, "/home/colab"),
+    ("root by sudo of nobody known", 0, "root", "ghost", "", "colab", "system_user", False, "/home/colab"),
+    ("root", 0, "root", None, "", "colab", "system_user", False, "/home/colab"),
+    ("root with a wish", 0, "root", "homeless", "student", "student", "colab_user", True, "/home/student"),
+]
+
+
+@pytest.mark.parametrize(
+    ("uid", "caller", "sudo", "wish", "user", "by", "exists", "home"),
+    [case[1:] for case in USERS],
+    ids=[case[0] for case in USERS],
+)
+def test_the_kernels_run_as_who_called_and_never_as_root(
+    uid: int, caller: str, sudo: str | None, wish: str, user: str, by: str, exists: bool, home: str
+) -> None:
+    facts, problems = preflight.judge(replace(WISHES, user=wish), replace(SEEN, uid=uid, caller=caller, sudo_user=sudo))
+    assert problems == []
+    assert (facts["user"], facts["user_chosen_by"], facts["user_exists"], facts["user_home"]) == (
+        user,
+        by,
+        exists,
+        home,
+    )
+    assert facts["root_caller"] == (uid == 0)
+
+
+# --- shape of a prefix, versions ------------------------------------------------------------------------------------
+
+GOOD_PREFIXES = ["/opt/colab-ready", "/opt/colab", "/srv/x/y.1_2+3", "/home/student/colab", "/data"]
+BAD_PREFIXES = [
+    "", "opt/colab", "~/colab", "/opt//colab", "/opt/../etc", "/opt/.", "/opt/my colab", "/opt/50%", "/opt/a'b", "/opt/ü",
+    "/", "/usr", "/usr/local", "/etc", "/etc/colab-ready", "/home", "/tmp", "/run/colab", "/proc/1", "/dev/shm/x",
+    "/opt/a\n",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("prefix", GOOD_PREFIXES)
+def test_a_path_of_its_own_is_a_prefix(prefix: str) -> None:
+    assert preflight.prefix_shape(prefix) is None
+
+
+@pytest.mark.parametrize("prefix", BAD_PREFIXES)
+def test_system_directories_and_odd_paths_are_no_prefix(prefix: str) -> None:
+    assert isinstance(preflight.prefix_shape(prefix), Problem)
+
+
+RANGES = [
+    ("3.10.0", ">=3.10,<3.15", True), ("3.14.9", ">=3.10,<3.15", True), ("3.9.21", ">=3.10,<3.15", False),
+    ("3.15.0", ">=3.10,<3.15", False), ("3.10", ">=3.10.0", True), ("3.14.2", "<=3.14", True), ("3.14.2", ">3.14", False),
+    ("3.12.1", "==3.12", True), ("3.12.1", "!=3.12, >=3", False), ("3.12.1", ">3.11", True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("version", "requires", "fits"), RANGES)
+def test_a_version_is_compared_by_its_numbers(version: str, requires: str, fits: bool) -> None:
+    assert preflight.version_fits(version, requires) is fits
+
+
+@pytest.mark.parametrize("requires", ["", "3.10", "~=3.10", ">=3.x", ">=3.10,"])
+def test_a_range_that_is_none_is_an_error(requires: str) -> None:
+    with pytest.raises(ValueError, match="not a version range"):
+        preflight.version_fits("3.11", requires)
+
+
+def test_the_first_python_that_fits_is_taken() -> None:
+    pythons = [{"path": "/usr/bin/python3", "version": "3.9.2"}, {"path": "/usr/bin/python3.12", "version": "3.12.3"}]
+    assert preflight.choose_python(pythons, ">=3.10") == (pythons[1], None)
