@@ -13,6 +13,7 @@ import contextlib
 import functools
 import itertools
 import os
+import re
 import shutil
 import sys
 import threading
@@ -74,6 +75,18 @@ COLUMNS = (
 )
 
 PLACES = {"windows": "in Windows", "browser": "in the browser", "wsl": "in WSL"}
+
+# What Ansible says about sudo's password in its versions, and what a person can act on.
+PASSWORD_TROUBLES = (
+    (
+        re.compile("Duplicate become password prompt|Incorrect sudo password"),
+        "sudo did not accept the password.\nExpected the password of a user who may use sudo. Do: start again.",
+    ),
+    (
+        re.compile("Missing sudo password|sudo: a password is required"),
+        "sudo wants a password, and none was given.\nDo: start again with --ask-become-pass, or through ./colab-ready.",
+    ),
+)
 
 # So much of a failed command's output is shown; the rest is there with -v.
 COMMAND_TAIL_LINES = 10
@@ -151,7 +164,13 @@ def failure_text(result: Mapping[str, Any]) -> str:
     if failed_items:
         return "\n".join(dict.fromkeys(failure_text(item) for item in failed_items))
     message = result.get("msg") or "failed without a message"
-    lines = [str(part) for part in message] if isinstance(message, list) else [str(message).strip()]
+    for pattern, text in PASSWORD_TROUBLES:
+        if pattern.search(str(message)):
+            return text
+    if isinstance(message, list):
+        lines = [str(part) for part in message]
+    else:
+        lines = [str(message).removeprefix("Task failed: ").strip()]
     command = result.get("cmd")
     if command and result.get("rc"):
         words = command if isinstance(command, str) else " ".join(str(word) for word in command)
@@ -274,6 +293,7 @@ class Screen:
             self.line((f"    {line}" if line else "", style))
 
     def table(self, rows: list[list[str]]) -> None:
+        self._blank = False
         if not self.rich:
             for text in plain_table(rows):
                 self._above(text)

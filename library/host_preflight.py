@@ -211,25 +211,15 @@ RUN_DIRECTORY = "/run/colab-ready"
 
 
 def look_at_port(port: int, settings: dict[str, Any] | None) -> PortState:
-    listeners = ports.listeners_on(port)
-    if not listeners:
-        return PortState(bind_error=host.bind_error(port))
-    holder = ports.find_holder([listener.inode for listener in listeners])
     runtime = host.account(str((settings or {}).get("user", "")))
-    pid = host.read_text(f"{RUN_DIRECTORY}/supervisor.pid") or ""
-    others = [] if holder else [ports.process(number) for number in ports.process_ids()]
+    pid = (host.read_text(f"{RUN_DIRECTORY}/supervisor.pid") or "").strip()
+    supervisor = int(pid) if re.fullmatch(r"[0-9]+", pid, re.ASCII) else None
+    listeners, holder, ours = ports.who_listens(port, settings, runtime.uid if runtime else None, supervisor)
     return PortState(
         listeners=listeners,
         holder=holder,
-        ours=ports.ours(
-            port,
-            listeners,
-            holder,
-            [other for other in others if other is not None],
-            settings,
-            runtime.uid if runtime else None,
-            int(pid) if re.fullmatch(r"[0-9]+", pid.strip(), re.ASCII) else None,
-        ),
+        ours=ours,
+        bind_error=None if listeners else host.bind_error(port),
         users=[host.name_of(holder.uid)] if holder else [host.name_of(listener.uid) for listener in listeners],
     )
 

@@ -86,10 +86,7 @@ import os
 import pwd
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.colab_ready.extension import Problem
-from ansible.module_utils.colab_ready.extension import check_name
-from ansible.module_utils.colab_ready.extension import converge
-from ansible.module_utils.colab_ready.extension import path_of
+from ansible.module_utils.colab_ready.extension import Problem, check_name, converge, path_of
 from ansible.module_utils.colab_ready.guarded_paths import UnsafePath
 from ansible.module_utils.colab_ready.managed import explain
 
@@ -113,7 +110,7 @@ def main() -> None:
             raise Problem("config_dir is %r. Expected an absolute path. Correct it." % config_dir)
         account = pwd.getpwnam(module.params["owner"])
         owner = (account.pw_uid, account.pw_gid)
-        outcome = converge(config_dir, name, ENABLED[module.params["state"]], owner, module.check_mode)[1]
+        outcome = converge(config_dir, name, ENABLED[module.params["state"]], owner, module.check_mode)
     except KeyError:
         module.fail_json(
             msg="owner is %r, which this host does not have. Expected an existing account. Create it first, or correct it."

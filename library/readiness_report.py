@@ -10,14 +10,14 @@ module: readiness_report
 short_description: Prove a Colab runtime and write down what was proven
 version_added: "0.1.0"
 description:
-  - Runs the proofs of the modules M(tensor_add) and M(colab_handshake) side by side (each spends its time waiting for
+  - Runs the proofs of the modules C(tensor_add) and C(colab_handshake) side by side (each spends its time waiting for
     a process of its own), compares the extension's state, and writes the report.
   - What to prove is read from the settings that the runtime itself uses, not from variables, so that it is the
     runtime that is there which is proven.
   - A failed proof does not fail the module; C(ready) is false then.
 options:
   gpu:
-    description: What the module M(gpu_device) returned.
+    description: What the module C(gpu_device) returned.
     type: dict
     default: {}
   runtime_config:

@@ -12,11 +12,10 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from ansible.module_utils.colab_ready.guarded_paths import Attributes
-from ansible.module_utils.colab_ready.guarded_paths import Entry
+from ansible.module_utils.colab_ready.guarded_paths import WRITABLE_BY_OTHERS, Attributes, Entry
 
 # jupyter_core/paths.py: SYSTEM_CONFIG_PATH, not below sys.prefix.
 SYSTEM_CONFIG_DIRS = ("/usr/local/etc/jupyter", "/etc/jupyter")
@@ -55,7 +54,9 @@ class Weakness(NamedTuple):
 # ---- where Jupyter looks ----------------------------------------------------------------------
 
 
-def config_path(prefix: str, home: str, environment_first: bool = False) -> list[str]:
+def config_path(
+    prefix: str, home: str, environment_first: bool = False, system_dirs: Sequence[str] = SYSTEM_CONFIG_DIRS
+) -> list[str]:
     """`jupyter --paths`, config, in its order, for a Python with this sys.prefix and its user site switched on.
 
     As jupyter_core's jupyter_config_path() has it, but for the environment of the caller (JUPYTER_CONFIG_DIR,
@@ -63,10 +64,9 @@ def config_path(prefix: str, home: str, environment_first: bool = False) -> list
     that belongs to its user.
     """
     user = [os.path.join(home, ".jupyter"), os.path.join(home, ".local", "etc", "jupyter")]
-    environment = [os.path.join(prefix, "etc", "jupyter")]
-    environment = [path for path in environment if path not in SYSTEM_CONFIG_DIRS]
+    environment = [path for path in [os.path.join(prefix, "etc", "jupyter")] if path not in system_dirs]
     first, second = (environment, user) if environment_first else (user, environment)
-    return [*first, *second, *SYSTEM_CONFIG_DIRS]
+    return [*first, *second, *system_dirs]
 
 
 def is_read(name: str) -> bool:
@@ -124,9 +124,13 @@ def missing_for_extension(python: str, installations: Iterable[Installation]) ->
 
 
 def weakness(
-    entry: Entry, owner: tuple[int, int] | None, others_in_group: Callable[[int], list[str]], user_name: Callable[[int], str]
+    entry: Entry,
+    owner: tuple[int, int],
+    in_home: bool,
+    others_in_group: Callable[[int], list[str]],
+    user_name: Callable[[int], str],
 ) -> Weakness | None:
-    """Why others than root and the rightful owner could change this. `owner` None means that it is root's alone.
+    """Why others than root and the rightful owner could change this, in that owner's home or in the system.
 
     `others_in_group` names the members of a group but for root and that owner.
     """
@@ -134,9 +138,10 @@ def weakness(
     mode = entry.mode
     if entry.kind not in ("link", "special"):
         if mode & stat.S_IWOTH:
+            # Who opened it to everybody did not think of its group, whoever may be in that tomorrow.
             whys.append("everybody may write to it")
-            mode &= ~stat.S_IWOTH
-        if mode & stat.S_IWGRP:
+            mode &= ~WRITABLE_BY_OTHERS
+        elif mode & stat.S_IWGRP:
             others = others_in_group(entry.gid)
             if entry.has_acl:
                 whys.append("an access control list lets others write to it")
@@ -145,16 +150,16 @@ def weakness(
                 whys.append("its group may write to it, with %s in it" % ", ".join(others[:5]))
                 mode &= ~stat.S_IWGRP
     uid, gid = entry.uid, entry.gid
-    foreign = uid not in (0, owner[0] if owner else 0)
+    foreign = uid not in (0, owner[0])
     if foreign:
         whys.append("it belongs to %s" % user_name(uid))
     if not whys:
         return None
     wanted: Attributes | None = Attributes(uid, gid, mode)
     if foreign:
-        # In a system directory root's place is known. A file that somebody put there, and what is in a user's home,
-        # wants a human look first.
-        wanted = Attributes(0, 0, mode) if owner is None and entry.kind == "directory" else None
+        # A system directory has one owner. A file that somebody put there, and anything in a user's home, wants a
+        # human look first.
+        wanted = Attributes(*owner, mode=mode) if not in_home and entry.kind == "directory" else None
     elif entry.kind == "file" and entry.links > 1:
         # The other name may be a file that has nothing to do with Jupyter.
         wanted = None
@@ -172,6 +177,19 @@ def advice(path: str, entry: Entry, rightful: str) -> str:
     return (
         "look at what it holds: Jupyter runs it as whoever starts Jupyter. "
         "Then remove it, or keep it: sudo chown %s: %s && sudo chmod go-w %s" % (rightful, path, path)
+    )
+
+
+def danger_of(path: str, mode: int) -> str:
+    """What a mode that was asked for lets others do, or an empty text."""
+    if not mode & stat.S_IWOTH:
+        return ""
+    # Both were tried: a planted jupyter_server_config.py ran as whoever started Jupyter, with mode 1777 too, and a
+    # jupyter_server_config.json opened the server without a token.
+    return (
+        "%s gets the mode %04o as asked for: every local user can then put a jupyter_server_config.py there, which runs as "
+        "whoever starts a Jupyter of the system's Python, root included. Expected 0755. Leave the mode out."
+        % (path, mode)
     )
 
 

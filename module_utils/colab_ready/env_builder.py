@@ -229,6 +229,9 @@ class Builder:
     ) -> dict[str, Installed]:
         remembered: dict[str, Any] = {key: memory[key] for key in ("packages", "local", "pinned") if key in memory}
         needs_uv = fresh or not plan.empty
+        if needs_uv:
+            # Before anything is touched: without it nothing can be put in place of what is taken away.
+            self._provide_uv(interpreter.executable)
         if fresh:
             self._clear()
         self._adopt()
@@ -706,12 +709,12 @@ class Builder:
         if problem.kind == "no_version" and self.unreached:
             # The likelier cause: the source that has it is the one that is down.
             first = self.unreached[0]
-            problem = replace(problem, what=f"{problem.what} that can be reached now ({first.what})", do=first.do)
+            what = f"{problem.what}, and one could not be asked: {first.what}"
+            problem = replace(problem, kind=first.kind, what=what, do=first.do)
         doing = f"{self.doing} ({what})" if what else self.doing
         raise Failure(problem.message(doing), problem)
 
     def _make_venv(self, interpreter: Interpreter) -> None:
-        self._provide_uv(interpreter.executable)
         command = ["venv", "--no-managed-python", "--allow-existing", "--python", interpreter.executable, self.path]
         self._must(self._uv_run(command))
 

@@ -153,7 +153,10 @@ def read_memory(path: str) -> dict[str, Any]:
             data = json.loads(stream.read(1 << 22))
     except (OSError, ValueError):
         return {}
-    return data if isinstance(data, dict) and data.get("schema") == MEMORY_SCHEMA else {}
+    if not isinstance(data, dict) or data.get("schema") != MEMORY_SCHEMA:
+        return {}
+    parts = ("packages", "local", "pinned")
+    return {key: value for key, value in data.items() if key not in parts or isinstance(value, dict)}
 
 
 def site_packages(path: str, series: str) -> str:
@@ -212,6 +215,9 @@ def examine(site: str, package: Installed, from_address: bool = False) -> str | 
     except (OSError, UnicodeDecodeError):
         return NO_RECORD
     try:
+        if f"{package.folder}/METADATA," not in text:
+            # Somebody else's RECORD.
+            return NO_RECORD
         return _examine_record(text, handle, from_address)
     finally:
         os.close(handle)

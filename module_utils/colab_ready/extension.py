@@ -14,20 +14,22 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ansible.module_utils.colab_ready.guarded_paths import Attributes
-from ansible.module_utils.colab_ready.guarded_paths import Entry
-from ansible.module_utils.colab_ready.guarded_paths import look
-from ansible.module_utils.colab_ready.guarded_paths import look_at
-from ansible.module_utils.colab_ready.guarded_paths import make_directory
-from ansible.module_utils.colab_ready.guarded_paths import open_directory
-from ansible.module_utils.colab_ready.guarded_paths import open_entry
-from ansible.module_utils.colab_ready.guarded_paths import read
-from ansible.module_utils.colab_ready.guarded_paths import set_attributes
-from ansible.module_utils.colab_ready.guarded_paths import write
-from ansible.module_utils.colab_ready.managed import group_name
-from ansible.module_utils.colab_ready.managed import user_name
+from ansible.module_utils.colab_ready.guarded_paths import (
+    Attributes,
+    Entry,
+    look,
+    look_at,
+    make_directory,
+    open_directory,
+    open_entry,
+    read,
+    set_attributes,
+    write,
+)
+from ansible.module_utils.colab_ready.managed import group_name, user_name
 
 FOLDER = "jupyter_server_config.d"
 _MODULE_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
@@ -126,73 +128,75 @@ def describe(path: str, entry: Entry | None, content: bytes | None = None) -> st
     return text
 
 
-def ensure_directory(
-    path: str, wanted: Attributes, check: bool, parents: Attributes | None = None
-) -> tuple[list[str], Outcome]:
-    """A directory with these attributes. Missing parents are made with theirs, those that exist stay as they are.
+def ensure_directories(wanted: Mapping[str, Attributes], parents: Attributes, check: bool) -> tuple[list[str], Outcome]:
+    """These directories, outermost first, with these attributes. Missing parents are made, others stay as they are.
 
-    Returns what was made, outermost first, and what changed.
+    Returns what was made, in order, and what changed.
     """
-    try:
-        with open_directory(path) as handle:
-            found = look(handle)
-            if found.attributes == wanted:
-                return [], Outcome("", "", [])
+    made: list[str] = []
+    before, after = [], []
+
+    def ensure(path: str, attributes: Attributes, exact: bool) -> None:
+        found = None
+        try:
+            with open_directory(path) as handle:
+                found = look(handle)
+                if not exact or found.attributes == attributes:
+                    return
+                if not check:
+                    set_attributes(handle, attributes)
+        except FileNotFoundError:
+            parent, name = os.path.split(path)
+            if parent not in made:
+                ensure(parent, parents, exact=False)
             if not check:
-                set_attributes(handle, wanted)
-        return [], Outcome(describe(path, found), describe(path, Entry("directory", *wanted, links=0)), [])
-    except FileNotFoundError:
-        pass
-    parent, name = os.path.split(path)
-    made, outcome = _ensure_exists(parent, parents or wanted, check)
-    if not check:
-        with open_directory(parent) as handle:
-            make_directory(handle, name, wanted)
-    before = outcome.before + describe(path, None)
-    after = outcome.after + describe(path, Entry("directory", *wanted, links=0))
-    return [*made, path], Outcome(before, after, [])
+                with open_directory(parent) as handle:
+                    make_directory(handle, name, attributes)
+            made.append(path)
+        before.append(describe(path, found))
+        after.append(describe(path, Entry("directory", *attributes, links=0)))
 
-
-def _ensure_exists(path: str, wanted: Attributes, check: bool) -> tuple[list[str], Outcome]:
-    try:
-        with open_directory(path):
-            return [], Outcome("", "", [])
-    except FileNotFoundError:
-        return ensure_directory(path, wanted, check)
+    for path, attributes in wanted.items():
+        ensure(path, attributes, exact=True)
+    return made, Outcome("".join(before), "".join(after), [])
 
 
 def converge(
-    config_dir: str,
-    name: str,
-    enabled: bool | None,
-    owner: tuple[int, int],
-    check: bool,
-    folder_attributes: Attributes | None = None,
-) -> tuple[list[str], Outcome]:
-    """Make it so; None takes the entry away. Returns the directories that had to be made, and what changed."""
-    folder, path = os.path.join(config_dir, FOLDER), path_of(config_dir, name)
-    directory_as = folder_attributes or Attributes(*owner, mode=0o755)
-    file_as = Attributes(*owner, mode=0o644)
-    made: list[str] = []
-    outcome = Outcome("", "", [])
+    config_dir: str, name: str, enabled: bool | None, owner: tuple[int, int], check: bool, folder_mode: int = 0o755
+) -> Outcome:
+    """The entry and the directories that it needs; None takes the entry away, and its directory if that is empty then."""
+    folder = os.path.join(config_dir, FOLDER)
+    outcomes = []
     if enabled is not None:
-        made, outcome = ensure_directory(folder, directory_as, check, parents=Attributes(*owner, mode=0o755))
+        plain = Attributes(*owner, mode=0o755)
+        outcomes.append(ensure_directories({folder: plain._replace(mode=folder_mode)}, plain, check)[1])
+    outcomes.append(converge_entry(config_dir, name, enabled, owner, check))
+    if enabled is None and outcomes[-1].changed:
+        outcomes.append(_remove_folder(config_dir, folder, path_of(config_dir, name), check))
+    return combined(outcomes)
+
+
+def combined(outcomes: list[Outcome]) -> Outcome:
+    warnings = [warning for one in outcomes for warning in one.warnings]
+    return Outcome("".join(one.before for one in outcomes), "".join(one.after for one in outcomes), warnings)
+
+
+def converge_entry(config_dir: str, name: str, enabled: bool | None, owner: tuple[int, int], check: bool) -> Outcome:
+    """The file alone, in directories that are there; where they are not, there is no entry."""
+    path, wanted = path_of(config_dir, name), Attributes(*owner, mode=0o644)
     try:
-        with open_directory(folder) as handle:
-            done = _converge_file(handle, path, name, enabled, file_as, check)
+        with open_directory(os.path.dirname(path)) as handle:
+            return _converge_file(handle, path, name, enabled, wanted, check)
     except FileNotFoundError:
         content = decide(None, name, enabled).content
-        done = Outcome("", "", [])
-        if content:
-            done = Outcome(describe(path, None), describe(path, Entry("file", *file_as, links=1), content), [])
-    emptied = _remove_folder(config_dir, folder, path, check) if enabled is None and done.changed else Outcome("", "", [])
-    outcomes = (outcome, done, emptied)
-    return made, Outcome("".join(o.before for o in outcomes), "".join(o.after for o in outcomes), done.warnings)
+        if not content:
+            return Outcome("", "", [])
+        if not check:
+            raise
+        return Outcome(describe(path, None), describe(path, Entry("file", *wanted, links=1), content), [])
 
 
-def _converge_file(
-    folder: int, path: str, name: str, enabled: bool | None, wanted: Attributes, check: bool
-) -> Outcome:
+def _converge_file(folder: int, path: str, name: str, enabled: bool | None, wanted: Attributes, check: bool) -> Outcome:
     file = os.path.basename(path)
     entry = look_at(folder, file)
     if entry is not None and entry.kind not in ("file", "link"):

@@ -181,6 +181,8 @@ class Page:
         from tornado.httpclient import AsyncHTTPClient
 
         self.base = base
+        # What the page puts into the messages of /http_over_websocket is a path, the server's base URL included.
+        self.prefix = urlsplit(base).path
         self.origin = origin
         self.token = token
         self._host = host
@@ -375,11 +377,6 @@ def read_cell(stdout: str, mark: str, device_type: str) -> dict[str, Any]:
     return {"output": shown.strip()[:OUTPUT_CHARACTERS], **values}
 
 
-def shown(cell: dict[str, Any]) -> dict[str, Any]:
-    """What of a cell goes home."""
-    return {key: cell[key] for key in ("output", "device", "device_type", "sum")}
-
-
 async def torch_cell(socket: Any, device_type: str) -> dict[str, Any]:
     mark = f"colab-ready-{uuid.uuid4().hex}:"
     code = CELL.format(device=DEVICE_IN_CELL[device_type], mark=mark, count=COUNT)
@@ -410,11 +407,6 @@ async def insist(delete: Callable[[], Awaitable[Any]]) -> None:
         await asyncio.sleep(patience)
 
 
-def new_session(path: str, kernel: str) -> dict[str, Any]:
-    """As the page asks for it. No file of this name is made: a session only keeps the name."""
-    return {"path": path, "name": path, "type": "notebook", "kernel": {"name": kernel}}
-
-
 def kernel_of(session: Any) -> tuple[str, str]:
     """(session id, kernel id)"""
     return str(session["id"]), str(session["kernel"]["id"])
@@ -424,28 +416,23 @@ def kernel_of(session: Any) -> tuple[str, str]:
 
 
 class Visit:
+    """The page's visit to one server: what its doors share."""
+
     def __init__(self, params: dict[str, Any], report: Report, redactor: Redactor) -> None:
         self.params = params
         self.redactor = redactor
-        self.base: str = params["url"].rstrip("/")
-        # What the page puts into the messages of /http_over_websocket is a path, the server's base URL included.
-        self.prefix = urlsplit(self.base).path
-        self.kernel_name: str = params["kernel_name"]
-        self.device_type: str = params["device_type"]
-        self.over: bool = params["http_over_ws"]
         self.token: str | None = None
+        self.page = Page(params["url"].rstrip("/"), params["origin"], None)
         self.ledger = Ledger(report, time.monotonic() + params["timeout_seconds"])
+        # The paths of the sessions that were asked for, and whether each may still be there.
         self.paths: dict[str, bool] = {}
-        self.result: dict[str, Any] = {
-            "cell": {},
-            "versions": {"server_python": platform.python_version()},
-            "warnings": [],
-        }
+        self.cells: dict[str, dict[str, Any]] = {}
+        self.versions = {"server_python": platform.python_version()}
+        self.warnings: list[str] = []
         # The torch cell of the second door runs on the first door's kernel, which has imported torch already: a second
         # import would cost a second. If the first door did not get there (None), the second does it all by itself.
         self.direct_kernel: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         self.over_done = asyncio.Event()
-        self.page = Page(self.base, params["origin"], None)
 
     async def run(self) -> None:
         with contextlib.suppress(DoorStays):
@@ -456,9 +443,14 @@ class Visit:
             await self.ledger.step("port", self.port(wait), limit=wait + REQUEST_SECONDS)
         except DoorStays:
             return
-        await asyncio.gather(self.direct_door(), self.over_door(), *self.shut_doors())
+        over = self.params["http_over_ws"]
+        if not over:
+            self.over_done.set()
+        doors = [DirectDoor(self).walk(), *([OverDoor(self).walk()] if over else []), *ShutDoors(self).tries(over)]
+        await asyncio.gather(*doors)
 
-    # -- before the doors
+    def result(self) -> dict[str, Any]:
+        return {"cell": self.cells, "versions": self.versions, "warnings": self.warnings}
 
     async def token_file(self) -> tuple[str, str]:
         path = self.params["token_file"]
@@ -506,7 +498,7 @@ class Visit:
         pause = 0.05
         last = "nothing was tried"
         problem = "port_refused"
-        stranger = Page(self.base, self.params["origin"], None)
+        stranger = self.page.but(token=None)
         while True:
             try:
                 await stranger.fetch("GET", "/api")
@@ -518,42 +510,96 @@ class Visit:
             else:
                 return None, f"answered after {time.monotonic() - started:.2f} s"
             if time.monotonic() - started + pause > wait:
-                raise Problem(problem, f"no answer from {self.base} within {wait:g} s: {last}")
+                raise Problem(problem, f"no answer from {self.page.base} within {wait:g} s: {last}")
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, 0.5)
 
-    # -- the direct door
+    def has_kernel(self, said: Any) -> str:
+        kernel = self.params["kernel_name"]
+        names = sorted(said["kernelspecs"])
+        if kernel not in names:
+            there = ", ".join(names) or "none"
+            raise Problem("kernel_not_listed", f"the kernel {kernel} is not among the server's kernels ({there})")
+        return f"kernels: {', '.join(names)}"
 
-    async def direct_door(self) -> None:
+    def new_session(self, door: str) -> dict[str, Any]:
+        """A session as the page asks for it. No file of this name is made: a session only keeps the name."""
+        path = f"colab-ready-{door}-{uuid.uuid4().hex}"
+        self.paths[path] = True
+        return {"path": path, "name": path, "type": "notebook", "kernel": {"name": self.params["kernel_name"]}}
+
+    def forget(self, door: str) -> None:
+        for path in self.paths:
+            if path.startswith(f"colab-ready-{door}-"):
+                self.paths[path] = False
+
+    async def torch_cell(self, door: str, socket: Any) -> dict[str, Any]:
+        said = await torch_cell(socket, self.params["device_type"])
+        self.cells[door] = {key: said[key] for key in ("output", "device", "device_type", "sum")}
+        self.versions.update(torch=said["torch"], kernel_python=said["python"])
+        return said
+
+    async def clear_away(self) -> None:
+        """End what a failed or interrupted step may have left: a session is known by its path even if the answer to the
+        request that made it never came."""
+        left = {path for path, there in self.paths.items() if there}
+        if not left or self.token is None:
+            return
+        try:
+            response = await self.page.fetch("GET", "/api/sessions")
+            sessions = [one for one in json.loads(response.body.decode()) if one.get("path") in left]
+            for one in sessions:
+                session, kernel = kernel_of(one)
+                done = await self.page.fetch("DELETE", f"/api/sessions/{session}")
+                if done.code != 204:
+                    await self.page.fetch("DELETE", f"/api/kernels/{kernel}")
+        except Exception as error:
+            self.warnings.append(f"a kernel of this probe may still run: {short(error)}")
+
+
+# --- the doors ------------------------------------------------------------------------------------------------------
+
+
+class Door:
+    def __init__(self, visit: Visit) -> None:
+        self.visit = visit
+        self.page = visit.page
+        self.step = visit.ledger.step
+
+
+class DirectDoor(Door):
+    """HTTP with CORS, and the kernel's websocket."""
+
+    async def walk(self) -> None:
         session = ""
         try:
-            await self.ledger.step("preflight", self.preflight())
-            if self.token is None:
+            await self.step("preflight", self.preflight())
+            if self.visit.token is None:
                 return
-            await self.ledger.step("api", self.api())
-            await self.ledger.step("kernelspecs", self.kernelspecs())
-            session, kernel = await self.ledger.step("session", self.session())
+            await self.step("api", self.api())
+            await self.step("kernelspecs", self.kernelspecs())
+            session, kernel = await self.step("session", self.session())
             # jupyter_server opens it when the kernel has answered for the first time.
             work = self.kernel_socket(kernel)
-            socket = await self.ledger.step("kernel_socket", work, limit=KERNEL_SECONDS, silence="kernel_silent")
+            socket = await self.step("kernel_socket", work, limit=KERNEL_SECONDS, silence="kernel_silent")
             try:
-                await self.ledger.step("cell", self.cell(socket), limit=self.cell_seconds(), silence="check_hangs")
+                await self.step("cell", self.cell(socket), limit=self.cell_seconds(), silence="check_hangs")
             finally:
                 socket.close()
-            self.direct_kernel.set_result(kernel)
+            self.visit.direct_kernel.set_result(kernel)
         except DoorStays:
             pass
         finally:
-            if not self.direct_kernel.done():
-                self.direct_kernel.set_result(None)
+            if not self.visit.direct_kernel.done():
+                self.visit.direct_kernel.set_result(None)
         if session:
-            await self.over_done.wait()
+            await self.visit.over_done.wait()
             with contextlib.suppress(DoorStays):
-                await self.ledger.step("session_delete", self.session_delete(session), limit=CLEANUP_SECONDS, late=True)
+                await self.step("session_delete", self.session_delete(session), limit=CLEANUP_SECONDS, late=True)
 
     def cell_seconds(self) -> float:
         """Enough for a slow import, and some left for the other door should this kernel hang."""
-        return 0.6 * float(self.params["timeout_seconds"])
+        return 0.6 * float(self.visit.params["timeout_seconds"])
 
     def readable(self, response: Any) -> None:
         """A page may read an answer only with these two headers; a browser hides anything else from it."""
@@ -600,29 +646,14 @@ class Visit:
         version = said.get("version") if isinstance(said, dict) else None
         if not version:
             raise Problem("not_jupyter", "GET /api does not name a Jupyter version")
-        self.result["versions"]["jupyter_server"] = str(version)
+        self.visit.versions["jupyter_server"] = str(version)
         return None, f"jupyter_server {version}"
 
     async def kernelspecs(self) -> tuple[None, str]:
-        return None, self.has_kernel(await self.answer("GET", "/api/kernelspecs", 200))
-
-    def has_kernel(self, said: Any) -> str:
-        names = sorted(said["kernelspecs"])
-        if self.kernel_name not in names:
-            there = ", ".join(names) or "none"
-            raise Problem(
-                "kernel_not_listed", f"the kernel {self.kernel_name} is not among the server's kernels ({there})"
-            )
-        return f"kernels: {', '.join(names)}"
-
-    def new_path(self, door: str) -> str:
-        path = f"colab-ready-{door}-{uuid.uuid4().hex}"
-        self.paths[path] = True
-        return path
+        return None, self.visit.has_kernel(await self.answer("GET", "/api/kernelspecs", 200))
 
     async def session(self) -> tuple[tuple[str, str], str]:
-        path = self.new_path("direct")
-        said = await self.answer("POST", "/api/sessions", 201, new_session(path, self.kernel_name))
+        said = await self.answer("POST", "/api/sessions", 201, self.visit.new_session("direct"))
         session, kernel = kernel_of(said)
         return (session, kernel), f"kernel {kernel}"
 
@@ -631,53 +662,46 @@ class Visit:
             return await self.page.kernel_socket(kernel), "open"
 
     async def cell(self, socket: Any) -> tuple[None, str]:
-        said = await torch_cell(socket, self.device_type)
-        self.result["cell"]["direct"] = shown(said)
-        self.result["versions"].update(torch=said["torch"], kernel_python=said["python"])
+        said = await self.visit.torch_cell("direct", socket)
         return None, f"torch {said['torch']} added {COUNT} values on {said['device']}"
 
     async def session_delete(self, session: str) -> tuple[None, str]:
         await insist(lambda: self.answer("DELETE", f"/api/sessions/{session}", 204))
-        self.forget("direct")
+        self.visit.forget("direct")
         return None, "the kernel has ended"
 
-    def forget(self, door: str) -> None:
-        for path in self.paths:
-            if path.startswith(f"colab-ready-{door}-"):
-                self.paths[path] = False
 
-    # -- the door of jupyter_http_over_ws
+class OverDoor(Door):
+    """/http_over_websocket: HTTP in messages, and the kernel's websocket by proxy."""
 
-    async def over_door(self) -> None:
+    async def walk(self) -> None:
         over: OverHttp | None = None
         session = ""
         try:
-            if not self.over:
+            await self.step("ws_diagnose", self.diagnose())
+            if self.visit.token is None:
                 return
-            await self.ledger.step("ws_diagnose", self.ws_diagnose())
-            if self.token is None:
-                return
-            over = await self.ledger.step("ws_open", self.ws_open())
-            await self.ledger.step("ws_kernelspecs", self.ws_kernelspecs(over))
-            session, kernel = await self.ledger.step("ws_session", self.ws_session(over))
-            socket = await self.ledger.step("ws_kernel_socket", self.ws_kernel_socket(kernel))
+            over = await self.step("ws_open", self.open())
+            await self.step("ws_kernelspecs", self.kernelspecs(over))
+            session, kernel = await self.step("ws_session", self.session(over))
+            socket = await self.step("ws_kernel_socket", self.kernel_socket(kernel))
             try:
-                limit = float(self.params["timeout_seconds"])
-                await self.ledger.step("ws_cell", self.ws_cell(socket), limit=limit, silence="check_hangs")
+                limit = float(self.visit.params["timeout_seconds"])
+                await self.step("ws_cell", self.cell(socket), limit=limit, silence="check_hangs")
             finally:
                 socket.close()
         except DoorStays:
             pass
         finally:
-            self.over_done.set()
+            self.visit.over_done.set()
         if session and over is not None:
             with contextlib.suppress(DoorStays):
-                work = self.ws_session_delete(over, session)
-                await self.ledger.step("ws_session_delete", work, limit=CLEANUP_SECONDS, late=True)
+                work = self.session_delete(over, session)
+                await self.step("ws_session_delete", work, limit=CLEANUP_SECONDS, late=True)
         if over is not None:
             over.close()
 
-    async def ws_diagnose(self) -> tuple[None, str]:
+    async def diagnose(self) -> tuple[None, str]:
         # As the page asks: without the authentication URL.
         stranger = self.page.but(token=None)
         with refused_socket({404: "ws_not_loaded", 403: "ws_origin_refused"}, "broken_answer"):
@@ -698,17 +722,17 @@ class Visit:
             raise Problem(
                 "ws_outdated", f"the extension speaks protocol {version}, Colab asks for {MIN_VERSION} or newer"
             )
-        self.result["versions"]["http_over_ws_protocol"] = str(version)
+        self.visit.versions["http_over_ws_protocol"] = str(version)
         return None, f"protocol {version}"
 
-    async def ws_open(self) -> tuple[OverHttp, str]:
+    async def open(self) -> tuple[OverHttp, str]:
         with refused_socket({404: "ws_not_loaded", 403: "ws_origin_refused"}, "broken_answer"):
             return OverHttp(await self.page.over_socket()), "open"
 
-    async def ws_kernelspecs(self, over: OverHttp) -> tuple[None, str]:
+    async def kernelspecs(self, over: OverHttp) -> tuple[None, str]:
         """The first request through it. With the published package it ends here on tornado 6.5 and newer: no answer on
         6.5, a closed websocket on 6.6, because the cookies it sends itself are refused."""
-        asked = over.expect(200, "GET", f"{self.prefix}/api/kernelspecs")
+        asked = over.expect(200, "GET", f"{self.page.prefix}/api/kernelspecs")
         try:
             said = await asyncio.wait_for(asked, FIRST_ANSWER_SECONDS)
         except asyncio.TimeoutError:
@@ -717,46 +741,47 @@ class Visit:
             if problem.problem == "ws_closed":
                 raise Problem("ws_authentication_broken", str(problem)) from None
             raise
-        return None, self.has_kernel(said)
+        return None, self.visit.has_kernel(said)
 
-    async def ws_session(self, over: OverHttp) -> tuple[tuple[str, str], str]:
-        body = new_session(self.new_path("ws"), self.kernel_name)
-        session, kernel = kernel_of(await over.expect(201, "POST", f"{self.prefix}/api/sessions", body))
+    async def session(self, over: OverHttp) -> tuple[tuple[str, str], str]:
+        body = self.visit.new_session("ws")
+        session, kernel = kernel_of(await over.expect(201, "POST", f"{self.page.prefix}/api/sessions", body))
         return (session, kernel), f"kernel {kernel}"
 
-    async def ws_kernel_socket(self, kernel: str) -> tuple[Any, str]:
+    async def kernel_socket(self, kernel: str) -> tuple[Any, str]:
         with refused_socket({404: "ws_not_loaded", 403: "ws_origin_refused"}, "broken_answer"):
             return await self.page.proxied_kernel_socket(kernel), "open"
 
-    async def ws_cell(self, socket: Any) -> tuple[None, str]:
+    async def cell(self, socket: Any) -> tuple[None, str]:
         try:
             two = (await asyncio.wait_for(execute(socket, "1+1"), KERNEL_SECONDS))["result"]
         except asyncio.TimeoutError:
             raise Problem("kernel_silent", f"the kernel did not answer within {KERNEL_SECONDS:g} s") from None
         if two != "2":
             raise Problem("cell_failed", f"1+1 gave {two!r}")
-        shared = await self.direct_kernel
+        shared = await self.visit.direct_kernel
         if shared is None:
-            said = await torch_cell(socket, self.device_type)
+            said = await self.visit.torch_cell("http_over_ws", socket)
         else:
-            second = (await self.ws_kernel_socket(shared))[0]
+            second = (await self.kernel_socket(shared))[0]
             try:
-                said = await torch_cell(second, self.device_type)
+                said = await self.visit.torch_cell("http_over_ws", second)
             finally:
                 second.close()
-        self.result["versions"].update(torch=said["torch"], kernel_python=said["python"])
-        self.result["cell"]["http_over_ws"] = {**shown(said), "output": f"{two}\n{said['output']}"}
+        self.visit.cells["http_over_ws"]["output"] = f"{two}\n{said['output']}"
         whose = "its own kernel" if shared is None else "the direct door's kernel"
         return None, f"1+1 = {two}; torch {said['torch']} added {COUNT} values on {said['device']}, in {whose}"
 
-    async def ws_session_delete(self, over: OverHttp, session: str) -> tuple[None, str]:
-        await insist(lambda: over.expect(204, "DELETE", f"{self.prefix}/api/sessions/{session}"))
-        self.forget("ws")
+    async def session_delete(self, over: OverHttp, session: str) -> tuple[None, str]:
+        await insist(lambda: over.expect(204, "DELETE", f"{self.page.prefix}/api/sessions/{session}"))
+        self.visit.forget("ws")
         return None, "the kernel has ended"
 
-    # -- the doors that must stay shut
 
-    def shut_doors(self) -> list[Awaitable[None]]:
+class ShutDoors(Door):
+    """Strangers, who must get nothing."""
+
+    def tries(self, over: bool) -> list[Awaitable[None]]:
         nobody = self.page.but(token=None)
         guesser = self.page.but(token=WRONG_TOKEN)
         checks = {
@@ -764,13 +789,13 @@ class Visit:
             "shut_wrong_token": self.api_is_shut(guesser),
             "shut_foreign_origin": self.origin_is_shut(),
         }
-        if self.token is not None:
-            checks["shut_foreign_host"] = self.host_is_shut()
-        if self.over:
+        if self.visit.token is not None:
+            checks["shut_foreign_host"] = self.host_is_shut(over)
+        if over:
             checks["shut_ws_no_token"] = self.over_is_shut(nobody)
             checks["shut_ws_wrong_token"] = self.over_is_shut(guesser)
             checks["shut_ws_foreign_origin"] = self.over_origin_is_shut()
-        elif self.token is not None:
+        elif self.visit.token is not None:
             checks["shut_ws_off"] = self.over_is_off()
         return [self.shut(name, work) for name, work in checks.items()]
 
@@ -782,24 +807,22 @@ class Visit:
             return None, "refused"
 
         with contextlib.suppress(DoorStays):
-            await self.ledger.step(name, look())
+            await self.step(name, look())
 
     async def refusals(self, page: Page, allowed: tuple[int, ...], who: str) -> list[str]:
         """What of the direct door opens for this page. An empty POST would only be told what it lacks (400)."""
-        wanted = " or ".join(str(code) for code in allowed)
-        statuses = {
+        requests = {
             "GET /api/kernelspecs": page.fetch("GET", "/api/kernelspecs"),
             "GET /api/contents": page.fetch("GET", "/api/contents"),
             "POST /api/sessions": page.fetch("POST", "/api/sessions", {}),
         }
-        answers = dict(zip(statuses, await asyncio.gather(*statuses.values())))
-        codes = {what: response.code for what, response in answers.items()}
-        codes["the kernel websocket"] = await handshake_status(page.kernel_socket(str(uuid.uuid4())))
-        return [
-            f"{what} {who} was answered {code}, expected {wanted}"
-            for what, code in codes.items()
-            if code not in allowed
-        ]
+        answers = dict(zip(requests, await asyncio.gather(*requests.values())))
+        codes = {what: response.code for what, response in answers.items() if response.code not in allowed}
+        # Of a kernel that does not exist: 404 comes from looking for it, and only who was let in makes that happen.
+        code = await handshake_status(page.kernel_socket(str(uuid.uuid4())))
+        if code not in (401, 403):
+            codes["the kernel websocket"] = code
+        return [f"{what} {who} was answered {code}, expected 403" for what, code in codes.items()]
 
     async def api_is_shut(self, page: Page) -> list[str]:
         # 404 is what jupyter_server says to an origin that it does not let in.
@@ -816,10 +839,10 @@ class Visit:
             found.append(f"the preflight from {STRANGER} was answered with Access-Control-Allow-Origin: {allowed}")
         return found
 
-    async def host_is_shut(self) -> list[str]:
+    async def host_is_shut(self, over: bool) -> list[str]:
         """DNS rebinding: a stranger's name that leads to 127.0.0.1. Refused even to who knows the token."""
         found = await self.refusals(self.page.but(host=STRANGER_HOST), (403,), f"with Host: {STRANGER_HOST}")
-        if self.over:
+        if over:
             code = await handshake_status(self.page.but(host=STRANGER_HOST).over_socket())
             if code not in (403, 404):
                 found.append(f"/http_over_websocket with Host: {STRANGER_HOST} was answered {code}, expected 403")
@@ -834,13 +857,13 @@ class Visit:
         with contextlib.suppress(HTTPError, Problem):
             over = OverHttp(await page.over_socket())
             try:
-                status, _text, _data = await over.request("GET", f"{self.prefix}/api/kernelspecs")
+                status, _text, _data = await over.request("GET", f"{self.page.prefix}/api/kernelspecs")
                 if status not in (401, 403):
                     found.append(f"GET /api/kernelspecs through it {who} was answered {status}, expected 403")
             finally:
                 over.close()
         with contextlib.suppress(HTTPError):
-            # A kernel that does not exist: 404 comes from looking for it, which only somebody who was let in makes happen.
+            # As above: a kernel that does not exist.
             socket = await page.proxied_kernel_socket(str(uuid.uuid4()))
             message = await socket.read_message()
             if message is not None or socket.close_code == 404:
@@ -863,31 +886,12 @@ class Visit:
         codes = {path: (await self.page.fetch("GET", path)).code for path in paths}
         return [f"GET {path} was answered {code}, expected 404" for path, code in codes.items() if code != 404]
 
-    # -- afterwards
-
-    async def clear_away(self) -> None:
-        """End what a failed or interrupted step may have left: a session is known by its path even if the answer to the
-        request that made it never came."""
-        left = {path for path, there in self.paths.items() if there}
-        if not left or self.token is None:
-            return
-        try:
-            response = await self.page.fetch("GET", "/api/sessions")
-            sessions = [one for one in json.loads(response.body.decode()) if one.get("path") in left]
-            for one in sessions:
-                session, kernel = kernel_of(one)
-                done = await self.page.fetch("DELETE", f"/api/sessions/{session}")
-                if done.code != 204:
-                    await self.page.fetch("DELETE", f"/api/kernels/{kernel}")
-        except Exception as error:
-            self.result["warnings"].append(f"a kernel of this probe may still run: {short(error)}")
-
 
 async def visit(params: dict[str, Any], report: Report, redactor: Redactor) -> None:
     import tornado
 
     made = Visit(params, report, redactor)
-    made.result["versions"]["tornado"] = str(tornado.version)
+    made.versions["tornado"] = str(tornado.version)
     task = asyncio.ensure_future(made.run())
     # Told to end (the parent's time is up, or it was interrupted itself): stop asking, but still clear away.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
@@ -895,12 +899,12 @@ async def visit(params: dict[str, Any], report: Report, redactor: Redactor) -> N
         await task
     with contextlib.suppress(asyncio.TimeoutError):
         await asyncio.wait_for(made.clear_away(), CLEANUP_SECONDS)
-    report({"result": made.result})
+    report({"result": made.result()})
 
 
 def main(params: dict[str, Any], report: Report) -> None:
     redactor = Redactor()
-    sys.stdout, sys.stderr = RedactedStream(sys.stdout, redactor), RedactedStream(sys.stderr, redactor)  # type: ignore[assignment]
+    sys.stdout, sys.stderr = RedactedStream(sys.stdout, redactor), RedactedStream(sys.stderr, redactor)
     # Refused sockets and closed connections are what this probe looks for; nobody needs their tracebacks.
     logging.getLogger().addHandler(logging.NullHandler())
     logging.disable(logging.CRITICAL)

@@ -42,7 +42,7 @@ _VERSION = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _PRE = {"a": 0, "alpha": 0, "b": 1, "beta": 1, "c": 2, "rc": 2, "pre": 2, "preview": 2}
-_SPECIFIER = re.compile(r"\s*(?P<operator>===|==|~=|!=|<=|>=|<|>)\s*(?P<version>[^\s,;]+)\s*")
+_SPECIFIER = re.compile(r"\s*(?P<operator>===|==|~=|!=|<=|>=|<|>)\s*(?P<version>[^\s,;<>=!~][^\s,;<>=~]*)\s*")
 _REQUIREMENT = re.compile(
     rf"\s*(?P<name>{_NAME})\s*(?:\[(?P<extras>[^\]]*)\])?\s*"
     r"(?:@\s*(?P<url>\S+)|\(?(?P<specifier>(?:===|==|~=|!=|<=|>=|<|>)[^;()]*)\)?)?\s*(?:(?:;|\s;)\s*(?P<marker>.+))?"
@@ -324,7 +324,9 @@ def parse_requirement(text: str) -> Requirement:
             "transformers>=4.40. Correct it; options of pip have no place in it."
         )
     specifier = (match["specifier"] or "").strip()
-    split_specifier(specifier.replace(".*", ""))
+    for operator, operand in split_specifier(specifier):
+        # Only to hear now, not later, that it is none.
+        _fits("0", operator, operand)
     extras = tuple(normalize(one.strip()) for one in (match["extras"] or "").split(",") if one.strip())
     marker = match["marker"]
     return Requirement(

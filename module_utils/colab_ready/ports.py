@@ -169,3 +169,19 @@ def ours(
         return False
     theirs = [other for other in others if other.uid == runtime_uid]
     return not theirs or any(is_of_runtime(other, prefix, supervisor) for other in theirs)
+
+
+def who_listens(
+    port: int, settings: Mapping[str, Any] | None, runtime_uid: int | None, supervisor: int | None, proc: str = "/proc"
+) -> tuple[list[Listener], Process | None, bool]:
+    """The listeners, the process behind them, and whether all of them are ours.
+
+    A stranger comes before us: a browser that asks localhost may get ::1 where we have 127.0.0.1.
+    """
+    listeners = listeners_on(port, proc)
+    others = [seen for seen in (process(pid, proc) for pid in process_ids(proc)) if seen] if listeners else []
+    for listener in listeners:
+        holder = find_holder([listener.inode], proc)
+        if not ours(port, [listener], holder, others, settings, runtime_uid, supervisor):
+            return [listener], holder, False
+    return listeners, None, bool(listeners)

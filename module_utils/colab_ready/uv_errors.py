@@ -140,7 +140,7 @@ def _index_silent(text: str, match: re.Match[str]) -> Problem:
 
 def _proxy(text: str, match: re.Match[str]) -> Problem:
     address, named = _host_of(text)
-    refused = re.search(r"407|authentication", text, re.IGNORECASE)
+    refused = re.search(r"407|authentication|authorization", text, re.IGNORECASE)
     return Problem(
         kind="proxy",
         what=f"the proxy {'wants other credentials' if refused else 'does not answer'} on the way to the index{named}",
@@ -227,16 +227,11 @@ def _wrong_python(text: str, match: re.Match[str]) -> Problem:
 
 def _no_version(text: str, match: re.Match[str]) -> Problem:
     package = next((group for group in match.groups() if group), "a package")
-    address = None
     return Problem(
         kind="no_version",
         what=f"no configured source has {package}",
         expected="an index, mirror or wheel folder that has it",
-        do=(
-            "Check its spelling, and that the mirror is complete (`pip config list` shows the sources; one without the "
-            f"package hides nothing), {_AGAIN}"
-        ),
-        address=address,
+        do=f"Check its spelling, and that the mirror is complete (`pip config list` shows the sources), {_AGAIN}",
     )
 
 
@@ -309,7 +304,7 @@ _KNOWN: tuple[tuple[re.Pattern[str], Words], ...] = (
     _rule(r"Hash mismatch for `([^`]+)`", _hash_mismatch),
     _rule(r"THESE PACKAGES DO NOT MATCH THE HASHES.*?\n\s+(\S+==\S+|\S+)", _hash_mismatch),
     _rule(r"must have a hash, but none were provided for: ([^\n]+)", _no_hash),
-    _rule(r"tunnel error|ProxyError|Cannot connect to proxy|407 Proxy|proxy authentication", _proxy),
+    _rule(r"tunnel error|ProxyError|Cannot connect to proxy|407 Proxy|proxy auth", _proxy),
     _rule(r"invalid peer certificate|CERTIFICATE_VERIFY_FAILED|SSLError|SSLCertVerificationError", _tls),
     _rule(
         r"dns error|failed to lookup address|Name or service not known|Temporary failure in name resolution|"

@@ -301,7 +301,7 @@ def _install_uv(python: str, wheel: str, tools_dir: str, uv_lock: str, pip_envir
     done = run(venv, env, account)
     if done.ok:
         pip_env = {**env, "PYTHONPATH": wheel} if wheel else env
-        pip = [os.path.join(tools_dir, "bin", "python"), "-m", "pip", "install", "--no-input", "--no-cache-dir"]
+        pip = [os.path.join(tools_dir, "bin", "python"), "-m", "pip", "install", "--verbose", "--no-input"]
         pip += [
             "--disable-pip-version-check",
             "--no-compile",
@@ -310,7 +310,7 @@ def _install_uv(python: str, wheel: str, tools_dir: str, uv_lock: str, pip_envir
             "--only-binary",
             ":all:",
         ]
-        done = run([*pip, "--requirement", lock], pip_env, account)
+        done = run([*pip, "--only-binary", ":all:", "--requirement", lock], pip_env, account)
     if not done.ok:
         problem = uv_errors.explain(done.text)
         raise Failure(problem.message(doing), problem)

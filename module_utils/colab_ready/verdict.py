@@ -406,6 +406,14 @@ def _number(value: Any) -> float | None:
     return float(value) if good else None
 
 
+def _table(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _texts(value: Any) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, list) else []
+
+
 def plain(value: Any) -> Any:
     """Ready for JSON that others read: NaN and infinities are written as words."""
     if isinstance(value, float) and not math.isfinite(value):
@@ -490,8 +498,8 @@ def judge_tensor(outcome: dict[str, Any], backend: str) -> dict[str, Any]:
             )
             problems.append("wrong_device")
     ok = not reasons
-    versions = result.get("versions") if isinstance(result.get("versions"), dict) else {}
-    notes = result.get("warnings") if isinstance(result.get("warnings"), list) else []
+    versions = _table(result.get("versions"))
+    notes = _texts(result.get("warnings"))
     return {
         "ok": ok,
         "device": str(result["device"]) if result.get("device") else None,
@@ -502,7 +510,7 @@ def judge_tensor(outcome: dict[str, Any], backend: str) -> dict[str, Any]:
         "not_reached": not_reached,
         "exit": {key: ended[key] for key in ("kind", "signal", "code", "text")},
         "versions": {key: versions.get(key) for key in ("python", "torch", "numpy")},
-        "warnings": [str(note) for note in notes] + (exit_warnings(outcome) if ok else []) + noise_warnings(outcome),
+        "warnings": notes + (exit_warnings(outcome) if ok else []) + noise_warnings(outcome),
         "reasons": reasons,
         "remedies": remedies_for(problems),
         "seconds": outcome["seconds"],
@@ -561,15 +569,15 @@ def judge_handshake(outcome: dict[str, Any], http_over_ws: bool) -> dict[str, An
         reasons.append(f"the handshake could not be tried: {bad}" + (f" ({words})" if words else ""))
         problems.append(ended_problem(ended, "python_broken"))
     ok = not reasons
-    notes = result.get("warnings") if isinstance(result.get("warnings"), list) else []
+    notes = _texts(result.get("warnings"))
     return {
         "ok": ok,
         "steps": [public(step, door=plan[step["id"]]) for step in steps],
         "not_reached": not_reached,
         "reasons": reasons,
         "remedies": remedies_for(problems),
-        "warnings": [str(note) for note in notes] + (exit_warnings(outcome) if ok else []),
-        "cell": plain(result.get("cell") or {}),
-        "versions": result.get("versions") or {},
+        "warnings": notes + (exit_warnings(outcome) if ok else []),
+        "cell": plain(_table(result.get("cell"))),
+        "versions": plain(_table(result.get("versions"))),
         "seconds": outcome["seconds"],
     }

@@ -299,7 +299,15 @@ FAULTS: dict[str, tuple[str, dict[str, Any], set[str], set[str], str]] = {
         "no token",
         {},
         # Nor is a POST let in that comes with a token, since there is none to compare: it wants an _xsrf cookie then.
-        {"session", "shut_no_token", "shut_wrong_token", "shut_ws_no_token", "shut_ws_wrong_token"},
+        # And a kernel's websocket opens to every page.
+        {
+            "session",
+            "shut_no_token",
+            "shut_wrong_token",
+            "shut_foreign_origin",
+            "shut_ws_no_token",
+            "shut_ws_wrong_token",
+        },
         {"kernel_socket", "cell", "session_delete"},
         "open_no_token",
     ),

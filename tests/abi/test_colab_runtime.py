@@ -202,7 +202,7 @@ def test_a_second_start_changes_nothing(runtime: Runtime) -> None:
     assert runtime("start").returncode == 0
     before = runtime.supervisor(), runtime.seen()["pid"]
     again = runtime("start")
-    assert again.returncode == 0 and "Already running" in again.stdout
+    assert again.returncode == 0 and "already running" in again.stdout
     assert (runtime.supervisor(), runtime.seen()["pid"]) == before
 
 
@@ -357,6 +357,10 @@ def test_url_says_why_there_is_none(runtime: Runtime) -> None:
     other = runtime("url")
     assert (other.returncode, other.stdout) == (1, "")
     assert "another token" in other.stderr and "colab-runtime restart" in other.stderr
+    runtime.token.chmod(0o644)
+    weak = runtime("url")
+    assert (weak.returncode, weak.stdout) == (1, "")
+    assert "mode 0644" in weak.stderr
 
 
 def test_logs_show_the_last_lines_and_follow_new_ones(runtime: Runtime) -> None:

@@ -70,7 +70,13 @@ esac
 """
 
 UV_STAND_IN = """
-if [ -e "$state/uv-fails" ]; then echo "error: first line"; echo "  Caused by: dns error"; exit 2; fi
+if [ -e "$state/uv-fails" ]; then
+    for directory do :; done
+    mkdir -p "$directory" && touch "$directory/half-of-one"
+    echo "error: first line"
+    echo "  Caused by: dns error"
+    exit 2
+fi
 touch "$state/uv-started"
 while [ -e "$state/uv-waits" ]; do sleep 0.05; done
 if [ "$1" = venv ]; then
@@ -153,6 +159,8 @@ class Sandbox:
             "COLAB_READY_REPORT": str(self.state / "report.json"),
         }
         self.user: int | None = None
+        if not AM_ROOT:
+            self.set(**{"sudo-without-password": ""})
 
     def stand_in(self, path: Path, name: str, body: str) -> None:
         path.write_text(PREAMBLE.format(name=name, state=f"'{self.state}'") + body)
@@ -167,7 +175,8 @@ class Sandbox:
             (self.state / name).unlink()
 
     def become_nobody(self) -> None:
-        """From here on the caller is not root (if the tests run as root; else the caller is whoever runs them)."""
+        """From here on the caller is not root, and sudo wants a password."""
+        (self.state / "sudo-without-password").unlink(missing_ok=True)
         if AM_ROOT:
             self.user = NOBODY
             for path in [self.folder, *self.folder.rglob("*")]:
@@ -513,7 +522,8 @@ def test_when_uv_fails_it_is_said_and_venv_is_tried(box: Sandbox) -> None:
     box.set(ensurepip="", **{"uv-fails": ""})
     ended = box.run()
     assert ended.status == 0, ended.err
-    assert "colab-ready: uv:   Caused by: dns error\n" in ended.err
+    assert "colab-ready: uv: Caused by: dns error\n" in ended.err
+    assert not (box.environments()[0] / "half-of-one").exists(), "the next way begins from nothing"
     assert any("[-m] [pip] [install]" in call and "[--require-hashes]" in call for call in box.calls("python"))
     assert not box.calls("apt-get")
 
@@ -571,7 +581,7 @@ def test_when_every_way_fails_the_log_is_named_and_the_next_run_recovers(box: Sa
     box.set(ensurepip="", **{"uv-fails": "", "pip-fails": ""})
     ended = box.run()
     assert ended.status == 1
-    assert "uv:   Caused by: dns error\n" in ended.err and "venv: ERROR: no route to the index\n" in ended.err
+    assert "uv: Caused by: dns error\n" in ended.err and "venv: ERROR: no route to the index\n" in ended.err
     log = box.cache / "controller.log"
     assert f"all output is in {log}" in ended.err
     assert "error: first line" in log.read_text() and "no route to the index" in log.read_text()

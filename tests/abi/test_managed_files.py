@@ -49,7 +49,7 @@ def test_a_state_is_foreseen_made_kept_and_repaired(run_module: RunModule, tmp_p
     )
     assert not (tmp_path / "old").exists()
     token = (tmp_path / "etc" / "token").read_text()
-    assert len(token) == 49
+    assert len(token) == 48
 
     again = run_module("managed_files", args)
     assert (again["changed"], again["changed_paths"]) == (False, [])
@@ -90,7 +90,7 @@ def test_on_a_virgin_host_check_mode_foresees_what_a_missing_account_will_own(
 
 def test_all_that_is_impossible_is_said_at_once_and_nothing_is_changed(run_module: RunModule, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    entries = [
+    entries: list[dict[str, Any]] = [
         {"path": f"{tmp_path}/good", "content": ""},
         {"path": f"{tmp_path}/folder", "content": ""},
         {"path": f"{tmp_path}/no/parent", "content": ""},

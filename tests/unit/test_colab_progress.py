@@ -114,6 +114,17 @@ def test_a_row_without_a_value_is_no_error() -> None:
         ({"msg": "x", "cmd": "false", "rc": 1, "stdout": "only stdout"}, "false: exit status 1\nonly stdout"),
         ({"msg": "MODULE FAILURE", "module_stderr": "Traceback\nKeyError: 'a'\n"}, "MODULE FAILURE\nKeyError: 'a'"),
         ({"msg": "it broke", "exception": "Traceback ..."}, "it broke\n(more with -vvv)"),
+        ({"msg": "Task failed: Module failed: it broke"}, "Module failed: it broke"),
+        (
+            {
+                "msg": "Task failed: Duplicate become password prompt encountered waiting for become success.\n>>> Standard"
+            },
+            "sudo did not accept the password.\nExpected the password of a user who may use sudo. Do: start again.",
+        ),
+        (
+            {"msg": "Premature end of stream ...\n>>> Standard Error\nsudo: a password is required"},
+            "sudo wants a password, and none was given.\nDo: start again with --ask-become-pass, or through ./colab-ready.",
+        ),
         ({"msg": "a refusal", "exception": "(traceback unavailable)"}, "a refusal"),
     ],
 )

@@ -203,7 +203,7 @@ TCP6 = """\
    0: 00000000000000000000000001000000:22B8 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000  1001        0 51 1 0000000000000000 100 0 0 10 0
    1: 00000000000000000000000000000000:0016 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 52 1 0000000000000000 100 0 0 10 0
    2: 0000000000000000FFFF00000100007F:1F90 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     7        0 53 1 0000000000000000 100 0 0 10 0
-"""  # noqa: E501 - recorded lines
+"""
 
 
 @pytest.mark.skipif(sys.byteorder != "little", reason="the recorded tables are from a little-endian machine")
@@ -349,7 +349,7 @@ def config(tmp_path: Path) -> Path:
 
 
 def test_a_sound_configuration_is_accepted(config: Path) -> None:
-    runtime.require_config(settings(config_dir=str(config)))
+    runtime.require_config(str(config), os.getuid())
 
 
 @pytest.mark.parametrize(
@@ -367,7 +367,7 @@ def test_a_sound_configuration_is_accepted(config: Path) -> None:
 def test_a_broken_or_open_configuration_is_refused(config: Path, piece: str, damage: Any, said: str) -> None:
     damage(config / piece)
     with pytest.raises(runtime.Problem) as caught:
-        runtime.require_config(settings(config_dir=str(config)))
+        runtime.require_config(str(config), os.getuid())
     assert said in str(caught.value) and "./colab-ready" in str(caught.value)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.colab_ready import extension
-from ansible.module_utils.colab_ready.guarded_paths import Attributes, UnsafePath
+from ansible.module_utils.colab_ready.guarded_paths import UnsafePath
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -110,14 +110,14 @@ def tree(folder: Path) -> dict[str, str]:
 def test_directories_and_file_are_made_with_their_modes_whatever_the_umask_is(tmp_path: Path) -> None:
     umask = os.umask(0o077)
     try:
-        made, outcome = extension.converge(str(tmp_path / "etc/jupyter"), NAME, True, ME, check=False)
+        outcome = extension.converge(str(tmp_path / "etc/jupyter"), NAME, True, ME, check=False)
     finally:
         os.umask(umask)
-    assert made == [str(tmp_path / part) for part in ("etc", "etc/jupyter", "etc/jupyter/jupyter_server_config.d")]
+    assert list(tree(tmp_path))[:3] == ["etc", "etc/jupyter", "etc/jupyter/jupyter_server_config.d"]
     assert outcome.changed
     assert set(tree(tmp_path).values()) == {"0o40755", "0o100644"}
     again = extension.converge(str(tmp_path / "etc/jupyter"), NAME, True, ME, check=False)
-    assert again == ([], extension.Outcome("", "", []))
+    assert again == extension.Outcome("", "", [])
 
 
 def test_check_mode_says_the_same_and_writes_nothing(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def folder_with(tmp_path: Path, content: bytes | None = None) -> Path:
 
 def test_unusable_content_is_kept_beside_it_and_a_warning_says_where(tmp_path: Path) -> None:
     folder = folder_with(tmp_path, b"{broken")
-    outcome = extension.converge(str(tmp_path), NAME, True, ME, check=False)[1]
+    outcome = extension.converge(str(tmp_path), NAME, True, ME, check=False)
     (backup,) = (path for path in folder.iterdir() if path.name != f"{NAME}.json")
     assert backup.read_bytes() == b"{broken"
     assert backup.name in outcome.warnings[0]
@@ -153,7 +153,7 @@ def test_a_link_in_the_files_place_is_replaced_and_its_target_untouched(tmp_path
     target = tmp_path / "target"
     target.write_text("precious")
     (folder / f"{NAME}.json").symlink_to(target)
-    assert extension.converge(str(tmp_path), NAME, True, ME, check=False)[1].changed
+    assert extension.converge(str(tmp_path), NAME, True, ME, check=False).changed
     assert target.read_text() == "precious"
     assert not (folder / f"{NAME}.json").is_symlink()
 
@@ -178,7 +178,7 @@ def test_a_link_that_only_we_could_place_is_followed(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "jupyter").symlink_to(tmp_path / "elsewhere")
     tmp_path.chmod(0o755)
-    assert extension.converge(str(tmp_path / "jupyter"), NAME, True, ME, check=False)[1].changed
+    assert extension.converge(str(tmp_path / "jupyter"), NAME, True, ME, check=False).changed
     assert (tmp_path / "elsewhere" / extension.FOLDER / f"{NAME}.json").is_file()
 
 
@@ -187,7 +187,7 @@ def test_the_files_mode_is_repaired_by_a_new_file(tmp_path: Path, mode: int) -> 
     file = folder_with(tmp_path, raw(config(colab_http_over_ws=True))) / f"{NAME}.json"
     os.link(file, tmp_path / "other-name")
     file.chmod(mode)
-    assert extension.converge(str(tmp_path), NAME, True, ME, check=False)[1].changed
+    assert extension.converge(str(tmp_path), NAME, True, ME, check=False).changed
     assert file.stat().st_mode & 0o7777 == 0o644
     assert (tmp_path / "other-name").stat().st_mode & 0o7777 == mode
 
@@ -197,19 +197,19 @@ def test_the_folders_mode_is_repaired_and_can_be_chosen(tmp_path: Path) -> None:
     folder.chmod(0o777)
     extension.converge(str(tmp_path), NAME, True, ME, check=False)
     assert folder.stat().st_mode & 0o7777 == 0o755
-    extension.converge(str(tmp_path), NAME, True, ME, False, Attributes(*ME, mode=0o775))
+    extension.converge(str(tmp_path), NAME, True, ME, False, folder_mode=0o775)
     assert folder.stat().st_mode & 0o7777 == 0o775
 
 
 def test_absent_leaves_a_folder_that_holds_something_else(tmp_path: Path) -> None:
     folder = folder_with(tmp_path, raw(config(colab_http_over_ws=True)))
     (folder / "other.json").write_text("{}")
-    assert extension.converge(str(tmp_path), NAME, None, ME, check=False)[1].changed
+    assert extension.converge(str(tmp_path), NAME, None, ME, check=False).changed
     assert sorted(path.name for path in folder.iterdir()) == ["other.json"]
 
 
 def test_absent_where_nothing_is_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / extension.FOLDER).mkdir()
-    assert not extension.converge(str(tmp_path), NAME, None, ME, check=False)[1].changed
-    assert not extension.converge(str(tmp_path / "none"), NAME, None, ME, check=False)[1].changed
+    assert not extension.converge(str(tmp_path), NAME, None, ME, check=False).changed
+    assert not extension.converge(str(tmp_path / "none"), NAME, None, ME, check=False).changed
     assert list(tree(tmp_path)) == [extension.FOLDER]

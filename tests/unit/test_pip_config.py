@@ -167,7 +167,11 @@ def test_a_broken_configuration_is_one_message_without_its_lines(text: str, word
             {},
             {"UV_INDEX": f"{EXTRA} file:///srv/simple", "UV_INDEX_STRATEGY": "unsafe-best-match"},
         ),
-        (Sources(index_url=MIRROR, find_links=("/a", "/b c")), {}, {"UV_DEFAULT_INDEX": MIRROR, "UV_FIND_LINKS": "/a,/b c"}),
+        (
+            Sources(index_url=MIRROR, find_links=("/a", "/b c")),
+            {},
+            {"UV_DEFAULT_INDEX": MIRROR, "UV_FIND_LINKS": "/a,/b c"},
+        ),
         # UV_FIND_LINKS is split at commas.
         (Sources(find_links=("/a,b",)), {}, {"UV_FIND_LINKS": "file:///a%2Cb"}),
         (Sources(find_links=("https://h/a,b",)), {}, {"UV_FIND_LINKS": "https://h/a%2Cb"}),
@@ -194,10 +198,7 @@ def test_a_broken_configuration_is_one_message_without_its_lines(text: str, word
         (
             Sources(proxy="u:p@proxy:3128"),
             {"NO_PROXY": "*", "https_proxy": "http://other"},
-            {
-                name: "http://u:p@proxy:3128"
-                for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
-            },
+            dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"), "http://u:p@proxy:3128"),
         ),
         (
             Sources(),
@@ -222,7 +223,13 @@ def test_no_index_is_an_argument() -> None:
 
 
 def test_only_settings_about_sources_are_inherited_from_uv() -> None:
-    environ = {"UV_PYTHON": "3.9", "UV_TARGET": "/t", "UV_OFFLINE": "1", "UV_INDEX_X_PASSWORD": "p", "UV_HTTP_RETRIES": ""}
+    environ = {
+        "UV_PYTHON": "3.9",
+        "UV_TARGET": "/t",
+        "UV_OFFLINE": "1",
+        "UV_INDEX_X_PASSWORD": "p",
+        "UV_HTTP_RETRIES": "",
+    }
     assert pip_config.inherited_uv_settings(environ) == {"UV_OFFLINE": "1", "UV_INDEX_X_PASSWORD": "p"}
 
 
@@ -283,7 +290,9 @@ def test_leaving_out_ends_with_nothing() -> None:
 
 
 def test_one_index_alone_keeps_the_way_to_it() -> None:
-    sources = Sources(index_url=MIRROR, extra_index_urls=(EXTRA,), find_links=("/a",), no_index=True, proxy="p:1", cert="/c")
+    sources = Sources(
+        index_url=MIRROR, extra_index_urls=(EXTRA,), find_links=("/a",), no_index=True, proxy="p:1", cert="/c"
+    )
     assert sources.only_index("https://torch/") == Sources(index_url="https://torch/", proxy="p:1", cert="/c")
 
 

@@ -171,3 +171,18 @@ def test_the_runtimes_own_server_is_told_from_a_stranger(
     ours: bool,
 ) -> None:
     assert ports.ours(8888, [LISTENER], holder, others, settings, uid, supervisor) is ours
+
+
+def test_a_stranger_beside_our_server_is_in_the_way(proc: Path) -> None:
+    mine = os.getuid()
+    settings = {"port": 8888, "prefix": "/opt/colab-ready"}
+    (proc / "net" / "tcp").write_text(TCP.replace(" 1000 ", f" {mine} "))
+    add_process(proc, 345, "jupyter", ["/opt/colab-ready/server/bin/python", "x"], inode=48507)
+    listeners, _, ours = ports.who_listens(8888, settings, mine, None, str(proc))
+    assert (len(listeners), ours) == (1, True)
+    (proc / "net" / "tcp6").write_text(TCP6)
+    add_process(proc, 400, "apache2", ["/usr/sbin/apache2"], inode=50002)
+    listeners, holder, ours = ports.who_listens(8888, settings, mine, None, str(proc))
+    assert ([listener.address for listener in listeners], ours) == (["::1"], False)
+    assert holder is not None and holder.program == "apache2"
+    assert ports.who_listens(9999, settings, mine, None, str(proc)) == ([], None, False)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from ansible.module_utils.colab_ready.report import (
@@ -21,7 +22,7 @@ CPU = {
     "adapters": [],
     "backend": {"name": "cpu", "device_type": "cpu", "chosen_by": "policy", "reasons": ["no GPU"], "rejected": []},
 }
-GOOD = {
+GOOD: dict[str, dict[str, Any]] = {
     "tensor_add": {"ok": True, "seconds": 1.5, "device": "cpu", "versions": {"torch": "2.13.0+cpu"}, "changed": False},
     "colab_handshake": {"ok": True, "seconds": 2.5, "steps": [{"id": "preflight", "ok": True}]},
     "extension": {"ok": True, "seconds": 0.0},

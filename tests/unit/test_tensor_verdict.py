@@ -85,7 +85,9 @@ BAD: dict[str, tuple[dict[str, Any], list[str], str]] = {
     "crash": (died_in("copy", SIGSEGV), ["torch_crashes"], "copy: killed by SIGSEGV"),
     "crash with last words": (
         died_in(
-            "copy", SIGSEGV, stderr_tail=["what(): no adapter", "Fatal Python error: X", 'File "a.py", line 7 in f']
+            "copy",
+            SIGSEGV,
+            stderr_tail=["what(): no adapter", "Fatal Python error: Aborted", 'File "a.py", line 7 in f'],
         ),
         ["torch_crashes"],
         'copy: killed by SIGSEGV (what(): no adapter / at File "a.py", line 7 in f)',

@@ -1,0 +1,380 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rules of config_dirs, applied to this host: look, say, and (but for check mode) repair."""
+
+from __future__ import annotations
+
+import grp
+import json
+import os
+import pwd
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from ansible.module_utils.colab_ready import config_dirs, extension, system_package
+from ansible.module_utils.colab_ready.config_dirs import Installation, User
+from ansible.module_utils.colab_ready.guarded_paths import (
+    Attributes,
+    Entry,
+    UnsafePath,
+    look,
+    look_at,
+    open_directory,
+    open_entry,
+    read,
+    set_attributes,
+    write,
+)
+from ansible.module_utils.colab_ready.managed import group_name, user_name
+
+SCHEMA = 1
+# Some file systems answer so for what a user mounted: nobody else may look, root neither.
+_NOT_FOR_US = (PermissionError, NotADirectoryError)
+
+
+class Settings(NamedTuple):
+    prefix: str
+    directory_as: Attributes
+    extension: str | None
+    create: str
+    users: list[User]
+    system_dirs: list[str]
+    extension_source: str
+    uv: str
+    state_file: str
+    check: bool
+
+    @property
+    def config_dir(self) -> str:
+        return os.path.join(self.prefix, "etc", "jupyter")
+
+    @property
+    def folder(self) -> str:
+        return os.path.join(self.config_dir, extension.FOLDER)
+
+    @property
+    def owner(self) -> tuple[int, int]:
+        return self.directory_as.uid, self.directory_as.gid
+
+
+class State(NamedTuple):
+    """What this module put on the host, so that it takes away that and nothing else."""
+
+    directories: list[str]
+    entry: str | None
+    packages: list[dict[str, str]]
+
+
+NOTHING = State([], None, [])
+
+
+class Repair:
+    """One run over one host. What it finds and changes is collected in its attributes."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.before = ""
+        self.after = ""
+        self.findings: list[dict[str, Any]] = []
+        self.warnings: list[str] = []
+        self.reasons: list[str] = []
+        self.installations: list[Installation] = []
+        self.extension_enabled = False
+        self._groups: dict[int, set[int]] = {}
+
+    # ---- the two ways -------------------------------------------------------------------------
+
+    def converge(self) -> None:
+        settings = self.settings
+        state = self._read_state()
+        self.installations = find_installations(settings)
+        wanted = config_dirs.decide(settings.create, settings.extension, self.installations)
+        self.reasons = wanted.reasons
+        self._audit()
+
+        made: list[str] = []
+        if wanted.directory:
+            danger = config_dirs.danger_of(settings.config_dir, settings.directory_as.mode)
+            self.warnings += [danger] if danger else []
+            made, outcome = extension.ensure_directories(
+                dict.fromkeys((settings.config_dir, settings.folder), settings.directory_as),
+                Attributes(*settings.owner, mode=0o755),
+                settings.check,
+            )
+            self._note(outcome)
+        packages = self._packages(state, wanted.pythons)
+        entry = settings.extension if wanted.entry else None
+        self._drop_entries({settings.extension, state.entry} - {entry})
+        if entry:
+            self._entry(entry, True)
+            self.extension_enabled = True
+        kept = state.directories if wanted.directory else self._remove_directories(state.directories)
+        self._write_state(state, State([*kept, *(path for path in made if path not in kept)], entry, packages))
+
+    def remove(self) -> None:
+        """Take away what was put here: the entry, the packages, and the directories that were made if they are empty."""
+        settings = self.settings
+        state = self._read_state()
+        self._packages(state, [])
+        self._drop_entries({settings.extension, state.entry})
+        self._remove_directories(state.directories)
+        self._write_state(state, NOTHING)
+
+    # ---- who could write where ----------------------------------------------------------------
+
+    def _audit(self) -> None:
+        settings = self.settings
+        for path in (settings.config_dir, *settings.system_dirs):
+            self._audit_parent(os.path.dirname(path), None)
+            self._audit_directory(path, None)
+        for user in settings.users:
+            places = config_dirs.config_path(settings.prefix, user.home, system_dirs=settings.system_dirs)
+            inside = [path for path in places if path.startswith(user.home.rstrip("/") + "/")]
+            parents = {parent for path in inside for parent in _parents_below(path, user.home)}
+            for path in sorted(parents):
+                self._audit_parent(path, user)
+            for path in inside:
+                self._audit_directory(path, user)
+
+    @contextmanager
+    def _looking(self, path: str, user: User | None) -> Iterator[None]:
+        """What cannot be looked at is a finding where it is suspicious, and no matter where it is not there."""
+        try:
+            yield
+        except FileNotFoundError:
+            pass
+        except UnsafePath as error:
+            owner = user_name(user.uid if user else self.settings.owner[0])
+            self._find(path, None, str(error), False, "replace the link by a directory that belongs to %s" % owner)
+        except _NOT_FOR_US as error:
+            self._find(path, None, "it cannot be looked at (%s)" % error.strerror, False, "run as root, or look there")
+
+    def _audit_parent(self, path: str, user: User | None) -> None:
+        with self._looking(path, user), open_directory(path, _uids(user)) as handle:
+            # Only the directory that is here for Jupyter alone is ours to repair.
+            ours = path == os.path.dirname(self.settings.config_dir)
+            self._judge(handle, path, look(handle), user, repair=ours)
+
+    def _audit_directory(self, path: str, user: User | None) -> None:
+        with self._looking(path, user), open_directory(path, _uids(user)) as handle:
+            self._judge(handle, path, look(handle), user)
+            self._audit_children(handle, path, user, deeper=True)
+
+    def _audit_children(self, parent: int, parent_path: str, user: User | None, deeper: bool) -> None:
+        for name in sorted(os.listdir(parent)):
+            path = os.path.join(parent_path, name)
+            with self._looking(path, user):
+                entry = look_at(parent, name)
+                if entry is None:
+                    continue
+                if entry.kind not in ("directory", "file"):
+                    self._judge(None, path, entry, user)
+                    continue
+                is_directory = entry.kind == "directory"
+                with open_entry(parent, name, directory=is_directory) as handle:
+                    self._judge(handle, path, look(handle), user)
+                    if is_directory and deeper and config_dirs.is_read(name):
+                        self._audit_children(handle, path, user, deeper=False)
+
+    def _judge(self, handle: int | None, path: str, entry: Entry, user: User | None, repair: bool = True) -> None:
+        owner = (user.uid, user.gid) if user else self.settings.owner
+        found = config_dirs.weakness(entry, owner, user is not None, lambda gid: self._others(gid, owner[0]), user_name)
+        if found is None:
+            return
+        wanted = found.wanted if repair else None
+        chosen = path in (self.settings.config_dir, self.settings.folder)
+        if chosen and wanted is not None and entry.attributes == self.settings.directory_as:
+            # Somebody asked for this mode; the warning about it is in the answer to that.
+            self._find(path, entry, found.why, False, "this is the mode that was asked for; ask for 0755")
+            return
+        if wanted is None or handle is None:
+            self._find(path, entry, found.why, False, config_dirs.advice(path, entry, user_name(owner[0])))
+            return
+        if not self.settings.check:
+            set_attributes(handle, wanted)
+        self._change(extension.describe(path, entry), extension.describe(path, entry._replace(**wanted._asdict())))
+        self._find(path, entry, found.why, True, "")
+
+    def _others(self, gid: int, owner: int) -> list[str]:
+        """Who is in this group, but for root and the rightful owner."""
+        if gid not in self._groups:
+            members = {account.pw_uid for account in pwd.getpwall() if account.pw_gid == gid}
+            try:
+                for name in grp.getgrgid(gid).gr_mem:
+                    members.add(pwd.getpwnam(name).pw_uid)
+            except KeyError:
+                pass
+            self._groups[gid] = members
+        return sorted(user_name(uid) for uid in self._groups[gid] - {0, owner})
+
+    def _find(self, path: str, entry: Entry | None, why: str, repaired: bool, todo: str) -> None:
+        self.findings.append(
+            {
+                "path": path,
+                "owner": user_name(entry.uid) if entry else None,
+                "group": group_name(entry.gid) if entry else None,
+                "mode": "%04o" % entry.mode if entry else None,
+                "why": why,
+                "repaired": repaired,
+                "do": todo,
+            }
+        )
+
+    # ---- the extension ------------------------------------------------------------------------
+
+    def _entry(self, name: str, enabled: bool | None) -> None:
+        settings = self.settings
+        # The directories are made, and removed, by the record of what was made.
+        self._note(extension.converge_entry(settings.config_dir, name, enabled, settings.owner, settings.check))
+
+    def _drop_entries(self, names: set[str | None]) -> None:
+        for name in sorted(name for name in names if name):
+            self._entry(name, None)
+
+    def _packages(self, state: State, pythons: list[str]) -> list[dict[str, str]]:
+        """Install the extension for these Pythons and take it away from the others; returns what is there then."""
+        settings = self.settings
+        sites = {python: config_dirs.system_sites(settings.prefix, str(config_dirs.python_version(python)))[0]
+                 for python in pythons}  # fmt: skip
+        kept = []
+        for python, site in sites.items():
+            package = system_package.Package(str(settings.extension), site, settings.extension_source)
+            self._change(*package.ensure(python, settings.uv, settings.check))
+            kept.append({"name": package.name, "site": site})
+        candidates = list(state.packages)
+        if settings.extension:
+            # Also what an earlier run left whose record is lost: the package itself says where it came from.
+            for _python, version in interpreters(settings.prefix):
+                site = config_dirs.system_sites(settings.prefix, version)[0]
+                if system_package.Package(settings.extension, site, settings.extension_source).is_from_source():
+                    candidates.append({"name": settings.extension, "site": site})
+        for index, one in enumerate(candidates):
+            if one not in kept and one not in candidates[:index]:
+                package = system_package.Package(one["name"], one["site"], settings.extension_source)
+                self._change(*package.remove(settings.check))
+        return kept
+
+    # ---- what was put here --------------------------------------------------------------------
+
+    def _remove_directories(self, recorded: list[str]) -> list[str]:
+        """Remove those of these directories that are empty; returns the others."""
+        gone: set[str] = set()
+        for path in reversed(recorded):
+            parent, name = os.path.split(path)
+            try:
+                with open_directory(parent) as handle, open_entry(handle, name, directory=True) as itself:
+                    entry = look(itself)
+                    left = {os.path.join(path, child) for child in os.listdir(itself)} - gone
+                    if left - (self._would_be_gone() if self.settings.check else set()):
+                        continue
+                    if not self.settings.check:
+                        os.rmdir(name, dir_fd=handle)
+            except FileNotFoundError:
+                gone.add(path)
+                continue
+            gone.add(path)
+            self._change(extension.describe(path, entry), extension.describe(path, None))
+        return [path for path in recorded if path not in gone]
+
+    def _would_be_gone(self) -> set[str]:
+        """In check mode: what earlier steps would have removed."""
+        ends = ": absent"
+        return {line[: -len(ends)] for line in self.after.splitlines() if line.endswith(ends)}
+
+    def _read_state(self) -> State:
+        parent, name = os.path.split(self.settings.state_file)
+        try:
+            with open_directory(parent) as handle:
+                data = json.loads(read(handle, name).decode("utf-8"))
+            return State(
+                [str(path) for path in data["directories"]],
+                data["entry"],
+                [{"name": str(one["name"]), "site": str(one["site"])} for one in data["packages"]],
+            )
+        except FileNotFoundError:
+            return NOTHING
+        except (ValueError, KeyError, TypeError) as error:
+            self.warnings.append(
+                "%s, the record of what was put here, could not be read (%s). It is begun anew; directories made "
+                "before are not removed with the rest." % (self.settings.state_file, error)
+            )
+            return NOTHING
+
+    def _write_state(self, before: State, after: State) -> None:
+        parent, name = os.path.split(self.settings.state_file)
+        if self.settings.check or before == after:
+            return
+        if after == NOTHING:
+            with open_directory(parent) as handle:
+                os.unlink(name, dir_fd=handle)
+                empty = not os.listdir(handle)
+            if empty:
+                os.rmdir(parent)
+            return
+        owner = Attributes(os.geteuid(), os.getegid(), 0o644)
+        if not os.path.isdir(parent):
+            extension.ensure_directories({parent: owner._replace(mode=0o755)}, owner._replace(mode=0o755), False)
+        text = json.dumps({"schema": SCHEMA, **after._asdict()}, indent=2) + "\n"
+        with open_directory(parent) as handle:
+            write(handle, name, text.encode("utf-8"), owner)
+
+    def _change(self, before: str, after: str) -> None:
+        self.before += before
+        self.after += after
+
+    def _note(self, outcome: extension.Outcome) -> None:
+        self._change(outcome.before, outcome.after)
+        self.warnings += outcome.warnings
+
+
+# ---- looking ----------------------------------------------------------------------------------
+
+
+def _uids(user: User | None) -> frozenset[int]:
+    return frozenset([user.uid]) if user else frozenset()
+
+
+def _parents_below(path: str, home: str) -> list[str]:
+    """The directories from the home to this path, without it."""
+    parents = []
+    while path != home and len(path) > len(home):
+        path = os.path.dirname(path)
+        parents.append(path)
+    return parents
+
+
+def interpreters(prefix: str) -> list[tuple[str, str]]:
+    """Path and version of the Pythons in the system's bin, the one called python3 first. None of them is run."""
+    bin_dir = os.path.join(prefix, "bin")
+    try:
+        names = os.listdir(bin_dir)
+    except FileNotFoundError:
+        return []
+    main = os.path.basename(os.path.realpath(os.path.join(bin_dir, "python3")))
+    found = [(os.path.join(bin_dir, name), config_dirs.python_version(name)) for name in names]
+    pythons = [(path, version) for path, version in found if version and os.access(path, os.X_OK)]
+    return sorted(pythons, key=lambda one: (os.path.basename(one[0]) != main, one))
+
+
+def _distributions(path: str, user: User | None) -> dict[str, str]:
+    try:
+        with open_directory(path, _uids(user)) as handle:
+            return config_dirs.distributions(os.listdir(handle))
+    except (FileNotFoundError, UnsafePath, *_NOT_FOR_US):
+        return {}
+
+
+def find_installations(settings: Settings) -> list[Installation]:
+    """Every Jupyter that the system's Pythons would import, from the names of what lies in their directories."""
+    found: list[Installation | None] = []
+    for index, (python, version) in enumerate(interpreters(settings.prefix)):
+        local, shared = config_dirs.system_sites(settings.prefix, version)
+        # apt's packages are made for the Python that is called python3.
+        system = {**(_distributions(shared, None) if index == 0 else {}), **_distributions(local, None)}
+        found.append(config_dirs.installation(python, None, system))
+        for user in settings.users:
+            own = _distributions(config_dirs.user_site(user.home, version), user)
+            found.append(config_dirs.installation(python, user.name, own))
+    return [one for one in found if one]

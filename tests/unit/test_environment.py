@@ -1,0 +1,458 @@
+"""An environment is read from its files, and compared with a wish: what is to be done, why, and nothing more."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.colab_ready import environment, lockfile
+from ansible.module_utils.colab_ready.environment import Installed, LocalPackage, Pin, Plan, Wish
+from ansible.module_utils.colab_ready.lockfile import LockEntry, LockError
+
+HASH = ("sha256:" + "a" * 64,)
+MARKERS = lockfile.marker_environment((3, 11, 2), "cpython", "x86_64")
+
+
+def package(
+    site: Path, name: str, version: str = "1.0", files: dict[str, str] | None = None, requires: tuple[str, ...] = ()
+) -> Path:
+    """A package as an installer leaves it."""
+    folder = site / f"{name}-{version}.dist-info"
+    folder.mkdir(parents=True)
+    lines = "".join(f"Requires-Dist: {one}\n" for one in requires)
+    content = {f"{name}/__init__.py": "", f"{folder.name}/METADATA": f"Name: {name}\nVersion: {version}\n{lines}\n"}
+    content.update(files or {})
+    record = []
+    for path, text in content.items():
+        target = site / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+        quoted = f'"{path}"' if "," in path else path
+        record.append(f"{quoted},sha256=x,{len(text.encode())}")
+    record += [f"{name}/__pycache__/__init__.cpython-311.pyc,,", f"{folder.name}/RECORD,,"]
+    (folder / "RECORD").write_text("\n".join(record) + "\n", encoding="utf-8")
+    return folder
+
+
+def problems(site: Path) -> dict[str, str | None]:
+    return {name: environment.examine(str(site), one) for name, one in environment.scan(str(site)).items()}
+
+
+# --- the interpreter ------------------------------------------------------------------------------------------------
+
+
+def test_an_interpreter_tells_about_itself() -> None:
+    told = {"version": [3, 15, 0], "suffix": "rc1", "implementation": "cpython", "executable": "/p", "base": "/b"}
+    found = environment.parse_interpreter("some noise\n" + json.dumps(told) + "\n")
+    assert found is not None
+    assert (found.version_text, found.series, found.executable, found.base) == ("3.15.0rc1", "3.15", "/p", "/b")
+    assert found.markers()["python_full_version"] == "3.15.0rc1"
+    assert found.markers()["platform_machine"] == os.uname().machine
+
+
+@pytest.mark.parametrize("output", ["", "Python 3.11", "{}", '{"version": 3}', "[]"])
+def test_an_answer_that_is_none_is_no_interpreter(output: str) -> None:
+    assert environment.parse_interpreter(output) is None
+
+
+# --- the folder -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [
+        (None, "missing"),
+        ([], "empty"),
+        (["pyvenv.cfg", "bin"], "environment"),
+        (["colab-ready.json"], "environment"),
+        (["thesis.tex"], "other"),
+    ],
+)
+def test_a_folder_is_ours_only_with_our_mark(tmp_path: Path, names: list[str] | None, kind: str) -> None:
+    path = tmp_path / "env"
+    for name in names or []:
+        path.mkdir(exist_ok=True)
+        (path / name).touch()
+    if names == []:
+        path.mkdir()
+    assert environment.kind_of(str(path)) == kind
+
+
+def test_a_file_or_a_link_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path)
+    assert environment.kind_of(str(tmp_path / "file")) == "file"
+    assert environment.kind_of(str(tmp_path / "link")) == "file"
+
+
+def test_a_link_of_somebody_else_on_the_way_is_found(tmp_path: Path) -> None:
+    (tmp_path / "real" / "env").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("real")
+    me = os.geteuid()
+    assert environment.planted_link(str(tmp_path / "link" / "env"), trusted=(me + 1,)) == str(tmp_path / "link")
+    assert environment.planted_link(str(tmp_path / "link" / "env"), trusted=(me, 0)) is None
+    # At the end of the path not even a trusted one will do.
+    assert environment.planted_link(str(tmp_path / "link"), trusted=(me, 0)) == str(tmp_path / "link")
+    assert environment.planted_link(str(tmp_path / "real" / "missing" / "x"), trusted=(me, 0)) is None
+
+
+def test_the_configuration_is_read_or_empty(tmp_path: Path) -> None:
+    assert environment.read_config(str(tmp_path)) == {}
+    (tmp_path / "pyvenv.cfg").write_text("home = /usr/bin\nVersion_Info = 3.11.2\nnonsense\n")
+    assert environment.read_config(str(tmp_path)) == {"home": "/usr/bin", "version_info": "3.11.2"}
+    (tmp_path / "pyvenv.cfg").write_bytes(b"\xff\xfe\x00")
+    assert environment.read_config(str(tmp_path)) == {}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 99}', '"x"'])
+def test_a_note_that_is_not_ours_is_no_note(tmp_path: Path, text: str) -> None:
+    (tmp_path / "colab-ready.json").write_text(text)
+    assert environment.read_memory(str(tmp_path)) == {}
+
+
+def test_a_part_of_a_note_that_makes_no_sense_is_left_out(tmp_path: Path) -> None:
+    note = {"schema": 1, "state": "complete", "packages": 3, "local": ["x"], "pinned": {"torch": "there"}}
+    (tmp_path / "colab-ready.json").write_text(json.dumps(note))
+    assert environment.read_memory(str(tmp_path)) == {"schema": 1, "state": "complete", "pinned": {"torch": "there"}}
+
+
+def test_a_note_is_not_read_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text('{"schema": 1, "state": "complete"}')
+    (tmp_path / "colab-ready.json").symlink_to("elsewhere")
+    assert environment.read_memory(str(tmp_path)) == {}
+
+
+# --- what is installed ----------------------------------------------------------------------------------------------
+
+
+def test_packages_are_named_as_pep_503_compares_them(tmp_path: Path) -> None:
+    package(tmp_path, "Jupyter_Server", "2.21.0")
+    package(tmp_path, "torch", "2.13.0+cpu")
+    (tmp_path / "stray.dist-info").mkdir()
+    found = environment.scan(str(tmp_path))
+    assert environment.listing(found) == ["jupyter-server==2.21.0", "torch==2.13.0+cpu"]
+    assert environment.scan(str(tmp_path / "missing")) == {}
+
+
+def test_an_untouched_package_has_no_problem(tmp_path: Path) -> None:
+    package(tmp_path, "a", files={"a/data,with comma.txt": "x", "../bin/a": "#!/bin/sh\n"})
+    assert problems(tmp_path) == {"a": None}
+
+
+@pytest.mark.parametrize(
+    ("break_it", "expected"),
+    [
+        (lambda site: (site / "a/x.py").unlink(), "lacks a file (a/x.py)"),
+        (lambda site: (site / "a/x.py").write_text("changed"), "has a changed file (a/x.py)"),
+        (lambda site: (site / "a/x.py").write_text(""), "has a changed file (a/x.py)"),
+        (lambda site: (site / "a-1.0.dist-info/METADATA").unlink(), "lacks a file (a-1.0.dist-info/METADATA)"),
+        (lambda site: (site / "a-1.0.dist-info/RECORD").unlink(), "has no readable RECORD"),
+        (lambda site: (site / "a-1.0.dist-info/RECORD").write_text(""), "has no readable RECORD"),
+        (lambda site: (site / "a-1.0.dist-info/RECORD").write_text("nonsense\n"), "has no readable RECORD"),
+        (lambda site: (site / "a-1.0.dist-info/RECORD").write_text('"nonsense\n'), "has no readable RECORD"),
+        (lambda site: (site / "a-1.0.dist-info/RECORD").write_text("a/x.py,x,many\n"), "lacks a file (a/x.py)"),
+        (lambda site: (site / "a-1.0.dist-info/RECORD").write_bytes(b"\xff\xfe"), "has no readable RECORD"),
+        (lambda site: package(site, "a", "0.9"), "is there more than once (a-0.9.dist-info, a-1.0.dist-info)"),
+    ],
+)
+def test_a_damaged_package_is_noticed(tmp_path: Path, break_it: Any, expected: str) -> None:
+    package(tmp_path, "a", files={"a/x.py": "print()\n"})
+    break_it(tmp_path)
+    assert problems(tmp_path) == {"a": expected}
+
+
+def test_a_file_in_place_of_a_package_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "a-1.0.dist-info").touch()
+    assert problems(tmp_path) == {"a": "has no readable RECORD"}
+
+
+def test_what_came_from_an_address_is_not_the_locked_one(tmp_path: Path) -> None:
+    package(tmp_path, "a", files={"a-1.0.dist-info/direct_url.json": "{}", "a/x.py": "x"})
+    one = environment.scan(str(tmp_path))["a"]
+    assert environment.examine(str(tmp_path), one) == "was installed from an address of its own"
+    assert environment.examine(str(tmp_path), one, from_address=True) is None
+    (tmp_path / "a/x.py").unlink()
+    assert environment.examine(str(tmp_path), one, from_address=True) == "lacks a file (a/x.py)"
+
+
+def test_what_a_package_pulls_in_is_followed_with_markers_and_extras(tmp_path: Path) -> None:
+    package(tmp_path, "top", requires=("mid>=1", "gone ; sys_platform == 'win32'", 'opt ; extra == "more"', "missing"))
+    package(tmp_path, "mid", requires=("leaf (>=1.0)", "top"))
+    for name in ("leaf", "opt", "gone", "stranger"):
+        package(tmp_path, name)
+    installed = environment.scan(str(tmp_path))
+
+    def roots(text: str) -> set[str]:
+        return environment.required_by(str(tmp_path), installed, [lockfile.parse_requirement(text)], MARKERS)
+
+    assert roots("top") == {"top", "mid", "leaf"}
+    assert roots("top[more]") == {"top", "mid", "leaf", "opt"}
+    assert roots("missing") == set()
+
+
+# --- source folders -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('[build-system]\nrequires = []\n[project]\nname = "My_Pkg"\nversion = "0.1"\n', ("My_Pkg", "0.1")),
+        ("[project]\nversion = '2'\nname = 'a'\n[tool.x]\nname = 'b'\n", ("a", "2")),
+        ('[tool.x]\nname = "b"\n', ("", "")),
+        ('[project]\nname = "a"\ndynamic = ["version"]\n', ("a", "")),
+    ],
+)
+def test_a_project_is_named_in_its_pyproject(text: str, expected: tuple[str, str]) -> None:
+    assert environment.project_name(text) == expected
+
+
+def test_a_source_is_the_same_until_a_file_changes(tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "My_Pkg"\nversion = "0.1"\n')
+    (tmp_path / "src" / "a.py").write_text("1")
+    first = environment.read_local_package(str(tmp_path))
+    assert (first.name, first.version) == ("my-pkg", "0.1")
+    for leftover in ("build", "src/__pycache__", "my_pkg.egg-info"):
+        (tmp_path / leftover).mkdir()
+        (tmp_path / leftover / "x").write_text("x")
+    assert environment.folder_digest(str(tmp_path)) == first.digest
+    (tmp_path / "src" / "a.py").rename(tmp_path / "src" / "b.py")
+    assert environment.folder_digest(str(tmp_path)) != first.digest
+
+
+def test_a_source_without_a_name_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.x]\n")
+    with pytest.raises(LockError, match="names no project"):
+        environment.read_local_package(str(tmp_path))
+
+
+# --- what is to be done ---------------------------------------------------------------------------------------------
+
+
+def have(**versions: str) -> dict[str, Installed]:
+    return {name: Installed(name, version, f"{name}-{version}.dist-info") for name, version in versions.items()}
+
+
+def locked(**versions: str) -> dict[str, LockEntry]:
+    return {name: LockEntry(name, version, HASH) for name, version in versions.items()}
+
+
+def asked(*texts: str) -> list[lockfile.Requirement]:
+    return [lockfile.parse_requirement(text) for text in texts]
+
+
+TORCH = Pin(lockfile.parse_requirement("torch==2.13.0+cpu"))
+TORCH_OR_DEFAULT = Pin(TORCH.requirement, default=lockfile.parse_requirement("torch==2.13.0"))
+LOCAL = LocalPackage("ours", "0.1", "/src/ours", "digest")
+
+
+def steps(plan: Plan) -> dict[str, Any]:
+    """A plan without the empty steps."""
+    return {
+        key: value
+        for key, value in {
+            "locked": [entry.name for entry in plan.locked],
+            "pins": [pin.name for pin in plan.pins],
+            "packages": plan.packages,
+            "local": [one.name for one in plan.local],
+            "remove": plan.remove,
+            "reinstall": plan.reinstall,
+        }.items()
+        if value
+    }
+
+
+CASES: list[tuple[str, Wish, dict[str, Installed], dict[str, str], dict[str, Any], dict[str, Any], list[str]]] = [
+    ("nothing wanted, nothing there", Wish(), {}, {}, {}, {}, []),
+    ("all there", Wish(locked(a="1.0", b="2")), have(a="1.0.0", b="2"), {}, {}, {}, []),
+    ("one missing", Wish(locked(a="1", b="2")), have(a="1"), {}, {}, {"locked": ["b"]}, ["b is missing"]),
+    (
+        "a moved version goes back",
+        Wish(locked(a="1")),
+        have(a="1.1"),
+        {},
+        {},
+        {"locked": ["a"]},
+        ["a 1.1 is installed, 1 is wanted"],
+    ),
+    (
+        "a damaged one is put there again",
+        Wish(locked(a="1", b="2")),
+        have(a="1", b="2"),
+        {"a": "lacks a file (a/x.py)"},
+        {},
+        {"locked": ["a"], "reinstall": {"a"}},
+        ["a lacks a file (a/x.py)"],
+    ),
+    ("a user's own package stays", Wish(locked(a="1")), have(a="1", own="3"), {}, {}, {}, []),
+    (
+        "a foreign package goes if it is to be exact",
+        Wish(locked(a="1"), exact=True),
+        have(a="1", own="3"),
+        {},
+        {},
+        {"remove": ["own"]},
+        ["own==3 is not wanted here"],
+    ),
+    (
+        "an exact environment keeps what its packages came to",
+        Wish(locked(a="1"), packages=asked("top"), exact=True),
+        have(a="1", top="1", dep="1", own="3"),
+        {},
+        {"packages": {"specs": ["top"], "resolved": ["dep", "top"]}},
+        {"remove": ["own"]},
+        ["own==3 is not wanted here"],
+    ),
+    ("the pinned build", Wish(pins=[TORCH]), have(torch="2.13.0+cpu"), {}, {}, {}, []),
+    (
+        "another build of the pinned version",
+        Wish(pins=[TORCH]),
+        have(torch="2.13.0+cu121"),
+        {},
+        {},
+        {"pins": ["torch"]},
+        ["torch 2.13.0+cu121 is installed, 2.13.0+cpu is wanted"],
+    ),
+    ("another build, where that is allowed", Wish(pins=[TORCH_OR_DEFAULT]), have(torch="2.13.0"), {}, {}, {}, []),
+    ("a pin wins over a lock entry", Wish(locked(torch="2.12"), [TORCH]), have(torch="2.13.0+cpu"), {}, {}, {}, []),
+    (
+        "a package without a lock",
+        Wish(packages=asked("top>=1")),
+        {},
+        {},
+        {},
+        {"packages": True},
+        ["top is missing"],
+    ),
+    (
+        "a package without a lock is there",
+        Wish(packages=asked("top>=1")),
+        have(top="1.5", dep="1"),
+        {},
+        {"packages": {"specs": ["top>=1"], "resolved": ["dep", "top"]}},
+        {},
+        [],
+    ),
+    (
+        "a user's newer version of it stays",
+        Wish(packages=asked("top>=1")),
+        have(top="7", dep="9"),
+        {},
+        {"packages": {"specs": ["top>=1"], "resolved": ["dep", "top"]}},
+        {},
+        [],
+    ),
+    (
+        "what it needs is gone",
+        Wish(packages=asked("top")),
+        have(top="1"),
+        {},
+        {"packages": {"specs": ["top"], "resolved": ["dep", "top"]}},
+        {"packages": True},
+        ["dep is missing"],
+    ),
+    (
+        "what it needs is damaged",
+        Wish(packages=asked("top")),
+        have(top="1", dep="1"),
+        {"dep": "lacks a file (dep/x.py)"},
+        {"packages": {"specs": ["top"], "resolved": ["dep", "top"]}},
+        {"packages": True, "reinstall": {"dep"}},
+        ["dep lacks a file (dep/x.py)"],
+    ),
+    (
+        "its version does not do",
+        Wish(packages=asked("top<2")),
+        have(top="2"),
+        {},
+        {"packages": {"specs": ["top<2"], "resolved": ["top"]}},
+        {"packages": True},
+        ["top 2 is installed, top<2 is wanted"],
+    ),
+    (
+        "another wish than last time",
+        Wish(packages=asked("top[more]")),
+        have(top="2"),
+        {},
+        {"packages": {"specs": ["top"], "resolved": ["top"]}},
+        {"packages": True},
+        ["other packages are asked for than last time"],
+    ),
+    (
+        "after a moved lock, uv looks whether they still fit",
+        Wish(locked(a="2"), packages=asked("top")),
+        have(a="1", top="1"),
+        {},
+        {"packages": {"specs": ["top"], "resolved": ["a", "top"]}},
+        {"locked": ["a"], "packages": True},
+        ["a 1 is installed, 2 is wanted"],
+    ),
+    (
+        "nonsense in the note does not matter",
+        Wish(packages=asked("top"), local=[LOCAL]),
+        have(top="1", ours="0.1"),
+        {},
+        {"packages": "x", "local": ["y"], "pinned": 3},
+        {"packages": True, "local": ["ours"], "reinstall": {"ours"}},
+        ["other packages are asked for than last time", "the source of ours changed"],
+    ),
+    (
+        "a source that changed",
+        Wish(local=[LOCAL]),
+        have(ours="0.1"),
+        {},
+        {"local": {"ours": "older"}},
+        {"local": ["ours"], "reinstall": {"ours"}},
+        ["the source of ours changed"],
+    ),
+    ("a source that did not", Wish(local=[LOCAL]), have(ours="0.1"), {}, {"local": {"ours": "digest"}}, {}, []),
+    (
+        "a version that is none",
+        Wish(locked(a="1")),
+        {"a": Installed("a", "unknown", "a-unknown.dist-info")},
+        {},
+        {},
+        {"locked": ["a"]},
+        ["a unknown is installed, 1 is wanted"],
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("wish", "installed", "found", "memory", "expected", "reasons"),
+    [case[1:] for case in CASES],
+    ids=[c[0] for c in CASES],
+)
+def test_only_what_differs_is_done(
+    wish: Wish,
+    installed: dict[str, Installed],
+    found: dict[str, str],
+    memory: dict[str, Any],
+    expected: dict[str, Any],
+    reasons: list[str],
+) -> None:
+    plan = environment.compare(wish, installed, found, memory)
+    assert steps(plan) == expected
+    assert plan.reasons == reasons
+    assert plan.empty is not bool(expected)
+
+
+def test_the_listing_afterwards_is_known_before() -> None:
+    wish = Wish(locked(a="2"), [TORCH], asked("top>=1", "a"), [LOCAL], exact=True)
+    installed = have(a="1", own="3")
+    plan = environment.compare(wish, installed, {}, {})
+    assert environment.predicted(wish, plan, installed) == [
+        "a==2",
+        "ours==0.1",
+        "top>=1 (version decided when it is installed)",
+        "torch==2.13.0+cpu",
+    ]
+
+
+def test_nothing_to_do_lists_what_is_there() -> None:
+    wish, installed = Wish(locked(a="1")), have(a="1", own="3")
+    plan = environment.compare(wish, installed, {}, {})
+    assert environment.predicted(wish, plan, installed) == environment.listing(installed) == ["a==1", "own==3"]

@@ -1,0 +1,353 @@
+"""What colab_handshake says of what its child brought home, and the child's own pure parts."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import json
+import runpy
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import pytest
+from ansible.module_utils.colab_ready import handshake_probe, verdict
+
+PROJECT = Path(__file__).parents[2]
+TOKEN = "b6f1c2d9a0e84b7c9d5e3f2a1b0c9d8e"
+GOOD: dict[str, Any] = {
+    "steps": [
+        {"step": name, "ok": True, "seconds": 0.01, "detail": "fine"}
+        for name in verdict.handshake_plan(http_over_ws=True)
+    ],
+    "running": [],
+    "last_step": "session_delete",
+    "result": {
+        "cell": {"direct": {"output": "tensor([1.0]) cpu"}, "http_over_ws": {"output": "2\ntensor([1.0]) cpu"}},
+        "versions": {"jupyter_server": "2.21.1"},
+        "warnings": [],
+    },
+    "exit": {"kind": "ok", "signal": None, "code": 0, "class": None, "text": "", "problem": None},
+    "noise": [],
+    "noise_lines": 0,
+    "stderr_tail": [],
+    "seconds": 2.2,
+}
+
+
+def outcome(**changes: Any) -> dict[str, Any]:
+    return {**copy.deepcopy(GOOD), **changes}
+
+
+def without(*names: str, **failed: str) -> dict[str, Any]:
+    """The good outcome where some steps were not begun and some failed with a problem."""
+    steps = []
+    for step in copy.deepcopy(GOOD["steps"]):
+        if step["step"] in failed:
+            step.update(ok=False, detail="it did not", problem=failed[step["step"]])
+        if step["step"] not in names:
+            steps.append(step)
+    return outcome(steps=steps)
+
+
+def ended(kind: str, **more: Any) -> dict[str, Any]:
+    return {**GOOD["exit"], "kind": kind, **more}
+
+
+# --- the plan -------------------------------------------------------------------------------------------------------
+
+
+def test_the_second_door_is_left_out_when_it_is_off_and_must_be_shut_then() -> None:
+    on, off = verdict.handshake_plan(True), verdict.handshake_plan(False)
+    assert set(on.values()) == {"direct", "http_over_ws", "shut"}
+    assert set(off.values()) == {"direct", "shut"}
+    assert "shut_ws_off" in off and "shut_ws_off" not in on
+    assert not any(name.startswith("ws_") for name in off)
+
+
+def test_the_names_of_steps_are_the_documented_ones() -> None:
+    """Documents refer to them: add to this list, do not change it."""
+    assert list(verdict.handshake_plan(True)) == [
+        *(
+            "token_file",
+            "port",
+            "preflight",
+            "api",
+            "kernelspecs",
+            "session",
+            "kernel_socket",
+            "cell",
+            "session_delete",
+        ),
+        *("ws_diagnose", "ws_open", "ws_kernelspecs", "ws_session", "ws_kernel_socket", "ws_cell", "ws_session_delete"),
+        *("shut_no_token", "shut_wrong_token", "shut_foreign_origin", "shut_foreign_host"),
+        *("shut_ws_no_token", "shut_ws_wrong_token", "shut_ws_foreign_origin"),
+    ]
+
+
+def steps_and_problems() -> tuple[set[str], set[str]]:
+    """As written in the probe's source: the first arguments of step() and Problem(), and the tables of refusals."""
+    steps, problems = set(), {"no_answer", "broken_answer"}
+    for node in ast.walk(ast.parse((PROJECT / "module_utils/colab_ready/handshake_probe.py").read_text())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("shut_"):
+            steps.add(node.value)
+        if not isinstance(node, ast.Call):
+            continue
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        if name == "step" and isinstance(node.args[0], ast.Constant):
+            steps.add(str(node.args[0].value))
+            problems |= {
+                str(word.value.value)
+                for word in node.keywords
+                if word.arg == "silence" and hasattr(word.value, "value")
+            }
+        elif name == "Problem" and isinstance(node.args[0], ast.Constant):
+            problems.add(str(node.args[0].value))
+        elif name == "refused_socket" and isinstance(node.args[0], ast.Dict):
+            problems |= {str(value.value) for value in node.args[0].values if isinstance(value, ast.Constant)}
+            problems.add(str(node.args[1].value) if isinstance(node.args[1], ast.Constant) else "broken_answer")
+    return steps - {"shut_"}, problems
+
+
+def test_the_probe_runs_the_planned_steps_and_no_others() -> None:
+    steps, _problems = steps_and_problems()
+    assert steps == set(verdict.handshake_plan(True)) | set(verdict.handshake_plan(False))
+
+
+def test_every_problem_that_the_probe_can_name_has_a_remedy() -> None:
+    steps, problems = steps_and_problems()
+    assert len(problems) > 25
+    problems |= {name.replace("shut_", "open_", 1) for name in steps if name.startswith("shut_")}
+    problems |= {
+        handshake_probe.answer_problem(method, path, status)
+        for method in ("GET", "POST", "DELETE")
+        for path in ("/api/sessions", "/base/api/sessions/1", "/api/kernelspecs")
+        for status in (400, 404, 500)
+    } - {"session_gone"}  # which is as good as deleted
+    problems |= {
+        handshake_probe.cell_error({"ename": name, "evalue": "'torch'"})[0] for name in ("E", "ModuleNotFoundError")
+    }
+    assert problems - set(verdict.REMEDIES) == set()
+
+
+def test_every_remedy_is_a_sentence_and_says_where() -> None:
+    for name, (cause, do, where) in verdict.REMEDIES.items():
+        assert where in ("wsl", "windows", "browser"), name
+        assert all(text[0].isupper() or text.startswith(("colab", "jupyter", "/")) for text in (cause, do)), name
+        assert all(text.endswith(".") and "  " not in text for text in (cause, do)), name
+
+
+def test_probe_verdict_and_module_know_the_same_device_types() -> None:
+    known = sorted(handshake_probe.DEVICE_IN_CELL)
+    assert sorted(verdict.DEVICE_TYPES) == known
+    documentation = runpy.run_path(str(PROJECT / "library/colab_handshake.py"), run_name="read")["DOCUMENTATION"]
+    assert f"choices: [{', '.join(known)}]" in documentation
+
+
+# --- the verdict ----------------------------------------------------------------------------------------------------
+
+
+def test_a_good_outcome_is_ok_and_complete() -> None:
+    answer = verdict.judge_handshake(GOOD, True)
+    assert (answer["ok"], answer["reasons"], answer["remedies"], answer["not_reached"]) == (True, [], [], [])
+    assert answer["steps"][0] == {"id": "token_file", "door": "direct", "ok": True, "seconds": 0.01, "detail": "fine"}
+    assert (answer["cell"], answer["versions"]) == (GOOD["result"]["cell"], GOOD["result"]["versions"])
+
+
+AFTER_PORT = [name for name in verdict.handshake_plan(True) if name not in ("token_file", "port")]
+
+# name: (outcome, what the reasons begin with, remedies, not reached)
+BAD: dict[str, tuple[dict[str, Any], list[str], list[str], list[str]]] = {
+    "the server is dead": (
+        without(*AFTER_PORT, port="port_refused"),
+        ["port: it did not"],
+        ["port_refused"],
+        AFTER_PORT,
+    ),
+    "one remedy for two steps": (
+        without("session_delete", "ws_session_delete", cell="torch_missing", ws_cell="torch_missing"),
+        ["cell: it did not", "ws_cell: it did not"],
+        ["torch_missing"],
+        ["session_delete", "ws_session_delete"],
+    ),
+    "an open door": (without(shut_no_token="open_no_token"), ["shut_no_token: it did not"], ["open_no_token"], []),
+    "a word that nobody knows": (without(api="surprise"), ["api: it did not"], ["broken_answer"], []),
+    "a step that was not begun for no reason": (
+        without("ws_cell"),
+        ["the handshake could not be tried: the probe ended without a result"],
+        ["python_broken"],
+        ["ws_cell"],
+    ),
+    "killed in the middle": (
+        {
+            **without("cell", "session_delete"),
+            "running": ["cell"],
+            "result": None,
+            "exit": ended("signal", signal="SIGKILL", code=-9, text="killed by SIGKILL"),
+        },
+        ["cell: killed by SIGKILL"],
+        ["out_of_memory"],
+        ["session_delete"],
+    ),
+    "ended by the parent's clock": (
+        {**without("cell"), "running": ["cell"], "result": None, "exit": ended("timeout", text="no end within 150 s")},
+        ["cell: no end within 150 s"],
+        ["check_hangs"],
+        [],
+    ),
+    "no tornado": (
+        outcome(
+            steps=[],
+            result=None,
+            exit=ended(
+                "exception", code=1, text="ModuleNotFoundError: No module named 'tornado'", **{"class": "ProbeFailed"}
+            ),
+        ),
+        ["the handshake could not be tried: ProbeFailed: ModuleNotFoundError: No module named 'tornado'"],
+        ["python_broken"],
+        list(verdict.handshake_plan(True)),
+    ),
+    "no server environment": (
+        outcome(steps=[], result=None, exit=ended("not_started", problem="python_missing", text="/x does not exist")),
+        ["the handshake could not be tried: /x does not exist"],
+        ["python_missing"],
+        list(verdict.handshake_plan(True)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_went_wrong_is_named_with_its_remedy(name: str) -> None:
+    given, reasons, remedies, not_reached = BAD[name]
+    answer = verdict.judge_handshake(given, True)
+    assert answer["ok"] is False
+    assert answer["reasons"] == reasons
+    assert [one["id"] for one in answer["remedies"]] == remedies
+    assert answer["not_reached"] == not_reached
+
+
+def test_the_steps_of_a_door_that_is_off_do_not_count() -> None:
+    steps = [{"step": name, "ok": True, "seconds": 0.01} for name in verdict.handshake_plan(False)]
+    assert verdict.judge_handshake(outcome(steps=steps), False)["ok"] is True
+    assert verdict.judge_handshake(outcome(steps=steps), True)["ok"] is False
+
+
+def test_what_was_left_behind_and_a_bad_end_are_warnings() -> None:
+    result = {**GOOD["result"], "warnings": ["a kernel of this probe may still run: x"]}
+    bad_end = ended("signal", signal="SIGSEGV", code=-11, text="killed by SIGSEGV")
+    answer = verdict.judge_handshake(outcome(result=result, exit=bad_end), True)
+    assert answer["ok"] is True
+    assert len(answer["warnings"]) == 2
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        {"steps": [{"step": "port", "ok": 1, "problem": ["x"], "detail": {"a": 1}, "error": "e"}]},
+        {"result": {"cell": "none", "versions": 3, "warnings": 5}, "steps": []},
+        {"result": {"cell": {"direct": {"sum": [float("nan")]}}}, "steps": GOOD["steps"][:3]},
+    ],
+)
+def test_nonsense_from_the_child_is_never_ok_and_never_an_error(junk: dict[str, Any]) -> None:
+    answer = verdict.judge_handshake(outcome(**junk), True)
+    assert answer["ok"] is False
+    assert answer["reasons"] and answer["remedies"]
+    json.dumps(answer, allow_nan=False)
+
+
+# --- the probe's pure parts -----------------------------------------------------------------------------------------
+
+ODD_TOKEN = 'a b/c?d&e"f\\g%20h'
+AUTH = "jupyter_http_over_ws_auth_url="
+TEXTS = [
+    "{0}",
+    "GET http://localhost:8888/api?token={0} failed",
+    "GET /x?" + AUTH + "http%3A%2F%2Flocalhost%3A8888%2F%3Ftoken%3D{0}&a=b",
+    "Authorization: token {0}",
+    '{{"url": "{0}"}}',
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("token", [TOKEN, ODD_TOKEN])
+@pytest.mark.parametrize("form", ["plain", "quoted", "plus", "twice", "json"])
+def test_no_form_of_the_token_gets_through(text: str, token: str, form: str) -> None:
+    shape = {
+        "plain": token,
+        "quoted": quote(token, safe=""),
+        "plus": quote_plus(token),
+        "twice": quote(quote(token, safe=""), safe=""),
+        "json": json.dumps(token)[1:-1],
+    }[form]
+    redactor = handshake_probe.Redactor()
+    redactor.learn(token)
+    told = redactor.any({"detail": [text.format(shape)], "number": 3, "nothing": None})
+    assert shape not in told["detail"][0]
+    assert "[token]" in told["detail"][0]
+    assert (told["number"], told["nothing"]) == (3, None)
+
+
+def test_a_token_in_an_address_is_taken_out_even_when_it_is_not_ours() -> None:
+    assert handshake_probe.Redactor().text("/?token=abc&x=1 token%3Dabc") == "/?token=[token]&x=1 token%3D[token]"
+
+
+def test_a_token_of_one_letter_does_not_turn_every_text_into_dots() -> None:
+    redactor = handshake_probe.Redactor()
+    redactor.learn("a")
+    assert redactor.text("an answer") == "an answer"
+
+
+def printed(mark: str = "MARK:", before: str = "tensor([1.0]) cpu\n", after: str = "\n", **changes: Any) -> str:
+    values = {"a": [0.5] * 10, "b": [0.25] * 10, "sum": [0.75] * 10, "device": "cpu", "device_type": "cpu"}
+    return before + mark + json.dumps({**values, **changes}) + after
+
+
+STRAY = "Dropped Escape call with ulEscapeCode : 0x03007703"
+
+
+@pytest.mark.parametrize(
+    "stdout", [printed(), printed(before=""), printed(after=STRAY), printed(before=f"x {STRAY}\n"), printed(after="")]
+)
+def test_a_right_cell_is_read_whatever_else_was_printed(stdout: str) -> None:
+    cell = handshake_probe.read_cell(stdout, "MARK:", "cpu")
+    assert cell["sum"] == [0.75] * 10
+    assert "MARK" not in cell["output"]
+
+
+@pytest.mark.parametrize(
+    ("stdout", "problem"),
+    [
+        ("", "cell_failed"),
+        ("tensor([1.0]) cpu\n", "cell_failed"),
+        (printed(mark="OTHER:"), "cell_failed"),
+        (printed(sum=[0.75] * 9 + [0.7]), "wrong_sum"),
+        (printed(sum=[0.75] * 9), "wrong_sum"),
+        (printed(a=[], b=[], sum=[]), "wrong_sum"),
+        (printed(sum=[float("nan")] * 10), "wrong_sum"),
+        (printed(device="meta", device_type="meta"), "wrong_device"),
+    ],
+)
+def test_a_cell_that_is_not_right_is_a_problem(stdout: str, problem: str) -> None:
+    with pytest.raises(handshake_probe.Problem) as caught:
+        handshake_probe.read_cell(stdout, "MARK:", "cpu")
+    assert caught.value.problem == problem
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("ModuleNotFoundError", "No module named 'torch'", "torch_missing"),
+        ("ModuleNotFoundError", "No module named 'numpy'", "cell_failed"),
+        ("RuntimeError", "no 'torch' for you", "cell_failed"),
+    ],
+)
+def test_an_error_in_the_cell_is_told_apart(name: str, value: str, problem: str) -> None:
+    assert handshake_probe.cell_error({"ename": name, "evalue": value}) == (
+        problem,
+        f"the cell ended with {name}: {value}",
+    )
+
+
+def test_the_cell_is_python_and_runs_as_written() -> None:
+    code = handshake_probe.CELL.format(device=handshake_probe.DEVICE_IN_CELL["cpu"], mark="MARK:", count=10)
+    compile(code, "<cell>", "exec")

@@ -1,0 +1,363 @@
+"""What uv and pip print when they fail becomes one message; the texts below were recorded from uv 0.13.9 and pip."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+from ansible.module_utils.colab_ready import uv_errors
+
+# kind, words that the message must have, the address it names, and what was printed.
+CASES: list[tuple[str, list[str], str | None, str]] = [
+    (
+        "no_network",
+        ["name service", "https://nosuch.invalid/simple/idna/", "pip config list"],
+        "https://nosuch.invalid/simple/idna/",
+        """Using Python 3.11.2 environment at: e1
+error: Request failed after 3 retries in 9.2s
+  cause: Failed to fetch: https://nosuch.invalid/simple/idna/
+  cause: error sending request for url (https://nosuch.invalid/simple/idna/)
+  cause: client error (Connect)
+  cause: dns error
+  cause: error resolving DNS
+  cause: failed to lookup address information: Name or service not known
+""",
+    ),
+    (
+        "no_network",
+        ["name service"],
+        None,
+        """WARNING: Retrying (Retry(total=0, connect=None, read=None, redirect=None, status=None)) after connection broken by \
+'NewConnectionError('<pip._vendor.urllib3.connection.HTTPSConnection object at 0x7f>: Failed to establish a new \
+connection: [Errno -3] Temporary failure in name resolution')': /simple/uv/
+ERROR: Could not find a version that satisfies the requirement uv==0.13.9 (from versions: none)
+ERROR: No matching distribution found for uv==0.13.9
+""",
+    ),
+    (
+        "index_silent",
+        ["refuses connections", "http://127.0.0.1:9/simple/idna/"],
+        "http://127.0.0.1:9/simple/idna/",
+        """error: Request failed after 3 retries in 5.3s
+  cause: Failed to fetch: http://127.0.0.1:9/simple/idna/
+  cause: error sending request for url (http://127.0.0.1:9/simple/idna/)
+  cause: client error (Connect)
+  cause: tcp connect error
+  cause: Connection refused (os error 111)
+""",
+    ),
+    (
+        "index_silent",
+        ["does not answer in time"],
+        "http://127.0.0.1:18731/0/zipp/",
+        """error: Failed to fetch: http://127.0.0.1:18731/0/zipp/
+  cause: error sending request for url (http://127.0.0.1:18731/0/zipp/)
+  cause: operation timed out
+""",
+    ),
+    (
+        "index_silent",
+        ["503 Service Unavailable"],
+        "http://127.0.0.1:18731/503/zipp/",
+        """error: Request failed after 3 retries in 10.6s
+  cause: Failed to fetch: http://127.0.0.1:18731/503/zipp/
+  cause: HTTP status server error (503 Service Unavailable) for url (http://127.0.0.1:18731/503/zipp/)
+""",
+    ),
+    (
+        "proxy",
+        ["the proxy does not answer", "HTTPS_PROXY"],
+        "https://index.test/simple/idna/",
+        """error: Request failed after 3 retries in 6.9s
+  cause: Failed to fetch: https://index.test/simple/idna/
+  cause: error sending request for url (https://index.test/simple/idna/)
+  cause: client error (Connect)
+  cause: tunnel error: failed to create underlying connection
+  cause: tcp connect error
+  cause: Connection refused (os error 111)
+""",
+    ),
+    (
+        "proxy",
+        ["wants other credentials"],
+        None,
+        """error: Request failed after 3 retries in 6.9s
+  cause: client error (Connect)
+  cause: tunnel error: proxy authorization required
+""",
+    ),
+    (
+        "proxy",
+        ["the proxy does not answer"],
+        None,
+        """WARNING: Retrying (Retry(total=0)) after connection broken by 'ProxyError('Cannot connect to proxy.', \
+NewConnectionError('<pip._vendor.urllib3.connection.HTTPSConnection object at 0x7f>: Failed to establish a new connection: \
+[Errno 111] Connection refused'))': /simple/uv/
+ERROR: No matching distribution found for uv==0.13.9
+""",
+    ),
+    (
+        "index_silent",
+        ["refuses connections"],
+        "http://127.0.0.1:9/fl",
+        """error: Failed to read `--find-links` URL: http://127.0.0.1:9/fl
+  cause: Failed to fetch: http://127.0.0.1:9/fl
+  cause: error sending request for url (http://127.0.0.1:9/fl)
+  cause: client error (Connect)
+  cause: tcp connect error
+  cause: Connection refused (os error 111)
+""",
+    ),
+    (
+        "tls",
+        ["certificate", "not trusted", "update-ca-certificates"],
+        "https://127.0.0.1:18732/404/zipp/",
+        """error: Failed to fetch: https://127.0.0.1:18732/404/zipp/
+  cause: error sending request for url (https://127.0.0.1:18732/404/zipp/)
+  cause: client error (Connect)
+  cause: invalid peer certificate: UnknownIssuer
+""",
+    ),
+    (
+        "tls",
+        ["certificate"],
+        None,
+        """WARNING: Retrying (Retry(total=0)) after connection broken by 'SSLError(SSLCertVerificationError(1, '[SSL: \
+CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate (_ssl.c:992)'))': /simple/uv/
+ERROR: No matching distribution found for uv==0.13.9
+""",
+    ),
+    (
+        "credentials",
+        ["HTTP 401", "http://127.0.0.1:18731/401/"],
+        "http://127.0.0.1:18731/401/",
+        """error: No solution found when resolving dependencies
+  cause: Because zipp was not found in the package registry and you require zipp, we can conclude that your \
+requirements are unsatisfiable.
+
+hint: An index URL (http://127.0.0.1:18731/401/) could not be queried due to a lack of valid authentication credentials \
+(401 Unauthorized)
+""",
+    ),
+    (
+        "credentials",
+        ["HTTP 403", "http://127.0.0.1:18731/403/"],
+        "http://127.0.0.1:18731/403/",
+        """error: No solution found when resolving dependencies
+  cause: Because zipp was not found in the package registry and you require zipp, we can conclude that your \
+requirements are unsatisfiable.
+
+hint: An index (http://127.0.0.1:18731/403/) returned a 403 Forbidden error. Check that the index URL is correct and the \
+credentials are valid.
+""",
+    ),
+    (
+        "hash_mismatch",
+        ["idna==3.20", "not the file whose hash is locked"],
+        None,
+        """Resolved 1 package in 49ms
+error: Failed to download `idna==3.20`
+  cause: Hash mismatch for `idna==3.20`
+
+         Expected:
+           sha256:0000850025b95ded1eae8a46181a1a6c56c92c96f0e2b005d9ff8dc0210cab44
+
+         Computed:
+           sha256:ab7ae7122974553370f0bdb919e1a960b2cd1bc1ef0276416d896db81c14582c
+""",
+    ),
+    (
+        "hash_mismatch",
+        ["uv==0.13.9"],
+        None,
+        """ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If you have updated the package versions, \
+please update the hashes. Otherwise, examine the package contents carefully; someone may have tampered with them.
+    uv==0.13.9 from https://files.test/uv-0.13.9-py3-none-any.whl (from -r uv.txt (line 1)):
+        Expected sha256 0000
+             Got        ab7a
+""",
+    ),
+    (
+        "lock",
+        ["zipp==3.19.0", "no hash"],
+        None,
+        "error: In `--require-hashes` mode, all requirements must have a hash, but none were provided for: zipp==3.19.0\n",
+    ),
+    (
+        "disk_full",
+        ["disk is full", "/opt/c/.tmpTacHa4/pygments/unistring.py", "df -h"],
+        None,
+        """error: Failed to download `pygments==2.21.0`
+  cause: Failed to extract archive: pygments-2.21.0-py3-none-any.whl
+  cause: I/O operation failed during extraction
+  cause: failed to write to file `/opt/c/.tmpTacHa4/pygments/unistring.py`: No space left on device (os error 28)
+""",
+    ),
+    (
+        "disk_full",
+        ["disk is full"],
+        None,
+        "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device\n",
+    ),
+    (
+        "permission",
+        ["permission is denied", "/e1/lib/python3.11/site-packages/zipp-3.19.0.dist-info"],
+        None,
+        """error: Failed to install: zipp-3.19.0-py3-none-any.whl (zipp==3.19.0)
+  cause: Failed to create directory `/e1/lib/python3.11/site-packages/zipp-3.19.0.dist-info`
+  cause: failed to create directory `/e1/lib/python3.11/site-packages/zipp-3.19.0.dist-info`: Permission denied (os error 13)
+""",
+    ),
+    (
+        "damaged",
+        ["`RECORD` file is invalid"],
+        None,
+        """error: `RECORD` file is invalid
+  cause: CSV deserialize error: record 0 (line: 1, byte: 0): invalid length 1, expected struct RecordEntry
+""",
+    ),
+    (
+        "interpreter",
+        ["No interpreter found at path `/usr/bin/python3.19`", "python_env_python"],
+        None,
+        "error: No interpreter found at path `/usr/bin/python3.19`\n",
+    ),
+    (
+        "interpreter",
+        ["no usable Python"],
+        None,
+        "error: No virtual environment or system Python installation found for path `x1/bin/python`; run `uv venv` to create\n",
+    ),
+    (
+        "no_version",
+        ["no configured source has idna==99"],
+        None,
+        """error: No solution found when resolving dependencies
+  cause: Because there is no version of idna==99 and you require idna==99, we can conclude that your requirements are \
+unsatisfiable.
+""",
+    ),
+    (
+        "no_version",
+        ["nosuchpackage"],
+        None,
+        """error: No solution found when resolving dependencies
+  cause: Because nosuchpackage was not found in the package registry and you require nosuchpackage, we can conclude that \
+your requirements are unsatisfiable.
+""",
+    ),
+    (
+        "no_version",
+        ["idna"],
+        None,
+        """error: No solution found when resolving dependencies
+  cause: Because idna was not found in the provided package locations and you require idna, we can conclude that your \
+requirements are unsatisfiable.
+
+hint: Packages were unavailable because index lookups were disabled and no additional package locations were provided
+""",
+    ),
+    (
+        "wrong_python",
+        ["torch==2.13.0+cpu", "CPython 3.12", "cp311", "python_env_python"],
+        None,
+        """error: No solution found when resolving dependencies
+  cause: Because torch==2.13.0+cpu has no wheels with a matching Python ABI tag (e.g., `cp312`) and you require \
+torch==2.13.0+cpu, we can conclude that your requirements are unsatisfiable.
+
+hint: You require CPython 3.12 (`cp312`), but we only found wheels for `torch` (v2.13.0+cpu) with the following Python \
+ABI tag: `cp311`
+""",
+    ),
+    (
+        "conflict",
+        ["jupyter-http-over-ws==0.0.7 depends on tornado>=4.5", "colab_extra_packages"],
+        None,
+        """error: No solution found when resolving dependencies
+  cause: Because jupyter-http-over-ws==0.0.7 depends on tornado>=4.5 and you require jupyter-http-over-ws==0.0.7, we can \
+conclude that you require tornado>=4.5.
+         And because you require tornado==3.0, we can conclude that your requirements are unsatisfiable.
+""",
+    ),
+    (
+        "conflict",
+        ["you require idna<3 and idna>3.1"],
+        None,
+        """error: No solution found when resolving dependencies
+  cause: Because you require idna<3 and idna>3.1, we can conclude that your requirements are unsatisfiable.
+""",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "address", "printed"), CASES, ids=[f"{c[0]}-{n}" for n, c in enumerate(CASES)]
+)
+def test_a_recorded_failure_is_explained(kind: str, words: list[str], address: str | None, printed: str) -> None:
+    problem = uv_errors.explain(printed)
+    message = problem.message("The environment /e could not be built")
+    assert problem.kind == kind, message
+    assert all(word in message for word in words), message
+    assert problem.address == address
+    assert message.startswith("The environment /e could not be built: ")
+    assert " Expected " in message
+    assert message.endswith(".")
+    assert ".." not in message.replace("...", "")
+    assert "{" not in message
+
+
+@pytest.mark.parametrize(
+    ("kind", "unreachable"),
+    [
+        ("no_network", True),
+        ("index_silent", True),
+        ("proxy", True),
+        ("tls", True),
+        ("no_version", False),
+        ("conflict", False),
+    ],
+)
+def test_only_a_source_that_gave_no_answer_counts_as_unreachable(kind: str, unreachable: bool) -> None:
+    printed = next(text for found, _words, _address, text in CASES if found == kind)
+    assert uv_errors.explain(printed).unreachable is unreachable
+
+
+def test_a_warning_of_uv_is_not_taken_for_the_cause() -> None:
+    printed = (
+        "warning: Failed to uninstall package at `/e/idna-3.20.dist-info` due to missing `RECORD` file.\n"
+        "error: No solution found when resolving dependencies\n"
+        "  cause: Because there is no version of idna==99 and you require idna==99, we can conclude that it is so.\n"
+    )
+    assert uv_errors.explain(printed).kind == "no_version"
+
+
+def test_what_is_unknown_is_quoted_whole_and_not_guessed() -> None:
+    problem = uv_errors.explain("error: the moon is in the wrong phase\n  cause: it always is\n")
+    assert problem.kind == "unknown"
+    assert "the moon is in the wrong phase" in problem.what
+    assert "it always is" in problem.what
+    assert "(it printed nothing)" in uv_errors.explain("\n").what
+
+
+def test_no_message_holds_credentials() -> None:
+    for printed in (CASES[0][3], "error: something with https://index.test/ in it"):
+        told = uv_errors.explain(printed.replace("https://", "https://kid:hunter22@"))
+        assert "hunter22" not in told.message("x")
+        assert "hunter22" not in str(told.address)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "words"),
+    [
+        (errno.ENOSPC, "disk_full", "the disk is full (/opt/x)"),
+        (errno.EDQUOT, "disk_full", "the disk is full"),
+        (errno.EACCES, "permission", "permission is denied (/opt/x)"),
+        (errno.EROFS, "permission", "read-only"),
+        (errno.EIO, "os_error", "Input/output error (/opt/x)"),
+    ],
+)
+def test_our_own_failures_are_explained_too(number: int, kind: str, words: str) -> None:
+    problem = uv_errors.explain_os_error(OSError(number, os.strerror(number), "/opt/x"))
+    assert problem.kind == kind
+    assert words in problem.message("x")
