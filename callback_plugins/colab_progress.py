@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 from ansible import constants as C
 from ansible import context
@@ -336,7 +336,7 @@ class Screen:
 
         console = Console(
             force_terminal=True,
-            no_color=bool(C.ANSIBLE_NOCOLOR) or None,
+            no_color=bool(C.config.get_config_value("ANSIBLE_NOCOLOR")) or None,
             width=shutil.get_terminal_size().columns,
             highlight=False,
         )
@@ -404,7 +404,7 @@ def unless_verbose(method: Method) -> Method:
         chosen = method if self.screen else getattr(DefaultCallback, method.__name__)
         return chosen(self, *args, **kwargs)
 
-    return choose  # type: ignore[return-value]
+    return cast(Method, choose)
 
 
 class CallbackModule(DefaultCallback):

@@ -119,7 +119,8 @@ def handshake_check(settings: dict[str, Any], timeout_seconds: float) -> dict[st
             "kernel_name": "python3",
             "http_over_ws": settings["http_over_ws"],
             "device_type": settings["device_type"],
-            "wait_seconds": 20.0,
+            # as long as the service manager takes to start a server again that was killed
+            "wait_seconds": 8.0,
             "timeout_seconds": timeout_seconds,
         },
         "%s/server/bin/python" % settings["prefix"],

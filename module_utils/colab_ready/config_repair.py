@@ -82,6 +82,7 @@ class Repair:
         self.reasons: list[str] = []
         self.installations: list[Installation] = []
         self.extension_enabled = False
+        self._wants_directory = False
         self._groups: dict[int, set[int]] = {}
 
     # ---- the two ways -------------------------------------------------------------------------
@@ -92,6 +93,7 @@ class Repair:
         self.installations = find_installations(settings)
         wanted = config_dirs.decide(settings.create, settings.extension, self.installations)
         self.reasons = wanted.reasons
+        self._wants_directory = wanted.directory
         self._audit()
 
         made: list[str] = []
@@ -131,7 +133,7 @@ class Repair:
             self._audit_directory(path, None)
         for user in settings.users:
             places = config_dirs.config_path(settings.prefix, user.home, system_dirs=settings.system_dirs)
-            inside = [path for path in places if path.startswith(user.home.rstrip("/") + "/")]
+            inside = [path for path in places if path not in (settings.config_dir, *settings.system_dirs)]
             parents = {parent for path in inside for parent in _parents_below(path, user.home)}
             for path in sorted(parents):
                 self._audit_parent(path, user)
@@ -146,6 +148,8 @@ class Repair:
         except FileNotFoundError:
             pass
         except UnsafePath as error:
+            if any(finding["why"] == str(error) for finding in self.findings):
+                return
             owner = user_name(user.uid if user else self.settings.owner[0])
             self._find(path, None, str(error), False, "replace the link by a directory that belongs to %s" % owner)
         except _NOT_FOR_US as error:
@@ -179,23 +183,28 @@ class Repair:
                         self._audit_children(handle, path, user, deeper=False)
 
     def _judge(self, handle: int | None, path: str, entry: Entry, user: User | None, repair: bool = True) -> None:
-        owner = (user.uid, user.gid) if user else self.settings.owner
-        found = config_dirs.weakness(entry, owner, user is not None, lambda gid: self._others(gid, owner[0]), user_name)
+        found = self._weakness(entry, user)
         if found is None:
             return
-        wanted = found.wanted if repair else None
-        chosen = path in (self.settings.config_dir, self.settings.folder)
-        if chosen and wanted is not None and entry.attributes == self.settings.directory_as:
-            # Somebody asked for this mode; the warning about it is in the answer to that.
-            self._find(path, entry, found.why, False, "this is the mode that was asked for; ask for 0755")
-            return
-        if wanted is None or handle is None:
-            self._find(path, entry, found.why, False, config_dirs.advice(path, entry, user_name(owner[0])))
-            return
-        if not self.settings.check:
-            set_attributes(handle, wanted)
-        self._change(extension.describe(path, entry), extension.describe(path, entry._replace(**wanted._asdict())))
-        self._find(path, entry, found.why, True, "")
+        wanted = found.wanted if repair and handle is not None else None
+        todo = ""
+        if wanted is not None and self._wants_directory and path in (self.settings.config_dir, self.settings.folder):
+            # These get what was asked for at once, and that may be weak too; the warning about it comes with it.
+            wanted = self.settings.directory_as
+            if self._weakness(entry._replace(**wanted._asdict()), user):
+                todo = "this is the mode that was asked for; ask for 0755"
+        elif wanted is None:
+            todo = config_dirs.advice(path, entry, user.name if user else user_name(self.settings.owner[0]))
+        if handle is not None and wanted is not None and wanted != entry.attributes:
+            if not self.settings.check:
+                set_attributes(handle, wanted)
+            after = extension.describe(path, entry._replace(**wanted._asdict()))
+            self._change(extension.describe(path, entry), after)
+        self._find(path, entry, found.why, not todo, todo)
+
+    def _weakness(self, entry: Entry, user: User | None) -> config_dirs.Weakness | None:
+        owner = (user.uid, user.gid) if user else self.settings.owner
+        return config_dirs.weakness(entry, owner, user is not None, lambda gid: self._others(gid, owner[0]), user_name)
 
     def _others(self, gid: int, owner: int) -> list[str]:
         """Who is in this group, but for root and the rightful owner."""

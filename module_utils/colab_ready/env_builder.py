@@ -42,7 +42,7 @@ PYTHON_CANDIDATES = ("/usr/bin/python3", *(f"/usr/bin/python3.{minor}" for minor
 # A request that only finds out whether a source is there. A torch index that is slower than this is not waited for;
 # for the host's own sources uv may try twice.
 PIN_PROBE = {"UV_HTTP_CONNECT_TIMEOUT": "5", "UV_HTTP_TIMEOUT": "5", "UV_HTTP_RETRIES": "0"}
-HOST_PROBE = {"UV_HTTP_CONNECT_TIMEOUT": "6", "UV_HTTP_TIMEOUT": "15", "UV_HTTP_RETRIES": "1"}
+HOST_PROBE = {"UV_HTTP_CONNECT_TIMEOUT": "6", "UV_HTTP_TIMEOUT": "10", "UV_HTTP_RETRIES": "1"}
 PROBE_SECONDS = 60.0
 # How long to wait for another run that works on the same environment.
 LOCK_SECONDS = 300.0
@@ -270,7 +270,8 @@ class Builder:
         if not left.empty:
             raise Failure(
                 f"{self.doing}: uv said it was done, but {'; '.join(left.reasons[:5])}. Expected everything that was "
-                "installed to be there. Run this again; if it stays, something changes the folder at the same time."
+                "installed to be there. Run this again; if it stays, something changes the folder at the same time.",
+                kind="incomplete",
             )
         self._remember(memory)
         if needs_uv:
@@ -380,7 +381,8 @@ class Builder:
         seen = "; ".join(dict.fromkeys(rejected)) or "there is none in /usr/bin"
         raise Failure(
             f"{self.doing}: no Python fits ({seen}). Expected one that fits {wanted}. Install such a Python with the "
-            "distribution's packages, or name one with python_env_python."
+            "distribution's packages, or name one with python_env_python.",
+            kind="interpreter",
         )
 
     def _wish(self, interpreter: Interpreter) -> Wish:
@@ -518,7 +520,8 @@ class Builder:
                     if time.monotonic() > end:
                         raise Failure(
                             f"{self.doing}: another run works on it since {LOCK_SECONDS:.0f} seconds. Expected to be "
-                            "the only one. Wait until the other one has ended, then run this again."
+                            "the only one. Wait until the other one has ended, then run this again.",
+                            kind="busy",
                         ) from None
                     time.sleep(0.2)
             yield
@@ -776,9 +779,8 @@ class Builder:
                 return "the host's pip configuration (default build)"
             tried.append(f"{pin.default.text}: {uv_errors.explain(done.text).what}")
         variable = pin.variable or "the pinned requirement's index"
-        allow = (
-            ", or set python_env_allow_default_torch to take the default build (several GB)" if not pin.default else ""
-        )
+        switch = ", or set python_env_allow_default_torch to take the default build (several GB)"
+        allow = switch if pin.default_refused else ""
         raise Failure(
             f"{self.doing}: {pin.requirement.text} cannot be had. Tried: {'; '.join(tried)}. Expected a source with "
             f"exactly this build, because another one may bring several GB. Set {variable} to an index that has it, or "

@@ -361,7 +361,9 @@ class Pin:
     hashes: tuple[str, ...] = ()
     index: str | None = None
     variable: str = ""
+    # What may be taken in its place, and whether something could be, if it were allowed.
     default: Requirement | None = None
+    default_refused: bool = False
 
     @property
     def name(self) -> str:

@@ -161,15 +161,13 @@ def ensure_directories(wanted: Mapping[str, Attributes], parents: Attributes, ch
     return made, Outcome("".join(before), "".join(after), [])
 
 
-def converge(
-    config_dir: str, name: str, enabled: bool | None, owner: tuple[int, int], check: bool, folder_mode: int = 0o755
-) -> Outcome:
+def converge(config_dir: str, name: str, enabled: bool | None, owner: tuple[int, int], check: bool) -> Outcome:
     """The entry and the directories that it needs; None takes the entry away, and its directory if that is empty then."""
     folder = os.path.join(config_dir, FOLDER)
     outcomes = []
     if enabled is not None:
         plain = Attributes(*owner, mode=0o755)
-        outcomes.append(ensure_directories({folder: plain._replace(mode=folder_mode)}, plain, check)[1])
+        outcomes.append(ensure_directories({folder: plain}, plain, check)[1])
     outcomes.append(converge_entry(config_dir, name, enabled, owner, check))
     if enabled is None and outcomes[-1].changed:
         outcomes.append(_remove_folder(config_dir, folder, path_of(config_dir, name), check))

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -124,6 +125,12 @@ class RedactedStream:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def port_problem(error: BaseException) -> str:
+    """Whether nothing listens. A host without IPv6 says EADDRNOTAVAIL for ::1, the other address of localhost."""
+    nobody = isinstance(error, OSError) and error.errno in (errno.ECONNREFUSED, errno.EADDRNOTAVAIL)
+    return "port_refused" if nobody else "no_http_answer"
 
 
 def short(error: BaseException) -> str:
@@ -503,8 +510,7 @@ class Visit:
             try:
                 await stranger.fetch("GET", "/api")
             except (OSError, HTTPError, EOFError) as error:
-                last = short(error)
-                problem = "port_refused" if isinstance(error, ConnectionRefusedError) else "no_http_answer"
+                last, problem = short(error), port_problem(error)
             except Exception as error:
                 last, problem = short(error), "no_http_answer"
             else:

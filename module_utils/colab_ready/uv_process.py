@@ -40,13 +40,10 @@ _FIND_PIP = (
 class Failure(Exception):
     """What ends the work; the text is the one message for the user."""
 
-    def __init__(self, message: str, problem: uv_errors.Problem | None = None) -> None:
+    def __init__(self, message: str, problem: uv_errors.Problem | None = None, kind: str = "input") -> None:
         super().__init__(message)
-        self.problem = problem
-
-    @property
-    def kind(self) -> str:
-        return self.problem.kind if self.problem else "input"
+        # One word for the code: what was asked for is wrong, or what kind of problem came up.
+        self.kind = problem.kind if problem else kind
 
 
 # ---- who --------------------------------------------------------------------------------------
@@ -266,7 +263,8 @@ def provide_uv(
     raise Failure(
         f"There is no uv to build with, and it cannot be installed ({'; '.join(tried) or 'no lock of uv was given'}). "
         f"Expected a Python with ensurepip, or a uv of at least {OLDEST_UV} on PATH. "
-        "Run `apt-get install python3-venv`, then run this again."
+        "Run `apt-get install python3-venv`, then run this again.",
+        kind="no_uv",
     )
 
 
@@ -353,6 +351,7 @@ def pip_settings(sources: pip_config.Sources, environ: Mapping[str, str]) -> dic
     """The host's sources for the one call of pip, impatient: what follows would fail as well, and says so better."""
     result = pip_config.pip_environment(sources, environ)
     result.setdefault("PIP_RETRIES", "1")
+    result.setdefault("PIP_TIMEOUT", "10")
     return result
 
 

@@ -55,7 +55,7 @@ class Prefix:
         result: dict[str, Any] = self.run_module("jupyter_config_dir", self.args | args, check=check, diff=True)
         return result
 
-    def repair(self, extension: str | None = NAME, remove: bool = False) -> Repair:
+    def repair(self, extension: str | None = NAME, remove: bool = False, check: bool = False) -> Repair:
         """What the module does, in this process, which is quicker."""
         settings = Settings(
             prefix=self.args["prefix"],
@@ -67,7 +67,7 @@ class Prefix:
             extension_source=self.args["extension_source"],
             uv=self.args["uv"],
             state_file=self.args["state_file"],
-            check=False,
+            check=check,
         )
         repair = Repair(settings)
         repair.remove() if remove else repair.converge()
@@ -125,6 +125,14 @@ def test_what_was_damaged_is_put_right(prefix: Prefix) -> None:
     assert (prefix.site / NAME / "hide_secrets.py").stat().st_mode & 0o777 == 0o644
     assert json.loads(prefix.entry.read_text())
     assert prefix.repair().before == ""
+
+
+def test_check_mode_says_the_same_as_the_run_after_it(prefix: Prefix) -> None:
+    prefix.install("jupyter_server", "jupyter_http_over_ws", "six")
+    for remove in (False, True):
+        would, done = prefix.repair(remove=remove, check=True), prefix.repair(remove=remove)
+        assert done.after
+        assert (would.before, would.after) == (done.before, done.after)
 
 
 def test_another_version_in_its_place_is_replaced(prefix: Prefix) -> None:

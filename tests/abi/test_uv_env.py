@@ -264,7 +264,7 @@ def test_a_lock_becomes_an_environment_and_the_next_run_does_not_even_start_uv(p
 
 
 def test_check_mode_on_a_virgin_host_predicts_without_uv_and_touches_nothing(place: Place, shop: Shop) -> None:
-    wish = {
+    wish: dict[str, Any] = {
         "lock": shop.lock(shop.wheel("alpha")),
         "packages": ["extra>=1"],
         "pinned": [{"requirement": "torch==2.0+cpu"}],
@@ -298,6 +298,25 @@ def test_a_new_lock_moves_only_what_it_moves(place: Place, shop: Shop) -> None:
 
 # --- repairing ------------------------------------------------------------------------------------------------------
 
+
+def put_a_file(path: Path, text: str = "x") -> None:
+    """A file there, whatever was there before."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def remove_all(folder: Path, pattern: str) -> None:
+    for one in folder.glob(pattern):
+        shutil.rmtree(one)
+
+
+def put_a_link(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to("/tmp")
+
+
 # How a package can be damaged, by the package's name, and what is said about it.
 BREAKS: dict[str, tuple[Callable[[Path, str], Any], str]] = {
     "a-file-is-gone": (lambda site, name: (site / name / "data.txt").unlink(), "lacks a file"),
@@ -307,7 +326,7 @@ BREAKS: dict[str, tuple[Callable[[Path, str], Any], str]] = {
     ),
     "all-files-are-gone": (lambda site, name: shutil.rmtree(site / name), "lacks a file"),
     "its-note-is-gone": (lambda site, name: shutil.rmtree(site / f"{name}-1.0.dist-info"), "is missing"),
-    "all-is-gone": (lambda site, name: [shutil.rmtree(one) for one in site.glob(f"{name}*")], "is missing"),
+    "all-is-gone": (lambda site, name: remove_all(site, f"{name}*"), "is missing"),
     "record-is-gone": (
         lambda site, name: (site / f"{name}-1.0.dist-info" / "RECORD").unlink(),
         "has no readable RECORD",
@@ -321,14 +340,7 @@ BREAKS: dict[str, tuple[Callable[[Path, str], Any], str]] = {
         lambda site, name: shutil.copytree(site / f"{name}-1.0.dist-info", site / f"{name}-0.9.dist-info"),
         "is there more than once",
     ),
-    "a-file-is-in-its-place": (
-        lambda site, name: (shutil.rmtree(site / name), (site / name).write_text("x")),
-        "lacks a file",
-    ),
-    "a-file-is-its-note": (
-        lambda site, name: (shutil.rmtree(site / f"{name}-1.0.dist-info"), (site / f"{name}-1.0.dist-info").touch()),
-        "has no readable RECORD",
-    ),
+    "a-file-is-its-note": (lambda site, name: put_a_file(site / f"{name}-1.0.dist-info"), "has no readable RECORD"),
 }
 
 
@@ -398,19 +410,14 @@ def test_an_environment_that_is_none_any_more_is_built_anew(
     assert not place.build(lock=lock, constraints=["alpha==1.0"], uv=NO_UV).changed
 
 
-def test_what_uv_cannot_repair_is_built_anew(place: Place, shop: Shop, tmp_path: Path) -> None:
-    """A stand-in for a uv that gives up on the environment once."""
+def test_what_uv_cannot_repair_is_built_anew(place: Place, shop: Shop) -> None:
     lock = shop.lock(shop.wheel("alpha"))
     place.build(lock=lock)
-    (place.site / "alpha" / "__init__.py").unlink()
-    stand_in = tmp_path / "uv-stand-in"
-    stand_in.write_text(
-        f'#!/bin/sh\ncase "$*" in *--dry-run*) ;; *"pip install"*) if mkdir {tmp_path}/once 2>/dev/null; then\n'
-        f'echo "error: Directory not empty (os error 39)" >&2; exit 2; fi;; esac\nexec {place.uv} "$@"\n'
-    )
-    stand_in.chmod(0o755)
-    found = place.build(lock=lock, uv=str(stand_in))
+    shutil.rmtree(place.site / "alpha")
+    (place.site / "alpha").write_text("uv wants a folder here, and does not take a file away")
+    found = place.build(lock=lock)
     assert "what was there could not be repaired and was built anew" in found.reasons
+    assert found.before == ["alpha==1.0"]
     assert place.imports("alpha") == "1.0"
 
 
@@ -495,7 +502,7 @@ def test_a_students_own_package_survives_a_repair(place: Place, shop: Shop) -> N
 
 
 def test_an_exact_environment_loses_what_nobody_asked_for(place: Place, shop: Shop) -> None:
-    wish = {"lock": shop.lock(shop.wheel("alpha")), "packages": ["top"], "exact": True}
+    wish: dict[str, Any] = {"lock": shop.lock(shop.wheel("alpha")), "packages": ["top"], "exact": True}
     shop.wheel("dep")
     shop.wheel("top", requires=("dep",))
     place.build(**wish)
@@ -512,11 +519,11 @@ def test_an_exact_environment_loses_what_nobody_asked_for(place: Place, shop: Sh
     ("make", "words"),
     [
         (
-            lambda path: (path.mkdir(parents=True), (path / "thesis.tex").write_text("x")),
+            lambda path: put_a_file(path / "thesis.tex"),
             "a folder with other things in it",
         ),
-        (lambda path: (path.parent.mkdir(parents=True), path.write_text("x")), "is a file"),
-        (lambda path: (path.parent.mkdir(parents=True), path.symlink_to("/tmp")), "is a symbolic link"),
+        (put_a_file, "is a file"),
+        (put_a_link, "is a symbolic link"),
     ],
     ids=["a folder of somebody", "a file", "a link"],
 )
@@ -856,7 +863,7 @@ def test_an_environment_for_a_user_is_that_users_and_built_with_that_users_right
     shop = Shop(open_place.root / "wheels")
     lock = shop.lock(shop.wheel("alpha"), shop.wheel("beta"))
     account = pwd.getpwnam(NOBODY)
-    wish = {"lock": lock, "user": NOBODY, "constraints": ["alpha==1.0"], "packages": ["top"]}
+    wish: dict[str, Any] = {"lock": lock, "user": NOBODY, "constraints": ["alpha==1.0"], "packages": ["top"]}
     shop.wheel("top")
     log = open_place.root / "who"
     log.mkdir()
@@ -879,7 +886,7 @@ def test_an_environment_for_a_user_is_that_users_and_built_with_that_users_right
 def test_what_root_left_in_a_users_environment_is_given_to_the_user(open_place: Place, tmp_path: Path) -> None:
     shop = Shop(open_place.root / "wheels")
     alpha, newer = shop.wheel("alpha"), shop.wheel("alpha", "2.0")
-    wish = {"lock": shop.lock(alpha), "user": NOBODY}
+    wish: dict[str, Any] = {"lock": shop.lock(alpha), "user": NOBODY}
     open_place.build(**wish)
     # `sudo .../bin/pip install alpha==2.0`
     command = [open_place.uv, "pip", "install", "--quiet", "--python", open_place.python, "--no-index", newer]

@@ -37,6 +37,7 @@ NOT_COMPARED = (
     "/sys",
     "/tmp",
     "/usr/lib",
+    "/usr/local/share/ca-certificates",
     "/usr/share",
     "/var/cache",
     "/var/lib/apt",
@@ -63,6 +64,8 @@ def walk(top: str) -> Iterator[str]:
     with os.scandir(top) as entries:
         for entry in sorted(entries, key=lambda found: found.name):
             if entry.path in NOT_COMPARED or entry.path in ACCOUNT_BACKUPS or os.path.ismount(entry.path):
+                continue
+            if entry.name.startswith("systemd-private-"):
                 continue
             yield entry.path
             if entry.is_dir(follow_symlinks=False):

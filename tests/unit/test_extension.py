@@ -192,13 +192,11 @@ def test_the_files_mode_is_repaired_by_a_new_file(tmp_path: Path, mode: int) -> 
     assert (tmp_path / "other-name").stat().st_mode & 0o7777 == mode
 
 
-def test_the_folders_mode_is_repaired_and_can_be_chosen(tmp_path: Path) -> None:
+def test_the_folders_mode_is_repaired(tmp_path: Path) -> None:
     folder = folder_with(tmp_path)
     folder.chmod(0o777)
     extension.converge(str(tmp_path), NAME, True, ME, check=False)
     assert folder.stat().st_mode & 0o7777 == 0o755
-    extension.converge(str(tmp_path), NAME, True, ME, False, folder_mode=0o775)
-    assert folder.stat().st_mode & 0o7777 == 0o775
 
 
 def test_absent_leaves_a_folder_that_holds_something_else(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import errno
 import json
 import runpy
 from pathlib import Path
@@ -351,3 +352,17 @@ def test_an_error_in_the_cell_is_told_apart(name: str, value: str, problem: str)
 def test_the_cell_is_python_and_runs_as_written() -> None:
     code = handshake_probe.CELL.format(device=handshake_probe.DEVICE_IN_CELL["cpu"], mark="MARK:", count=10)
     compile(code, "<cell>", "exec")
+
+
+@pytest.mark.parametrize(
+    ("error", "problem"),
+    [
+        (ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), "port_refused"),
+        (OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address"), "port_refused"),
+        (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), "no_http_answer"),
+        (TimeoutError(), "no_http_answer"),
+        (EOFError(), "no_http_answer"),
+    ],
+)
+def test_a_port_that_nobody_listens_on_is_told_from_one_that_is_silent(error: Exception, problem: str) -> None:
+    assert handshake_probe.port_problem(error) == problem

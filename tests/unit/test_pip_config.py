@@ -198,7 +198,10 @@ def test_a_broken_configuration_is_one_message_without_its_lines(text: str, word
         (
             Sources(proxy="u:p@proxy:3128"),
             {"NO_PROXY": "*", "https_proxy": "http://other"},
-            dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"), "http://u:p@proxy:3128"),
+            dict.fromkeys(
+                ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"),
+                "http://u:p@proxy:3128",
+            ),
         ),
         (
             Sources(),
