@@ -11,7 +11,8 @@ short_description: Prove a Colab runtime and write down what was proven
 version_added: "0.1.0"
 description:
   - Runs the proofs of the modules C(tensor_add) and C(colab_handshake) side by side (each spends its time waiting for
-    a process of its own), compares the extension's state, and writes the report.
+    a process of its own), compares the extension's state, looks for Jupyter configuration that others may write to,
+    and writes the report.
   - What to prove is read from the settings that the runtime itself uses, not from variables, so that it is the
     runtime that is there which is proven.
   - A failed proof does not fail the module; C(ready) is false then.
@@ -84,6 +85,7 @@ import datetime
 import json
 import multiprocessing
 import os
+import pwd
 import tempfile
 import time
 from typing import Any, Callable
@@ -91,7 +93,17 @@ from typing import Any, Callable
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready import handshake_probe, tensor_probe
 from ansible.module_utils.colab_ready.child import probe_source, run_probe
-from ansible.module_utils.colab_ready.report import build_report, judge_extension, not_set_up, person_message, summarize
+from ansible.module_utils.colab_ready.config_dirs import User
+from ansible.module_utils.colab_ready.config_repair import Repair, Settings
+from ansible.module_utils.colab_ready.guarded_paths import Attributes
+from ansible.module_utils.colab_ready.report import (
+    build_report,
+    judge_config_dirs,
+    judge_extension,
+    not_set_up,
+    person_message,
+    summarize,
+)
 from ansible.module_utils.colab_ready.verdict import judge_handshake, judge_tensor
 
 EXTENSION = "colab_http_over_ws"
@@ -131,6 +143,25 @@ def handshake_check(settings: dict[str, Any], timeout_seconds: float) -> dict[st
         grace_seconds=12.0,
     )
     return judge_handshake(outcome, settings["http_over_ws"])
+
+
+def config_dirs_check(settings: dict[str, Any]) -> dict[str, Any]:
+    account = pwd.getpwnam(settings["user"])
+    repair = Repair(
+        Settings(
+            prefix="/usr",
+            directory_as=Attributes(0, 0, 0o755),
+            extension=None,
+            create="never",
+            users=[User(account.pw_name, account.pw_uid, account.pw_gid, os.path.realpath(account.pw_dir))],
+            system_dirs=["/usr/local/etc/jupyter", "/etc/jupyter"],
+            extension_source="/nonexistent",
+            uv="/nonexistent",
+            state_file="/nonexistent",
+            check=True,
+        )
+    )
+    return judge_config_dirs(repair.audit())
 
 
 def side_by_side(checks: dict[str, Callable[[], dict[str, Any]]]) -> dict[str, dict[str, Any]]:
@@ -196,6 +227,7 @@ def main() -> None:
             {
                 "tensor_add": lambda: tensor_check(settings, given["timeout_seconds"]),
                 "colab_handshake": lambda: handshake_check(settings, given["timeout_seconds"]),
+                "config_dirs": lambda: config_dirs_check(settings),
             }
         )
         checks["extension"] = judge_extension(settings["config_dir"], EXTENSION, settings["http_over_ws"])
@@ -213,6 +245,8 @@ def main() -> None:
                 msg="the report cannot be written to %s (%s). Expected a place that root may write to. Do: make room or"
                 " set readiness_report." % (given["report"], error.strerror)
             )
+    for warning in report["warnings"]:
+        module.warn(warning)
     module.exit_json(
         changed=False,
         ready=report["ready"],

@@ -124,6 +124,12 @@ class Repair:
         self._remove_directories(state.directories)
         self._write_state(state, NOTHING)
 
+    def audit(self) -> list[dict[str, Any]]:
+        """Only look: what `converge` would find, and nothing changed."""
+        self.settings = self.settings._replace(check=True)
+        self._audit()
+        return self.findings
+
     # ---- who could write where ----------------------------------------------------------------
 
     def _audit(self) -> None:

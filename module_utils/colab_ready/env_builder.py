@@ -25,6 +25,7 @@ from ansible.module_utils.colab_ready import environment as env_state
 from ansible.module_utils.colab_ready import lockfile, pip_config, uv_errors
 from ansible.module_utils.colab_ready.environment import Installed, Interpreter, Pin, Plan, Wish
 from ansible.module_utils.colab_ready.uv_process import (
+    Account,
     Failure,
     Finished,
     Uv,
@@ -140,7 +141,7 @@ class Builder:
         self.environ = {**environ, **request.environment}
         self.path = request.path
         self.doing = f"The environment {self.path} could not be built"
-        self.account = account_named(request.user) if request.user else current_account()
+        self.account = self._account(request.user)
         self.outcome = Outcome()
         self.sources = pip_config.Sources()
         self.pin_sources: dict[str, str] = {}
@@ -299,6 +300,17 @@ class Builder:
 
     # -- looking
 
+    def _account(self, user: str | None) -> Account:
+        if not user:
+            return current_account()
+        try:
+            return account_named(user)
+        except Failure:
+            if self.check_mode:
+                # another task would have made the account, and then there is nothing of its own to look at
+                return current_account()
+            raise
+
     def _check_user(self) -> None:
         me = os.geteuid()
         if me not in (0, self.account.uid):
@@ -393,6 +405,11 @@ class Builder:
             try:
                 local.append(env_state.read_local_package(folder))
             except OSError as error:
+                if self.check_mode and isinstance(error, FileNotFoundError):
+                    # another task would have put it there
+                    name = lockfile.normalize(os.path.basename(folder.rstrip("/")))
+                    local.append(env_state.LocalPackage(name, "0", folder, ""))
+                    continue
                 raise Failure(
                     f"The source folder {folder} cannot be read ({error.strerror}). Expected a folder with a "
                     "pyproject.toml. Put it there, or take it out of local_packages."
@@ -424,6 +441,7 @@ class Builder:
             index=data.get("index") or None,
             variable=str(data.get("variable") or ""),
             default=lockfile.parse_requirement(str(default)) if default else None,
+            default_refused=bool(data.get("default_requirement")) and default is None,
         )
 
     def _scan(self, site: str) -> dict[str, Installed]:

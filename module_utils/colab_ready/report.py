@@ -119,6 +119,36 @@ def not_set_up(path: str, problem: str) -> dict[str, dict[str, Any]]:
     }
 
 
+def judge_config_dirs(findings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Places where somebody else could plant Jupyter configuration; the managed server does not read them.
+
+    So this is no reason not to be ready, but a warning, with what to do.
+    """
+    reasons = [
+        "%s (%s): %s" % (finding["path"], finding["mode"] or "unknown mode", finding["why"]) for finding in findings
+    ]
+    advice = [str(finding["do"]) or "run ./colab-ready, which tightens it" for finding in findings]
+    return {
+        "ok": not findings,
+        "seconds": 0.0,
+        "steps": [
+            {"id": "config_dirs", "ok": not findings, "seconds": 0.0, "detail": "; ".join(reasons) or "all safe"}
+        ],
+        "reasons": reasons,
+        "warnings": ["%s. Do: %s" % pair for pair in zip(reasons, advice)],
+        "remedies": []
+        if not findings
+        else [
+            {
+                "id": "config_dir_open",
+                "cause": "Who can write into a Jupyter configuration directory runs code as everybody who starts Jupyter.",
+                "do": "; ".join(dict.fromkeys(advice)),
+                "where": "wsl",
+            }
+        ],
+    }
+
+
 def judge_extension(config_dir: str, name: str, wanted: bool) -> dict[str, Any]:
     """Whether the server's configuration enables the extension just as the settings want it.
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import ctypes
 import glob
-import grp
 import os
 import pwd
 import shutil
@@ -78,8 +77,8 @@ def account_named(name: str) -> Account:
 
 
 def _account(entry: pwd.struct_passwd) -> Account:
-    groups = {entry.pw_gid, *(group.gr_gid for group in grp.getgrall() if entry.pw_name in group.gr_mem)}
-    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, tuple(sorted(groups)), entry.pw_dir)
+    groups = tuple(os.getgrouplist(entry.pw_name, entry.pw_gid))
+    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, groups, entry.pw_dir)
 
 
 @contextmanager

@@ -263,15 +263,33 @@ def test_a_lock_becomes_an_environment_and_the_next_run_does_not_even_start_uv(p
     assert {one: one.lstat().st_mtime_ns for one in place.path.rglob("*")} == before
 
 
+def test_what_is_installed_is_compiled_on_demand(place: Place, shop: Shop) -> None:
+    lock = shop.lock(shop.wheel("alpha"))
+    place.build(lock=lock)
+    assert not list(place.site.glob("alpha/__pycache__/*.pyc"))
+    shutil.rmtree(place.path)
+    place.build(lock=lock, compile_bytecode=True)
+    assert list(place.site.glob("alpha/__pycache__/*.pyc"))
+    assert not place.build(lock=lock, compile_bytecode=True, uv=NO_UV).changed
+
+
 def test_check_mode_on_a_virgin_host_predicts_without_uv_and_touches_nothing(place: Place, shop: Shop) -> None:
     wish: dict[str, Any] = {
         "lock": shop.lock(shop.wheel("alpha")),
         "packages": ["extra>=1"],
         "pinned": [{"requirement": "torch==2.0+cpu"}],
+        # Both would have been made by other tasks by now.
+        "local_packages": [str(place.root / "src" / "our_own")],
+        "user": "nobody-has-this-name",
     }
     found = place.build(check=True, uv=NO_UV, **wish)
     assert found.changed
-    assert found.after == ["alpha==1.0", "extra>=1 (version decided when it is installed)", "torch==2.0+cpu"]
+    assert found.after == [
+        "alpha==1.0",
+        "extra>=1 (version decided when it is installed)",
+        "our-own==0",
+        "torch==2.0+cpu",
+    ]
     assert not place.root.exists()
 
 
@@ -959,12 +977,17 @@ def test_the_user_alone_can_build_as_well(open_place: Place, project: Path) -> N
         group=account.pw_gid, extra_groups=[], check=False,
     )  # fmt: skip
     assert done.stdout == "[True, False]\n", done.stderr
-    wrong = open_place.request(user="root", path=str(home / "env2"), cache_dir=str(home / "cache"))
-    done = subprocess.run(
-        [PYTHON, "-c", program], input=json.dumps(wrong), capture_output=True, text=True, cwd="/", user=account.pw_uid,
-        group=account.pw_gid, extra_groups=[], check=False,
-    )  # fmt: skip
-    assert "it is for root, but this runs as nobody" in done.stderr
+    for wrong, words in (
+        ({"user": "root", "path": str(home / "env2")}, "it is for root, but this runs as nobody"),
+        ({"path": str(open_place.root / "env2")}, "permission is denied"),
+        ({"path": str(home / "env2"), "cache_dir": str(open_place.root / "cache2")}, "permission is denied"),
+    ):
+        refused = open_place.request(**{"cache_dir": str(home / "cache"), **wrong})
+        done = subprocess.run(
+            [PYTHON, "-c", program], input=json.dumps(refused), capture_output=True, text=True, cwd="/",
+            user=account.pw_uid, group=account.pw_gid, extra_groups=[], check=False,
+        )  # fmt: skip
+        assert words in done.stderr
 
 
 @as_root

@@ -153,7 +153,10 @@ def test_an_untouched_package_has_no_problem(tmp_path: Path) -> None:
         (lambda site: (site / "a-1.0.dist-info/RECORD").write_text(""), "has no readable RECORD"),
         (lambda site: (site / "a-1.0.dist-info/RECORD").write_text("nonsense\n"), "has no readable RECORD"),
         (lambda site: (site / "a-1.0.dist-info/RECORD").write_text('"nonsense\n'), "has no readable RECORD"),
-        (lambda site: (site / "a-1.0.dist-info/RECORD").write_text("a/x.py,x,many\n"), "lacks a file (a/x.py)"),
+        (
+            lambda site: (site / "a-1.0.dist-info/RECORD").write_text("a-1.0.dist-info/METADATA,,\na/x.py,x,many\n"),
+            "lacks a file (a/x.py)",
+        ),
         (lambda site: (site / "a-1.0.dist-info/RECORD").write_bytes(b"\xff\xfe"), "has no readable RECORD"),
         (lambda site: package(site, "a", "0.9"), "is there more than once (a-0.9.dist-info, a-1.0.dist-info)"),
     ],

@@ -10,6 +10,7 @@ import pytest
 from ansible.module_utils.colab_ready.report import (
     REQUIRED_CHECKS,
     build_report,
+    judge_config_dirs,
     judge_extension,
     not_set_up,
     person_message,
@@ -139,3 +140,15 @@ def test_a_person_reads_ready_or_the_reasons_with_what_to_do():
     remedy = {"id": "x", "cause": "c", "do": "Press the button.", "where": "windows"}
     text = person_message(report_of(tensor_add={"ok": False, "reasons": ["it broke"], "remedies": [remedy]}))
     assert text.splitlines() == ["NOT READY", "- tensor_add: it broke", "  do (windows): Press the button."]
+
+
+def test_a_configuration_directory_that_others_may_write_to_is_a_warning_with_a_remedy():
+    finding = {"path": "/usr/etc/jupyter", "mode": "0777", "why": "everybody may write to it", "do": ""}
+    checks = dict(GOOD, config_dirs=judge_config_dirs([finding]))
+    report = build_report(HOST, CPU, checks, "2026-01-01T00:00:00Z")
+    assert report["ready"] is True
+    assert report["warnings"] == [
+        "config_dirs: /usr/etc/jupyter (0777): everybody may write to it. Do: run ./colab-ready, which tightens it"
+    ]
+    assert [remedy["id"] for remedy in report["remedies"]] == ["config_dir_open"]
+    assert judge_config_dirs([])["ok"] is True
