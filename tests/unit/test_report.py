@@ -18,7 +18,7 @@ from ansible.module_utils.colab_ready.report import (
 )
 
 HOST = {"hostname": "pc-07"}
-CPU = {
+CPU: dict[str, Any] = {
     "wsl": None,
     "adapters": [],
     "backend": {"name": "cpu", "device_type": "cpu", "chosen_by": "policy", "reasons": ["no GPU"], "rejected": []},
