@@ -531,9 +531,13 @@ def test_told_to_end_in_the_middle_it_still_deletes_its_kernels(
         json.dump([list(ansible.module_utils.__path__), arguments], module.stdin)
         module.stdin.close()
         deadline = time.monotonic() + SECONDS
-        while len(server.get("/api/kernels")) < 2:
+        kernels: list[Any] = []
+        while len(kernels) < 2:
             assert time.monotonic() < deadline
             time.sleep(0.05)
+            # jupyter_server 2.21 answers 500 for the moment in which a kernel is there and its model is not.
+            with contextlib.suppress(requests.HTTPError):
+                kernels = server.get("/api/kernels")
         module.send_signal(signal.SIGINT)
         module.wait(30)
     finally:

@@ -838,7 +838,6 @@ def test_a_cache_survives_a_failure_and_not_a_success(place: Place, shop: Shop) 
         ({"python": "/bin/true"}, ["/bin/true does not start"]),
         ({"python": PYTHON, "python_requires": ">=3.99"}, [PYTHON, "Expected one that fits >=3.99"]),
         ({"python_requires": "<3.0"}, [PYTHON, "Expected one that fits <3.0"]),
-        ({"user": "no-such-user-here"}, ["There is no user 'no-such-user-here'"]),
         ({"path": "relative/path"}, ["absolute path"]),
         ({"path": "/"}, ["absolute path"]),
         ({"path": "/opt/../etc/x"}, ["absolute path"]),
@@ -851,6 +850,12 @@ def test_what_cannot_be_is_said_before_anything_is_touched(
     message = place.fails(check=check, **options)
     assert all(word in message for word in words), message
     assert "Expected" in message
+    assert not place.path.exists()
+
+
+def test_a_user_who_does_not_exist_is_an_error(place: Place) -> None:
+    message = place.fails(user="no-such-user-here")
+    assert "There is no user 'no-such-user-here'" in message and "Expected" in message
     assert not place.path.exists()
 
 

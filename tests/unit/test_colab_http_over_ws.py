@@ -27,6 +27,9 @@ def no_jupyter_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(sys.modules):
         if name.split(".")[0] in NAMES:
             monkeypatch.delitem(sys.modules, name)
+    # setuptools puts a finder there that supplies a distutils of its own; what is tested is what we supply.
+    finders = [one for one in sys.meta_path if type(one).__module__ != "_distutils_hack"]
+    monkeypatch.setattr(sys, "meta_path", finders)
 
 
 @pytest.fixture
