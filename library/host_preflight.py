@@ -186,6 +186,11 @@ hostname:
   returned: always
   type: str
   sample: pc-07
+runtime:
+  description: What an earlier run set up, C(user), C(service_manager), C(prefix) and C(port); null where unknown.
+  returned: always
+  type: dict
+  sample: {user: student, service_manager: systemd, prefix: /opt/colab-ready, port: 8888}
 """
 
 import os

@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import host_pip
 
 SUITE = "bookworm"
-# What issue 2 calls a bare host: python3, sudo and apt. No python3-venv, no pip, no ca-certificates.
+# A bare host has python3, sudo and apt: no python3-venv, no pip, no ca-certificates.
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "python3", "sudo")
 IMAGE_REPOSITORY = "colab-ready-base"
 # The host's certificates lie beside the place where the package ca-certificates puts its own: that package replaces its

@@ -378,14 +378,16 @@ def decide(entry: Entry, seen: Seen, host: Host, check: bool = False) -> Change 
 
     # A link in a file's place is not looked through: where it leads may be another user's choice.
     present = seen.kind in ("file", "directory")
-    if entry.generate is not None:
-        rewrite = not (present and is_good_token(seen.content, entry.generate))
-    else:
-        rewrite = not want_directory and not (present and seen.content == entry.content)
-
     default = DIRECTORY_MODE if want_directory else SECRET_MODE if entry.secret else FILE_MODE
     mode = default if entry.mode is None else entry.mode
     uid, gid = _accounts(entry, host, check)
+    if entry.generate is not None:
+        # Whoever owned it knows it: for another owner it is made anew.
+        known = present and uid is not None and seen.uid not in (uid, 0)
+        rewrite = known or not (present and is_good_token(seen.content, entry.generate))
+    else:
+        rewrite = not want_directory and not (present and seen.content == entry.content)
+
     before: list[tuple[str, str]] = []
     after: list[tuple[str, str]] = []
     if not present:

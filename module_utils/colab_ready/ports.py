@@ -133,6 +133,41 @@ def find_holder(inodes: Iterable[int], proc: str = "/proc") -> Process | None:
     return None
 
 
+def find_holder_as(uid: int, inodes: Iterable[int], proc: str = "/proc") -> Process | None:
+    """The same for the root of a container, which lacks CAP_SYS_PTRACE and may not look into others' processes.
+
+    A child takes the place of that account (each group its processes have, in turn) and looks.
+    """
+    wanted = list(inodes)
+    groups = set()
+    for pid in process_ids(proc):
+        try:
+            info = os.stat(f"{proc}/{pid}")
+        except OSError:
+            continue
+        if info.st_uid == uid:
+            groups.add(info.st_gid)
+    for gid in sorted(groups):
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                os.setgroups([])
+                os.setgid(gid)
+                os.setuid(uid)
+                found = find_holder(wanted, proc)
+                os.write(writer, str(found.pid if found else "").encode("ascii"))
+            finally:
+                os._exit(0)
+        os.close(writer)
+        with os.fdopen(reader, encoding="ascii") as answer:
+            pid_text = answer.read()
+        os.waitpid(child, 0)
+        if pid_text:
+            return process(int(pid_text), proc)
+    return None
+
+
 def is_of_runtime(candidate: Process, prefix: str | None, supervisor: int | None) -> bool:
     """Whether a process shows a mark of ours: its unit, its supervisor, or a program of the server environment."""
     if re.search(rf"/{re.escape(UNIT)}(/|$)", candidate.cgroup, re.MULTILINE):
@@ -159,6 +194,9 @@ def ours(
     are hidden (hidepid), and then the account and the port in runtime.json are all there is to go by.
     """
     configured = (settings or {}).get("port")
+    # Settings that are damaged say nothing; the process itself still bears its mark.
+    if not isinstance(configured, int):
+        configured = None
     if configured is not None and configured != port:
         return False
     prefix = (settings or {}).get("prefix")
@@ -182,6 +220,8 @@ def who_listens(
     others = [seen for seen in (process(pid, proc) for pid in process_ids(proc)) if seen] if listeners else []
     for listener in listeners:
         holder = find_holder([listener.inode], proc)
+        if holder is None and os.geteuid() == 0:
+            holder = find_holder_as(listener.uid, [listener.inode], proc)
         if not ours(port, [listener], holder, others, settings, runtime_uid, supervisor):
             return [listener], holder, False
     return listeners, None, bool(listeners)

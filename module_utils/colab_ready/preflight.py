@@ -269,6 +269,14 @@ def check_prefix(place: Place, settings: Mapping[str, Any] | None, homes: Iterab
     """What the host says of a prefix of good shape."""
     expected = "a path where nothing is yet, an empty directory, or our own from an earlier run"
     do = "set colab_prefix to such a path"
+    built_in = (settings or {}).get("prefix")
+    if isinstance(built_in, str) and built_in != place.path:
+        return Problem(
+            "prefix_moved",
+            f"colab_prefix is {place.path}, but this host was set up in {built_in}, which would be left behind",
+            "the same prefix",
+            f"set colab_prefix to {built_in}, or run ./colab-ready remove first",
+        )
     if place.kind == "symlink":
         return Problem("prefix", f"colab_prefix is {place.path}, a symbolic link to {place.target}", expected, do)
     if place.kind == "file":
@@ -279,7 +287,7 @@ def check_prefix(place: Place, settings: Mapping[str, Any] | None, homes: Iterab
         if place.entries is None:
             return Problem("prefix", f"colab_prefix is {place.path}, which cannot be looked into", expected, do)
         foreign = sorted(set(place.entries) - PREFIX_ENTRIES)
-        known = (settings or {}).get("prefix") == place.path
+        known = built_in == place.path
         # Ctrl-C in the first run leaves our names and no settings yet; root made them.
         if place.entries and not known and (foreign or place.uid != 0):
             shown = ", ".join((foreign or sorted(place.entries))[:3])
@@ -452,6 +460,7 @@ def judge(wishes: Wishes, seen: Seen) -> tuple[dict[str, Any], list[Problem]]:
         "ensurepip": bool(python and python["ensurepip"]),
         "uv": seen.uv,
         "hostname": seen.hostname,
+        "runtime": {key: (seen.settings or {}).get(key) for key in ("user", "service_manager", "prefix", "port")},
     }
     return facts, [problem for problem in problems if problem is not None]
 

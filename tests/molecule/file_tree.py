@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -54,6 +55,9 @@ NOT_COMPARED = (
     "/var/log/wtmp",
     "/var/tmp/checks",
 )
+# What IPython and Jupyter note down in the home of whoever runs a notebook is that person's, and stays: the history, and
+# the folders themselves. A kernelspec of ours there would be a difference.
+NOTES_AT_HOME = re.compile(r"/home/[^/]+/(\.ipython(/.*)?|\.local|\.local/share|\.local/share/jupyter)")
 # The account tools keep the last state beside the present one.
 ACCOUNT_BACKUPS = {
     f"/etc/{name}-" for name in ("passwd", "shadow", "group", "gshadow", "subuid", "subgid")
@@ -100,6 +104,8 @@ def differences(before: dict[str, list[str]], after: dict[str, list[str]], packa
     found = []
     for path in sorted(set(before) | set(after)):
         if before.get(path) == after.get(path) or path in packaged:
+            continue
+        if path not in before and NOTES_AT_HOME.fullmatch(path):
             continue
         if path not in before:
             found.append(f"left behind: {path} {' '.join(after[path][:2])}")

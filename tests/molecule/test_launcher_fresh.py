@@ -1,4 +1,4 @@
-"""`./colab-ready` as a new user meets it: a bare host, a checkout, one command. Issue 2, "Done when"."""
+"""`./colab-ready` as a new user meets it: a bare host, a checkout, one command.."""
 
 from __future__ import annotations
 

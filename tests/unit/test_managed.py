@@ -173,6 +173,14 @@ STEPS: list[tuple[str, Entry, Seen, str, str]] = [
     ("token of two lines", SECRET, Seen("file", 0o600, 0, 0, TOKEN + b"\n" + TOKEN), "write", HIDDEN),
     ("token with a newline at its end", SECRET, Seen("file", 0o600, 0, 0, TOKEN + b"\n"), "write", HIDDEN),
     (
+        "token that another account knows",
+        SECRET,
+        Seen("file", 0o600, 1000, 1000, TOKEN),
+        "write",
+        "owner: student|group: student|content: hidden, as it was|"
+        " -> owner: root|group: root|content: hidden, new|",
+    ),
+    (
         "token that others may read",
         SECRET,
         Seen("file", 0o644, 0, 0, TOKEN),

@@ -141,6 +141,7 @@ OURS: list[tuple[str, Process | None, list[Process], dict[str, Any] | None, int 
     ("in our unit", IN_UNIT, [], SETTINGS, 1000, None, True),
     ("in our unit, first cgroups", IN_UNIT_OLD_CGROUP, [], SETTINGS, 1000, None, True),
     ("in our unit, no settings yet", IN_UNIT, [], None, None, None, True),
+    ("in our unit, settings damaged", IN_UNIT, [], {"port": "8888"}, None, None, True),
     ("in a unit of nearly that name", LOOKALIKE, [], SETTINGS, 1000, None, False),
     ("child of the supervisor", replace(STRANGER, parent=77), [], SETTINGS, 1000, 77, True),
     ("child of another process", replace(STRANGER, parent=78), [], SETTINGS, 1000, 77, False),

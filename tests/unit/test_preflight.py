@@ -69,7 +69,16 @@ def test_a_good_host_has_no_problems_and_says_what_the_roles_need() -> None:
         "ensurepip": False,
         "uv": None,
         "hostname": "pc-07",
+        "runtime": {"user": None, "service_manager": None, "prefix": None, "port": None},
     }
+
+
+def test_a_prefix_that_moved_is_refused_and_both_ways_out_are_named() -> None:
+    settings = {"user": "student", "service_manager": "systemd", "prefix": "/srv/colab", "port": 9000}
+    facts, problems = preflight.judge(WISHES, replace(SEEN, settings=settings))
+    assert facts["runtime"] == settings
+    assert [problem.id for problem in problems] == ["prefix_moved"]
+    assert "set colab_prefix to /srv/colab, or run ./colab-ready remove first" in problems[0].sentence()
 
 
 def test_all_problems_are_in_one_message_that_says_what_to_do() -> None:
