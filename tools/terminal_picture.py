@@ -12,17 +12,18 @@ import io
 import re
 import sys
 
+from rich.ansi import AnsiDecoder
 from rich.console import Console
-from rich.text import Text
 
 
 def picture(shown: str) -> str:
     """The SVG of a terminal window with this text, without the font that rich would have fetched."""
-    lines = shown.rstrip().splitlines()
-    width = max(Text.from_ansi(line).cell_len for line in lines)
+    # One decoder for all lines: tmux says a colour once, where it begins.
+    lines = list(AnsiDecoder().decode(shown.rstrip()))
+    width = max(line.cell_len for line in lines)
     console = Console(record=True, width=width, file=io.StringIO(), force_terminal=True)
     for line in lines:
-        console.print(Text.from_ansi(line), soft_wrap=True)
+        console.print(line, soft_wrap=True)
     svg = console.export_svg(title="./colab-ready", unique_id="colab-ready")
     # Nothing is loaded from elsewhere when somebody opens the README; the viewer's own monospace font will do.
     return re.sub(r"\n\s*@font-face \{[^}]*\}", "", svg)
