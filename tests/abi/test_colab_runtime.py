@@ -165,6 +165,20 @@ def test_start_status_url_stop(runtime: Runtime) -> None:
     assert runtime("stop").stdout == "Not running.\n"
 
 
+def test_start_restarts_a_server_that_has_another_token_than_the_file(runtime: Runtime) -> None:
+    assert runtime("start").returncode == 0
+    old = runtime.seen()["pid"]
+    assert "already running" in runtime("start").stdout
+    assert runtime.seen()["pid"] == old
+    renewed = "f" * len(TOKEN)
+    runtime.token.write_text(renewed)
+    again = runtime("start")
+    assert again.returncode == 0, again.stderr
+    assert "another token" in again.stdout and "already running" not in again.stdout
+    assert not living(old)
+    assert runtime("url").stdout == f"http://localhost:{runtime.port}/?token={renewed}\n"
+
+
 def test_the_token_is_in_no_argument_environment_log_or_state(runtime: Runtime) -> None:
     assert runtime("start").returncode == 0
     seen = runtime.seen()
