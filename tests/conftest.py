@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import uuid
@@ -17,6 +18,11 @@ import ansible.module_utils
 import docker_engine
 import pytest
 import python_environments
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and so would every program that they start and
+# want to interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PROJECT = Path(__file__).resolve().parent.parent
 NO_DOCKER = "COLAB_READY_NO_DOCKER"
