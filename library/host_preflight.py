@@ -11,7 +11,8 @@ module: host_preflight
 short_description: Look whether a host and the wishes fit, before anything is changed
 version_added: "0.1.0"
 description:
-  - Looks at the host without root and without the network, and changes nothing.
+  - Looks at the host without the network, and changes nothing. It needs no root, but only root can name the program of
+    another account that holds the port.
   - Returns what the roles need to know of the host.
   - Fails with one message that lists all problems, each with what is wrong, what was expected and what to do.
 author:
