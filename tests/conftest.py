@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import ansible.module_utils
+import converged_host
 import docker_engine
 import pytest
 import python_environments
@@ -213,10 +214,29 @@ def start_host(docker: None) -> Iterator[StartHost]:
         docker_engine.remove(name)
 
 
+@pytest.fixture(scope="session")
+def converged(request: pytest.FixtureRequest) -> Iterator[converged_host.ConvergedHost]:
+    """A host that `./colab-ready` converged, one for all tests. Who breaks it repairs it."""
+    if not converged_host.is_this_computer():
+        request.getfixturevalue("docker")
+    try:
+        with converged_host.converged() as host:
+            yield host
+    except (converged_host.HostError, docker_engine.EngineError) as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture
+def inside(converged: converged_host.ConvergedHost) -> Iterator[converged_host.ConvergedHost]:
+    """The converged host, and this test in its network: localhost is the host's."""
+    with converged.network():
+        yield converged
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whoever uses the engine bears the mark, and comes last: the quick tests speak first."""
     for item in items:
-        if "docker" in getattr(item, "fixturenames", ()):
+        if not {"docker", "converged"}.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker("docker")
     items.sort(key=lambda item: item.get_closest_marker("docker") is not None)
 
