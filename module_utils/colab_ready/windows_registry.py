@@ -1,0 +1,223 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The registry of the Windows around this WSL, through its own reg.exe.
+
+Nothing of what reg.exe says in words is understood, since it says it in the language and code page of that Windows. What
+is read are the names of keys and types, which are the same everywhere.
+"""
+
+from __future__ import annotations
+
+import errno
+import glob
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+
+from ansible.module_utils.colab_ready.browser_policy import POLICIES_KEY, Entry, Value
+from ansible.module_utils.colab_ready.extension import Problem
+from ansible.module_utils.colab_ready.host import parse_mounts, read_text
+
+PROGRAM = "Windows/System32/reg.exe"
+SOCKETS_TRIED = 3
+BURIAL_SECONDS = 5.0
+_HIVES = {"HKEY_LOCAL_MACHINE": "HKLM", "HKEY_CURRENT_USER": "HKCU"}
+_VALUE = re.compile(r"(?: {4}|\t)(?P<name>.*?)(?: {4}|\t)(?P<type>REG_[A-Z0-9_]+)(?:(?: {4}|\t)(?P<data>.*))?")
+# What WSL's /init says when it cannot start a Windows program; its exit status is not a special one.
+_INIT_SAYS = re.compile(r"^<\d>.*ERROR|Util[A-Z]\w+:\d+", re.MULTILINE)
+
+_AGAIN = "run wsl --shutdown in Windows, and open the WSL window again"
+_NO_INTEROP = "Let /etc/wsl.conf have enabled=true under [interop], " + _AGAIN
+_NO_DRIVE = "Let /etc/wsl.conf have enabled=true under [automount], " + _AGAIN
+_STUCK = "Run wsl --shutdown in Windows and open the WSL window again"
+_ASK_THERE = r"Run reg query HKLM\SOFTWARE\Policies in Windows' own command prompt and see what it says"
+
+
+class Refused(Exception):
+    """Windows did not let a change happen, and what it said."""
+
+
+def unavailable(why: str, todo: str) -> Problem:
+    return Problem(
+        "The registry of Windows cannot be reached from this WSL: %s. Expected Windows' reg.exe to answer, because the "
+        "browser runs on Windows. %s. To leave Windows out: -e browser_policy_windows=never." % (why, todo)
+    )
+
+
+# ---- where reg.exe is -------------------------------------------------------------------------
+
+
+def automount_root(wsl_conf: str) -> str:
+    """The folder of Windows' drives by /etc/wsl.conf."""
+    section, root = "", "/mnt/"
+    for line in wsl_conf.splitlines():
+        line = line.split("#", 1)[0].strip()
+        if line.startswith("["):
+            section = line.strip("[] \t").lower()
+        name, _, value = line.partition("=")
+        if section == "automount" and name.strip().lower() == "root" and value.strip():
+            root = value.strip().strip("\"'")
+    return root.rstrip("/") + "/"
+
+
+def candidates(wsl_conf: str, mountinfo: str) -> list[str]:
+    """Where reg.exe may be, likeliest first. PATH does not say: interop's part of it can be switched off, or planted."""
+    drives = [point for point, kind, _ in parse_mounts(mountinfo) if kind in ("9p", "drvfs", "virtiofs")]
+    places = [automount_root(wsl_conf) + "c", *sorted(drives)]
+    return [os.path.join(place, PROGRAM) for place in dict.fromkeys(places)]
+
+
+def find_program(etc: str, proc: str) -> str:
+    found = candidates(read_text(f"{etc}/wsl.conf") or "", read_text(f"{proc}/self/mountinfo") or "")
+    for path in found:
+        if os.path.exists(path):
+            return path
+    raise unavailable("there is no %s" % found[0], _NO_DRIVE)
+
+
+# ---- what it says -----------------------------------------------------------------------------
+
+
+def decoded(output: bytes) -> str:
+    """Text of a Windows program, whose encoding only it knows; what we look for is ASCII in all of them."""
+    if output.startswith(b"\xff\xfe") or output[1:2] == b"\0":
+        return output.decode("utf-16-le", "replace").lstrip("\ufeff")
+    try:
+        return output.decode("utf-8")
+    except UnicodeDecodeError:
+        return output.decode("cp437")
+
+
+def normal_key(key: str) -> str:
+    hive, _, rest = key.strip().partition("\\")
+    hive = _HIVES.get(hive.upper(), hive.upper())
+    return "%s\\%s" % (hive, rest) if rest else hive
+
+
+def parse_query(text: str) -> dict[str, list[Value]]:
+    """The keys (in small letters) and their values in the output of `reg query`."""
+    keys: dict[str, list[Value]] = {}
+    current: list[Value] | None = None
+    for line in text.replace("\r", "").split("\n"):
+        if line.startswith("HKEY_"):
+            current = keys.setdefault(normal_key(line).lower(), [])
+            continue
+        found = _VALUE.fullmatch(line)
+        if found and current is not None:
+            current.append(Value(found["name"], found["type"], found["data"] or ""))
+    return keys
+
+
+def first_words(output: str) -> str:
+    """The first line that says something, for a message."""
+    lines = ("".join(c if c.isprintable() else " " for c in line).strip() for line in re.split(r"[\r\n]+", output))
+    return next((line[:200] for line in lines if line), "nothing")
+
+
+def add_command(entry: Entry) -> list[str]:
+    return ["reg", "add", entry.key, "/v", entry.name, "/t", "REG_SZ", "/d", entry.data, "/f"]
+
+
+def delete_command(entry: Entry) -> list[str]:
+    return ["reg", "delete", entry.key, "/v", entry.name, "/f"]
+
+
+def delete_key_command(key: str) -> list[str]:
+    return ["reg", "delete", key, "/f"]
+
+
+# ---- asking it --------------------------------------------------------------------------------
+
+
+class Registry:
+    """One reg.exe (empty: wherever Windows' is). It is asked in children of this process, each with a limit."""
+
+    def __init__(self, program: str, etc: str, proc: str, run_dir: str, timeout_seconds: float) -> None:
+        self.program = program
+        self.etc = etc
+        self.proc = proc
+        self.run_dir = run_dir
+        self.timeout_seconds = timeout_seconds
+        self._socket: str | None = os.environ.get("WSL_INTEROP")
+        self._answered = False
+
+    def query(self, key: str, deep: bool = False) -> dict[str, list[Value]] | None:
+        """What is at this key (`deep`: and below it); None if it does not exist.
+
+        That reg.exe answers at all is seen before, by a key that every Windows has.
+        """
+        if not self._answered:
+            self._wake()
+        code, output = self._run(["query", key, *(["/s"] if deep else [])])
+        if code == 0:
+            return parse_query(output)
+        # Exit status 1 is all that tells a missing key; everybody may read this part of the registry.
+        return None
+
+    def change(self, command: Sequence[str]) -> None:
+        code, output = self._run(command[1:])
+        if code != 0:
+            raise Refused(first_words(output))
+
+    def _wake(self) -> None:
+        """Find the way to Windows. sudo takes WSL_INTEROP away; WSL mostly finds its socket without, and not always."""
+        self.program = self.program or find_program(self.etc, self.proc)
+        said, todo = "", _ASK_THERE
+        sockets = sorted(glob.glob(f"{glob.escape(self.run_dir)}/WSL/*_interop"), key=_changed, reverse=True)
+        for socket in [self._socket, *sockets[:SOCKETS_TRIED]]:
+            self._socket = socket
+            code, output = self._run(["query", "HKLM\\" + POLICIES_KEY])
+            if code == 0 and parse_query(output):
+                self._answered = True
+                return
+            said = said or first_words(output)
+            if not _INIT_SAYS.search(output):
+                break
+            todo = _NO_INTEROP
+        raise unavailable("%s says %r" % (self.program, said), todo)
+
+    def _run(self, arguments: Sequence[str]) -> tuple[int, str]:
+        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+        if self._socket:
+            environment["WSL_INTEROP"] = self._socket
+        try:
+            process = subprocess.Popen(
+                [self.program, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                # A directory that Windows has too.
+                cwd=os.path.dirname(self.program),
+                env=environment,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise unavailable("%s cannot be started (%s)" % (self.program, error.strerror), _todo(error)) from None
+        try:
+            output, _ = process.communicate(timeout=self.timeout_seconds)
+        except subprocess.TimeoutExpired:
+            raise unavailable("%s did not answer within %g s" % (self.program, self.timeout_seconds), _STUCK) from None
+        finally:
+            # Not reaped yet, so its group's number is still its own.
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(BURIAL_SECONDS)
+            if process.stdout is not None:
+                process.stdout.close()
+        return process.returncode, decoded(output)
+
+
+def _changed(path: str) -> float:
+    try:
+        return os.stat(path).st_mtime
+    except OSError:
+        return 0.0
+
+
+def _todo(error: OSError) -> str:
+    return _NO_DRIVE if error.errno == errno.ENOENT else _NO_INTEROP
