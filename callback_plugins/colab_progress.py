@@ -192,6 +192,11 @@ def remedy_text(remedy: Mapping[str, Any]) -> str:
     return f"{text} ({place})" if place else text
 
 
+def to_do(remedies: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """What leads to READY: what a page in a browser makes of it comes after that (the check `browser` of the report)."""
+    return [remedy for remedy in remedies if not str(remedy.get("id")).startswith("browser_")]
+
+
 def verdict(summaries: Mapping[str, Summary], hosts: Iterable[str], stopped: Iterable[str], check: bool) -> str:
     """One word for a run: ``ready`` only when every host of it is."""
     hosts, stopped = list(hosts), set(stopped)
@@ -216,6 +221,8 @@ def verdict_lines(
     if word == "ready":
         lines: list[Line] = [[("READY", "bold green"), tail]]
         hints = dict.fromkeys(str(s.row["address_hint"]) for s in summaries.values() if s.row.get("address_hint"))
+        if len(summaries) == 1:  # in a lab it would be true of every host, and no news
+            lines += [[(str(s.row["hint"]), "dim")] for s in summaries.values() if s.row.get("hint")]
         return lines + [[("address: ", ""), (hint, "bold")] for hint in hints]
     lines = [[("NOT READY" if summaries else "STOPPED", "bold red"), tail]]
     several = len(set(summaries) | set(stopped_at)) > 1
@@ -226,7 +233,7 @@ def verdict_lines(
             lines.append([(f"  {prefix}stopped at: {stopped_at[host]}", "")])
         elif not summary.ready:
             lines += [[(f"  {prefix}{reason}", "")] for reason in summary.row.get("reasons") or []]
-            lines += [[(f"  {prefix}to do: ", "bold"), (remedy_text(remedy), "")] for remedy in summary.remedies]
+            lines += [[(f"  {prefix}to do: ", "bold"), (remedy_text(one), "")] for one in to_do(summary.remedies)]
     return lines
 
 

@@ -139,6 +139,9 @@ findings:
     do:
       description: What a human should do about it, empty if it was repaired.
       type: str
+    planted:
+      description: What it does to who starts Jupyter, if somebody else may have put it there; else null.
+      type: str
   sample:
     - path: /usr/etc/jupyter
       owner: root
@@ -147,6 +150,7 @@ findings:
       why: everybody may write to it
       repaired: true
       do: ""
+      planted: null
 system_jupyter:
   description: The Jupyter installations that the system's Python finds.
   returned: success
@@ -285,6 +289,8 @@ def main() -> None:
         module.warn(warning)
     for finding in repair.findings:
         todo = "It is tightened." if finding["repaired"] else "Do: %s." % finding["do"]
+        if finding["planted"]:
+            todo = "Who put it there? It %s. %s" % (finding["planted"], todo)
         module.warn("%s (%s): %s. %s" % (finding["path"], finding["mode"] or "unknown mode", finding["why"], todo))
     module.exit_json(
         changed=repair.before != repair.after,

@@ -11,8 +11,8 @@ short_description: Prove a Colab runtime and write down what was proven
 version_added: "0.1.0"
 description:
   - Runs the proofs of the modules C(tensor_add) and C(colab_handshake) side by side (each spends its time waiting for
-    a process of its own), compares the extension's state, looks for Jupyter configuration that others may write to,
-    and writes the report.
+    a process of its own), compares the extension's state, looks for Jupyter configuration that others may write to
+    or have put there, says whether a browser has come yet, and writes the report.
   - What to prove is read from the settings that the runtime itself uses, not from variables, so that it is the
     runtime that is there which is proven.
   - A failed proof does not fail the module; C(ready) is false then.
@@ -73,9 +73,9 @@ summary:
   returned: always
   sample:
     {host: pc-07, ready: true, backend: cpu, gpu: none, tensor_sum: ok (cpu), handshake: ok, seconds: 3.1, reasons: [],
-     address_hint: ./colab-ready url}
+     address_hint: ./colab-ready url, hint: null}
 message:
-  description: READY, or why not and what to do, for a person.
+  description: READY, with a line about the browser if there is one to say, or why not and what to do, for a person.
   type: str
   returned: always
   sample: READY
@@ -93,14 +93,17 @@ from typing import Any, Callable
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready import handshake_probe, tensor_probe
 from ansible.module_utils.colab_ready.child import probe_source, run_probe
-from ansible.module_utils.colab_ready.config_dirs import User
+from ansible.module_utils.colab_ready.config_dirs import SYSTEM_DATA_DIRS, User
 from ansible.module_utils.colab_ready.config_repair import Repair, Settings
-from ansible.module_utils.colab_ready.guarded_paths import Attributes
+from ansible.module_utils.colab_ready.guarded_paths import Attributes, UnsafePath, open_directory, read
 from ansible.module_utils.colab_ready.report import (
     build_report,
+    judge_browser,
     judge_config_dirs,
     judge_extension,
+    judge_server_config,
     not_set_up,
+    parse_browser_note,
     person_message,
     summarize,
 )
@@ -146,22 +149,47 @@ def handshake_check(settings: dict[str, Any], timeout_seconds: float) -> dict[st
 
 
 def config_dirs_check(settings: dict[str, Any]) -> dict[str, Any]:
+    """Two checks in one, since both are quick: what every Jupyter of this host reads, and what the server reads."""
     account = pwd.getpwnam(settings["user"])
-    repair = Repair(
-        Settings(
-            prefix="/usr",
-            directory_as=Attributes(0, 0, 0o755),
-            extension=None,
-            create="never",
-            users=[User(account.pw_name, account.pw_uid, account.pw_gid, os.path.realpath(account.pw_dir))],
-            system_dirs=["/usr/local/etc/jupyter", "/etc/jupyter"],
-            extension_source="/nonexistent",
-            uv="/nonexistent",
-            state_file="/nonexistent",
-            check=True,
-        )
+    known = Settings(
+        prefix="/usr",
+        directory_as=Attributes(0, 0, 0o755),
+        extension=None,
+        create="never",
+        users=[User(account.pw_name, account.pw_uid, account.pw_gid, os.path.realpath(account.pw_dir))],
+        system_dirs=["/usr/local/etc/jupyter", "/etc/jupyter"],
+        extension_source="/nonexistent",
+        uv="/nonexistent",
+        state_file="/nonexistent",
+        check=True,
     )
-    return judge_config_dirs(repair.audit())
+    everybodys = Repair(known)
+    everybodys.audit()
+    everybodys.audit_data(SYSTEM_DATA_DIRS)
+    prefix = settings["prefix"]
+    ours = [settings["config_dir"], prefix + "/server/etc/jupyter", prefix + "/server/share/jupyter"]
+    return {
+        "config_dirs": judge_config_dirs(everybodys.findings),
+        "server_config": judge_server_config(Repair(known).audit_trees([*ours, prefix + "/share/jupyter"])),
+    }
+
+
+def browser_check(settings: dict[str, Any], handshake_ok: bool) -> dict[str, Any]:
+    """What the extension noted. The folder is the user's: what root finds there is a text, and no more."""
+    note: dict[str, Any] | None = None
+    problem = ""
+    path = os.path.join(settings.get("run_dir") or "/run/colab-ready", "jupyter", "browser_seen.json")
+    if not settings["http_over_ws"]:
+        problem = "the extension that notes it is off (colab_http_over_ws)"
+    else:
+        try:
+            with open_directory(os.path.dirname(path)) as folder:
+                note = parse_browser_note(read(folder, os.path.basename(path)).decode("utf-8"))
+        except FileNotFoundError:
+            note = {}
+        except (OSError, ValueError, UnsafePath) as error:
+            problem = "%s cannot be read (%s)" % (path, error)
+    return judge_browser(note, problem, handshake_ok)
 
 
 def side_by_side(checks: dict[str, Callable[[], dict[str, Any]]]) -> dict[str, dict[str, Any]]:
@@ -230,6 +258,10 @@ def main() -> None:
                 "config_dirs": lambda: config_dirs_check(settings),
             }
         )
+        # One process does both; if it died, the one that counts has failed too.
+        places = checks.pop("config_dirs")
+        checks.update(places if "config_dirs" in places else {"server_config": places})
+        checks["browser"] = browser_check(settings, checks["colab_handshake"]["ok"] is True)
         checks["extension"] = judge_extension(settings["config_dir"], EXTENSION, settings["http_over_ws"])
     report = build_report(
         {"hostname": os.uname().nodename},

@@ -19,6 +19,8 @@ from ansible.module_utils.colab_ready.guarded_paths import WRITABLE_BY_OTHERS, A
 
 # jupyter_core/paths.py: SYSTEM_CONFIG_PATH, not below sys.prefix.
 SYSTEM_CONFIG_DIRS = ("/usr/local/etc/jupyter", "/etc/jupyter")
+# The same file: SYSTEM_JUPYTER_PATH. Kernels and extensions of the page lie there.
+SYSTEM_DATA_DIRS = ("/usr/local/share/jupyter", "/usr/share/jupyter")
 # What jupyter_server and notebook read below a configuration directory, besides the files in it.
 _READ_BELOW = ("nbconfig", "serverconfig", "labconfig")
 
@@ -67,6 +69,11 @@ def config_path(
     environment = [path for path in [os.path.join(prefix, "etc", "jupyter")] if path not in system_dirs]
     first, second = (environment, user) if environment_first else (user, environment)
     return [*first, *second, *system_dirs]
+
+
+def user_data_dirs(home: str) -> list[str]:
+    """`jupyter --paths`, data, of one user; and ~/.ipython, whose kernels jupyter_client adds (kernelspec.py)."""
+    return [os.path.join(home, ".local", "share", "jupyter"), os.path.join(home, ".ipython")]
 
 
 def is_read(name: str) -> bool:

@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
+import errno
 import grp
 import json
 import os
 import pwd
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from ansible.module_utils.colab_ready import config_dirs, extension, system_package
+from ansible.module_utils.colab_ready import config_dirs, extension, planted, system_package
 from ansible.module_utils.colab_ready.config_dirs import Installation, User
 from ansible.module_utils.colab_ready.guarded_paths import (
     Attributes,
@@ -130,6 +132,29 @@ class Repair:
         self._audit()
         return self.findings
 
+    def audit_data(self, system_dirs: Sequence[str]) -> list[dict[str, Any]]:
+        """The same for data directories (kernels, extensions of the page), which are looked at and never changed."""
+        self.settings = self.settings._replace(check=True)
+        for path in system_dirs:
+            self._audit_parent(os.path.dirname(path), None)
+            self._audit_data_directory(path, None)
+        for user in self.settings.users:
+            for path in config_dirs.user_data_dirs(user.home):
+                for parent in _parents_below(path, user.home):
+                    self._audit_parent(parent, user)
+                self._audit_data_directory(path, user)
+        return self.findings
+
+    def audit_trees(self, paths: Sequence[str]) -> list[dict[str, Any]]:
+        """Whole trees that only root may have written."""
+        self.settings = self.settings._replace(check=True)
+        for path in paths:
+            with self._looking(path, None), open_directory(path) as handle:
+                self._judge(handle, path, look(handle), None, repair=False)
+                for one, entry, _why in self._weak_below(handle, path, None):
+                    self._judge(None, one, entry, None)
+        return self.findings
+
     # ---- who could write where ----------------------------------------------------------------
 
     def _audit(self) -> None:
@@ -160,6 +185,10 @@ class Repair:
             self._find(path, None, str(error), False, "replace the link by a directory that belongs to %s" % owner)
         except _NOT_FOR_US as error:
             self._find(path, None, "it cannot be looked at (%s)" % error.strerror, False, "run as root, or look there")
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            self._find(path, None, "it became a link while it was looked at", False, "see who put a link there")
 
     def _audit_parent(self, path: str, user: User | None) -> None:
         with self._looking(path, user), open_directory(path, _uids(user)) as handle:
@@ -169,10 +198,19 @@ class Repair:
 
     def _audit_directory(self, path: str, user: User | None) -> None:
         with self._looking(path, user), open_directory(path, _uids(user)) as handle:
+            found = self._weakness(look(handle), user)  # as it was, before it is tightened
             self._judge(handle, path, look(handle), user)
-            self._audit_children(handle, path, user, deeper=True)
+            self._audit_children(handle, path, user, found)
 
-    def _audit_children(self, parent: int, parent_path: str, user: User | None, deeper: bool) -> None:
+    def _audit_children(
+        self,
+        parent: int,
+        parent_path: str,
+        user: User | None,
+        parent_weakness: config_dirs.Weakness | None,
+        folder: str | None = None,
+    ) -> None:
+        """`folder` is the directory below the configuration directory that this is; None is that directory itself."""
         for name in sorted(os.listdir(parent)):
             path = os.path.join(parent_path, name)
             with self._looking(path, user):
@@ -181,12 +219,114 @@ class Repair:
                     continue
                 if entry.kind not in ("directory", "file"):
                     self._judge(None, path, entry, user)
+                    if entry.kind == "link" and planted.is_config(name, folder) and self._weakness(entry, user):
+                        target = planted.shown(os.readlink(name, dir_fd=parent))
+                        self._plant(path, entry, user, [planted.Effect("leads to %s" % target)], None)
                     continue
                 is_directory = entry.kind == "directory"
                 with open_entry(parent, name, directory=is_directory) as handle:
-                    self._judge(handle, path, look(handle), user)
-                    if is_directory and deeper and config_dirs.is_read(name):
-                        self._audit_children(handle, path, user, deeper=False)
+                    before = look(handle)
+                    found = self._weakness(before, user)
+                    self._judge(handle, path, before, user)
+                    if is_directory and folder is None and config_dirs.is_read(name):
+                        self._audit_children(handle, path, user, found, name)
+                if not is_directory and planted.is_config(name, folder) and (found or parent_weakness):
+                    effects = planted.config_effects(name, read(parent, name))
+                    self._plant(path, before, user, effects, parent_weakness)
+
+    def _audit_data_directory(self, path: str, user: User | None) -> None:
+        with self._looking(path, user), open_directory(path, _uids(user)) as handle:
+            self._judge(handle, path, look(handle), user, repair=False)
+            for kind in planted.DATA_READ:
+                below = os.path.join(path, kind)
+                entry = look_at(handle, kind)
+                if entry is None:
+                    continue
+                with self._looking(below, user), open_entry(handle, kind, directory=True) as inner:
+                    found = self._weakness(look(inner), user)
+                    self._judge(inner, below, look(inner), user, repair=False)
+                    for item in sorted(os.listdir(inner)):
+                        self._audit_item(inner, below, kind, item, user, found)
+
+    def _audit_item(
+        self,
+        parent: int,
+        parent_path: str,
+        kind: str,
+        item: str,
+        user: User | None,
+        parent_weakness: config_dirs.Weakness | None,
+    ) -> None:
+        """One kernel, one extension: it is suspicious if any part of it is."""
+        path = os.path.join(parent_path, item)
+        with self._looking(path, user):
+            entry = look_at(parent, item)
+            if entry is None:
+                return
+            weak = self._weakness(entry, user)
+            suspects = [(path, entry)] if weak else []
+            text: bytes | None = None
+            if entry.kind == "directory":
+                with open_entry(parent, item, directory=True) as handle:
+                    name = planted.MAIN_FILES.get(kind, "")
+                    main = look_at(handle, name) if name else None
+                    if main and main.kind == "file":
+                        text = read(handle, name)
+                    if not weak:
+                        suspects = [(where, what) for where, what, _why in self._weak_below(handle, path, user, most=1)]
+                    elif main:
+                        suspects = [(os.path.join(path, name), main)]
+            effects = planted.data_effects(kind, item, text)
+            for where, what in suspects:
+                self._judge(None, where, what, user)
+                self._plant(where, what, user, effects, weak)
+            if parent_weakness and not suspects:
+                self._plant(path, entry, user, effects, parent_weakness)
+
+    def _weak_below(
+        self, handle: int, path: str, user: User | None, most: int = 5
+    ) -> list[tuple[str, Entry, config_dirs.Weakness]]:
+        """What in this tree others could have changed, the first few. Below such a directory nothing more is looked
+        at, so nobody else decides how deep this goes; links are looked at and not followed."""
+        found: list[tuple[str, Entry, config_dirs.Weakness]] = []
+        for name in sorted(os.listdir(handle)):
+            here = os.path.join(path, name)
+            entry = look_at(handle, name)
+            if entry is None or len(found) >= most:
+                continue
+            with self._looking(here, user):
+                if entry.kind == "directory" or (entry.kind == "file" and entry.mode & stat.S_IWGRP):
+                    with open_entry(handle, name, directory=entry.kind == "directory") as inner:
+                        entry = look(inner)  # with its access control list
+                        weak = self._weakness(entry, user)
+                        if entry.kind == "directory" and not weak:
+                            found += self._weak_below(inner, here, user, most - len(found))
+                else:
+                    weak = self._weakness(entry, user)
+                found += [(here, entry, weak)] if weak else []
+        return found[:most]
+
+    def _plant(
+        self,
+        path: str,
+        entry: Entry,
+        user: User | None,
+        effects: list[planted.Effect],
+        parent_weakness: config_dirs.Weakness | None,
+    ) -> None:
+        """Note what this file does, if others may have put it there. One that does no harm and belongs to who may
+        write there is not worth a word: the finding about its directory is."""
+        owner = user.uid if user else self.settings.owner[0]
+        foreign = entry.uid not in (0, owner)
+        if not foreign and not any(effect.known for effect in effects):
+            return
+        finding = next((one for one in self.findings if one["path"] == path), None)
+        if finding is None:
+            why = "it lies where others could have put it"
+            why += " (%s)" % parent_weakness.why if parent_weakness else ""
+            todo = config_dirs.advice(path, entry, user.name if user else user_name(self.settings.owner[0]))
+            finding = self._find(path, entry, why, False, todo)
+        finding["planted"] = planted.sentence(effects)
 
     def _judge(self, handle: int | None, path: str, entry: Entry, user: User | None, repair: bool = True) -> None:
         found = self._weakness(entry, user)
@@ -224,18 +364,22 @@ class Repair:
             self._groups[gid] = members
         return sorted(user_name(uid) for uid in self._groups[gid] - {0, owner})
 
-    def _find(self, path: str, entry: Entry | None, why: str, repaired: bool, todo: str) -> None:
-        self.findings.append(
-            {
-                "path": path,
-                "owner": user_name(entry.uid) if entry else None,
-                "group": group_name(entry.gid) if entry else None,
-                "mode": "%04o" % entry.mode if entry else None,
-                "why": why,
-                "repaired": repaired,
-                "do": todo,
-            }
-        )
+    def _find(self, path: str, entry: Entry | None, why: str, repaired: bool, todo: str) -> dict[str, Any]:
+        finding = {
+            "path": path,
+            "owner": user_name(entry.uid) if entry else None,
+            "group": group_name(entry.gid) if entry else None,
+            "mode": "%04o" % entry.mode if entry else None,
+            "why": why,
+            "repaired": repaired,
+            "do": todo,
+            "planted": None,
+        }
+        for one in self.findings:
+            if one["path"] == path and one["why"] == why:
+                return one  # a directory on the way to several places
+        self.findings.append(finding)
+        return finding
 
     # ---- the extension ------------------------------------------------------------------------
 

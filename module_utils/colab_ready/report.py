@@ -19,7 +19,32 @@ from typing import Any
 SCHEMA = 1
 
 # What a host must show before it may be called ready. A check that is missing counts as failed: ready is no default.
-REQUIRED_CHECKS = ("tensor_add", "colab_handshake", "extension")
+REQUIRED_CHECKS = ("tensor_add", "colab_handshake", "extension", "server_config")
+# A directory that everybody may write to can hold any number of files.
+FINDINGS_MAX = 20
+
+# Chrome 142 asked for one permission for all of the local network; 145 split it, and calls this part of it "Apps on
+# device" (chromestatus 5152728072060928, 5197681148428288).
+BROWSER_PERMISSION = {
+    "id": "browser_permission",
+    "cause": "No browser has reached the server since it started. If Colab does not connect, Chrome (142 and later) keeps "
+    "the page from reaching this device, and sends nothing",
+    "do": 'in Chrome, on Colab\'s page: the icon left of the address, Site settings, allow "Apps on device" (older: '
+    '"Local network access"), reload the page, connect again. More: docs/connect.md#browser',
+    "where": "browser",
+}
+BROWSER_TOKEN = {
+    "id": "browser_token",
+    "cause": "The last request of a browser came without the token of today, as from an old address",
+    "do": "in Colab: Connect to a local runtime, and paste the address that ./colab-ready url prints now. More: "
+    "docs/connect.md#browser",
+    "where": "browser",
+}
+
+HINTS = {
+    "browser_permission": "no browser has come yet; if Colab does not connect: docs/connect.md#browser",
+    "browser_token": "the last browser that came had an old address: paste the new one",
+}
 
 # Results of modules carry these beside their answer; the report holds the answer alone.
 _NOT_PART_OF_AN_ANSWER = frozenset(("changed", "failed", "invocation", "diff", "warnings", "remedies", "ansible_facts"))
@@ -84,16 +109,27 @@ def summarize(report: Mapping[str, Any]) -> dict[str, Any]:
         "seconds": round(max([float(check.get("seconds") or 0.0) for check in checks.values()] or [0.0]), 1),
         "reasons": list(report.get("reasons") or []),
         "address_hint": "./colab-ready url",
+        "hint": browser_hint(report),
     }
+
+
+def browser_hint(report: Mapping[str, Any]) -> str | None:
+    """One short line below READY: what is left to see is on the browser's side."""
+    if report.get("ready") is not True:
+        return None
+    known = (remedy.get("id") for remedy in report.get("remedies") or [])
+    return next((HINTS[str(one)] for one in known if one in HINTS), None)
 
 
 def person_message(report: Mapping[str, Any]) -> str:
     """READY; or every reason, and under them what to do and where."""
     if report.get("ready") is True:
-        return "READY"
+        return "\n".join(filter(None, ["READY", browser_hint(report)]))
     lines = ["NOT READY"]
     lines.extend("- %s" % reason for reason in report.get("reasons") or [])
     for remedy in report.get("remedies") or []:
+        if remedy.get("id") in HINTS:
+            continue  # what a page in a browser makes of it comes after READY
         lines.append("  do (%s): %s" % (remedy.get("where"), remedy.get("do")))
     return "\n".join(lines)
 
@@ -120,33 +156,144 @@ def not_set_up(path: str, problem: str) -> dict[str, dict[str, Any]]:
 
 
 def judge_config_dirs(findings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Places where somebody else could plant Jupyter configuration; the managed server does not read them.
+    """Where somebody else could plant Jupyter configuration, kernels or extensions, and what lies there already.
 
-    So this is no reason not to be ready, but a warning, with what to do.
+    The managed server does not read them (docs/service.md), so this is no reason not to be ready, but a warning, with
+    what to do.
     """
-    reasons = [
-        "%s (%s): %s" % (finding["path"], finding["mode"] or "unknown mode", finding["why"]) for finding in findings
-    ]
-    advice = [str(finding["do"]) or "run ./colab-ready, which tightens it" for finding in findings]
+    planted = [finding for finding in findings if finding.get("planted")]
+    opened = [finding for finding in findings if not finding.get("planted")]
+    findings = [*planted, *opened]
+    reasons = _few([_finding_text(finding) for finding in findings])
+    remedies = []
+    if planted:
+        remedies.append(
+            {
+                "id": "config_planted",
+                "cause": "Somebody else may have put there what Jupyter runs: %s. Every Jupyter on this host reads it but "
+                "the server of Colab." % "; ".join(_few([_planted_text(finding) for finding in planted])),
+                "do": "look at each (nothing was run or removed): remove what nobody here wants, and give the rest to its "
+                "rightful owner. %s" % "; ".join(_few(list(dict.fromkeys(_advice(finding) for finding in planted)))),
+                "where": "wsl",
+            }
+        )
+    if opened:
+        remedies.append(
+            {
+                "id": "config_dir_open",
+                "cause": "Who can write into a Jupyter configuration directory runs code as everybody who starts Jupyter.",
+                "do": "; ".join(_few(list(dict.fromkeys(_advice(finding) for finding in opened)))),
+                "where": "wsl",
+            }
+        )
+    detail = "; ".join(reasons) or "all safe"
     return {
         "ok": not findings,
         "seconds": 0.0,
         "steps": [
-            {"id": "config_dirs", "ok": not findings, "seconds": 0.0, "detail": "; ".join(reasons) or "all safe"}
+            {
+                "id": "config_dirs",
+                "ok": not findings,
+                "seconds": 0.0,
+                "detail": detail + " (what a user's own JUPYTER_CONFIG_PATH or JUPYTER_PATH adds cannot be known)",
+            }
         ],
         "reasons": reasons,
-        "warnings": ["%s. Do: %s" % pair for pair in zip(reasons, advice)],
+        "warnings": _few(["%s. Do: %s" % (_finding_text(finding), _advice(finding)) for finding in findings]),
+        "remedies": remedies,
+    }
+
+
+def judge_server_config(findings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Whether only root could have written what the managed server reads: its configuration, its kernels, its pages.
+
+    This one is a reason: who can write there runs code as the runtime's user, or opens the server.
+    """
+    reasons = _few([_finding_text(finding) for finding in findings])
+    paths = " ".join(_few([str(finding["path"]) for finding in findings]))
+    return {
+        "ok": not findings,
+        "seconds": 0.0,
+        "steps": [
+            {"id": "server_config", "ok": not findings, "seconds": 0.0, "detail": "; ".join(reasons) or "root's alone"}
+        ],
+        "reasons": reasons,
         "remedies": []
         if not findings
         else [
             {
-                "id": "config_dir_open",
-                "cause": "Who can write into a Jupyter configuration directory runs code as everybody who starts Jupyter.",
-                "do": "; ".join(dict.fromkeys(advice)),
+                "id": "server_config_open",
+                "cause": "Others can change what the server reads, or have done so.",
+                "do": "see what somebody put there (ls -la %s) and remove it; then sudo chown -R root: and sudo chmod -R "
+                "go-w the same, sudo colab-runtime restart, ./colab-ready verify" % paths,
                 "where": "wsl",
             }
         ],
     }
+
+
+def _finding_text(finding: Mapping[str, Any]) -> str:
+    effects = "; it %s" % finding["planted"] if finding.get("planted") else ""
+    return "%s (%s): %s%s" % (finding["path"], finding["mode"] or "unknown mode", finding["why"], effects)
+
+
+def _planted_text(finding: Mapping[str, Any]) -> str:
+    return "%s (of %s) %s" % (finding["path"], finding["owner"], finding["planted"])
+
+
+def _advice(finding: Mapping[str, Any]) -> str:
+    return str(finding["do"]) or "run ./colab-ready, which tightens it"
+
+
+def _few(texts: Sequence[str]) -> list[str]:
+    more = ["%d more like these" % (len(texts) - FINDINGS_MAX)] if len(texts) > FINDINGS_MAX else []
+    return [*texts[:FINDINGS_MAX], *more]
+
+
+def judge_browser(note: Mapping[str, Any] | None, problem: str, handshake_ok: bool) -> dict[str, Any]:
+    """Whether Colab's page has reached the server since it started, from what the server's extension noted.
+
+    `note` is empty where nobody came and None where that cannot be known, for the reason in `problem`. A browser that
+    is not allowed to reach this device sends nothing: that nobody came is all there is to see of it on this side. It
+    never makes a host not ready, since the page is opened after that.
+    """
+    known = {key: (note or {}).get(key) for key in ("origin", "first_at", "last_at", "last_status", "requests")}
+    check: dict[str, Any] = {"ok": None, "seconds": 0.0, **known, "last_request": None, "reasons": [], "remedies": []}
+    if note is None:
+        detail = "not known: %s" % problem
+    elif not note:
+        detail = "no browser has asked this server for anything since it started"
+        if handshake_ok:
+            check["remedies"] = [BROWSER_PERMISSION]
+    else:
+        # Behind the second folder stand names of notebooks, and this report is for everybody.
+        method, _, path = str(note["last_request"]).partition(" ")
+        short = "/".join(path.split("/")[:3])
+        check["last_request"] = "%s %s" % (method, short if short == path else short + "/...")
+        detail = "last at %s: %s, answered %d" % (note["last_at"], check["last_request"], note["last_status"])
+        check["ok"] = note["last_status"] not in (401, 403)
+        if not check["ok"]:
+            check["reasons"] = ["browser: the last request of a browser was refused (%d)" % note["last_status"]]
+            check["remedies"] = [BROWSER_TOKEN]
+    check["steps"] = [{"id": "browser", "ok": check["ok"], "seconds": 0.0, "detail": detail}]
+    return check
+
+
+def parse_browser_note(text: str) -> dict[str, Any]:
+    """What the extension wrote (browser_seen.json), checked; ValueError where it is something else."""
+    try:
+        data = json.loads(text)
+        if data["schema"] != 1:
+            raise ValueError("schema is not 1")
+        texts = {key: data[key] for key in ("origin", "first_at", "last_at", "last_request")}
+        numbers = {key: data[key] for key in ("last_status", "requests")}
+    except (KeyError, TypeError, RecursionError) as error:
+        raise ValueError("it is not what the extension writes") from error
+    if not all(isinstance(value, str) and value.isprintable() and len(value) <= 300 for value in texts.values()):
+        raise ValueError("it is not what the extension writes")
+    if not all(isinstance(value, int) and not isinstance(value, bool) for value in numbers.values()):
+        raise ValueError("it is not what the extension writes")
+    return {**texts, **numbers}
 
 
 def judge_extension(config_dir: str, name: str, wanted: bool) -> dict[str, Any]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import http.server
 import json
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -318,6 +320,35 @@ def test_the_server_is_not_started_on_a_weak_token_or_configuration(
     assert not (runtime.home / "standin_seen.json").exists()
 
 
+@pytest.mark.parametrize("place", ["server/etc/jupyter", "server/share/jupyter/kernels", "share/jupyter/kernels"])
+def test_the_server_is_not_started_on_what_others_can_change(runtime: Runtime, place: str) -> None:
+    (runtime.folder / place).mkdir(parents=True)
+    assert runtime("start").returncode == 0
+    assert runtime("stop").returncode == 0
+    (runtime.folder / place).chmod(0o777)
+    refused = runtime("start")
+    assert refused.returncode == 78 and "can be changed by everybody" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+
+
+def test_folders_of_the_user_that_others_can_change_are_left_out_and_said(runtime: Runtime) -> None:
+    # The home of who runs this is not a test's to change, so the program gets another constant.
+    planted = runtime.folder / "usr" / "share" / "jupyter"
+    (planted / "kernels").mkdir(parents=True)
+    text = runtime.program.read_text(encoding="utf-8")
+    known = 'SYSTEM_DATA = ("/usr/local/share/jupyter", "/usr/share/jupyter")'
+    assert known in text
+    runtime.program.write_text(text.replace(known, f"SYSTEM_DATA = ({str(planted)!r},)"), encoding="utf-8")
+    assert runtime("start").returncode == 0
+    assert str(planted) not in str(runtime.seen()["arguments"]) and str(planted) not in runtime.log()
+    (planted / "kernels").chmod(0o777)
+    assert runtime("restart").returncode == 0
+    assert f"closed, every = [{str(planted)!r}" in runtime.seen()["arguments"][-1]
+    assert (
+        f"Not read, kernels and extensions of {planted}: {planted}/kernels can be changed by everybody" in runtime.log()
+    )
+
+
 @pytest.mark.parametrize("command", ["start", "serve"])
 def test_a_taken_port_is_named_with_its_holder(runtime: Runtime, command: str) -> None:
     who: dict[str, Any] = {"user": USER.pw_uid, "group": USER.pw_gid, "extra_groups": []} if ROOT else {}
@@ -409,6 +440,251 @@ def test_after_a_reboot_the_user_is_told_to_start_once_as_root(runtime: Runtime)
     assert "Do: sudo colab-runtime start" in refused.stderr
 
 
+# --- the token's life
+
+
+def cookie_secret(runtime: Runtime) -> str:
+    return (runtime.run_dir / "jupyter" / "jupyter_cookie_secret").read_text(encoding="ascii")
+
+
+def lists(runtime: Runtime, **what: Any) -> None:
+    """What the stand-in says that it runs."""
+    (runtime.home / "standin_lists.json").write_text(json.dumps(what), encoding="utf-8")
+
+
+RUNNING = {
+    "sessions": [{"path": "first\x1b[31m.ipynb", "name": "", "kernel": {"id": "aaaaaaaa-1"}}],
+    "kernels": [{"id": "aaaaaaaa-1"}, {"id": "bbbbbbbb-2"}],
+    "terminals": [{"name": "1"}],
+}
+
+
+def request(runtime: Runtime, token: str) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", runtime.port, timeout=10)
+    with contextlib.closing(connection):
+        connection.request("GET", "/api/status", headers={"Authorization": f"token {token}"})
+        return connection.getresponse().status
+
+
+@pytest.mark.parametrize("root", [False, pytest.param(True, marks=needs_root)])
+def test_a_rotated_token_opens_and_the_old_one_is_refused(runtime: Runtime, root: bool) -> None:
+    assert runtime("start").returncode == 0
+    server, secret = runtime.seen()["pid"], cookie_secret(runtime)
+    done = runtime("token", "--rotate", root=root)
+    assert (done.returncode, done.stderr) == (0, "")
+    token = runtime.token.read_text(encoding="ascii")
+    assert re.fullmatch("[0-9a-f]{48}", token) and token != TOKEN and token not in done.stdout
+    assert "colab-runtime url" in done.stdout and "old address is dead" in done.stdout
+    info = runtime.token.stat()
+    assert (info.st_mode & 0o7777, info.st_uid) == (0o600, USER.pw_uid)
+    assert not living(server)
+    assert (request(runtime, token), request(runtime, TOKEN)) == (200, 403)
+    assert cookie_secret(runtime) != secret
+    assert runtime("url").stdout == f"http://localhost:{runtime.port}/?token={token}\n"
+    assert sorted(path.name for path in runtime.folder.iterdir() if "token" in path.name) == ["token"]
+
+
+@needs_root
+def test_root_puts_a_new_file_in_place_of_the_token_and_the_user_writes_into_it(runtime: Runtime) -> None:
+    numbers = [runtime.token.stat().st_ino]
+    os.link(runtime.token, runtime.folder / "second name")  # so that the number is not given to the next file
+    assert runtime("token", "--rotate").returncode == 0
+    numbers.append(runtime.token.stat().st_ino)
+    assert runtime("token", "--rotate", root=True).returncode == 0
+    numbers.append(runtime.token.stat().st_ino)
+    assert numbers[0] == numbers[1] != numbers[2]
+    assert runtime.token.stat().st_uid == USER.pw_uid
+
+
+def test_a_token_is_rotated_while_the_server_is_stopped_and_nothing_is_started(runtime: Runtime) -> None:
+    done = runtime("token", "--rotate")
+    assert done.returncode == 0 and "not running" in done.stdout
+    assert runtime.token.read_text() != TOKEN
+    assert runtime("status").returncode == 3
+    assert runtime("start").returncode == 0
+    assert runtime("url").returncode == 0
+
+
+@pytest.mark.parametrize("root", [False, pytest.param(True, marks=needs_root)])
+def test_what_runs_is_named_and_kept_unless_force_is_given(runtime: Runtime, root: bool) -> None:
+    lists(runtime, **RUNNING)
+    assert runtime("start").returncode == 0
+    server, secret = runtime.seen()["pid"], cookie_secret(runtime)
+    refused = runtime("token", "--rotate", root=root)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "3 running: 'first?[31m.ipynb', 'kernel bbbbbbbb', terminal 1." in refused.stderr
+    assert "nothing was changed" in refused.stderr and "token --rotate --force" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+    assert (runtime.token.read_text(), runtime.seen()["pid"], cookie_secret(runtime)) == (TOKEN, server, secret)
+    forced = runtime("token", "--rotate", "--force", root=root)
+    assert (forced.returncode, forced.stderr) == (0, "")
+    assert request(runtime, TOKEN) == 403 and not living(server)
+
+
+def test_a_server_that_does_not_say_what_runs_is_not_restarted_without_force(runtime: Runtime) -> None:
+    runtime.mode("other-token")
+    assert runtime("start").returncode == 0
+    refused = runtime("token", "--rotate")
+    assert refused.returncode == 1 and "does not say" in refused.stderr
+    assert runtime.token.read_text() == TOKEN
+    runtime.mode("")
+    assert runtime("token", "--rotate", "--force").returncode == 0
+    assert runtime("url").returncode == 0
+
+
+def test_a_server_that_does_not_come_back_leaves_the_new_token_and_a_word(runtime: Runtime) -> None:
+    assert runtime("start").returncode == 0
+    runtime.mode("crash")
+    failed = runtime("token", "--rotate")
+    assert failed.returncode == 1
+    assert "The token is new, but the server was not restarted with it: The server did not start" in failed.stderr
+    assert "The old address is dead all the same" in failed.stderr
+    token = runtime.token.read_text()
+    assert token != TOKEN and token not in failed.stderr
+    runtime.mode("")
+    assert runtime("start").returncode == 0
+    assert (request(runtime, token), request(runtime, TOKEN)) == (200, 403)
+
+
+def test_a_server_that_comes_back_with_another_token_is_not_called_rotated(runtime: Runtime) -> None:
+    runtime.mode("deaf")
+    assert runtime("start").returncode == 0
+    failed = runtime("token", "--rotate")
+    assert failed.returncode == 1 and "it does not act on the new token" in failed.stderr
+    assert "is dead: pages" not in failed.stdout
+
+
+def test_a_token_that_cannot_be_written_stays_and_the_server_runs_on(runtime: Runtime) -> None:
+    assert runtime("start").returncode == 0
+    server = runtime.seen()["pid"]
+    elsewhere = runtime.folder / "elsewhere"
+    elsewhere.mkdir()
+    runtime.token.rename(elsewhere / "token")
+    runtime.token.symlink_to(elsewhere / "token")
+    runtime.folder.chmod(0o555)
+    try:
+        failed = runtime("token", "--rotate", "--force")
+    finally:
+        runtime.folder.chmod(0o755)
+    assert failed.returncode == 1
+    assert "The token was not changed" in failed.stderr and "sudo colab-runtime token --rotate" in failed.stderr
+    assert (elsewhere / "token").read_text() == TOKEN
+    assert runtime.seen()["pid"] == server and request(runtime, TOKEN) == 200
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda token: token.chmod(0o644),
+        lambda token: token.write_text("short"),
+        pytest.param(lambda token: token.unlink(), marks=needs_root),
+        pytest.param(lambda token: os.chown(token, 0, 0), marks=needs_root),
+    ],
+)
+def test_a_weak_token_is_cured_by_a_new_one(runtime: Runtime, damage: Callable[[Path], Any]) -> None:
+    damage(runtime.token)
+    assert runtime("token", "--rotate", root=ROOT).returncode == 0
+    info = runtime.token.stat()
+    assert (info.st_mode & 0o7777, info.st_uid, info.st_size) == (0o600, USER.pw_uid, 48)
+    assert runtime("start").returncode == 0
+
+
+@needs_root
+def test_root_follows_no_link_of_the_user_to_another_cookie_secret(runtime: Runtime) -> None:
+    other = runtime.folder / "other"
+    other.mkdir()
+    (other / "jupyter_cookie_secret").write_text("somebody else's")
+    (runtime.run_dir / "jupyter").symlink_to(other)
+    refused = runtime("token", "--rotate", root=True)
+    assert refused.returncode == 1 and "The token was not changed" in refused.stderr
+    assert (other / "jupyter_cookie_secret").exists() and runtime.token.read_text() == TOKEN
+    (runtime.run_dir / "jupyter").unlink()
+
+
+def test_token_tells_all_about_the_token_but_the_token(runtime: Runtime) -> None:
+    os.utime(runtime.token, (0, time.time() - 3 * 86400 - 5))
+    shown = runtime("token")
+    assert shown.returncode == 0
+    assert f"{runtime.token}: made 3 days ago" in shown.stdout and "mode 0600" in shown.stdout
+    runtime.token.chmod(0o644)
+    weak = runtime("token")
+    assert weak.returncode == 78 and "mode 0644" in weak.stderr
+    alone = runtime("token", "--force")
+    assert alone.returncode == 2 and "--force goes with --rotate" in alone.stderr
+
+
+# --- who came by
+
+
+def seen_file(runtime: Runtime, text: str) -> None:
+    (runtime.run_dir / "jupyter").mkdir(mode=0o700, exist_ok=True)
+    path = runtime.run_dir / "jupyter" / "browser_seen.json"
+    path.write_text(text, encoding="utf-8")
+    for one in (path.parent, path):
+        os.chown(one, USER.pw_uid, USER.pw_gid)
+
+
+NOTED = {
+    "schema": 1,
+    "origin": "https://colab.research.google.com",
+    "first_at": "2026-01-02T03:04:05Z",
+    "last_at": "2026-01-02T03:05:06Z",
+    "last_status": 200,
+    "last_request": "GET /api/kernelspecs",
+    "requests": 7,
+}
+
+
+@pytest.mark.parametrize("root", [False, pytest.param(True, marks=needs_root)])
+def test_status_tells_when_a_browser_last_asked(runtime: Runtime, root: bool) -> None:
+    line = "last request from a browser: "
+    assert runtime.status()["browser"] is None
+    assert line not in runtime("status").stdout
+    assert runtime("start").returncode == 0
+    assert line + "never since the server started" in runtime("status", root=root).stdout
+    assert runtime.status()["browser"] == {"seen": False}
+    seen_file(runtime, json.dumps(NOTED))
+    assert line + "2026-01-02T03:05:06Z, GET /api/kernelspecs, answered 200\n" in runtime("status", root=root).stdout
+    assert runtime.status()["browser"] == {
+        "seen": True,
+        "at": "2026-01-02T03:05:06Z",
+        "origin": "https://colab.research.google.com",
+        "request": "GET /api/kernelspecs",
+        "requests": 7,
+        "status": 200,
+    }
+    seen_file(runtime, json.dumps({**NOTED, "last_status": 403, "last_request": "GET /api/\x1b]0;x"}))
+    refused = runtime("status", root=root).stdout
+    assert "answered 403 (refused: does Colab have an old address?" in refused and "\x1b" not in refused
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", json.dumps({**NOTED, "requests": "many"}), "[" * 50000])
+def test_status_does_not_trip_over_a_note_that_is_none(runtime: Runtime, text: str) -> None:
+    assert runtime("start").returncode == 0
+    seen_file(runtime, text)
+    done = runtime("status")
+    assert done.returncode == 0 and "not known: " in done.stdout
+    assert runtime.status()["browser"] is None
+
+
+def test_status_knows_of_no_browser_where_nothing_notes_one(runtime: Runtime) -> None:
+    runtime.write_settings(http_over_ws=False)
+    assert runtime("start").returncode == 0
+    seen_file(runtime, json.dumps(NOTED))
+    assert "not known: the extension that notes it is off" in runtime("status").stdout
+    assert runtime.status()["browser"] is None
+
+
+@needs_root
+def test_others_are_not_told_when_a_browser_asked(runtime: Runtime) -> None:
+    assert runtime("start").returncode == 0
+    seen_file(runtime, json.dumps(NOTED))
+    daemon = pwd.getpwnam("daemon")
+    asked = runtime("status", user=daemon.pw_uid, group=daemon.pw_gid)
+    assert asked.returncode == 0
+    assert "not known to you" in asked.stdout and "2026-01-02" not in asked.stdout
+
+
 @needs_root
 def test_root_starts_the_server_as_the_user_and_makes_the_folders_again(runtime: Runtime) -> None:
     runtime.run_dir.rmdir()
@@ -460,7 +736,7 @@ def test_the_server_never_runs_as_root(runtime: Runtime, command: str, user: str
 
 
 @needs_root
-@pytest.mark.parametrize("command", ["start", "stop", "restart", "logs", "url"])
+@pytest.mark.parametrize("command", ["start", "stop", "restart", "logs", "url", "token"])
 def test_other_users_are_sent_away_with_a_word(runtime: Runtime, command: str) -> None:
     assert runtime("start").returncode == 0
     daemon = pwd.getpwnam("daemon")

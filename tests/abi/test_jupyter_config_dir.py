@@ -6,6 +6,7 @@ import getpass
 import grp
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -127,6 +128,20 @@ def test_what_was_damaged_is_put_right(prefix: Prefix) -> None:
     assert prefix.repair().before == ""
 
 
+def test_what_somebody_may_have_planted_is_said_by_the_run_that_tightens_the_directory(prefix: Prefix) -> None:
+    folder = prefix.root / "etc/jupyter"
+    folder.mkdir()
+    (folder / "jupyter_server_config.json").write_text(json.dumps({"ServerApp": {"token": ""}}))
+    folder.chmod(0o777)
+    for check in (True, False):
+        result = prefix(check=check)
+        opened, planted = result["findings"]
+        assert (opened["planted"], opened["repaired"]) == (None, True)
+        assert planted["planted"] == "switches the token off (ServerApp.token)"
+    assert prefix()["findings"] == []
+    assert (folder / "jupyter_server_config.json").exists()
+
+
 def test_check_mode_says_the_same_as_the_run_after_it(prefix: Prefix) -> None:
     prefix.install("jupyter_server", "jupyter_http_over_ws", "six")
     for remove in (False, True):
@@ -139,9 +154,9 @@ def test_another_version_in_its_place_is_replaced(prefix: Prefix) -> None:
     prefix.install("jupyter_server", "jupyter_http_over_ws", "six")
     prefix.repair()
     project = Path(prefix.args["extension_source"]) / "pyproject.toml"
-    project.write_text(project.read_text().replace('version = "0.1.0"', 'version = "0.2.0"'))
-    assert "package 0.2.0" in prefix.repair().after
-    assert sorted(path.name for path in prefix.site.iterdir()) == [NAME, f"{NAME}-0.2.0.dist-info"]
+    project.write_text(re.sub(r'(?m)^version = ".*"$', 'version = "9.8.7"', project.read_text()))
+    assert "package 9.8.7" in prefix.repair().after
+    assert sorted(path.name for path in prefix.site.iterdir()) == [NAME, f"{NAME}-9.8.7.dist-info"]
     assert prefix.repair().before == ""
 
 

@@ -181,6 +181,20 @@ def test_ready_tells_the_changes_and_where_the_address_is() -> None:
     assert text_of(lines) == "READY  0 changed, 4.2 s\naddress: ./colab-ready url"
 
 
+def test_ready_has_one_line_about_the_browser_and_only_for_a_single_host() -> None:
+    hinted = {**READY, "hint": "no browser has come yet"}
+    lines = progress.verdict_lines("ready", {"pc": summary(hinted)}, {}, 0, 4.2)
+    assert text_of(lines) == "READY  0 changed, 4.2 s\nno browser has come yet\naddress: ./colab-ready url"
+    lab = progress.verdict_lines("ready", {"a": summary(hinted), "b": summary(hinted)}, {}, 0, 4.2)
+    assert "browser" not in text_of(lab)
+
+
+def test_a_host_that_is_not_ready_is_not_told_about_the_browser() -> None:
+    permission = {"id": "browser_permission", "cause": "Nobody came.", "do": "Allow it.", "where": "browser"}
+    lines = progress.verdict_lines("not ready", {"pc": summary(BROKEN, permission, REMEDY)}, {}, 3, 61)
+    assert "colab-runtime start" in text_of(lines) and "Nobody came" not in text_of(lines)
+
+
 def test_not_ready_tells_reasons_and_remedies() -> None:
     lines = progress.verdict_lines("not ready", {"pc": summary(BROKEN, REMEDY)}, {"pc": "Refuse"}, 3, 61)
     assert text_of(lines) == (

@@ -83,6 +83,7 @@ def test_settings_of_the_role_are_read_and_more_keys_do_no_harm() -> None:
         ({"prefix": "opt/colab-ready"}, "prefix must be an absolute path"),
         ({"token_file": None}, "token_file must be an absolute path"),
         ({"run_dir": "run"}, "run_dir must be an absolute path"),
+        ({"http_over_ws": "yes"}, "http_over_ws must be true or false"),
     ],
 )
 def test_wrong_settings_are_refused_by_name(changes: dict[str, Any], said: str) -> None:
@@ -333,6 +334,243 @@ def test_the_token_is_in_no_argument() -> None:
     assert "token" not in " ".join(runtime.server_command(settings())).lower()
 
 
+def test_the_server_is_started_without_the_folders_that_others_can_change(tmp_path: Path) -> None:
+    """The launcher as a program, on stand-ins for the two modules of Jupyter that it uses."""
+    for name, text in {
+        "jupyter_core/__init__.py": "",
+        "jupyter_core/paths.py": """
+SYSTEM_CONFIG_PATH = ["/etc/jupyter"]
+def jupyter_path(*below):
+    tops = ["/opt/p/share/jupyter", "/usr/local/share/jupyter", "/usr/local/share/jupyter2", "/usr/share/jupyter"]
+    return ["/".join([top, *below]) for top in tops]
+""",
+        "jupyter_server/__init__.py": "",
+        "jupyter_server/serverapp.py": """
+from jupyter_core.paths import SYSTEM_CONFIG_PATH, jupyter_path
+def main():
+    print(SYSTEM_CONFIG_PATH, *jupyter_path("kernels"), *jupyter_path())
+""",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    def started(closed: list[str]) -> list[str]:
+        _, *options, program = runtime.server_command(settings(), closed)
+        assert options == ["-I", "-c"]
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env={"PYTHONPATH": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.split()
+
+    tops = ["/opt/p/share/jupyter", "/usr/local/share/jupyter", "/usr/local/share/jupyter2", "/usr/share/jupyter"]
+    assert started([]) == ["[]", *(f"{top}/kernels" for top in tops), *tops]
+    left = [tops[0], tops[2]]
+    assert started([tops[1], tops[3]]) == ["[]", *(f"{top}/kernels" for top in left), *left]
+    assert started(["/it's {odd}"])[0] == "[]"
+
+
+# --- who can change what the server reads
+
+
+@pytest.fixture
+def share(tmp_path: Path) -> Path:
+    folder = tmp_path / "share" / "jupyter"
+    (folder / "kernels" / "ir").mkdir(parents=True)
+    (folder / "kernels" / "ir" / "kernel.json").write_text("{}")
+    (folder / "lab").mkdir()
+    for path in (folder.parent, folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("path", "mode", "said"),
+    [
+        (".", 0o755, None),
+        (".", 0o777, "share/jupyter can be changed by everybody (mode 0777)"),
+        (".", 0o1777, "share/jupyter can be changed by everybody (mode 1777)"),
+        ("..", 0o777, "share can be changed by everybody"),
+        ("..", 0o1777, None),  # as in /tmp: others can put nothing in the place of what is ours
+        ("kernels", 0o777, "kernels can be changed by everybody"),
+        ("kernels/ir", 0o757, "ir can be changed by everybody"),
+        ("kernels/ir/kernel.json", 0o666, "kernel.json can be changed by everybody"),
+        ("lab", 0o777, None),  # the server runs nothing from there
+    ],
+)
+def test_a_folder_of_kernels_that_others_can_change_is_closed(
+    share: Path, path: str, mode: int, said: str | None
+) -> None:
+    (share / path).resolve().chmod(mode)
+    found = runtime.closed_data([str(share)], os.getuid())
+    assert list(found) == ([str(share)] if said else [])
+    assert said is None or said in found[str(share)]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a file away")
+@pytest.mark.parametrize("path", [".", "kernels", "kernels/ir", "kernels/ir/kernel.json"])
+def test_a_strangers_kernel_closes_the_folder_and_the_users_own_does_not(share: Path, path: str) -> None:
+    nobody = pwd.getpwnam("nobody")
+    os.chown(share / path, nobody.pw_uid, nobody.pw_gid)
+    assert "belongs to 'nobody'" in runtime.closed_data([str(share)], 0)[str(share)]
+    assert runtime.closed_data([str(share)], nobody.pw_uid) == {}
+
+
+def test_a_group_of_ones_own_is_no_stranger_and_another_group_is(share: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (share / "kernels").chmod(0o775)
+    monkeypatch.setattr(runtime, "others_in_group", lambda gid, uid: False)
+    assert runtime.closed_data([str(share)], os.getuid()) == {}
+    monkeypatch.setattr(runtime, "others_in_group", lambda gid, uid: True)
+    assert "can be changed by its group (mode 0775)" in runtime.closed_data([str(share)], os.getuid())[str(share)]
+
+
+def test_who_is_in_a_group_is_asked_of_both_databases(monkeypatch: pytest.MonkeyPatch) -> None:
+    people = {name: types.SimpleNamespace(pw_name=name, pw_uid=uid, pw_gid=gid)
+              for name, uid, gid in [("root", 0, 0), ("me", 1000, 1000), ("other", 1001, 100), ("third", 1002, 1002)]}  # fmt: skip
+    groups = {0: [], 1000: ["root", "me"], 100: [], 2000: ["me", "third", "gone"]}
+    monkeypatch.setattr(runtime.pwd, "getpwall", lambda: list(people.values()))
+    monkeypatch.setattr(runtime.pwd, "getpwnam", lambda name: people[name])
+    monkeypatch.setattr(runtime.grp, "getgrgid", lambda gid: types.SimpleNamespace(gr_mem=groups[gid]))
+    assert [runtime.others_in_group(gid, 1000) for gid in (0, 1000, 100, 2000, 4711)] == [
+        False,
+        False,
+        True,
+        True,
+        False,
+    ]
+
+
+def test_a_link_is_followed_to_where_it_leads(share: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere" / "kernel"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "kernel.json").write_text("{}")
+    (share / "kernels" / "linked").symlink_to(elsewhere)
+    (share / "kernels" / "round").symlink_to(share / "kernels")
+    assert runtime.closed_data([str(share)], os.getuid()) == {}
+    (elsewhere / "kernel.json").chmod(0o666)
+    assert "kernel.json can be changed" in runtime.closed_data([str(share)], os.getuid())[str(share)]
+    (elsewhere / "kernel.json").chmod(0o644)
+    elsewhere.parent.chmod(0o777)
+    assert "elsewhere can be changed" in runtime.closed_data([str(share)], os.getuid())[str(share)]
+
+
+def test_a_folder_that_is_not_there_is_closed_where_others_could_make_it(tmp_path: Path) -> None:
+    missing = tmp_path / "open" / "share" / "jupyter"
+    assert runtime.closed_data([str(missing)], os.getuid()) == {}
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    assert list(runtime.closed_data([str(missing)], os.getuid())) == [str(missing)]
+
+
+def test_more_than_can_be_looked_at_is_not_read(share: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "DATA_FILES_MAX", 1)
+    assert "more than 1 files" in runtime.closed_data([str(share)], os.getuid())[str(share)]
+
+
+def test_the_servers_own_configuration_and_kernels_must_be_out_of_reach(tmp_path: Path) -> None:
+    runtime.require_own_places(str(tmp_path), os.getuid())
+    extra = tmp_path / "server" / "etc" / "jupyter" / "jupyter_server_config.d"
+    extra.mkdir(parents=True)
+    for path in (extra, *list(extra.parents)[:3]):
+        path.chmod(0o755)
+    runtime.require_own_places(str(tmp_path), os.getuid())
+    extra.chmod(0o777)
+    with pytest.raises(runtime.Problem, match="can be changed by everybody") as caught:
+        runtime.require_own_places(str(tmp_path), os.getuid())
+    assert caught.value.code == runtime.EXIT_SETTINGS and f"chmod -R go-w {tmp_path}/server" in str(caught.value)
+
+
+# --- a new token
+
+
+def test_a_token_is_made_as_the_playbook_makes_it() -> None:
+    variables = (PROJECT / "roles" / "colab_runtime" / "vars" / "main.yml").read_text(encoding="utf-8")
+    assert f"generate: {runtime.TOKEN_RANDOM_BYTES}, owner" in variables
+
+
+@pytest.mark.parametrize(
+    ("sessions", "kernels", "terminals", "names"),
+    [
+        ([], [], [], []),
+        ([{"path": "a.ipynb", "name": "", "kernel": {"id": "k1"}}], [{"id": "k1"}], [], ["'a.ipynb'"]),
+        ([{"path": "", "name": "b", "kernel": {"id": "k1"}}], [{"id": "k1"}], [], ["'b'"]),
+        ([{"path": "a.ipynb", "kernel": {"id": "k1"}}], [], [], []),  # its kernel has ended
+        ([], [{"id": "0123456789"}], [{"name": "1"}], ["'kernel 01234567'", "terminal 1"]),
+        ([{"path": "x\n" + "y" * 90, "kernel": {"id": "k"}}], [{"id": "k"}], [], ["'x?" + "y" * 55 + "...'"]),
+    ],
+)
+def test_what_a_restart_ends_is_named(sessions: Any, kernels: Any, terminals: Any, names: list[str]) -> None:
+    assert runtime.what_would_end(sessions, kernels, terminals) == names
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {},
+        {"/api/sessions": (403, b"{}")},
+        {"/api/sessions": (200, b"{"), "/api/kernels": (200, b"[]"), "/api/terminals": (200, b"[]")},
+        {"/api/sessions": (200, b"[]"), "/api/kernels": (200, b"[7]"), "/api/terminals": (200, b"[]")},
+        {"/api/sessions": (200, b"[]"), "/api/kernels": (404, b""), "/api/terminals": (200, b"[]")},
+        {"/api/sessions": (200, b"{}"), "/api/kernels": (200, b"null"), "/api/terminals": (200, b"[]")},
+    ],
+)
+def test_a_server_that_answers_nonsense_does_not_count_as_idle(
+    monkeypatch: pytest.MonkeyPatch, answers: dict[str, tuple[int, bytes]]
+) -> None:
+    mine = [runtime.Listener("127.0.0.1", os.getuid(), 1)]
+    monkeypatch.setattr(runtime, "listeners", lambda port: mine)
+    monkeypatch.setattr(runtime.Settings, "account", ME)
+    monkeypatch.setattr(runtime, "fetch", lambda port, path, token: answers.get(path))
+    assert runtime.at_stake(settings(), TOKEN) is None
+    good = {"/api/sessions": (200, b"[]"), "/api/kernels": (200, b"[]"), "/api/terminals": (404, b"")}
+    monkeypatch.setattr(runtime, "fetch", lambda port, path, token: good[path])
+    assert runtime.at_stake(settings(), TOKEN) == []
+    assert runtime.at_stake(settings(), None) is None
+    mine.clear()
+    assert runtime.at_stake(settings(), None) == []
+
+
+def test_a_token_is_never_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "token"
+    path.write_text(TOKEN)
+    path.chmod(0o600)
+
+    def full(fd: int, data: bytes) -> int:
+        return 0
+
+    with monkeypatch.context() as broken:
+        broken.setattr(runtime.os, "write", full)
+        with pytest.raises(OSError, match="No space left"):
+            runtime.write_token(str(path), "f" * 48, os.getuid())
+    assert path.read_text() == TOKEN and [one.name for one in tmp_path.iterdir()] == ["token"]
+    (tmp_path / ".token.colab-ready-new").write_text("left by a run that was killed")
+    runtime.write_token(str(path), "f" * 48, os.getuid())
+    assert path.read_text() == "f" * 48 and [one.name for one in tmp_path.iterdir()] == ["token"]
+    assert path.stat().st_mode & 0o7777 == 0o600
+    monkeypatch.setattr(runtime.os, "access", lambda name, mode: False)  # a folder that is root's
+    number = path.stat().st_ino
+    path.write_text("x" * 100)
+    path.chmod(0o644)
+    runtime.write_token(str(path), "e" * 48, os.getuid())
+    assert path.read_text() == "e" * 48 and path.stat().st_ino == number
+    assert path.stat().st_mode & 0o7777 == 0o600
+
+
+def test_a_token_is_not_written_through_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / "token").symlink_to("precious")
+    with monkeypatch.context() as users:
+        users.setattr(runtime.os, "access", lambda name, mode: False)
+        with pytest.raises(OSError, match="symbolic links"):
+            runtime.write_token(str(tmp_path / "token"), "e" * 48, os.getuid())
+    runtime.write_token(str(tmp_path / "token"), "e" * 48, os.getuid())
+    assert not (tmp_path / "token").is_symlink()
+    assert (tmp_path / "precious").read_text() == "precious"
+
+
 # --- the server's configuration
 
 
@@ -369,6 +607,22 @@ def test_a_broken_or_open_configuration_is_refused(config: Path, piece: str, dam
     with pytest.raises(runtime.Problem) as caught:
         runtime.require_config(str(config), os.getuid())
     assert said in str(caught.value) and "./colab-ready" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"ServerApp": {"allow_origin": "https://colab.research.google.com"}}, None),
+        ({"IdentityProvider": {"token": ""}}, "IdentityProvider.token"),
+        ({"ServerApp": {"token": "somebody-else's"}}, "ServerApp.token"),
+        ({"PasswordIdentityProvider": {"hashed_password": ""}}, "PasswordIdentityProvider.hashed_password"),
+        ({"ServerApp": {"identity_provider_class": "x.Y"}}, "ServerApp.identity_provider_class"),
+        ({"version": 1, "ServerApp": {}}, None),
+    ],
+)
+def test_a_setting_that_would_take_the_place_of_the_tokens_file_is_seen(config: dict[str, object], said: str | None) -> None:
+    assert runtime.secret_setting(config) == said
+
 
 
 # --- processes

@@ -6,6 +6,7 @@ import json
 import os
 import pwd
 import socket
+import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -441,6 +442,144 @@ def test_what_somebody_planted_is_named_on_every_run_and_never_deleted(tree: Tre
     assert again.before == ""
     assert planted.read_text() == "import os"
     assert tree.config.stat().st_uid == 0
+
+
+# ---- what somebody may have put there ---------------------------------------------------------
+
+NASTY = json.dumps({"ServerApp": {"token": ""}})
+
+
+def told(repair: Repair, tree: Tree) -> dict[str, str]:
+    return {os.path.relpath(one["path"], tree.root): one["planted"] for one in repair.findings if one["planted"]}
+
+
+@pytest.mark.parametrize(
+    ("folder", "mode", "name", "mode_of_file", "text", "planted"),
+    [
+        pytest.param("etc/jupyter", 0o777, "jupyter_server_config.json", 0o644, NASTY, "switches the token off", id="token"),
+        pytest.param("etc/jupyter", 0o1777, "jupyter_config.py", 0o644, "", "is code", id="code, sticky"),
+        pytest.param("etc/jupyter", 0o755, "jupyter_config.py", 0o666, "", "is code", id="a file for everybody"),
+        pytest.param("home/.jupyter", 0o777, "jupyter_lab_config.py", 0o644, "", "is code", id="in a home"),
+        pytest.param(
+            "usr/etc/jupyter/jupyter_server_config.d", 0o777, "x.json", 0o644,
+            json.dumps({"ServerApp": {"jpserver_extensions": {"evil": True}}}), "runs the Python module evil", id="in .d",
+        ),
+        pytest.param("etc/jupyter", 0o755, "jupyter_config.py", 0o644, "", None, id="nobody else can write there"),
+        pytest.param("etc/jupyter", 0o777, "x.json", 0o644, NASTY, None, id="a file that Jupyter does not read"),
+        pytest.param("etc/jupyter", 0o777, "jupyter_config.json", 0o644, '{"A": {"port": 1}}', None, id="no harm"),
+        pytest.param(
+            "usr/etc/jupyter/jupyter_server_config.d", 0o777, "colab_http_over_ws.json", 0o644,
+            json.dumps({"ServerApp": {"jpserver_extensions": {"colab_http_over_ws": True}}}), None, id="our own",
+        ),
+    ],
+)  # fmt: skip
+def test_configuration_that_others_may_have_put_there_is_named_with_what_it_does(
+    tree: Tree, folder: str, mode: int, name: str, mode_of_file: int, text: str, planted: str | None
+) -> None:
+    place = tree.root / folder
+    place.mkdir(parents=True, exist_ok=True)
+    (place / name).write_text(text)
+    (place / name).chmod(mode_of_file)
+    place.chmod(mode)
+    found = told(tree.repair(check=True, create="never"), tree)
+    assert list(found) == ([f"{folder}/{name}"] if planted else [])
+    assert planted is None or planted in found[f"{folder}/{name}"]
+    assert (place / name).read_text() == text
+    # The run that tightens the directory says so too: it is the last one that can.
+    assert told(tree.repair(create="never"), tree) == found
+
+
+@pytest.mark.skipif(ME[0] != 0, reason="only root can give a file away")
+def test_a_strangers_file_is_planted_whatever_it_holds(tree: Tree) -> None:
+    nobody = pwd.getpwnam("nobody")
+    for name, text in (("jupyter_server_config.json", "{}"), ("jupyter_config.json", NASTY)):
+        (tree.root / "etc/jupyter" / name).write_text(text)
+        os.chown(tree.root / "etc/jupyter" / name, nobody.pw_uid, nobody.pw_gid)
+    (tree.root / "etc/jupyter/jupyter_config.py").symlink_to("/tmp/evil.py")
+    os.chown(tree.root / "etc/jupyter/jupyter_config.py", nobody.pw_uid, nobody.pw_gid, follow_symlinks=False)
+    assert told(tree.repair(check=True), tree) == {
+        "etc/jupyter/jupyter_server_config.json": "changes nothing that is known here",
+        "etc/jupyter/jupyter_config.json": "switches the token off (ServerApp.token)",
+        "etc/jupyter/jupyter_config.py": "leads to /tmp/evil.py",
+    }
+
+
+def kernel(folder: Path, name: str = "ir") -> Path:
+    (folder / "kernels" / name).mkdir(parents=True)
+    (folder / "kernels" / name / "kernel.json").write_text(json.dumps({"argv": ["/tmp/evil"]}))
+    return folder / "kernels" / name / "kernel.json"
+
+
+def data_audit(tree: Tree) -> Repair:
+    repair = tree.repair(check=True, create="never")
+    repair.findings.clear()
+    repair.audit_data([str(tree.root / "usr/local/share/jupyter"), str(tree.root / "usr/share/jupyter")])
+    return repair
+
+
+@pytest.mark.parametrize("place", ["usr/local/share/jupyter", "home/.local/share/jupyter", "home/.ipython"])
+@pytest.mark.parametrize(
+    ("opened", "mode", "planted"),
+    [
+        ("", 0o755, None),
+        ("", 0o777, None),  # somebody can put another `kernels` there: the directory is the finding
+        ("kernels", 0o777, "kernels/ir"),
+        ("kernels/ir", 0o777, "kernels/ir/kernel.json"),
+        ("kernels/ir/kernel.json", 0o666, "kernels/ir/kernel.json"),
+    ],
+)
+def test_a_kernel_that_others_may_have_put_there_is_named(
+    tree: Tree, place: str, opened: str, mode: int, planted: str | None
+) -> None:
+    kernel(tree.root / place)
+    (tree.root / place / opened).chmod(mode)
+    before = tree.listing()
+    repair = data_audit(tree)
+    assert list(told(repair, tree)) == ([f"{place}/{planted}"] if planted else [])
+    assert all("runs /tmp/evil" in text for text in told(repair, tree).values())
+    assert bool(repair.findings) is (mode & 0o022 != 0)
+    assert tree.listing() == before and all(not one["repaired"] and one["do"] for one in repair.findings)
+
+
+def test_a_script_deep_in_an_extension_of_the_page_is_found(tree: Tree) -> None:
+    deep = tree.root / "usr/share/jupyter/labextensions/@scope/name/static"
+    deep.mkdir(parents=True)
+    (deep / "remoteEntry.js").write_text("")
+    assert data_audit(tree).findings == []
+    (deep / "remoteEntry.js").chmod(0o666)
+    assert list(told(data_audit(tree), tree)) == [str((deep / "remoteEntry.js").relative_to(tree.root))]
+
+
+@pytest.mark.timeout(60)
+def test_a_tree_that_somebody_made_deep_does_not_end_the_look(tree: Tree) -> None:
+    place = tree.root / "usr/share/jupyter/kernels/deep"
+    place.mkdir(parents=True)
+    place.chmod(0o777)
+    handle = os.open(place, os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=handle)
+        inner = os.open("d", os.O_RDONLY, dir_fd=handle)
+        os.close(handle)
+        handle = inner
+    os.close(handle)
+    try:
+        assert len(told(data_audit(tree), tree)) == 1
+        assert len(tree.repair(check=True, create="never").audit_trees([str(tree.root / "usr/share/jupyter")])) == 1
+    finally:
+        subprocess.run(["rm", "-rf", place], check=True)  # deeper than shutil and pytest can remove
+
+
+def test_a_whole_tree_is_roots_alone_or_what_is_not_is_named(tree: Tree) -> None:
+    top = tree.root / "server/etc/jupyter"
+    (top / "jupyter_server_config.d").mkdir(parents=True)
+    (top / "jupyter_server_config.d/x.json").write_text("{}")
+    audit = tree.repair(check=True, create="never").audit_trees
+    assert audit([str(top), str(tree.root / "not/there")]) == []
+    (top / "jupyter_server_config.d/x.json").chmod(0o666)
+    assert [os.path.relpath(one["path"], top) for one in audit([str(top)])] == ["jupyter_server_config.d/x.json"]
+    top.chmod(0o777)
+    again = tree.repair(check=True, create="never").audit_trees([str(top)])
+    assert [os.path.relpath(one["path"], top) for one in again] == [".", "jupyter_server_config.d/x.json"]
 
 
 def test_the_record_says_what_was_made(tree: Tree) -> None:

@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.colab_ready.report import (
+    FINDINGS_MAX,
     REQUIRED_CHECKS,
     build_report,
+    judge_browser,
     judge_config_dirs,
     judge_extension,
+    judge_server_config,
     not_set_up,
+    parse_browser_note,
     person_message,
     summarize,
 )
@@ -27,6 +31,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "tensor_add": {"ok": True, "seconds": 1.5, "device": "cpu", "versions": {"torch": "2.13.0+cpu"}, "changed": False},
     "colab_handshake": {"ok": True, "seconds": 2.5, "steps": [{"id": "preflight", "ok": True}]},
     "extension": {"ok": True, "seconds": 0.0},
+    "server_config": {"ok": True, "seconds": 0.0},
 }
 
 
@@ -152,3 +157,140 @@ def test_a_configuration_directory_that_others_may_write_to_is_a_warning_with_a_
     ]
     assert [remedy["id"] for remedy in report["remedies"]] == ["config_dir_open"]
     assert judge_config_dirs([])["ok"] is True
+
+
+# --- what somebody may have planted
+
+PLANTED = {
+    "path": "/etc/jupyter/jupyter_server_config.json",
+    "owner": "mallory",
+    "mode": "0644",
+    "why": "it belongs to mallory",
+    "do": "look at what it holds",
+    "planted": "switches the token off (ServerApp.token)",
+}
+OPEN = {
+    "path": "/etc/jupyter",
+    "owner": "root",
+    "mode": "0777",
+    "why": "everybody may write to it",
+    "do": "",
+    "planted": None,
+}
+
+
+def test_what_is_planted_and_what_merely_stands_open_are_two_remedies_and_ready_stays():
+    check = judge_config_dirs([OPEN, PLANTED])
+    report = build_report(HOST, CPU, dict(GOOD, config_dirs=check), "2026-01-01T00:00:00Z")
+    planted, opened = report["remedies"]
+    assert report["ready"] is True
+    assert (planted["id"], opened["id"]) == ("config_planted", "config_dir_open")
+    assert "jupyter_server_config.json (of mallory) switches the token off" in planted["cause"]
+    assert "look at what it holds" in planted["do"] and "tightens it" not in planted["do"]
+    assert opened["do"] == "run ./colab-ready, which tightens it"
+    assert [remedy["id"] for remedy in judge_config_dirs([PLANTED])["remedies"]] == ["config_planted"]
+    assert "JUPYTER_PATH adds cannot be known" in check["steps"][0]["detail"]
+
+
+def test_thousands_of_planted_files_do_not_make_a_report_of_thousands_of_lines():
+    many = [dict(PLANTED, path=f"/etc/jupyter/{number}.json") for number in range(5000)]
+    check = judge_config_dirs([OPEN, *many])
+    assert len(check["reasons"]) == len(check["warnings"]) == FINDINGS_MAX + 1
+    assert "4981 more like these" in check["reasons"][-1]
+    assert len(json.dumps(check)) < 20000
+
+
+def test_what_others_can_change_of_the_server_is_a_reason_not_to_be_ready():
+    finding = dict(OPEN, path="/opt/colab-ready/server/etc/jupyter")
+    report = build_report(HOST, CPU, dict(GOOD, server_config=judge_server_config([finding])), "2026-01-01T00:00:00Z")
+    assert report["ready"] is False
+    assert report["reasons"] == ["server_config: /opt/colab-ready/server/etc/jupyter (0777): everybody may write to it"]
+    assert [remedy["id"] for remedy in report["remedies"]] == ["server_config_open"]
+    assert judge_server_config([])["ok"] is True
+
+
+# --- the browser
+
+NOTE = {
+    "schema": 1,
+    "origin": "https://colab.research.google.com",
+    "first_at": "2026-01-02T03:04:05+00:00",
+    "last_at": "2026-01-02T03:05:06+00:00",
+    "last_status": 200,
+    "last_request": "GET /api/kernelspecs",
+    "requests": 7,
+}
+
+
+@pytest.mark.parametrize(
+    ("note", "problem", "handshake_ok", "ok", "remedy", "detail"),
+    [
+        (NOTE, "", True, True, None, "last at 2026-01-02T03:05:06+00:00: GET /api/kernelspecs, answered 200"),
+        (dict(NOTE, last_status=404), "", True, True, None, "answered 404"),
+        (dict(NOTE, last_status=500), "", False, True, None, "answered 500"),
+        (dict(NOTE, last_status=403), "", True, False, "browser_token", "answered 403"),
+        (dict(NOTE, last_status=401), "", False, False, "browser_token", "answered 401"),
+        ({}, "", True, None, "browser_permission", "no browser has asked"),
+        ({}, "", False, None, None, "no browser has asked"),
+        (None, "the extension is off", True, None, None, "not known: the extension is off"),
+    ],
+)
+def test_a_browser_was_let_in_or_refused_or_never_came_or_is_not_known(note, problem, handshake_ok, ok, remedy, detail):
+    check = judge_browser(note, problem, handshake_ok)
+    assert check["ok"] is ok
+    assert [one["id"] for one in check["remedies"]] == ([remedy] if remedy else [])
+    assert all(one["where"] == "browser" and "docs/connect.md#browser" in one["do"] for one in check["remedies"])
+    assert [(step["id"], step["ok"]) for step in check["steps"]] == [("browser", ok)]
+    assert detail in check["steps"][0]["detail"]
+    report = build_report(HOST, CPU, dict(GOOD, browser=check), "2026-01-01T00:00:00Z")
+    assert (report["ready"], report["reasons"]) == (True, [])
+    assert [one["id"] for one in report["remedies"]] == ([remedy] if remedy else [])
+
+
+@pytest.mark.parametrize(
+    ("request_line", "told"),
+    [
+        ("GET /api/contents/my diary.ipynb", "GET /api/contents/..."),
+        ("POST /api/sessions", "POST /api/sessions"),
+        ("GET /", "GET /"),
+        ("GET", "GET "),
+    ],
+)
+def test_the_name_of_a_notebook_does_not_get_into_a_report_for_everybody(request_line, told):
+    check = judge_browser(dict(NOTE, last_request=request_line), "", True)
+    assert check["last_request"] == told
+    assert "diary" not in json.dumps(check)
+
+
+@pytest.mark.parametrize("change", [{}, {"last_request": "GET /" + "x" * 200}, {"something_of_tomorrow": 1}])
+def test_the_extensions_note_is_read(change):
+    read = parse_browser_note(json.dumps({**NOTE, **change}))
+    assert read == {key: value for key, value in {**NOTE, **change}.items() if key in NOTE and key != "schema"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "7", "{}", "[" * 100000]
+    + [
+        json.dumps({**NOTE, **change})
+        for change in (
+            {"schema": 2}, {"last_status": "200"}, {"last_status": True}, {"requests": None}, {"last_request": 7},
+            {"last_request": "GET /\x1b[31m"}, {"origin": "x" * 301},
+        )
+    ],
+)  # fmt: skip
+def test_a_note_that_is_none_is_refused(text):
+    with pytest.raises(ValueError):
+        parse_browser_note(text)
+
+
+def test_ready_stays_ready_with_one_line_about_the_browser():
+    nobody = build_report(HOST, CPU, dict(GOOD, browser=judge_browser({}, "", True)), "2026-01-01T00:00:00Z")
+    assert person_message(nobody).splitlines() == ["READY", summarize(nobody)["hint"]]
+    assert "docs/connect.md#browser" in summarize(nobody)["hint"]
+    seen = build_report(HOST, CPU, dict(GOOD, browser=judge_browser(NOTE, "", True)), "2026-01-01T00:00:00Z")
+    assert (person_message(seen), summarize(seen)["hint"]) == ("READY", None)
+    checks = dict(GOOD, tensor_add={"ok": False, "reasons": ["x"]}, browser=judge_browser({}, "", True))
+    broken = build_report(HOST, CPU, checks, "2026-01-01T00:00:00Z")
+    assert summarize(broken)["hint"] is None
+    assert person_message(broken).splitlines() == ["NOT READY", "- tensor_add: x"]
