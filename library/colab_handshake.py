@@ -13,8 +13,8 @@ description:
   - Does what Colab's page does when it connects to a local runtime, in its order and with its Origin, through both doors,
     and ends with a cell that adds two tensors. The direct door is HTTP with CORS and the kernel's websocket; the other
     is C(/http_over_websocket).
-  - Tries the doors that must stay shut as well, without a token, with a wrong one, from another origin, and under
-    another host name.
+  - Tries the doors that must stay shut as well, without a token, with a wrong one, with the good one in an
+    authentication URL that leads elsewhere, from another origin, and under another host name.
   - Every session that it makes is deleted again, and no file is left behind.
   - The token is read from its file by the child process that asks, and is in no argument, output or error text.
   - A negative answer does not fail the module. It returns C(ok=false) with reasons and remedies.

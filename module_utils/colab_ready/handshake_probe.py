@@ -35,6 +35,8 @@ MIN_VERSION = "0.0.7"
 STRANGER = "https://evil.example"
 STRANGER_HOST = "evil.example"
 WRONG_TOKEN = "0" * 48
+# Not a browser's: the server notes when one of those came (browser_seen.json).
+USER_AGENT = "colab-ready"
 TOKEN_CHARACTERS = 16
 
 REQUEST_SECONDS = 15.0
@@ -206,7 +208,8 @@ class Page:
         headers = {"Origin": self.origin, **more.pop("headers", {})}
         if self._host is not None:
             headers["Host"] = self._host
-        return HTTPRequest(url, headers=headers, connect_timeout=5, request_timeout=REQUEST_SECONDS, **more)
+        more.update(connect_timeout=5, request_timeout=REQUEST_SECONDS, user_agent=USER_AGENT)
+        return HTTPRequest(url, headers=headers, **more)
 
     def _url(self, path: str, query: dict[str, str]) -> str:
         return f"{self.base}{path}?{urlencode(query)}" if query else f"{self.base}{path}"
@@ -232,18 +235,20 @@ class Page:
             query["token"] = self.token
         return await self.socket(f"/api/kernels/{kernel}/channels", query)
 
-    def over_query(self) -> dict[str, str]:
-        """What Colab appends (googlecolab/jupyter_http_over_ws#26): the credentials go into the authentication URL."""
+    def over_query(self, auth_base: str | None = None) -> dict[str, str]:
+        """What Colab appends (googlecolab/jupyter_http_over_ws#26): the credentials go into the authentication URL, which
+        is this server's unless another base is given."""
         query = {"min_version": MIN_VERSION}
         if self.token:
-            query["jupyter_http_over_ws_auth_url"] = f"{self.base}/?token={quote(self.token, safe='')}"
+            query["jupyter_http_over_ws_auth_url"] = f"{auth_base or self.base}/?token={quote(self.token, safe='')}"
         return query
 
-    async def over_socket(self, path: str = "", query: dict[str, str] | None = None) -> Any:
-        return await self.socket("/http_over_websocket" + path, {**(query or {}), **self.over_query()})
+    async def over_socket(self, path: str = "", auth_base: str | None = None, **query: str) -> Any:
+        return await self.socket("/http_over_websocket" + path, {**query, **self.over_query(auth_base)})
 
-    async def proxied_kernel_socket(self, kernel: str) -> Any:
-        return await self.over_socket(f"/proxied_ws/api/kernels/{kernel}/channels", {"session_id": uuid.uuid4().hex})
+    async def proxied_kernel_socket(self, kernel: str, auth_base: str | None = None) -> Any:
+        path = f"/proxied_ws/api/kernels/{kernel}/channels"
+        return await self.over_socket(path, auth_base, session_id=uuid.uuid4().hex)
 
 
 async def handshake_status(opening: Awaitable[Any]) -> int:
@@ -305,7 +310,7 @@ class OverHttp:
         if status == 403:
             raise Problem("ws_token_refused", f"{method} {path} was answered 403 {text}, expected {expected}")
         if status == 500 and "server-side exception" in text:
-            # Fixed text of jupyter_http_over_ws: the authentication URL could not be fetched, or its cookies not sent.
+            # Fixed text of jupyter_http_over_ws: what was asked for inside could not be asked for.
             raise Problem("ws_authentication_broken", f"{method} {path} was answered 500 {text}")
         said = data.decode("utf-8", "replace") or text
         text = f"{method} {path} was answered {status}, expected {expected}: {said}"
@@ -582,6 +587,8 @@ class DirectDoor(Door):
             await self.step("preflight", self.preflight())
             if self.visit.token is None:
                 return
+            with contextlib.suppress(DoorStays):
+                await self.step("build_info", self.build_info())
             await self.step("api", self.api())
             await self.step("kernelspecs", self.kernelspecs())
             session, kernel = await self.step("session", self.session())
@@ -635,6 +642,24 @@ class DirectDoor(Door):
         if lacking:
             raise Problem("preflight_too_narrow", f"the preflight does not allow {', '.join(lacking)}")
         return None, f"allows {self.page.origin} with credentials"
+
+    async def build_info(self) -> tuple[None, str]:
+        """Colab asks what image this is. No is an answer too, if the page can read it: a browser makes a network error of
+        one that it hides (googlecolab/colabtools#5302)."""
+        response = await self.page.fetch("GET", "/api/colab/build-info")
+        if response.code in (401, 403):
+            raise Problem(
+                "token_refused", f"GET /api/colab/build-info was answered {response.code}, expected 404 or 200"
+            )
+        if response.code not in (404, 200):
+            raise Problem(
+                "broken_answer", f"GET /api/colab/build-info was answered {response.code}, expected 404 or 200"
+            )
+        try:
+            self.readable(response)
+        except Problem as problem:
+            raise Problem("build_info_unreadable", f"a page cannot read the {response.code}: {problem}") from None
+        return None, f"a {response.code} that the page can read"
 
     async def answer(self, method: str, path: str, expected: int, body: Any = None) -> Any:
         response = await self.page.fetch(method, path, body)
@@ -732,12 +757,13 @@ class OverDoor(Door):
         return None, f"protocol {version}"
 
     async def open(self) -> tuple[OverHttp, str]:
-        with refused_socket({404: "ws_not_loaded", 403: "ws_origin_refused"}, "broken_answer"):
+        # The origin was good enough for the diagnosis.
+        with refused_socket({404: "ws_not_loaded", 403: "ws_token_refused"}, "broken_answer"):
             return OverHttp(await self.page.over_socket()), "open"
 
     async def kernelspecs(self, over: OverHttp) -> tuple[None, str]:
         """The first request through it. With the published package it ends here on tornado 6.5 and newer: no answer on
-        6.5, a closed websocket on 6.6, because the cookies it sends itself are refused."""
+        6.5, a closed websocket on 6.6, because the cookies it sends to itself are refused."""
         asked = over.expect(200, "GET", f"{self.page.prefix}/api/kernelspecs")
         try:
             said = await asyncio.wait_for(asked, FIRST_ANSWER_SECONDS)
@@ -755,7 +781,7 @@ class OverDoor(Door):
         return (session, kernel), f"kernel {kernel}"
 
     async def kernel_socket(self, kernel: str) -> tuple[Any, str]:
-        with refused_socket({404: "ws_not_loaded", 403: "ws_origin_refused"}, "broken_answer"):
+        with refused_socket({404: "ws_not_loaded", 403: "ws_token_refused"}, "broken_answer"):
             return await self.page.proxied_kernel_socket(kernel), "open"
 
     async def cell(self, socket: Any) -> tuple[None, str]:
@@ -798,8 +824,10 @@ class ShutDoors(Door):
         if self.visit.token is not None:
             checks["shut_foreign_host"] = self.host_is_shut(over)
         if over:
-            checks["shut_ws_no_token"] = self.over_is_shut(nobody)
-            checks["shut_ws_wrong_token"] = self.over_is_shut(guesser)
+            checks["shut_ws_no_token"] = self.over_is_shut(nobody, "without a token")
+            checks["shut_ws_wrong_token"] = self.over_is_shut(guesser, "with a wrong token")
+            if self.visit.token is not None:
+                checks["shut_ws_auth_url"] = self.auth_url_is_shut()
             checks["shut_ws_foreign_origin"] = self.over_origin_is_shut()
         elif self.visit.token is not None:
             checks["shut_ws_off"] = self.over_is_off()
@@ -854,27 +882,32 @@ class ShutDoors(Door):
                 found.append(f"/http_over_websocket with Host: {STRANGER_HOST} was answered {code}, expected 403")
         return found
 
-    async def over_is_shut(self, page: Page) -> list[str]:
-        """This socket may open (the package checks the Origin only), but nothing may come through it."""
-        from tornado.httpclient import HTTPError
+    async def over_is_shut(self, page: Page, who: str, auth_base: str | None = None) -> list[str]:
+        """Both websockets have to be refused before they open. 404 is what a server without the extension says."""
+        openings = {
+            "/http_over_websocket": page.over_socket(auth_base=auth_base),
+            "/http_over_websocket/proxied_ws": page.proxied_kernel_socket(str(uuid.uuid4()), auth_base),
+        }
+        codes = dict(zip(openings, await asyncio.gather(*(handshake_status(one) for one in openings.values()))))
+        return [
+            f"{path} {who} was answered {code}, expected 403"
+            for path, code in codes.items()
+            if code not in (401, 403, 404)
+        ]
 
-        who = "with a wrong token" if page.token else "without a token"
+    async def auth_url_is_shut(self) -> list[str]:
+        """The good token, in the address of somebody else: a server that went there would hand it over. So the other host
+        is one that is nowhere (RFC 2606), and the other port one that only root may listen on."""
+        here = urlsplit(self.page.base)
+        elsewhere = {
+            "another host": f"{here.scheme}://{STRANGER_HOST}:{here.port or 80}",
+            "another port": f"{here.scheme}://{here.hostname}:1",
+            "another scheme": f"https://{here.netloc}",
+            "another host behind the name of this one": f"{here.scheme}://{here.netloc}@{STRANGER_HOST}",
+        }
         found = []
-        with contextlib.suppress(HTTPError, Problem):
-            over = OverHttp(await page.over_socket())
-            try:
-                status, _text, _data = await over.request("GET", f"{self.page.prefix}/api/kernelspecs")
-                if status not in (401, 403):
-                    found.append(f"GET /api/kernelspecs through it {who} was answered {status}, expected 403")
-            finally:
-                over.close()
-        with contextlib.suppress(HTTPError):
-            # As above: a kernel that does not exist.
-            socket = await page.proxied_kernel_socket(str(uuid.uuid4()))
-            message = await socket.read_message()
-            if message is not None or socket.close_code == 404:
-                found.append(f"the proxied kernel websocket {who} was let in, expected that it closes with 403")
-            socket.close()
+        for what, base in elsewhere.items():
+            found += await self.over_is_shut(self.page, f"with an auth URL of {what}", base)
         return found
 
     async def over_origin_is_shut(self) -> list[str]:

@@ -158,6 +158,12 @@ REMEDIES: dict[str, tuple[str, str, str]] = {
         f"Take Access-Control settings out of the server's own configuration (tornado_settings), or {_AGAIN}.",
         "wsl",
     ),
+    "build_info_unreadable": (
+        "The server's errors carry no Access-Control headers, so a browser makes a broken network of the 404 with which it "
+        "answers /api/colab/build-info (googlecolab/colabtools#5302).",
+        f"{_RUN_AGAIN}: it restores the server's configuration (tornado_settings).",
+        "wsl",
+    ),
     "broken_answer": (
         "The server's answer was not what Jupyter answers.",
         "Read colab-runtime logs for the error, then colab-runtime restart.",
@@ -237,7 +243,7 @@ REMEDIES: dict[str, tuple[str, str, str]] = {
         "wsl",
     ),
     "ws_authentication_broken": (
-        "The extension cannot log in by itself: jupyter_http_over_ws 0.0.8 as published breaks on tornado 6.5 and newer.",
+        "The extension cannot reach its own server: jupyter_http_over_ws 0.0.8 as published breaks on tornado 6.5 and newer.",
         f"{_RUN_AGAIN}: it installs the extension that repairs this.",
         "wsl",
     ),
@@ -275,8 +281,14 @@ REMEDIES: dict[str, tuple[str, str, str]] = {
     ),
 }
 # The same doors, seen through /http_over_websocket.
-for _name in ("no_token", "wrong_token", "foreign_origin"):
-    REMEDIES[f"open_ws_{_name}"] = REMEDIES[f"open_{_name}"]
+REMEDIES["open_ws_foreign_origin"] = REMEDIES["open_foreign_origin"]
+for _name in ("no_token", "wrong_token", "auth_url"):
+    REMEDIES[f"open_ws_{_name}"] = (
+        "/http_over_websocket opens without this server's token: the extension is Google's as published, or another one, "
+        "and every user of this host can use it to look for a way in.",
+        f"{_RUN_AGAIN}: it installs the extension that asks for the token first, and restarts the server.",
+        "wsl",
+    )
 
 
 def remedies_for(problems: list[str]) -> list[dict[str, str]]:
@@ -523,6 +535,7 @@ _DIRECT = (
     "token_file",
     "port",
     "preflight",
+    "build_info",
     "api",
     "kernelspecs",
     "session",
@@ -540,7 +553,7 @@ _OVER = (
     "ws_session_delete",
 )
 _SHUT = ("shut_no_token", "shut_wrong_token", "shut_foreign_origin", "shut_foreign_host")
-_SHUT_OVER = ("shut_ws_no_token", "shut_ws_wrong_token", "shut_ws_foreign_origin")
+_SHUT_OVER = ("shut_ws_no_token", "shut_ws_wrong_token", "shut_ws_auth_url", "shut_ws_foreign_origin")
 DEVICE_TYPES = ("cpu",)
 
 

@@ -36,22 +36,42 @@ ORIGIN = "https://colab.research.google.com"
 SECONDS = 40
 OFF = ("jupyterlab", "notebook", "notebook_shim", "jupyter_lsp", "jupyter_server_terminals")
 
-# The published package on tornado 6.5 and newer (facts: a Cookie value with a leading blank): its sockets open and its
-# diagnosis answers, but nothing comes through. Our extension repairs that; this one takes the repair back.
-UNREPAIRED = """
+# Extensions that are ours without the guard: Google's handlers as published, made to load and nothing else. On tornado 6.5
+# and newer their sockets open and their diagnosis answers, but nothing comes through, because of a Cookie value with a
+# leading blank; `repaired` has that blank taken away, and what is wrong with it is the missing guard alone.
+UNGUARDED = """
 def _jupyter_server_extension_points():
-    return [{"module": "unrepaired_http_over_ws"}]
+    return [{"module": __name__}]
 
 def _load_jupyter_server_extension(app):
     import colab_http_over_ws
+    from colab_http_over_ws import guard
+    guard.install = install
     colab_http_over_ws._load_jupyter_server_extension(app)
-    from jupyter_http_over_ws import handlers
-    repaired = handlers._perform_request_and_extract_cookies
-    async def unrepaired(*args):
-        headers = await repaired(*args)
-        return {name: " " + value for name, value in headers.items()}
-    handlers._perform_request_and_extract_cookies = unrepaired
 """
+PUBLISHED = (
+    UNGUARDED
+    + """
+def install(handlers):
+    pass
+"""
+)
+REPAIRED = (
+    UNGUARDED
+    + """
+def install(handlers):
+    published = handlers._perform_request_and_extract_cookies
+    async def repaired(*args):
+        return {name: value.strip() for name, value in (await published(*args)).items()}
+    handlers._perform_request_and_extract_cookies = repaired
+"""
+)
+
+
+def headers(origin: str, credentials: bool = True) -> dict[str, Any]:
+    """tornado_settings that let a page of that origin read errors."""
+    allowed = {"Access-Control-Allow-Origin": origin}
+    return {"headers": allowed | ({"Access-Control-Allow-Credentials": "true"} if credentials else {})}
 
 
 class Server:
@@ -68,10 +88,12 @@ class Server:
             path.mkdir(parents=True)
         self.token_file.touch(0o600)
         self.token_file.write_text(self.token)
-        (folder / "modules/unrepaired_http_over_ws.py").write_text(UNREPAIRED)
+        for name, text in {"published_http_over_ws": PUBLISHED, "repaired_http_over_ws": REPAIRED}.items():
+            (folder / f"modules/{name}.py").write_text(text)
         extensions = dict.fromkeys(OFF, False) | ({extension: True} if extension else {})
         (config / "extensions.json").write_text(json.dumps({"ServerApp": {"jpserver_extensions": extensions}}))
         good = {"allow_origin": ORIGIN, "allow_credentials": True, "port": 0, "root_dir": str(self.root)}
+        good["tornado_settings"] = headers(ORIGIN)
         (config.parent / "jupyter_server_config.json").write_text(
             json.dumps({"ServerApp": {**good, **settings}, "IdentityProvider": settings.get("IdentityProvider", {})})
         )
@@ -146,11 +168,15 @@ class Server:
 OURS = "colab_http_over_ws"
 SERVERS: dict[str, tuple[dict[str, Any], str]] = {
     "good": ({}, OURS),
-    "no credentials": ({"allow_credentials": False}, OURS),
+    # Either of the two is enough for a browser, so it takes both to be missing.
+    "no credentials": ({"allow_credentials": False, "tornado_settings": headers(ORIGIN, credentials=False)}, OURS),
     "slash": ({"allow_origin": f"{ORIGIN}/"}, OURS),
     "any origin": ({"allow_origin": "*"}, OURS),
     "no extension": ({}, ""),
-    "unrepaired": ({}, "unrepaired_http_over_ws"),
+    "published": ({}, "published_http_over_ws"),
+    "repaired": ({}, "repaired_http_over_ws"),
+    "no headers": ({"tornado_settings": {}}, OURS),
+    "another's headers": ({"tornado_settings": headers("https://elsewhere.example")}, OURS),
     "no token": ({"IdentityProvider": {"token": ""}}, OURS),
     "remote": ({"allow_remote_access": True}, OURS),
 }
@@ -227,7 +253,8 @@ def red(result: dict[str, Any]) -> set[str]:
     return {step["id"] for step in result["steps"] if not step["ok"]}
 
 
-DIRECT_AFTER_PREFLIGHT = {"api", "kernelspecs", "session", "kernel_socket", "cell", "session_delete"}
+SHUT_WS_BY_TOKEN = {"shut_ws_no_token", "shut_ws_wrong_token", "shut_ws_auth_url"}
+DIRECT_AFTER_PREFLIGHT = {"build_info", "api", "kernelspecs", "session", "kernel_socket", "cell", "session_delete"}
 OVER_AFTER_DIAGNOSIS = {"ws_open", "ws_kernelspecs", "ws_session", "ws_kernel_socket", "ws_cell", "ws_session_delete"}
 
 
@@ -281,12 +308,21 @@ FAULTS: dict[str, tuple[str, dict[str, Any], set[str], set[str], str]] = {
         "allow_origin_wrong",
     ),
     "the extension is off": ("no extension", {}, {"ws_diagnose"}, OVER_AFTER_DIAGNOSIS, "ws_not_loaded"),
-    "the extension answers its diagnosis and nothing else": (
-        "unrepaired",
+    "the extension is the published one, on a tornado without the cookie fix": (
+        "published",
         {},
-        {"ws_kernelspecs"},
+        {"ws_kernelspecs"} | SHUT_WS_BY_TOKEN,
         {"ws_session", "ws_kernel_socket", "ws_cell", "ws_session_delete"},
         "ws_authentication_broken",
+    ),
+    "the extension works and has no guard": ("repaired", {}, SHUT_WS_BY_TOKEN, set(), "open_ws_auth_url"),
+    "errors come without Access-Control headers": ("no headers", {}, {"build_info"}, set(), "build_info_unreadable"),
+    "errors come with another origin's headers": (
+        "another's headers",
+        {},
+        {"build_info"},
+        set(),
+        "build_info_unreadable",
     ),
     "the extension is on and should not be": (
         "good",
@@ -305,10 +341,10 @@ FAULTS: dict[str, tuple[str, dict[str, Any], set[str], set[str], str]] = {
             "shut_no_token",
             "shut_wrong_token",
             "shut_foreign_origin",
-            "shut_ws_no_token",
-            "shut_ws_wrong_token",
+            # The guard opens nothing where there is no token to prove.
+            "ws_open",
         },
-        {"kernel_socket", "cell", "session_delete"},
+        {"kernel_socket", "cell", "session_delete"} | OVER_AFTER_DIAGNOSIS - {"ws_open"},
         "open_no_token",
     ),
     "the server answers to any host name": ("remote", {}, {"shut_foreign_host"}, set(), "open_foreign_host"),
@@ -378,7 +414,7 @@ def test_a_token_that_the_server_does_not_know_is_refused_at_both_doors(ask: Ask
     other.touch(0o600)
     other.write_text(secrets.token_hex(24))
     result = ask("good", token_file=str(other))
-    assert red(result) == {"kernelspecs", "ws_kernelspecs"}, result["reasons"]
+    assert red(result) == {"kernelspecs", "ws_open"}, result["reasons"]
     assert [one["id"] for one in result["remedies"]] == ["token_refused", "ws_token_refused"]
     assert other.read_text() not in json.dumps(result)
 

@@ -8,6 +8,7 @@ saw of its surroundings to standin_seen.json in the folder it was started in. st
     crash         says "stand-in: crash" and ends with 7 before it listens
     hang          listens, and ignores SIGTERM
     other-token   listens, and accepts a token that is not in the file
+    deaf          as other-token, but only from its second start on
 """
 
 from __future__ import annotations
@@ -28,10 +29,14 @@ class Answers(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         known = self.headers.get("Authorization") == f"token {self.token}"
-        status = 200 if self.path == "/api" or (self.path == "/api/status" and known) else 403
+        lists = Path("standin_lists.json")
+        name = self.path.replace("/api/", "")
+        listed = json.loads(lists.read_text("utf-8")) if lists.exists() else {}
+        answer = listed.get(name, []) if name in ("sessions", "kernels", "terminals") else {}
+        status = 200 if self.path == "/api" or (known and (answer == [] or answer or name == "status")) else 403
         self.send_response(status)
         self.end_headers()
-        self.wfile.write(b"{}")
+        self.wfile.write(json.dumps(answer if status == 200 else {}).encode())
 
 
 def main() -> None:
@@ -41,8 +46,11 @@ def main() -> None:
         sys.exit(7)
     config = json.loads(Path(os.environ["JUPYTER_CONFIG_DIR"], "jupyter_server_config.json").read_text("utf-8"))
     Answers.token = Path(os.environ["JUPYTER_TOKEN_FILE"]).read_text("ascii")
-    if MODE == "other-token":
+    if MODE == "other-token" or (MODE == "deaf" and Path("standin_seen.json").exists()):
         Answers.token = "f" * 48
+    secret = Path(os.environ["JUPYTER_RUNTIME_DIR"], "jupyter_cookie_secret")
+    if not secret.exists():
+        secret.write_text(os.urandom(8).hex(), encoding="ascii")
     signal.signal(signal.SIGTERM, signal.SIG_IGN if MODE == "hang" else lambda number, frame: sys.exit(0))
     # A session of its own, as jupyter_client gives to kernels: no signal to a process group reaches it.
     kernel = subprocess.Popen(["sleep", "600"], start_new_session=True)

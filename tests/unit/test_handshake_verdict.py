@@ -73,6 +73,7 @@ def test_the_names_of_steps_are_the_documented_ones() -> None:
             "token_file",
             "port",
             "preflight",
+            "build_info",
             "api",
             "kernelspecs",
             "session",
@@ -82,7 +83,7 @@ def test_the_names_of_steps_are_the_documented_ones() -> None:
         ),
         *("ws_diagnose", "ws_open", "ws_kernelspecs", "ws_session", "ws_kernel_socket", "ws_cell", "ws_session_delete"),
         *("shut_no_token", "shut_wrong_token", "shut_foreign_origin", "shut_foreign_host"),
-        *("shut_ws_no_token", "shut_ws_wrong_token", "shut_ws_foreign_origin"),
+        *("shut_ws_no_token", "shut_ws_wrong_token", "shut_ws_auth_url", "shut_ws_foreign_origin"),
     ]
 
 

@@ -3,18 +3,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Jupyter Server extension: `/http_over_websocket` for Google Colab, on today's Jupyter.
 
-The work is done by Google's jupyter_http_over_ws; this package only makes it load (see `compat`). Importing it has no
-effect, so that a server which merely lists its extensions stays as it is.
+Google's jupyter_http_over_ws is made to load (see `compat`) and its sockets are shut to who does not prove the token (see
+`guard`). Importing this package has no effect, so that a server which merely lists its extensions stays as it is.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from . import compat, hide_secrets
+from . import browser_seen, build_info, compat, hide_secrets
 
 __all__ = ["load_jupyter_server_extension"]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 REMEDY = (
     "install it into this server's Python without its dependencies, which would replace your Jupyter: "
@@ -33,6 +33,8 @@ def _load_jupyter_server_extension(server_app: Any) -> None:
     says it in one sentence, at a level that no default log setting hides.
     """
     hide_secrets.install(server_app.log)
+    browser_seen.watch(server_app)
+    build_info.add(server_app)
     try:
         package = compat.import_jupyter_http_over_ws()
     except Exception as error:
@@ -42,9 +44,10 @@ def _load_jupyter_server_extension(server_app: Any) -> None:
             REMEDY,
         )
         raise
-    # Whoever wants other handlers than Google's (a stricter check of who may open a socket, say) puts them into
-    # package.handlers here: the next call takes them from there by name.
-    compat.repair_cookies(package.handlers)
+    # Not at the top: tornado is there where Jupyter is, and importing this package is to need neither.
+    from . import guard
+
+    guard.install(package.handlers)
     package.load_jupyter_server_extension(server_app)
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the colab-ready authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What jupyter_http_over_ws 0.0.8 needs and no longer finds: three things, each said where it is given.
+"""What jupyter_http_over_ws 0.0.8 needs and no longer finds: two things, each said where it is given.
 
 The package was last changed in August 2021 and takes no outside contributions (its README), so the repair is done
 around it. Where a thing is still there (notebook 6, Python 3.11, setuptools on a newer Python), it is left alone.
@@ -16,11 +16,10 @@ import re
 import sys
 import types
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 _VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?(?:([ab])(\d+))?", re.ASCII)
-_COOKIE_SEPARATORS = re.compile(r"[;\r\n]+")
 
 
 @functools.total_ordering
@@ -133,29 +132,3 @@ def import_jupyter_http_over_ws() -> types.ModuleType:
     with importable({**distutils_stand_ins(), **notebook_stand_ins()}), warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         return importlib.import_module("jupyter_http_over_ws")
-
-
-def clean_cookie(value: str) -> str:
-    """The same cookies as one well-formed header value: single pairs, joined by `; `, no blank in front."""
-    return "; ".join(piece for piece in map(str.strip, _COOKIE_SEPARATORS.split(value)) if piece)
-
-
-def repair_cookies(handlers: Any) -> None:
-    """Fix 3: the Cookie header that jupyter_http_over_ws takes from its auth URL is accepted by tornado >= 6.5.
-
-    `handlers._perform_request_and_extract_cookies` fetches the auth URL and joins the answer's cookies by
-    `SimpleCookie.output(header='')`, which puts a blank before each of them. tornado refuses a header value that
-    starts with a blank since 6.5 ("HTTPInputError: Invalid header value ' username-...'"): 6.5 then never answers, 6.6
-    closes the socket. The opening handshake and `diagnose` still look healthy. The cleaned value suits every tornado.
-    """
-    original: Callable[..., Any] = handlers._perform_request_and_extract_cookies
-    if getattr(original, "cleans_cookies", False):
-        return
-
-    @functools.wraps(original)
-    async def perform_request_and_extract_clean_cookies(*args: Any, **kwargs: Any) -> dict[str, str]:
-        headers = await original(*args, **kwargs)
-        return {name: clean_cookie(value) if name == "Cookie" else value for name, value in headers.items()}
-
-    vars(perform_request_and_extract_clean_cookies)["cleans_cookies"] = True
-    handlers._perform_request_and_extract_cookies = perform_request_and_extract_clean_cookies

@@ -6,8 +6,8 @@
 Colab puts the token into the query (`?token=`), and into the auth URL that it passes to `/http_over_websocket`. Two
 writers put such an address into the log as it came:
 
-- jupyter_http_over_ws: "proxying WebSocket connection to: ...", for every kernel socket, and the traceback of an auth
-  URL that it refuses;
+- jupyter_http_over_ws, where its own handlers are used: "proxying WebSocket connection to: ...", for every kernel socket,
+  and the traceback of an auth URL that it refuses;
 - tornado's `RequestHandler.log_exception`, under Jupyter Server 2.21 too: "404 GET /api/contents/...?token=... : No
   such file", for every request that ends in an HTTPError with a message. (Jupyter Server's own access line is clean.)
 """
@@ -20,12 +20,13 @@ from typing import Any
 
 # A value ends at the next parameter, also where the whole address is itself a (doubly) quoted parameter.
 _TOKEN = re.compile(r"(token(?:=|%(?:25)*3D))(?:(?!%(?:25)*26)[^&\s\"'()<>#,;])+", re.IGNORECASE)
+_AUTH_URL = re.compile(r"(jupyter_http_over_ws_auth_url=)[^&\s\"'<>]+")
 _FORMATTER = logging.Formatter()
 
 
 def hide(text: str) -> str:
-    """The text with the value of every `token=` in it replaced, quoted addresses included."""
-    return _TOKEN.sub(r"\1[secret]", text)
+    """The text with the value of every `token=` in it replaced, quoted addresses and whole auth URLs included."""
+    return _TOKEN.sub(r"\1[secret]", _AUTH_URL.sub(r"\1[secret]", text))
 
 
 class HideSecrets(logging.Filter):
