@@ -10,8 +10,7 @@ from pathlib import Path
 
 import converged_host
 import pytest
-from door.visitor import Visitor, kernel_says, log_in, notebook, session
-from door.visitor import inside as through
+from door.visitor import Visitor, kernel_says, log_in, notebook, session, through
 from websockets.exceptions import ConnectionClosed
 
 Host = converged_host.ConvergedHost
