@@ -314,6 +314,20 @@ def test_a_version_that_is_no_text_is_told_so_before_the_socket_opens(server: Se
 # --- diagnose -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("path", ["", PROXIED, "/diagnose"])
+@pytest.mark.parametrize("query", ["token=%ED%A0%80", "min_version=%ff", "jupyter_http_over_ws_auth_url=%ff"])
+def test_an_address_that_is_no_text_is_refused_without_a_traceback_in_the_log(server: Server, path: str, query: str) -> None:
+    before = len(server.log_file.read_text())
+    answer = requests.get(
+        f"http://{server.host}/http_over_websocket{path}?{query}",
+        headers={"Origin": ORIGIN, "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+        | {"Sec-WebSocket-Key": base64.b64encode(bytes(16)).decode()},
+        timeout=SECONDS,
+    )
+    assert answer.status_code == 400
+    assert "Traceback" not in answer.text + server.log_file.read_text()[before:]
+
+
 def test_more_diagnoses_than_there_is_room_for_push_the_oldest_out(server: Server) -> None:
     with contextlib.ExitStack() as kept:
         opened = [kept.enter_context(server.socket("/diagnose", token=None)) for _ in range(20)]

@@ -41,6 +41,8 @@ TELLING = (b"Traceback", b'File "/', b"site-packages")
 # A failure is made smaller for so long; the first one is reported at the latest then.
 SMALLER_SECONDS = 60
 PATIENCE_SECONDS = 15.0
+# What the extension takes from who asks without a token.
+DIAGNOSE_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -151,10 +153,9 @@ def spoiled(draw: st.DrawFn, text: bytes) -> bytes:
     how = draw(st.integers(0, 15))
     place = draw(st.integers(0, len(text)))
     wrapped = {
-        1: b"[" + text + b"]",
-        2: text + text,
-        3: text[:place], 4: text[place:], 5: b"[" * 5_000 + text, 6: b'{"path":' * 3_000,
-        7: text[:place] + draw(st.binary(max_size=4)) + text[place:], 8: b"\xef\xbb\xbf" + text, 9: b"", 10: b" " * 100_000 + text,
+        1: b"[" + text + b"]", 2: text + text, 3: text[:place], 4: text[place:], 5: b"[" * 5_000 + text,
+        6: b'{"path":' * 3_000, 7: text[:place] + draw(st.binary(max_size=4)) + text[place:], 8: b"\xef\xbb\xbf" + text,
+        9: b"", 10: b" " * 100_000 + text,
     }  # fmt: skip
     return wrapped.get(how, text)
 
@@ -384,6 +385,8 @@ def kernel_answers(target: Target, path: str, conversation: list[Step], seconds:
         except TimeoutError:
             return False
         finally:
+            # What the kernel itself says, its own tracebacks included, is for its owner.
+            wire.said = [said for said in wire.said if not said.startswith(b'{"header"')]
             tells_nothing(wire)
         return True
 
@@ -391,23 +394,28 @@ def kernel_answers(target: Target, path: str, conversation: list[Step], seconds:
 def through_proxy(target: Target, conversation: list[Step], stay: bool) -> None:
     """The same at a kernel's socket. Jupyter and the kernel may take a nonsense amiss and fall silent; proxied_ws may not
     be the one that loses the request: where it is silent three times, so is the kernel's own socket once."""
-    path = f"/api/kernels/{target.kernel}/channels?session_id="
+
+    def path() -> str:
+        # Always another session: Jupyter takes a session's old sockets up again, and nonsense may have spoilt them.
+        return f"/api/kernels/{target.kernel}/channels?session_id=fuzz-{time.monotonic_ns()}"
+
     if not stay:
         with Wire(target.owner.port, PATIENCE_SECONDS) as wire:
-            assert wire.open(target.owner.through_door(f"{PROXIED}{path}fuzz"), target.headers)
+            assert wire.open(target.owner.through_door(PROXIED + path()), target.headers)
             wire.send(sent(conversation))
             return
-    proxied = target.owner.through_door(f"{PROXIED}{path}fuzz")
     for seconds in (2, 4, PATIENCE_SECONDS) if lawful(conversation) else (1,):
+        proxied = target.owner.through_door(PROXIED + path())
         if kernel_answers(target, proxied, conversation, seconds) is not False:
             return
     if lawful(conversation):
-        itself = target.owner.with_token(f"{path}direct")
-        heard = kernel_answers(target, itself, conversation, PATIENCE_SECONDS)
+        heard = kernel_answers(target, target.owner.with_token(path()), conversation, PATIENCE_SECONDS)
         assert not heard, "proxied_ws is silent where the kernel's own socket answers"
 
 
 def at_diagnose(target: Target, conversation: list[Step], stay: bool) -> None:
+    # To a message that is too long tornado says 1009 and hangs up at once, so the word may be lost on the way.
+    conversation = [(data, allowed and len(data) < DIAGNOSE_BYTES) for data, allowed in conversation]
     with Wire(target.owner.port, PATIENCE_SECONDS) as wire:
         assert wire.open(f"{DOOR}/diagnose?min_version=0.0.7", target.headers)
         wire.wait(patience(conversation))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import hmac
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
@@ -43,6 +43,19 @@ class Asked(NamedTuple):
     method: str
     target: str
     body: bytes | None
+
+
+def is_text(arguments: Mapping[str, Sequence[bytes]]) -> bool:
+    """Whether all that an address carries behind its question mark is UTF-8."""
+    try:
+        for name, values in arguments.items():
+            # tornado reads a name as latin-1, so that it always is a text.
+            name.encode()
+            for value in values:
+                value.decode("utf-8")
+    except UnicodeError:
+        return False
+    return True
 
 
 def same(token: str, known: str) -> bool:

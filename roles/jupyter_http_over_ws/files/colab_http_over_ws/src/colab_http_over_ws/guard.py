@@ -46,6 +46,11 @@ class Guard(websocket.WebSocketHandler):
     PATH: str
 
     async def prepare(self) -> None:
+        if not door.is_text(self.request.query_arguments):
+            # Jupyter would stumble over it while it looks for a token, and fill the log with its tracebacks.
+            self.set_status(400)
+            self.finish("What stands behind the question mark has to be UTF-8.")
+            return
         # Jupyter's: the Host header, and who is asking. A request that it has sent to the login page is over.
         await super().prepare()  # type: ignore[misc]
         text = "" if self._finished else self.refusal()
@@ -56,8 +61,6 @@ class Guard(websocket.WebSocketHandler):
     def refusal(self) -> str:
         """Why the socket does not open; empty if it does."""
         handler: Any = self
-        # Who sends what is no text is told so here (400), not by an exception when the socket is open.
-        handler.get_argument("min_version", None)
         # tornado asks this too, but believes a Sec-Fetch-Site header before it looks.
         return "" if handler.check_origin(handler.get_origin()) else "This page may not open this websocket."
 
