@@ -465,6 +465,18 @@ def test_test_without_a_part_runs_the_parts_that_there_are(box: Sandbox) -> None
     assert "COLAB_READY_NO_DOCKER" not in box.seen_environment()
 
 
+def test_the_part_browser_knocks_at_the_door_too_and_here_takes_this_computer(box: Sandbox) -> None:
+    (box.checkout / "tests" / "browser").mkdir()
+    assert box.run("test", "browser", "--here").status == 0
+    assert box.calls("python")[-1] == "python [-m] [pytest] [tests/browser] [tests/door]"
+    assert box.seen_environment()["COLAB_READY_TEST_HERE"] == "1"
+
+
+def test_only_the_part_browser_may_take_this_computer(box: Sandbox) -> None:
+    ended = box.run("test", "unit", "--here")
+    assert ended.status == 2 and "./colab-ready test browser --here" in ended.err
+
+
 @pytest.mark.parametrize(("part", "message"), [("browser", "not in this version"), ("unti", "no test part 'unti'")])
 def test_a_part_that_is_not_there_is_one_message(box: Sandbox, part: str, message: str) -> None:
     ended = box.run("test", part)
