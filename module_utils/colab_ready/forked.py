@@ -1,0 +1,169 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run a function of this program in a copy of the process, and come back whatever happens to it.
+
+For a look at a driver that costs a few milliseconds and must not cost more: a new interpreter (child.py, which a
+probe under another Python or as another user needs) takes longer to start than such a look takes. The function has to
+return something that JSON can say.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import math
+import mmap
+import os
+import resource
+import select
+import signal
+import time
+from typing import Any, Callable, NamedTuple, NoReturn
+
+from ansible.module_utils.colab_ready.child import signal_name
+
+# A process stuck in a driver survives SIGKILL: wait this long for it, then report and go on.
+BURIAL_SECONDS = 0.5
+
+ANSWER_BYTES = 4 << 20
+STEP_BYTES = 128
+TEXT_CHARACTERS = 2000
+
+# What a work is given, to say what it is at.
+Say = Callable[[str], None]
+
+
+class Outcome(NamedTuple):
+    """How it went. kind is one of: ok, timeout, crashed, exception, not_started. `step` is what it was at last."""
+
+    kind: str
+    value: Any = None
+    text: str = ""
+    step: str = ""
+
+
+def run_forked(work: Callable[[Say], Any], timeout_seconds: float, burial_seconds: float = BURIAL_SECONDS) -> Outcome:
+    """Call `work` in a copy of this process; it has `timeout_seconds`, and then `burial_seconds` to be gone."""
+    deadline = time.monotonic() + timeout_seconds
+    # The copy writes into this page and wakes nobody up with it.
+    with mmap.mmap(-1, STEP_BYTES) as page:
+        reader, writer = os.pipe()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            os.close(reader)
+            os.close(writer)
+            return Outcome("not_started", text=f"no process can be started: {error}")
+        if pid == 0:
+            _be_the_copy(work, page, reader, writer, timeout_seconds + burial_seconds)
+        status: int | None = None
+        answer: bytes | None = None
+        try:
+            os.close(writer)
+            answer = _listen(reader, deadline)
+        finally:
+            os.close(reader)
+            # It ends by itself right after its last word; who has not said it by now will not.
+            status = _bury(pid, burial_seconds, at_once=not answer)
+        step = page[:].rstrip(b"\0").decode("utf-8", "replace")
+    return _judge(answer, status, step, timeout_seconds)
+
+
+def _judge(answer: bytes | None, status: int | None, step: str, timeout_seconds: float) -> Outcome:
+    if answer is None:
+        text = f"no answer within {timeout_seconds:g} s"
+        if status is None:
+            text += "; the process survived SIGKILL, so it is stuck in the kernel (a driver), and is still there"
+        return Outcome("timeout", text=text, step=step)
+    try:
+        said = json.loads(answer.decode())
+    except ValueError:
+        said = None
+    if isinstance(said, dict) and "value" in said:
+        return Outcome("ok", said["value"], step=step)
+    if isinstance(said, dict) and "exception" in said:
+        return Outcome("exception", text=str(said["exception"]), step=step)
+    if status is not None and os.WIFSIGNALED(status):
+        return Outcome("crashed", text=f"killed by {signal_name(os.WTERMSIG(status))}", step=step)
+    return Outcome("crashed", text="ended without an answer", step=step)
+
+
+def _listen(reader: int, deadline: float) -> bytes | None:
+    """All that it says until it closes the pipe; None if it has not by then."""
+    poll = select.poll()
+    poll.register(reader, select.POLLIN)
+    said = bytearray()
+    while len(said) < ANSWER_BYTES:
+        left = deadline - time.monotonic()
+        if left <= 0 or not poll.poll(math.ceil(left * 1000)):
+            return None
+        data = os.read(reader, 1 << 16)
+        if not data:
+            break
+        said += data
+    return bytes(said)
+
+
+def _bury(pid: int, seconds: float, at_once: bool) -> int | None:
+    """Its wait status; None if it is still there after that time, or if somebody else has waited for it."""
+    until = time.monotonic() + seconds
+    patience = time.monotonic() if at_once else time.monotonic() + seconds / 2
+    killed = False
+    nap = 0.0002
+    while True:
+        try:
+            ended, status = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            # Where SIGCHLD is ignored the kernel buries it, and nobody learns how it died.
+            return 0
+        if ended:
+            return status
+        now = time.monotonic()
+        if now >= until:
+            return None
+        if now >= patience and not killed:
+            killed = True
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(nap)
+        nap = min(nap * 1.5, 0.02)
+
+
+# --- in the copy ----------------------------------------------------------------------------------------------------
+
+
+def _be_the_copy(work: Callable[[Say], Any], page: mmap.mmap, reader: int, writer: int, seconds: float) -> NoReturn:
+    """Never returns: the caller's code after the fork is the other process's."""
+    try:
+        os.close(reader)
+        _settle(seconds)
+
+        def say(step: str) -> None:
+            page[:] = step.encode()[:STEP_BYTES].ljust(STEP_BYTES, b"\0")
+
+        try:
+            answer = json.dumps({"value": work(say)})
+        except BaseException as error:
+            answer = json.dumps({"exception": f"{type(error).__name__}: {error}"[:TEXT_CHARACTERS]})
+        data = answer.encode()
+        while data:
+            data = data[os.write(writer, data) :]
+    finally:
+        # Not sys.exit: what the other process registered to do at its end is not for the copy to do.
+        os._exit(0)
+
+
+def _settle(seconds: float) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
+        signal.signal(number, signal.SIG_DFL)
+    # SIGALRM's default action ends the copy even inside native code, should the other process be killed before it can.
+    signal.alarm(int(seconds) + 2)
+    # A driver's own chatter (facts: microsoft/DirectML#672) must not get into what a module prints.
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    # It may have a descriptor of its own, and would report there, as if the other process had crashed.
+    faulthandler.disable()
+    # No core dump: 1 byte also keeps a piped core_pattern (WSL's crash collector) away, which 0 does not (core(5)).
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    resource.setrlimit(resource.RLIMIT_CORE, (1, hard) if hard else (0, 0))
