@@ -1,0 +1,98 @@
+"""The table of GPUs is sound in itself, and looking something up in it never guesses."""
+
+from __future__ import annotations
+
+import re
+from itertools import combinations
+from typing import Any
+
+import pytest
+from ansible.module_utils.colab_ready import gpus
+
+
+def adapter(vendor: str | None, device: str | None, revision: str | None = None) -> dict[str, Any]:
+    return {"vendor_id": vendor, "device_id": device, "revision": revision}
+
+
+LOOK_UPS = [
+    ("1002", "744c", "c8", "gfx1100", "Radeon RX 7900 XTX"),
+    ("1002", "744c", "cc", "gfx1100", "Radeon RX 7900 XT"),
+    ("1002", "744c", "C8", "gfx1100", "Radeon RX 7900 XTX"),
+    ("1002", "744c", "99", "gfx1100", None),
+    ("1002", "744c", None, "gfx1100", None),
+    ("1002", "7448", "99", "gfx1100", "Radeon PRO W7900"),
+    ("1002", "1586", "d4", "gfx1151", "Radeon 8050S"),
+    ("1002", "15bf", "07", "gfx1103", "Radeon 740M"),
+    ("1002", "6863", "00", "gfx900", None),
+    ("1002", "15d8", "c2", "gfx902", None),
+    ("1002", "6779", "00", None, None),
+    ("1002", "ffff", "00", None, None),
+    ("10de", "744c", "c8", None, None),
+    ("8086", "e20b", "00", None, None),
+    ("1002", "rubbish", "00", None, None),
+    (None, None, None, None, None),
+]
+
+
+@pytest.mark.parametrize(("vendor", "device", "revision", "gfx", "product"), LOOK_UPS)
+def test_a_chip_is_told_by_its_id_and_a_product_by_the_revision(
+    vendor: str | None, device: str | None, revision: str | None, gfx: str | None, product: str | None
+) -> None:
+    asked = adapter(vendor, device, revision)
+    assert (gpus.gfx_of(asked), gpus.product_of(asked)) == (gfx, product)
+
+
+NVIDIA_GENERATIONS = [
+    ("0fc6", gpus.KEPLER),
+    ("128b", gpus.KEPLER),
+    ("1340", gpus.MAXWELL),
+    ("13c2", gpus.MAXWELL),
+    ("15f8", gpus.PASCAL),
+    ("1617", gpus.MAXWELL),
+    ("1725", gpus.PASCAL),
+    ("17c8", gpus.MAXWELL),
+    ("1b80", gpus.PASCAL),
+    ("1db6", gpus.PASCAL),
+    ("1e04", gpus.TURING),
+    ("2b85", gpus.TURING),
+]
+
+
+@pytest.mark.parametrize(("device", "family"), NVIDIA_GENERATIONS)
+def test_a_generation_of_nvidia_is_told_by_the_id(device: str, family: gpus.Family) -> None:
+    assert gpus.family_of(adapter("10de", device)) is family
+
+
+def test_an_empty_adapter_is_nothing() -> None:
+    assert (gpus.family_of({}), gpus.gfx_of({}), gpus.product_of({})) == (None, None, None)
+
+
+def test_no_two_families_claim_the_same_id() -> None:
+    claims = [(family.vendor_id, *pair, family.name) for family in gpus.FAMILIES for pair in gpus.id_ranges(family)]
+    assert all(low <= high for _, low, high, _ in claims)
+    overlaps = [(one, two) for one, two in combinations(claims, 2) if one[0] == two[0] and one[1] <= two[2] and two[1] <= one[2]]
+    assert not overlaps
+
+
+def test_every_line_of_devices_is_well_formed_and_the_only_one_of_its_id() -> None:
+    ids = [(family.vendor_id, device) for device, family, _ in gpus.DEVICES]
+    assert len(set(ids)) == len(ids)
+    for device, family, products in gpus.DEVICES:
+        assert family in gpus.FAMILIES
+        assert re.fullmatch("[0-9a-f]{4}", device)
+        revisions = " ".join(products.values()).split()
+        assert all(re.fullmatch("[0-9a-f]{2}", revision) for revision in revisions), device
+        assert len(set(revisions)) == len(revisions), device
+        assert "" not in products.values() or len(products) == 1, device
+
+
+@pytest.mark.parametrize("family", gpus.FAMILIES, ids=lambda family: family.name)
+def test_a_family_is_whole(family: gpus.Family) -> None:
+    assert family.ids or any(owner is family for _, owner, _ in gpus.DEVICES), "no id leads to it"
+    assert not family.chip or re.fullmatch("gfx[0-9a-f]{3,4}", family.chip)
+    for support in (family.wsl, family.linux, family.directml):
+        assert support.level in (gpus.YES, gpus.OPT_IN, gpus.NO, None)
+        assert support.why and not support.why.endswith(".")
+    if family.vendor_id != gpus.NVIDIA and gpus.YES in (family.wsl.level, family.linux.level):
+        # Which Ubuntu its vendor names has to be known; Intel's server cards come with other systems as well.
+        assert family.line in gpus.UBUNTU or family is gpus.PONTE_VECCHIO

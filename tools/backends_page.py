@@ -1,0 +1,213 @@
+#!/usr/bin/env python3
+"""Write docs/backends.md: which GPU gets which backend, from the table of GPUs and the computers of the tests.
+
+What stands there beside a computer is what decide() really says about it.
+
+    tools/backends_page.py            writes the page if it is out of date
+    tools/backends_page.py --check    says so and ends with 1 (the static tests ask this)
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import textwrap
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import ansible.module_utils
+
+PROJECT = Path(__file__).resolve().parent.parent
+# In a module this is where our module_utils are (ansible.cfg, module_utils).
+ansible.module_utils.__path__ = [*ansible.module_utils.__path__, str(PROJECT / "module_utils")]
+sys.path.insert(0, str(PROJECT / "tests"))
+
+from ansible.module_utils.colab_ready import gpus  # noqa: E402  needs the paths above
+from ansible.module_utils.colab_ready.backend import BACKENDS, Refusal, decide  # noqa: E402  needs the paths above
+from ansible.module_utils.colab_ready.gpu_rules import GB, Backend  # noqa: E402  needs the paths above
+from fixtures.machines import GROUPS, MACHINES, Machine  # noqa: E402  needs the paths above
+
+PAGE = PROJECT / "docs" / "backends.md"
+ALL_BUILT = tuple(replace(backend, available_in_this_version=True) for backend in BACKENDS)
+TITLES = {backend.name: backend.title for backend in BACKENDS}
+OWN = {backend.vendor_id: backend.title for backend in BACKENDS if backend.vendor_id}
+VENDORS = ((gpus.AMD, "AMD"), (gpus.NVIDIA, "NVIDIA"), (gpus.INTEL, "Intel"))
+
+RULES = (
+    "**What counts as a GPU.** Software adapters (Microsoft Basic Render Driver, virtual machines' displays), "
+    "remote displays and neural processors (NPUs) do not.",
+    "**NVIDIA gets CUDA** where the driver is there: in WSL the Windows driver (it puts `libcuda.so` into "
+    "`/usr/lib/wsl/lib`; nothing is installed in Linux), on native Linux NVIDIA's own driver, not `nouveau`.",
+    "**AMD gets ROCm** if AMD supports that very chip there: in WSL on Windows 11 with an Ubuntu that AMD "
+    "names, on native Linux with the `amdgpu` driver and `/dev/kfd`.",
+    "**Intel gets XPU** if PyTorch lists the GPU and the Ubuntu.",
+    "**Every other GPU in WSL gets DirectML** if it is new enough for it. DirectML needs Windows: native Linux "
+    "has none.",
+    "**What works for some but is promised by nobody** runs only if it is asked for with `colab_backend`. "
+    "Until then the next backend is taken, and the report says what could be tried.",
+    "**No GPU, or none that can be used: the CPU**, with the reason and what to do.",
+    "**Several GPUs:** a card of its own comes before graphics in the processor; then CUDA, ROCm and XPU "
+    "before DirectML; then the larger memory. The number that the system gives a GPU decides nothing.",
+    "**Wishes:** `colab_backend` asks for a backend, `colab_gpu` for a GPU (its number, or part of its name), "
+    "and that GPU then gets its best backend. A wish that cannot be met stops the run with the reason; nothing "
+    "else is taken in its place.",
+    "**Python belongs to the decision.** If the host has none that the backend has packages for, another one "
+    "is fetched for its environment; if that is impossible, so is the backend.",
+    "**What is not known forbids nothing.** Driver versions and free disk space are reported, not judged. In "
+    "the end only the tensor sum of `./colab-ready verify` makes a host ready.",
+)
+
+
+def fill(text: str, mark: str = "") -> list[str]:
+    """A paragraph, or an entry of a list, in lines."""
+    lines = textwrap.wrap(text, 118, initial_indent=mark, subsequent_indent=" " * len(mark), break_on_hyphens=False)
+    return [*lines, ""] if not mark else lines
+
+
+def cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = ["| " + " | ".join(head) + " |", "| " + " | ".join("---" for _ in head) + " |"]
+    return [*lines, *("| " + " | ".join(cell(text) for text in row) + " |" for row in rows), ""]
+
+
+def releases(family: gpus.Family, place: int) -> str:
+    named = gpus.UBUNTU.get(family.line, ((), ()))[place]
+    return f" (Ubuntu {', '.join(named)})" if named else ""
+
+
+def in_wsl(family: gpus.Family) -> str:
+    """What a card gets there, and what else on request."""
+    own = OWN[family.vendor_id]
+    if family.wsl.level == gpus.YES:
+        return f"**{own}**{releases(family, 0) if family.vendor_id != gpus.NVIDIA else ''}"
+    taken = "DirectML" if family.directml.level == gpus.YES else "CPU"
+    on_request = [own] if family.wsl.level != gpus.NO else []
+    on_request += ["DirectML"] if family.directml.level == gpus.OPT_IN else []
+    return f"**{taken}**" + (f"; {' or '.join(on_request)} on request" if on_request else "")
+
+
+def on_linux(family: gpus.Family) -> str:
+    own = OWN[family.vendor_id]
+    if family.linux.level == gpus.YES:
+        return f"**{own}**{releases(family, 1)}"
+    return "**CPU**" + (f"; {own} on request" if family.linux.level != gpus.NO else "")
+
+
+def special(family: gpus.Family) -> str:
+    """Why something runs only on request, or nowhere; that an old card is not supported any more goes without saying."""
+    words = []
+    if family.wsl.level not in (gpus.YES, gpus.NO):
+        words.append(family.wsl.why)
+    elif family.wsl.level == gpus.NO and (family.linux.level == gpus.YES or family.linux is family.wsl):
+        words.append(family.wsl.why)
+    if family.linux.level not in (gpus.YES, gpus.NO) and family.linux is not family.wsl:
+        words.append(f"native Linux: {family.linux.why}")
+    if family.directml.level != gpus.YES:
+        words.append(f"DirectML: {family.directml.why}")
+    sentence = "; ".join(words)
+    return " ".join(filter(None, [f"{sentence[:1].upper()}{sentence[1:]}." if sentence else "", family.note]))
+
+
+def cards() -> list[str]:
+    lines = []
+    for vendor_id, vendor in VENDORS:
+        families = [family for family in gpus.FAMILIES if family.vendor_id == vendor_id]
+        has_chips = any(family.chip for family in families)
+        head = ["card, or processor with graphics", *(["chip"] if has_chips else []), "in WSL", "on native Linux", "special"]
+        rows = [
+            [one.name, *([one.chip] if has_chips else []), in_wsl(one), on_linux(one), special(one)] for one in families
+        ]
+        lines += [f"### {vendor}", "", *table(head, rows)]
+    return lines
+
+
+def backend_row(backend: Backend) -> tuple[str, ...]:
+    disk = f"about {backend.disk_bytes // GB} GB" if backend.disk_bytes else ""
+    first, last = backend.python
+    return (
+        f"`{backend.name}`",
+        backend.on,
+        f"`{backend.device_type}`",
+        f"3.{first} to 3.{last}",
+        ", ".join(backend.architectures),
+        disk,
+        "yes" if backend.available_in_this_version else "not yet",
+    )
+
+
+def machine_row(machine: Machine) -> tuple[str, ...]:
+    """What it is, what it gets, and the sentence that the test looks for."""
+    try:
+        decision = decide(machine.wish, machine.adapters, machine.why_unknown, machine.gpu, backends=ALL_BUILT, host=machine.host)
+    except Refusal as refusal:
+        return machine.about, "refused", str(refusal)
+    said = [*decision["reasons"], *decision["cautions"]]
+    why = next((sentence for sentence in said if machine.says in sentence), "")
+    return machine.about, f"**{TITLES[decision['name']]}**", why
+
+
+def page() -> str:
+    built = [backend.title for backend in BACKENDS if backend.available_in_this_version]
+    missing = [backend.title for backend in BACKENDS if not backend.available_in_this_version]
+    lines = [
+        "# Which backend does my computer get?",
+        "",
+        "<!-- Written by tools/backends_page.py from module_utils/colab_ready/gpus.py and tests/fixtures/machines.py;",
+        "change those, not this page. -->",
+        "",
+        *fill(
+            "A backend is the way in which PyTorch reaches your GPU. `./colab-ready` looks which GPU there is and picks the "
+            "best one that runs on it; `./colab-ready verify` shows what was picked and why. Find your card below."
+        ),
+    ]
+    if missing:
+        lines += fill(
+            f"**This version builds: {', '.join(built)}.** {', '.join(missing)} are decided and explained already, but not "
+            "built yet: until then the report says `recommended` for what this page promises."
+        )
+    lines += ["## Find your card", ""]
+    lines += fill(
+        "*On request* means: it works for some, but nobody promises it, so it is only taken with `colab_backend`. *gfx…* is "
+        "AMD's name of the chip. *AMD's bridge* (`librocdxg`) is what lets ROCm in WSL reach the Windows driver; it opens the "
+        "chips that it knows, and those in its file `dids.conf`. On native Linux there is no DirectML."
+    )
+    lines += cards()
+    lines += fill(
+        "Your card is not here? An AMD card that the table does not know gets DirectML in WSL, since ROCm needs to know the "
+        "chip; a new Intel one gets DirectML, and XPU on request. One line in `module_utils/colab_ready/gpus.py` adds it."
+    )
+    lines += ["## The rules", ""]
+    for number, rule in enumerate(RULES, 1):
+        lines += fill(rule, f"{number}. ")
+    head = ("backend", "for", "PyTorch's word", "Python", "processor", "disk", "in this version")
+    lines += ["", "## The backends", "", *table(head, [backend_row(backend) for backend in BACKENDS])]
+    lines += [f"## {len(MACHINES)} computers", ""]
+    lines += fill(
+        "Every one is a test: its adapters as Windows or Linux describes them go in, and this answer has to come out once all "
+        "backends are built."
+    )
+    for title, group in GROUPS:
+        lines += [f"### {title}", "", *table(("computer", "gets", "because"), [machine_row(machine) for machine in group])]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Write docs/backends.md.")
+    parser.add_argument("--check", action="store_true", help="write nothing; say whether the page is out of date")
+    wish = parser.parse_args()
+    text = page()
+    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text:
+        return 0
+    state = "out of date: run tools/backends_page.py" if wish.check else "written"
+    print(f"{PAGE.relative_to(PROJECT)} is {state}")
+    if not wish.check:
+        PAGE.write_text(text, encoding="utf-8")
+    return 1 if wish.check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
