@@ -11,8 +11,9 @@ module: gpu_device
 short_description: Say which graphics adapters a host has and which backend it gets
 version_added: "0.1.0"
 description:
-  - Reads files only, without root, and changes nothing.
-  - Knows native Linux (sysfs). Adapters that come from Windows (C(/dev/dxg)) this version cannot read, and says so.
+  - Needs no root, no driver and no library, and changes nothing.
+  - On native Linux it reads sysfs. In WSL 2 it asks C(/dev/dxg), which takes a few milliseconds. Only if that does not tell,
+    it asks the library C(libdxcore.so), Windows' PowerShell, C(nvidia-smi) and C(rocminfo), in this order, each with a limit.
   - What cannot be known is null, with the reason in RV(null_reasons).
   - Fails if a backend or an adapter is asked for that is not there.
 author:
@@ -50,6 +51,14 @@ options:
     description: Where the run-time files are. Another folder is for tests.
     type: path
     default: /run
+  etc:
+    description: Where the settings are. Another folder is for tests.
+    type: path
+    default: /etc
+  usr:
+    description: Where programs and libraries are, WSL's own too. Another folder is for tests.
+    type: path
+    default: /usr
   pci_ids:
     description: Where the names of PCI devices may be; the first file that is there is read.
     type: list
@@ -67,18 +76,44 @@ EXAMPLES = r"""
 RETURN = r"""
 wsl:
   description:
-    - What WSL says of itself, with V(version), V(kernel), V(systemd), V(interop) and V(dxg); null outside of WSL.
+    - What WSL says of itself; null outside of WSL.
+    - V(version) is 1 or 2.
+    - V(interop) is whether programs of Windows can be started; where it is false, RV(null_reasons) says why.
+    - V(libraries) says which of the GPU libraries WSL has from Windows; V(loader), whether programs find them by themselves.
+    - V(drivers) is a hint only, the packages of graphics drivers on Windows. V(memory_bytes) is all that WSL may use.
   returned: always
   type: dict
-  sample: {version: 2, kernel: 6.6.87.2-microsoft-standard-WSL2, systemd: true, interop: true, dxg: true}
+  sample:
+    version: 2
+    kernel: 6.6.87.2-microsoft-standard-WSL2
+    distribution: {id: ubuntu, version_id: "24.04"}
+    systemd: true
+    interop: true
+    dxg: true
+    libraries:
+      libdxcore.so: true
+      libd3d12.so: true
+      libd3d12core.so: true
+      libdirectml.so: false
+      libcuda.so.1: false
+      libnvidia-ml.so.1: false
+      nvidia-smi: false
+    loader: true
+    drivers: [u0413948.inf_amd64_0e4b3b4e2a9cd0c8]
+    memory_bytes: 16722640896
 adapters:
-  description: The graphics adapters; null where this version cannot read them.
+  description:
+    - The graphics adapters; null where nobody tells.
+    - V(source) says of each field who told it, V(dxg), V(dxcore), V(powershell), V(nvidia-smi), V(rocminfo), V(sysfs),
+      V(pci.ids) or V(table), colab-ready's own table of GPUs.
+    - V(primary) is the one that the machine would compute on; if there is none such, the one it started with, or the largest.
+    - V(luid) is Windows' own number of it, until Windows is started again.
   returned: always
   type: list
   elements: dict
   sample:
     - index: 0
-      name: Navi 31 [Radeon RX 7900 XT/7900 XTX/7900 GRE/7900M]
+      name: AMD Radeon RX 7900 XTX
       vendor: AMD
       vendor_id: "1002"
       device_id: 744c
@@ -86,26 +121,70 @@ adapters:
       subsystem_id: 0e3b
       revision: c8
       address: "0000:03:00.0"
-      driver: amdgpu
-      driver_version: null
+      driver: null
+      driver_version: 32.0.22029.9039
+      wddm: "3.2"
       dedicated_bytes: 25753026560
       software: false
+      render: true
+      compute_only: false
+      hybrid: null
+      detachable: false
       primary: true
+      luid: "00000000:0000abcd"
+      gfx: gfx1100
+      product: Radeon RX 7900 XTX
+      source: {name: dxg, vendor_id: dxg, gfx: table, product: table}
+ways:
+  description:
+    - Who was asked for the adapters, in this order, each V({name, ok, reason, detail}).
+    - The last one told them, if it is ok.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{name: dxg, ok: true, reason: null, detail: null}]
+host:
+  description: What else the decision is based on; what is missing is not known.
+  returned: always
+  type: dict
+  sample:
+    wsl: 2
+    dxg: true
+    dxg_failure: null
+    distribution: ubuntu
+    distribution_version: "24.04"
+    architecture: x86_64
+    pythons: ["3.12"]
+    container: false
+    libcuda: false
+    d3d12: true
+    dxcore: true
 backend:
-  description: The decision, with V(name), V(device_type), V(chosen_by), V(reasons) and V(rejected).
+  description:
+    - The decision, with V(name), V(device_type) (torch's word), V(adapter) (its index), V(gfx), V(chosen_by), V(reasons),
+      V(cautions), V(rejected), V(opt_in), V(python) and V(python_requires).
+    - V(recommended) is what the machine could have, whether or not this version builds it.
   returned: success
   type: dict
   sample:
     name: cpu
     device_type: cpu
     chosen_by: auto
-    reasons: [no GPU found, "this version of colab-ready brings no GPU backend yet, so PyTorch runs on the CPU"]
-    rejected: [{name: cuda, why: not in this version of colab-ready (it is for NVIDIA graphics)}]
+    adapter: null
+    gfx: null
+    recommended:
+      {name: rocm, device_type: cuda, adapter: 0, gfx: gfx1100, available: false, why: AMD supports it in WSL with ROCm}
+    reasons: [found AMD Radeon RX 7900 XTX, "this version of colab-ready brings no GPU backend yet, so PyTorch runs on the CPU"]
+    cautions: []
+    rejected: [{name: cuda, why: "it is for NVIDIA graphics, and there is none"}]
+    opt_in: []
+    python: {requires: ">=3.10,<3.15", use: "3.12", fetch: false}
+    python_requires: ">=3.10,<3.15"
 null_reasons:
-  description: Why a field is null, by the field's path.
+  description: Why a field is null, by the field's path. For V(wsl.interop), also why it is false.
   returned: always
   type: dict
-  sample: {"adapters[0].driver_version": the driver is the kernel's own and has no version besides}
+  sample: {"adapters[0].driver": "Windows does not give its driver's name here"}
 seconds:
   description: How long the look took, without Ansible around it.
   returned: always
@@ -113,38 +192,12 @@ seconds:
   sample: 0.004
 """
 
-import os
 import time
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.colab_ready.backend import Refusal, decide
-from ansible.module_utils.colab_ready.drm import PCI_IDS, read_adapters
-from ansible.module_utils.colab_ready.host import wsl_facts
-
-DXG_UNREAD = "this version of colab-ready cannot read /dev/dxg, the adapters of Windows, yet"
-
-
-def look(sysfs: str, proc: str, dev: str, run: str, pci_ids: list[str]) -> dict[str, Any]:
-    """wsl, adapters and null_reasons, from where this kind of host has its adapters."""
-    wsl = wsl_facts(proc, dev, run)
-    adapters: list[dict[str, Any]] | None
-    if os.path.exists(f"{dev}/dxg"):
-        # Also on a Hyper-V guest that is not WSL: the adapters are the host's either way.
-        adapters, reasons = None, {"adapters": DXG_UNREAD}
-    elif wsl:
-        # WSL has no display on its PCI bus and no DRM card: microsoft/WSL#40464.
-        adapters, reasons = [], {}
-    else:
-        adapters, reasons = read_adapters(sysfs, pci_ids)
-    if wsl is None:
-        reasons["wsl"] = "this is not WSL"
-    else:
-        if wsl["interop"] is None:
-            reasons["wsl.interop"] = "binfmt_misc, where the kernel says it, is not mounted"
-        if wsl["kernel"] is None:
-            reasons["wsl.kernel"] = "osrelease cannot be read"
-    return {"wsl": wsl, "adapters": adapters, "null_reasons": reasons}
+from ansible.module_utils.colab_ready.backend import Refusal
+from ansible.module_utils.colab_ready.drm import PCI_IDS
+from ansible.module_utils.colab_ready.gpu_look import Places, decide_on, look
 
 
 def main() -> None:
@@ -156,6 +209,8 @@ def main() -> None:
             "proc": {"type": "path", "default": "/proc"},
             "dev": {"type": "path", "default": "/dev"},
             "run": {"type": "path", "default": "/run"},
+            "etc": {"type": "path", "default": "/etc"},
+            "usr": {"type": "path", "default": "/usr"},
             "pci_ids": {"type": "list", "elements": "path", "default": list(PCI_IDS)},
         },
         supports_check_mode=True,
@@ -163,13 +218,15 @@ def main() -> None:
     options = dict(module.params)
     backend, gpu = options.pop("backend"), options.pop("gpu")
     started = time.monotonic()
-    found = look(**options)
+    found = look(Places(**options))
     refusal = None
     try:
-        found["backend"] = decide(backend, found["adapters"], found["null_reasons"].get("adapters"), gpu)
+        found["backend"] = decide_on(found, backend, gpu)
     except Refusal as error:
         refusal = str(error)
     found["seconds"] = round(time.monotonic() - started, 4)
+    # Of the reasons people read the words; the codes are for programs, in `ways`.
+    found["null_reasons"] = {path: why["detail"] for path, why in found["null_reasons"].items()}
     if found["adapters"] is None:
         module.warn(f"The graphics adapters are not known: {found['null_reasons']['adapters']}.")
     if refusal:

@@ -16,6 +16,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible.module_utils.colab_ready.gpu_rules import why_no_gpu
+
 SCHEMA = 1
 
 # What a host must show before it may be called ready. A check that is missing counts as failed: ready is no default.
@@ -344,7 +346,7 @@ def _gpu_text(adapters: Sequence[Mapping[str, Any]] | None) -> str:
     names = [
         str(adapter.get("name") or "%s:%s" % (adapter.get("vendor_id"), adapter.get("device_id")))
         for adapter in adapters
-        if not adapter.get("software")
+        if why_no_gpu(adapter) is None
     ]
     return ", ".join(names) or "none"
 

@@ -10,7 +10,6 @@ is read are the names of keys and types, which are the same everywhere.
 from __future__ import annotations
 
 import errno
-import glob
 import os
 import re
 import signal
@@ -20,7 +19,8 @@ from contextlib import suppress
 
 from ansible.module_utils.colab_ready.browser_policy import POLICIES_KEY, Entry, Value
 from ansible.module_utils.colab_ready.extension import Problem
-from ansible.module_utils.colab_ready.host import parse_mounts, read_text
+from ansible.module_utils.colab_ready.host import read_text
+from ansible.module_utils.colab_ready.wsl import decoded, first_words, interop_sockets, program_candidates
 
 PROGRAM = "Windows/System32/reg.exe"
 SOCKETS_TRIED = 3
@@ -51,24 +51,9 @@ def unavailable(why: str, todo: str) -> Problem:
 # ---- where reg.exe is -------------------------------------------------------------------------
 
 
-def automount_root(wsl_conf: str) -> str:
-    """The folder of Windows' drives by /etc/wsl.conf."""
-    section, root = "", "/mnt/"
-    for line in wsl_conf.splitlines():
-        line = line.split("#", 1)[0].strip()
-        if line.startswith("["):
-            section = line.strip("[] \t").lower()
-        name, _, value = line.partition("=")
-        if section == "automount" and name.strip().lower() == "root" and value.strip():
-            root = value.strip().strip("\"'")
-    return root.rstrip("/") + "/"
-
-
 def candidates(wsl_conf: str, mountinfo: str) -> list[str]:
-    """Where reg.exe may be, likeliest first. PATH does not say: interop's part of it can be switched off, or planted."""
-    drives = [point for point, kind, _ in parse_mounts(mountinfo) if kind in ("9p", "drvfs", "virtiofs")]
-    places = [automount_root(wsl_conf) + "c", *sorted(drives)]
-    return [os.path.join(place, PROGRAM) for place in dict.fromkeys(places)]
+    """Where reg.exe may be, likeliest first."""
+    return program_candidates(PROGRAM, wsl_conf, mountinfo)
 
 
 def find_program(etc: str, proc: str) -> str:
@@ -80,16 +65,6 @@ def find_program(etc: str, proc: str) -> str:
 
 
 # ---- what it says -----------------------------------------------------------------------------
-
-
-def decoded(output: bytes) -> str:
-    """Text of a Windows program, whose encoding only it knows; what we look for is ASCII in all of them."""
-    if output.startswith(b"\xff\xfe") or output[1:2] == b"\0":
-        return output.decode("utf-16-le", "replace").lstrip("\ufeff")
-    try:
-        return output.decode("utf-8")
-    except UnicodeDecodeError:
-        return output.decode("cp437")
 
 
 def normal_key(key: str) -> str:
@@ -110,12 +85,6 @@ def parse_query(text: str) -> dict[str, list[Value]]:
         if found and current is not None:
             current.append(Value(found["name"], found["type"], found["data"] or ""))
     return keys
-
-
-def first_words(output: str) -> str:
-    """The first line that says something, for a message."""
-    lines = ("".join(c if c.isprintable() else " " for c in line).strip() for line in re.split(r"[\r\n]+", output))
-    return next((line[:200] for line in lines if line), "nothing")
 
 
 def add_command(entry: Entry) -> list[str]:
@@ -167,8 +136,7 @@ class Registry:
         """Find the way to Windows. sudo takes WSL_INTEROP away; WSL mostly finds its socket without, and not always."""
         self.program = self.program or find_program(self.etc, self.proc)
         said, todo = "", _ASK_THERE
-        sockets = sorted(glob.glob(f"{glob.escape(self.run_dir)}/WSL/*_interop"), key=_changed, reverse=True)
-        for socket in [self._socket, *sockets[:SOCKETS_TRIED]]:
+        for socket in [self._socket, *interop_sockets(self.run_dir)[:SOCKETS_TRIED]]:
             self._socket = socket
             code, output = self._run(["query", "HKLM\\" + POLICIES_KEY])
             if code == 0 and parse_query(output):
@@ -210,13 +178,6 @@ class Registry:
             if process.stdout is not None:
                 process.stdout.close()
         return process.returncode, decoded(output)
-
-
-def _changed(path: str) -> float:
-    try:
-        return os.stat(path).st_mtime
-    except OSError:
-        return 0.0
 
 
 def _todo(error: OSError) -> str:

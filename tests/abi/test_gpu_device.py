@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import RunModule
+from doubles import dxcore_stand_in
+from doubles.dxg_stand_in import Adapter, DxgDouble, Fault
 from fixtures.sysfs_tree import AMD, NVIDIA, PCI_IDS, Sysfs
 
 WSL2 = "6.6.87.2-microsoft-standard-WSL2"
@@ -21,33 +24,39 @@ def stand_in(root: Path, osrelease: str, dxg: bool = False) -> dict[str, Any]:
     (proc / "sys" / "kernel").mkdir(parents=True)
     (proc / "sys" / "kernel" / "osrelease").write_text(osrelease + "\n")
     (proc / "version").write_text(f"Linux version {osrelease} (somebody@somewhere)\n")
+    (root / "proc" / "meminfo").write_text("MemTotal:       16331036 kB\nMemFree: 1 kB\n")
     (root / "dev").mkdir()
     (root / "run" / "systemd" / "system").mkdir(parents=True)
     if dxg:
         (root / "dev" / "dxg").write_text("")
     (root / "pci.ids").write_text(PCI_IDS)
-    folders = {name: str(root / name) for name in ("proc", "dev", "run")}
+    (root / "etc").mkdir()
+    (root / "etc" / "os-release").write_text('ID=ubuntu\nVERSION_ID="24.04"\n')
+    (root / "usr").mkdir()
+    folders = {name: str(root / name) for name in ("proc", "dev", "run", "etc", "usr")}
     return {**folders, "sysfs": str(root / "sys"), "pci_ids": [str(root / "pci.ids")]}
+
+
+def nulls_of(result: dict[str, Any]) -> set[str]:
+    """The paths of what is not known."""
+    nulls = {key for key in ("wsl", "adapters") if result[key] is None}
+    nulls |= {f"wsl.{key}" for key, value in (result["wsl"] or {}).items() if value is None}
+    for index, adapter in enumerate(result["adapters"] or []):
+        nulls |= {f"adapters[{index}].{key}" for key, value in adapter.items() if value is None}
+    return nulls
 
 
 @pytest.fixture
 def look(run_module: RunModule) -> Any:
     # WSL_INTEROP of the session that runs the tests would make every stand-in a WSL.
-    return lambda args: run_module("gpu_device", args, env={"WSL_INTEROP": ""})
+    return lambda args, env=None, **how: run_module("gpu_device", args, env={"WSL_INTEROP": "", **(env or {})}, **how)
 
 
 def test_this_host_gets_the_cpu_and_every_null_has_its_reason(look: Any) -> None:
     result = look({"backend": "auto"})
     assert result["changed"] is False
     assert (result["backend"]["name"], result["backend"]["chosen_by"]) == ("cpu", "auto")
-    nulls = {key for key in ("wsl", "adapters") if result[key] is None}
-    nulls |= {
-        f"adapters[{index}].{key}"
-        for index, adapter in enumerate(result["adapters"] or [])
-        for key, value in adapter.items()
-        if value is None
-    }
-    assert nulls <= set(result["null_reasons"])
+    assert nulls_of(result) <= set(result["null_reasons"])
 
 
 def test_a_native_host_shows_its_adapters_and_says_that_no_backend_is_there_yet(look: Any, tmp_path: Path) -> None:
@@ -55,6 +64,7 @@ def test_a_native_host_shows_its_adapters_and_says_that_no_backend_is_there_yet(
     sysfs = Sysfs(tmp_path / "sys")
     sysfs.card(0, sysfs.pci("0000:03:00.0", AMD, driver="amdgpu"))
     sysfs.pci("0000:04:00.0", NVIDIA)
+    (tmp_path / "dev" / "kfd").touch()
     result = look(args)
     assert result["wsl"] is None
     assert [(entry["vendor"], entry["driver"], entry["primary"]) for entry in result["adapters"]] == [
@@ -63,15 +73,92 @@ def test_a_native_host_shows_its_adapters_and_says_that_no_backend_is_there_yet(
     ]
     assert result["backend"]["reasons"][0].startswith("found AMD Navi 31")
     assert "no GPU backend yet" in result["backend"]["reasons"][1]
+    assert (result["backend"]["recommended"]["name"], result["backend"]["recommended"]["gfx"]) == ("rocm", "gfx1100")
+    assert (result["adapters"][0]["source"]["device_id"], result["adapters"][0]["source"]["name"]) == (
+        "sysfs",
+        "pci.ids",
+    )
+    assert nulls_of(result) <= set(result["null_reasons"])
 
 
-def test_the_adapters_of_windows_are_said_to_be_unknown_and_not_to_be_none(look: Any, tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_device_is_said_and_the_adapters_are_not_known(look: Any, tmp_path: Path) -> None:
     result = look(stand_in(tmp_path, WSL2, dxg=True))
-    assert result["wsl"] == {"version": 2, "kernel": WSL2, "systemd": True, "interop": None, "dxg": True}
+    said = {key: result["wsl"][key] for key in ("version", "kernel", "systemd", "interop", "dxg", "memory_bytes")}
+    assert said == {
+        "version": 2, "kernel": WSL2, "systemd": True, "interop": None, "dxg": True, "memory_bytes": 16331036 * 1024,
+    }  # fmt: skip
     assert result["adapters"] is None
-    assert "cannot read /dev/dxg" in result["null_reasons"]["adapters"]
-    assert "cannot read /dev/dxg" in result["backend"]["reasons"][0]
+    assert "is not a device file" in result["null_reasons"]["adapters"]
+    assert [(way["name"], way["reason"]) for way in result["ways"]] == [
+        ("dxg", "dxg_not_dxg"),
+        ("dxcore", "dxcore_missing"),
+        ("powershell", "tool_missing"),
+        ("nvidia-smi", "tool_missing"),
+        ("rocminfo", "tool_missing"),
+    ]
+    assert "something else than WSL's GPU device" in " ".join(result["backend"]["reasons"])
     assert result["backend"]["name"] == "cpu"
+    assert nulls_of(result) <= set(result["null_reasons"])
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_the_adapters_of_windows_come_from_the_device(look: Any, tmp_path: Path, check: bool) -> None:
+    args = {**stand_in(tmp_path, WSL2), "dev": "/dev"}
+    own = tmp_path / "usr" / "lib" / "wsl" / "lib"
+    own.mkdir(parents=True)
+    for name in ("libdxcore.so", "libd3d12.so", "libd3d12core.so"):
+        (own / name).touch()
+    small = Adapter(
+        name="AMD Radeon(TM) Graphics", ids=(0x1002, 0x164E, 0x1043, 1, 0xC1), dedicated=1 << 29, address=(20, 0, 0)
+    )
+    with DxgDouble([small, Adapter()]) as double:
+        result = look(args, double.env, check=check)
+        assert double.violations() == []
+    assert [way["name"] for way in result["ways"]] == ["dxg"]
+    assert result["changed"] is False
+    assert [(one["product"], one["gfx"], one["primary"]) for one in result["adapters"]] == [
+        (None, "gfx1036", False),
+        ("Radeon RX 7900 XTX", "gfx1100", True),
+    ]
+    assert (result["adapters"][1]["source"]["dedicated_bytes"], result["adapters"][1]["source"]["gfx"]) == (
+        "dxg",
+        "table",
+    )
+    recommended = result["backend"]["recommended"]
+    assert (result["backend"]["name"], recommended["name"], recommended["adapter"]) == ("cpu", "rocm", 1)
+    assert (result["host"]["dxg"], result["host"]["d3d12"], result["host"]["libcuda"]) == (True, True, False)
+    assert nulls_of(result) <= set(result["null_reasons"])
+
+
+def test_where_the_device_does_not_answer_libdxcore_is_asked(look: Any, tmp_path: Path) -> None:
+    args = {**stand_in(tmp_path, WSL2), "dev": "/dev"}
+    dxcore_stand_in.build(tmp_path / "usr" / "lib" / "wsl" / "lib" / "libdxcore.so")
+    with DxgDouble([Adapter()], faults=[Fault("enum3_count", errno.EIO)]) as double:
+        result = look(args, double.env)
+        assert double.violations() == []
+    assert [(way["name"], way["ok"], way["reason"]) for way in result["ways"]] == [
+        ("dxg", False, "enum_failed"),
+        ("dxcore", True, None),
+    ]
+    assert [(one["device_id"], one["primary"], one["source"]["name"]) for one in result["adapters"]] == [
+        ("744c", True, "dxcore"),
+        ("46a6", False, "dxcore"),
+    ]
+    assert (result["host"]["dxg"], result["host"]["dxg_failure"]) == (True, "enum_failed")
+    assert result["backend"]["recommended"]["name"] == "rocm"
+    assert nulls_of(result) <= set(result["null_reasons"])
+
+
+def test_outside_of_wsl_the_device_counts_as_well(look: Any, tmp_path: Path) -> None:
+    with DxgDouble([Adapter()]) as double:
+        result = look({**stand_in(tmp_path, NATIVE), "dev": "/dev"}, double.env)
+    assert (result["wsl"], result["adapters"][0]["product"]) == (None, "Radeon RX 7900 XTX")
+
+
+def test_wsl_1_has_no_adapter_and_nobody_is_asked(look: Any, tmp_path: Path) -> None:
+    result = look(stand_in(tmp_path, "4.4.0-19041-Microsoft"))
+    assert (result["wsl"]["version"], result["adapters"], result["ways"]) == (1, [], [])
+    assert "wsl --set-version" in " ".join(result["backend"]["reasons"])
 
 
 def test_a_wsl_without_the_device_has_no_adapter(look: Any, tmp_path: Path) -> None:
@@ -79,6 +166,7 @@ def test_a_wsl_without_the_device_has_no_adapter(look: Any, tmp_path: Path) -> N
     assert result["wsl"]["dxg"] is False
     assert result["adapters"] == []
     assert result["backend"]["reasons"][0] == "no GPU found"
+    assert "wsl --update" in result["backend"]["reasons"][1]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import windows_registry
+from ansible.module_utils.colab_ready import windows_registry, wsl
 from ansible.module_utils.colab_ready.browser_policy import (
     BROWSERS,
     LOOPBACK,
@@ -282,7 +282,7 @@ def test_the_output_of_a_query_is_read(text: str, keys: dict[str, list[Value]]) 
     ],
 )
 def test_whatever_the_code_page_is_there_is_text(output: bytes, text: str) -> None:
-    assert windows_registry.decoded(output) == text
+    assert wsl.decoded(output) == text
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ def test_whatever_the_code_page_is_there_is_text(output: bytes, text: str) -> No
     ],
 )
 def test_windows_drives_are_where_wsl_conf_says(conf: str, root: str) -> None:
-    assert windows_registry.automount_root(conf) == root
+    assert wsl.automount_root(conf) == root
 
 
 def test_windows_may_be_on_another_drive() -> None:
@@ -316,4 +316,4 @@ def test_windows_may_be_on_another_drive() -> None:
     [("\r\n\r\n ERROR: no \r\nmore", "ERROR: no"), ("", "nothing"), ("\x1b[31mx\x00", "[31mx"), ("y" * 300, "y" * 200)],
 )
 def test_a_message_quotes_the_first_words(output: str, words: str) -> None:
-    assert windows_registry.first_words(output) == words
+    assert wsl.first_words(output) == words

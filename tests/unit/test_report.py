@@ -94,6 +94,7 @@ def test_the_report_keeps_the_answers_and_drops_the_tool_s_own_keys():
         ([], "none"),
         ([{"name": "Radeon", "software": False}], "Radeon"),
         ([{"name": "Basic Render", "software": True}], "none"),
+        ([{"name": "AI Boost", "software": False, "compute_only": True}], "none"),
         ([{"name": None, "vendor_id": "1002", "device_id": "73df"}], "1002:73df"),
     ],
 )

@@ -1,0 +1,178 @@
+"""Every computer of the table that has /dev/dxg, read by a process of its own from the stand-in, is decided as in the table."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from doubles.dxg_stand_in import DxgDouble, Fault, adapter_like
+from doubles.dxg_stand_in import Machine as Device
+from fixtures.machines import MACHINES, Machine
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+KERNEL = "6.6.87.2-microsoft-standard-WSL2"
+
+# What has to happen at the device for a failure of the table; the others have no device.
+FAULTS: Mapping[str, Device] = {
+    "dxg_denied": Device(faults=[Fault("open", errno.EACCES)]),
+    "dxg_no_device": Device(faults=[Fault("open", errno.ENODEV)]),
+    "dxg_not_dxg": Device(device="file"),
+    "enum_failed": Device(faults=[Fault("enum3_count", errno.EIO)]),
+    "timeout": Device(faults=[Fault("enum3_count", "hang")]),
+    "too_many_adapters": Device(announced=65),
+}
+LIBRARIES = {"libcuda": ("libcuda.so.1",), "d3d12": ("libd3d12.so", "libd3d12core.so"), "dxcore": ("libdxcore.so",)}
+# What files do not tell (of the Pythons, only the last part of their version), so it is as the table says.
+UNTOLD = ("windows_build", "architecture", "python_fetch", "disk_free_bytes", "container", "pythons")
+
+# Reads a line for each computer, and prints a line with what was found and decided.
+PROGRAM = """
+import json, sys
+from dataclasses import replace
+import ansible.module_utils
+ansible.module_utils.__path__ = [*ansible.module_utils.__path__, sys.argv[1]]
+from ansible.module_utils.colab_ready import gpu_look
+from ansible.module_utils.colab_ready.backend import BACKENDS, Refusal, decide
+built = [replace(backend, available_in_this_version=True) for backend in BACKENDS]
+for line in sys.stdin:
+    job = json.loads(line)
+    found = gpu_look.look(gpu_look.Places(**job["places"]), {})
+    host = {**found["host"], **job["untold"]}
+    why = found["null_reasons"].get("adapters", {}).get("detail")
+    told = job["known"] if found["adapters"] is None and job["known"] is not None else found["adapters"]
+    result = {"found": found}
+    try:
+        result["decision"] = decide(job["wish"], told, why, job["gpu"], built, host)
+    except Refusal as refusal:
+        result["refusal"] = str(refusal)
+    print(json.dumps(result))
+"""
+
+# Not the one of which nothing is known: files tell something of every host.
+WITH_DEVICE = [
+    machine
+    for machine in MACHINES
+    if machine.host.get("wsl") == 2
+    and machine.host.get("dxg_failure") in (None, *FAULTS)
+    and machine.host.get("dxg") is not None
+]
+
+
+def describe(machine: Machine) -> Device:
+    failure = machine.host.get("dxg_failure")
+    return FAULTS[failure] if failure else Device([adapter_like(adapter) for adapter in machine.adapters or ()])
+
+
+def build(root: Path, host: Mapping[str, Any]) -> dict[str, Any]:
+    """The rest of the computer in a folder."""
+    for folder in ("proc/sys/kernel", "run", "etc", "usr/bin", "usr/lib/wsl/lib"):
+        (root / folder).mkdir(parents=True)
+    (root / "proc/sys/kernel/osrelease").write_text(KERNEL + "\n")
+    (root / "proc/version").write_text(f"Linux version {KERNEL} (root@stand-in)\n")
+    (root / "etc/os-release").write_text(f"ID={host['distribution']}\nVERSION_ID={host['distribution_version']}\n")
+    for key, names in LIBRARIES.items():
+        for name in names if host[key] else ():
+            # Nothing to load: who tries is told so.
+            (root / "usr/lib/wsl/lib" / name).touch()
+    for index, version in enumerate(host["pythons"]):
+        minor = ".".join(version.split(".")[:2])
+        (root / f"usr/bin/python{minor}").touch(mode=0o755)
+        if index == 0:
+            (root / "usr/bin/python3").symlink_to(f"python{minor}")
+    places = {name: str(root / name) for name in ("proc", "run", "etc", "usr")}
+    return {**places, "sysfs": str(root / "sys"), "pci_ids": [], "dxg_seconds": 1}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """By the computers' names. All in one process, one after the other: each opens the device once."""
+    lines = []
+    for machine in WITH_DEVICE:
+        places = build(tmp_path_factory.mktemp("machine"), machine.host)
+        untold = {key: machine.host.get(key) for key in UNTOLD}
+        known = list(machine.adapters) if machine.adapters and machine.host.get("dxg_failure") else None
+        job = {"places": places, "untold": untold, "wish": machine.wish, "gpu": machine.gpu, "known": known}
+        lines.append(json.dumps(job))
+    # A plain file is not opened, so the computer behind it would be the next one's: those come alone.
+    found: dict[str, dict[str, Any]] = {}
+    files = [machine for machine in WITH_DEVICE if machine.host.get("dxg_failure") == "dxg_not_dxg"]
+    others = [machine for machine in WITH_DEVICE if machine not in files]
+    jobs = dict(zip((machine.name for machine in WITH_DEVICE), lines, strict=True))
+    for group in (others, *([machine] for machine in files)):
+        with DxgDouble(machines=[describe(machine) for machine in group]) as double:
+            done = subprocess.run(
+                [sys.executable, "-c", PROGRAM, str(PROJECT / "module_utils")],
+                env={**os.environ, **double.env},
+                input="\n".join(jobs[machine.name] for machine in group),
+                capture_output=True,
+                text=True,
+                timeout=300,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            told = double.violations()
+        # A copy that hangs is killed with the device open; nothing else may be held against us.
+        assert not [line for line in told if "ended with the device open" not in line], told
+        found.update(zip((machine.name for machine in group), map(json.loads, done.stdout.splitlines()), strict=True))
+    return found
+
+
+def by_name(machine: Machine) -> str:
+    return machine.name
+
+
+@pytest.mark.parametrize("machine", WITH_DEVICE, ids=by_name)
+def test_the_process_decides_as_the_table_says(machine: Machine, results: dict[str, dict[str, Any]]) -> None:
+    result = results[machine.name]
+    if machine.backend is None:
+        # The reason why nothing is known is the device's own here.
+        assert machine.says.partition(": no end")[0] in result["refusal"]
+        return
+    decision = result["decision"]
+    assert (decision["name"], decision["adapter"]) == (machine.backend, machine.adapter)
+    said = [*decision["reasons"], *decision["cautions"]]
+    assert any(machine.says.partition(": EINVAL")[0] in sentence for sentence in said), said
+    rejected = {entry["name"]: entry["why"] for entry in decision["rejected"]}
+    assert not {name: rejected[name] for name, part in machine.rejects.items() if part not in rejected[name]}
+
+
+@pytest.mark.parametrize("machine", [one for one in WITH_DEVICE if not one.host.get("dxg_failure")], ids=by_name)
+def test_the_process_reads_what_the_table_describes(machine: Machine, results: dict[str, dict[str, Any]]) -> None:
+    found = results[machine.name]["found"]
+    filled = ("primary", "gfx", "product")
+    described = [{key: value for key, value in one.items() if key not in filled} for one in machine.adapters or ()]
+    for adapter, wanted in zip(found["adapters"], described, strict=True):
+        # One answer of Windows holds all these: it does not come without one of them.
+        if wanted["software"] is None:
+            wanted.update(dict.fromkeys(("render", "compute_only", "hybrid", "detachable")))
+        # Whatever the bit says, Microsoft makes no GPU.
+        wanted["software"] = wanted["vendor_id"] == "1414" or wanted["software"]
+        assert {key: adapter[key] for key in wanted} == wanted
+
+
+@pytest.mark.parametrize("machine", WITH_DEVICE, ids=by_name)
+def test_the_process_knows_of_the_host_what_the_table_says(
+    machine: Machine, results: dict[str, dict[str, Any]]
+) -> None:
+    host = results[machine.name]["found"]["host"]
+    told = ("wsl", "dxg", "dxg_failure", "distribution", "distribution_version", *LIBRARIES)
+    assert {key: host[key] for key in told} == {key: machine.host.get(key) for key in told}
+    assert host["pythons"] == [".".join(version.split(".")[:2]) for version in machine.host["pythons"]]
+
+
+def test_most_of_the_table_has_the_device() -> None:
+    assert len(WITH_DEVICE) > 60
+    assert {machine.host["dxg_failure"] for machine in WITH_DEVICE if machine.host.get("dxg_failure")} == set(FAULTS)
+
+
+def test_none_is_left_out_but_those_without_a_device() -> None:
+    names = {machine.name for machine in WITH_DEVICE}
+    left = [machine for machine in MACHINES if machine.host.get("dxg") and machine.name not in names]
+    assert not left
