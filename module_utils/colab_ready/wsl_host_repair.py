@@ -1,0 +1,581 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rules of wsl_config, applied to this host: look, say, and (but for check mode) repair."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from ansible.module_utils.colab_ready import wsl_config
+from ansible.module_utils.colab_ready.extension import Problem, describe, ensure_directories
+from ansible.module_utils.colab_ready.guarded_paths import Attributes, UnsafePath, look_at, open_directory, read, write
+from ansible.module_utils.colab_ready.guarded_paths import Entry as Found
+from ansible.module_utils.colab_ready.host import read_json, read_text, run, service_manager, wsl_facts
+from ansible.module_utils.colab_ready.managed import explain
+from ansible.module_utils.colab_ready.wsl import (
+    automount_root,
+    decoded,
+    first_words,
+    interop_sockets,
+    program_candidates,
+)
+from ansible.module_utils.colab_ready.wsl_config import KEEP_RUNNING, SYSTEMD, Edit, Key
+
+SCHEMA = 1
+STATE_FILE = "/var/lib/colab-ready/wsl_host.json"
+BACKUP = ".colab-ready-backup"
+CMD = "Windows/System32/cmd.exe"
+# /u: what its own commands print is UTF-16, so that every user's name arrives. /d: without what AutoRun would print.
+ASK_PROFILE = ["/d", "/u", "/c", "echo", "%USERPROFILE%"]
+SOCKETS_TRIED = 3
+BURIAL_SECONDS = 5.0
+LOADER_FILE = "colab-ready-wsl.conf"
+LIBRARIES = "lib/wsl/lib"
+# More than anybody writes; what is longer is not read whole, so it is not written.
+FILE_BYTES = 1 << 20
+NOT_SET: dict[str, Any] = {"schema": SCHEMA}
+
+
+class Settings(NamedTuple):
+    systemd: bool
+    keep_running: bool
+    etc: str
+    usr: str
+    proc: str
+    run: str
+    cmd: str
+    wslpath: str
+    ldconfig: str
+    timeout_seconds: float
+    state_file: str
+    check: bool
+
+
+class Repair:
+    """One run over one host. What it finds and changes is collected in its attributes."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.before = ""
+        self.after = ""
+        self.places: list[str] = []
+        self.skipped: list[str] = []
+        self.codes: list[str] = []
+        self.problems: list[str] = []
+        self.warnings: list[str] = []
+        self._state: dict[str, Any] = {}
+        self._record_is_broken = False
+        self._boot_id = (read_text(f"{settings.proc}/sys/kernel/random/boot_id") or "").strip()
+        self._wsl_conf: bytes | None = None
+
+    def run(self, wanted: bool) -> None:
+        """Make it so, or (not `wanted`) take away what was done here."""
+        settings = self.settings
+        elsewhere = why_not_here(settings)
+        self._state = self._read_state()
+        before = json.dumps(self._state, sort_keys=True)
+        if elsewhere:
+            self.skipped.append(elsewhere)
+            return
+        try:
+            for part in (self._systemd, self._keep_running, self._loader):
+                try:
+                    part(wanted)
+                except Problem as error:
+                    self.problems.append(str(error))
+                except UnsafePath as error:
+                    self.problems.append("%s. Expected folders that only root writes to. Replace the link." % error)
+                except OSError as error:
+                    self.problems.append(explain(error, str(error.filename or settings.etc)))
+        finally:
+            self._write_state(before)
+        if wanted:
+            runs = service_manager(settings.proc, settings.run) == "systemd"
+            self.codes = wsl_config.restart_codes(self._state, self._wsl_conf or b"", runs, self._boot_id)
+
+    def _change(self, path: str, before: str, after: str) -> None:
+        self.places.append(path)
+        self.before += before
+        self.after += after
+
+    # ---- systemd ------------------------------------------------------------------------------
+
+    def _systemd(self, wanted: bool) -> None:
+        file = File(os.path.join(self.settings.etc, "wsl.conf"))
+        with suppress(FileNotFoundError, Problem):
+            self._wsl_conf = file.read()
+        if wanted and not self.settings.systemd:
+            self.skipped.append("systemd is left as it is (wsl_host_systemd)")
+        elif wanted and os.path.basename(os.path.realpath(f"{_root(self.settings)}/sbin/init")) != "systemd":
+            # WSL does not look whether it is systemd that it starts there.
+            self.skipped.append("systemd is not switched on: it is not installed here (sudo apt install systemd-sysv)")
+        elif wanted:
+            self._wsl_conf = self._set("wsl_conf", file, SYSTEMD)
+        elif "wsl_conf" in self._state:
+            changed = len(self.places)
+            self._wsl_conf = self._unset("wsl_conf", file, SYSTEMD)
+            runs = service_manager(self.settings.proc, self.settings.run) == "systemd"
+            if len(self.places) > changed and runs and not wsl_config.is_systemd_on(self._wsl_conf or b""):
+                self.codes.append(wsl_config.SYSTEMD_GOES)
+
+    # ---- no idle shutdown ---------------------------------------------------------------------
+
+    def _keep_running(self, wanted: bool) -> None:
+        known = (self._state.get("wslconfig") or {}).get("path")
+        try:
+            if wanted and self.settings.keep_running:
+                if known and self._is_kept(known):
+                    return
+                path = os.path.join(self._profile(), ".wslconfig")
+                self._set("wslconfig", WindowsFile(path), KEEP_RUNNING, path=path)
+            elif not wanted and known:
+                changed = len(self.places)
+                self._unset("wslconfig", WindowsFile(known), KEEP_RUNNING)
+                self.codes += [wsl_config.KEEP_RUNNING_GOES] if len(self.places) > changed else []
+        except OSError as error:
+            raise wsl_config.by_hand("%s: %s" % (error.filename or ".wslconfig", error.strerror)) from None
+
+    def _is_kept(self, path: str) -> bool:
+        """Whether the file that was changed before says it still. Then nothing of Windows is started."""
+        try:
+            return wsl_config.set_in_wslconfig(WindowsFile(path).read() or b"", KEEP_RUNNING).edit is None
+        except (OSError, ValueError, Problem):
+            return False
+
+    def _profile(self) -> str:
+        """The Windows user's folder, as a path in WSL."""
+        settings = self.settings
+        wsl_conf = read_text(f"{settings.etc}/wsl.conf") or ""
+        mountinfo = read_text(f"{settings.proc}/self/mountinfo") or ""
+        found = [settings.cmd] if settings.cmd else program_candidates(CMD, wsl_conf, mountinfo)
+        program = next((path for path in found if os.path.exists(path)), "")
+        if not program:
+            raise wsl_config.by_hand("there is no %s" % found[0])
+        profile = ask_profile(program, settings.run, settings.timeout_seconds)
+        said = run([settings.wslpath, "-u", profile], settings.timeout_seconds) if settings.wslpath else None
+        path = (said or "").strip() or wsl_config.drive_path(profile, automount_root(wsl_conf))
+        if not os.path.isdir(path):
+            raise wsl_config.by_hand("%s, the folder %s, is not there" % (path, profile))
+        return path
+
+    # ---- one key of one file ------------------------------------------------------------------
+
+    def _set(self, name: str, file: File, key: Key, **about: str) -> bytes:
+        """The file with the key; what it takes to undo that is recorded."""
+        content = file.read()
+        try:
+            changed = file.set_key(content or b"", key)
+        except ValueError as error:
+            raise wsl_config.unusable(file.path, str(error), key) from None
+        if changed.edit is None:
+            return changed.content
+        before = self._state.get(name) or {}
+        if before.get("path", file.path) != file.path:
+            before = {}
+        backup = file.beside(BACKUP)
+        makes_backup = content is not None and not os.path.lexists(backup.path)
+        self._state[name] = {
+            **about,
+            "was": changed.edit.was,
+            "added": changed.edit.added,
+            # Not ours where it was there when the file was first changed, even if it came and went since.
+            "created": content is None or bool(before.get("created")),
+            "backup": makes_backup or bool(before.get("backup")),
+            "boot_id": self._boot_id,
+        }
+        if makes_backup:
+            self._put(backup, None, content, like=file)
+        self._put(file, content, changed.content)
+        return changed.content
+
+    def _unset(self, name: str, file: File, key: Key) -> bytes | None:
+        record = self._state[name]
+        edit = Edit(list(record["was"]), str(record["added"]))
+        try:
+            content = file.read()
+        except FileNotFoundError:
+            content = None
+        after = content
+        if content is not None:
+            try:
+                after = file.unset_key(content, key, edit)
+            except ValueError as error:
+                raise wsl_config.unusable(file.path, str(error), key) from None
+            if record["created"] and not after.strip():
+                after = None
+        if after != content:
+            self._put(file, content, after)
+        backup = file.beside(BACKUP)
+        # Where something else was changed meanwhile it is all there is of the file before that, so it stays.
+        if record["backup"] and after is not None:
+            kept = None
+            with suppress(OSError, Problem):
+                kept = backup.read()
+            if kept == after:
+                self._put(backup, kept, None)
+            elif kept is not None:
+                self.warnings.append("%s is kept: %s has been changed by others since then" % (backup.path, file.path))
+        del self._state[name]
+        return after
+
+    def _put(
+        self,
+        file: File,
+        before: bytes | None,
+        after: bytes | None,
+        like: File | None = None,
+    ) -> None:
+        entry = file.entry
+        result = (like or file).entry or Found("file", os.geteuid(), os.getegid(), 0o644, links=1)
+        if not self.settings.check:
+            if after is None:
+                file.remove()
+            else:
+                file.write(after, result.attributes)
+        self._change(
+            file.path,
+            describe(file.path, entry if before is not None else None, file.shown(before)),
+            describe(file.path, result if after is not None else None, file.shown(after)),
+        )
+
+    # ---- the loader's cache -------------------------------------------------------------------
+
+    def _loader(self, wanted: bool) -> None:
+        settings = self.settings
+        folder = f"{settings.usr}/{LIBRARIES}"
+        file = File(f"{settings.etc}/ld.so.conf.d/{LOADER_FILE}")
+        try:
+            now = file.read()
+        except FileNotFoundError:
+            now = None
+        if not wanted:
+            if now is not None and self._state.pop("loader", False):
+                self._put(file, now, None)
+                self._fill_cache([])
+            self._state.pop("loader", None)
+            return
+        needed = {name for name in wsl_config.GPU_LIBRARIES if os.path.exists(f"{folder}/{name}")}
+        if not needed:
+            self.skipped.append("the loader's cache is left as it is: WSL has no GPU libraries in %s" % folder)
+            return
+        if not os.access(settings.ldconfig, os.X_OK):
+            self.skipped.append("the loader's cache is left as it is: there is no %s" % settings.ldconfig)
+            return
+        # It fails where there is no cache at all.
+        said = run([settings.ldconfig, "-p"], settings.timeout_seconds) or ""
+        missing = needed - wsl_config.cached(said, folder)
+        # WSL's own is ld.wsl.conf. It is not written with ldconfig=false under [automount].
+        others = self._others_name(folder)
+        content = None
+        if not others and (missing or now is not None):
+            content = b"# Made by colab-ready, since WSL's own ld.wsl.conf is not there.\n%s\n" % os.fsencode(folder)
+        if content != now:
+            if content is not None:
+                self._state["loader"] = True
+            self._put(file, now, content)
+            if content is None:
+                self._state.pop("loader", None)
+        if content != now or missing:
+            self._fill_cache(sorted(needed))
+
+    def _others_name(self, folder: str) -> bool:
+        etc = self.settings.etc
+        names = os.listdir(f"{etc}/ld.so.conf.d") if os.path.isdir(f"{etc}/ld.so.conf.d") else []
+        paths = [f"{etc}/ld.so.conf.d/{name}" for name in names if name.endswith(".conf") and name != LOADER_FILE]
+        return any(wsl_config.names_folder(read_text(path) or "", folder) for path in [f"{etc}/ld.so.conf", *paths])
+
+    def _fill_cache(self, needed: Sequence[str]) -> None:
+        """Run ldconfig. What it says of libcuda.so.1 ("is not a symbolic link") is so on every WSL, and harmless."""
+        settings = self.settings
+        place = f"{settings.etc}/ld.so.cache"
+        folder = f"{settings.usr}/{LIBRARIES}"
+        self._change(place, "", "%s: %s %s\n" % (place, "with" if needed else "without", folder))
+        if settings.check:
+            return
+        done = run([settings.ldconfig], settings.timeout_seconds)
+        said = run([settings.ldconfig, "-p"], settings.timeout_seconds) or ""
+        missing = set(needed) - wsl_config.cached(said, folder)
+        if done is None or missing:
+            raise Problem(
+                "The loader does not find %s. Expected %s to put the libraries of %s into its cache. Run sudo %s and see what "
+                "it says." % (", ".join(sorted(missing)) or "its cache", settings.ldconfig, folder, settings.ldconfig)
+            )
+
+    # ---- what was done here -------------------------------------------------------------------
+
+    def _read_state(self) -> dict[str, Any]:
+        path = self.settings.state_file
+        if not os.path.lexists(path):
+            return dict(NOT_SET)
+        data = read_record(path)
+        if not data:
+            self._record_is_broken = True
+            self.warnings.append(
+                "%s, the record of what was put here, could not be read. It is begun anew; what was changed before is not "
+                "taken back with the rest (there are backups: *%s)." % (path, BACKUP)
+            )
+        return {**NOT_SET, **data}
+
+    def _write_state(self, before: str) -> None:
+        parent, name = os.path.split(self.settings.state_file)
+        unchanged = before == json.dumps(self._state, sort_keys=True)
+        if self.settings.check or (unchanged and not self._record_is_broken):
+            return
+        if self._state == NOT_SET:
+            with open_directory(parent) as handle:
+                os.unlink(name, dir_fd=handle)
+                empty = not os.listdir(handle)
+            if empty:
+                os.rmdir(parent)
+            return
+        own = Attributes(os.geteuid(), os.getegid(), 0o755)
+        if not os.path.isdir(parent):
+            ensure_directories({parent: own}, own, False)
+        with open_directory(parent) as handle:
+            text = json.dumps(self._state, indent=2) + "\n"
+            write(handle, name, text.encode("ascii"), own._replace(mode=0o644))
+
+
+# ---- files ------------------------------------------------------------------------------------
+
+
+class File:
+    """A file of the system: replaced in one step, its owner and mode kept."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.entry: Found | None = None
+
+    def beside(self, ending: str) -> File:
+        return File(self.path + ending)
+
+    def read(self) -> bytes | None:
+        parent, name = os.path.split(self.path)
+        with open_directory(parent) as handle:
+            self.entry = look_at(handle, name)
+            if self.entry is None:
+                return None
+            if self.entry.kind != "file":
+                raise Problem(
+                    "%s is a %s. Expected a file, or nothing. Replace it by one." % (self.path, self.entry.kind)
+                )
+            return _whole(self.path, read(handle, name))
+
+    def write(self, content: bytes, attributes: Attributes) -> None:
+        parent, name = os.path.split(self.path)
+        with open_directory(parent) as handle:
+            write(handle, name, content, attributes)
+
+    def remove(self) -> None:
+        parent, name = os.path.split(self.path)
+        with open_directory(parent) as handle:
+            os.unlink(name, dir_fd=handle)
+
+    def set_key(self, content: bytes, key: Key) -> wsl_config.Changed:
+        return wsl_config.set_in_wsl_conf(content, key)
+
+    def unset_key(self, content: bytes, key: Key, edit: Edit) -> bytes:
+        return wsl_config.unset_in_wsl_conf(content, key, edit)
+
+    def shown(self, content: bytes | None) -> bytes | None:
+        return content
+
+
+class WindowsFile(File):
+    """A file on a drive of Windows: written in place, so that it keeps its rights and attributes there, and stays the
+    same file where the user has put a link. Whoever may write to that folder may start WSL as root anyway."""
+
+    def beside(self, ending: str) -> WindowsFile:
+        return WindowsFile(self.path + ending)
+
+    def read(self) -> bytes | None:
+        self.entry = None
+        if not os.path.lexists(self.path):
+            return None
+        if not os.path.isfile(self.path):
+            raise wsl_config.by_hand("%s is not a file" % self.path)
+        info = os.stat(self.path)
+        self.entry = Found("file", info.st_uid, info.st_gid, info.st_mode & 0o7777, info.st_nlink)
+        with open(self.path, "rb") as stream:
+            return _whole(self.path, stream.read(FILE_BYTES + 1))
+
+    def write(self, content: bytes, attributes: Attributes) -> None:
+        # Not "wb": Windows does not let a file that is hidden be created over.
+        with open(self.path, "r+b" if os.path.lexists(self.path) else "xb") as stream:
+            stream.write(content)
+            stream.truncate()
+
+    def remove(self) -> None:
+        os.unlink(self.path)
+
+    def set_key(self, content: bytes, key: Key) -> wsl_config.Changed:
+        return wsl_config.set_in_wslconfig(content, key)
+
+    def unset_key(self, content: bytes, key: Key, edit: Edit) -> bytes:
+        return wsl_config.unset_in_wslconfig(content, key, edit)
+
+    def shown(self, content: bytes | None) -> bytes | None:
+        if content is None:
+            return None
+        try:
+            mark, encoding, text = wsl_config.decode_windows(content)
+        except ValueError:
+            return content
+        return text.encode("utf-8", "replace") if encoding != "latin-1" else content[len(mark) :]
+
+
+def _whole(path: str, content: bytes) -> bytes:
+    if len(content) > FILE_BYTES:
+        raise Problem("%s is longer than %d bytes. Expected a small text file. Look at it." % (path, FILE_BYTES))
+    return content
+
+
+# ---- Windows ----------------------------------------------------------------------------------
+
+
+def ask_profile(program: str, run_dir: str, timeout_seconds: float) -> str:
+    """The folder of the Windows user whose WSL this is, as Windows calls it. Sockets to Windows are tried in turn, as sudo
+    takes away the variable that names ours."""
+    said = ""
+    for socket in [os.environ.get("WSL_INTEROP"), *interop_sockets(run_dir)[:SOCKETS_TRIED]]:
+        output = _ask_windows([program, *ASK_PROFILE], socket, timeout_seconds)
+        profile = wsl_config.profile_in(output)
+        if profile:
+            return profile
+        said = said or first_words(output)
+    raise wsl_config.by_hand("%s says %r" % (program, said))
+
+
+def _ask_windows(argv: Sequence[str], socket: str | None, timeout_seconds: float) -> str:
+    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+    if socket:
+        environment["WSL_INTEROP"] = socket
+    try:
+        process = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            # A directory that Windows has too.
+            cwd=os.path.dirname(argv[0]),
+            env=environment,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise wsl_config.by_hand("%s cannot be started (%s)" % (argv[0], error.strerror)) from None
+    try:
+        output, _ = process.communicate(timeout=timeout_seconds)
+    except subprocess.TimeoutExpired:
+        raise wsl_config.by_hand("%s did not answer within %g s" % (argv[0], timeout_seconds)) from None
+    finally:
+        # Not reaped yet, so its group's number is still its own.
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(BURIAL_SECONDS)
+        if process.stdout is not None:
+            process.stdout.close()
+    return decoded(output)
+
+
+# ---- looking ----------------------------------------------------------------------------------
+
+
+def _root(settings: Settings) -> str:
+    return os.path.dirname(settings.etc.rstrip("/")).rstrip("/")
+
+
+def why_not_here(settings: Settings) -> str:
+    """Empty on a WSL 2 itself."""
+    facts = wsl_facts(settings.proc, run_dir=settings.run)
+    if facts is None:
+        return "this is not WSL"
+    if facts["version"] == 1:
+        return "this is WSL 1, which has neither systemd nor GPUs (in Windows: wsl --set-version <name> 2)"
+    if os.path.exists(f"{_root(settings)}/.dockerenv") or os.path.exists(f"{settings.run}/.containerenv"):
+        return "this is a container inside of WSL, whose settings are not WSL's"
+    return ""
+
+
+def read_record(path: str) -> dict[str, Any]:
+    """What this role did, checked; empty where that cannot be known."""
+    data = read_json(path) or {}
+    for name in ("wsl_conf", "wslconfig"):
+        one = data.get(name)
+        if one is None:
+            continue
+        fits = (
+            isinstance(one, dict)
+            and isinstance(one.get("was"), list)
+            and all(raw is None or isinstance(raw, str) for raw in one["was"])
+            and all(isinstance(one.get(key), str) for key in ("added", "boot_id"))
+            and all(isinstance(one.get(key), bool) for key in ("created", "backup"))
+            and (name == "wsl_conf" or isinstance(one.get("path"), str))
+        )
+        if not fits:
+            return {}
+    return data if data.get("schema") == SCHEMA else {}
+
+
+def restart_codes_here(
+    etc: str = "/etc", proc: str = "/proc", run_dir: str = "/run", state_file: str = STATE_FILE
+) -> list[str]:
+    """What waits for `wsl --shutdown` on this host; nothing is changed or started."""
+    facts = wsl_facts(proc, run_dir=run_dir)
+    if facts is None or facts["version"] == 1:
+        return []
+    content = b""
+    with suppress(OSError, Problem, UnsafePath):
+        content = File(f"{etc}/wsl.conf").read() or b""
+    boot_id = (read_text(f"{proc}/sys/kernel/random/boot_id") or "").strip()
+    return wsl_config.restart_codes(read_record(state_file), content, bool(facts["systemd"]), boot_id)
+
+
+# ---- all of it --------------------------------------------------------------------------------
+
+
+def settle(params: Mapping[str, Any], check: bool) -> tuple[dict[str, Any], list[str]]:
+    """What the module wsl_host does with its parameters; its result, with the problems in it, and warnings."""
+    repair = Repair(settings_of(params, check))
+    try:
+        repair.run(params["state"] == "present")
+    except Problem as error:
+        repair.problems.append(str(error))
+    except UnsafePath as error:
+        repair.problems.append("%s. Expected folders that only root writes to. Replace the link." % error)
+    except OSError as error:
+        repair.problems.append(explain(error, str(error.filename or params["etc"])))
+    result = {
+        "changed": bool(repair.places),
+        "changed_places": repair.places,
+        "restart_needed": wsl_config.restart_reasons(repair.codes),
+        "remedies": wsl_config.restart_remedies(repair.codes),
+        "skipped_parts": repair.skipped,
+        "problems": repair.problems,
+        "diff": {"before": repair.before, "after": repair.after},
+    }
+    return result, repair.warnings
+
+
+def settings_of(params: Mapping[str, Any], check: bool) -> Settings:
+    return Settings(
+        systemd=params["systemd"],
+        keep_running=params["keep_running"],
+        etc=params["etc"],
+        usr=params["usr"],
+        proc=params["proc"],
+        run=params["run"],
+        cmd=params["cmd"],
+        wslpath=params["wslpath"],
+        ldconfig=params["ldconfig"],
+        timeout_seconds=params["timeout_seconds"],
+        state_file=os.path.abspath(params["state_file"]),
+        check=check,
+    )
