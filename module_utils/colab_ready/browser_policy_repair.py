@@ -28,7 +28,7 @@ from ansible.module_utils.colab_ready.browser_policy import (
     read_policies,
     render,
 )
-from ansible.module_utils.colab_ready.extension import Problem, describe, ensure_directories
+from ansible.module_utils.colab_ready.extension import Problem, describe, ensure_directories, write_record
 from ansible.module_utils.colab_ready.guarded_paths import (
     Attributes,
     UnsafePath,
@@ -306,23 +306,11 @@ class Repair:
             return NOTHING
 
     def _write_state(self, before: State) -> None:
-        parent, name = os.path.split(self.settings.state_file)
         if self.settings.check or (before == self._state and not self._record_is_broken):
             return
-        if self._state == NOTHING:
-            with open_directory(parent) as handle:
-                os.unlink(name, dir_fd=handle)
-                empty = not os.listdir(handle)
-            if empty:
-                os.rmdir(parent)
-            return
-        if not os.path.isdir(parent):
-            directory = self._attributes._replace(mode=0o755)
-            ensure_directories({parent: directory}, directory, False)
         data: dict[str, Any] = self._state._asdict()
         data["entries"] = [entry._asdict() for entry in self._state.entries]
-        with open_directory(parent) as handle:
-            write(handle, name, (json.dumps({"schema": SCHEMA, **data}, indent=2) + "\n").encode(), self._attributes)
+        write_record(self.settings.state_file, None if self._state == NOTHING else {"schema": SCHEMA, **data})
 
 
 # ---- all of it --------------------------------------------------------------------------------

@@ -27,7 +27,6 @@ from ansible.module_utils.colab_ready.guarded_paths import (
     open_entry,
     read,
     set_attributes,
-    write,
 )
 from ansible.module_utils.colab_ready.managed import group_name, user_name
 
@@ -462,22 +461,9 @@ class Repair:
             return NOTHING
 
     def _write_state(self, before: State, after: State) -> None:
-        parent, name = os.path.split(self.settings.state_file)
-        if self.settings.check or before == after:
-            return
-        if after == NOTHING:
-            with open_directory(parent) as handle:
-                os.unlink(name, dir_fd=handle)
-                empty = not os.listdir(handle)
-            if empty:
-                os.rmdir(parent)
-            return
-        owner = Attributes(os.geteuid(), os.getegid(), 0o644)
-        if not os.path.isdir(parent):
-            extension.ensure_directories({parent: owner._replace(mode=0o755)}, owner._replace(mode=0o755), False)
-        text = json.dumps({"schema": SCHEMA, **after._asdict()}, indent=2) + "\n"
-        with open_directory(parent) as handle:
-            write(handle, name, text.encode("utf-8"), owner)
+        if not self.settings.check and before != after:
+            record = None if after == NOTHING else {"schema": SCHEMA, **after._asdict()}
+            extension.write_record(self.settings.state_file, record)
 
     def _change(self, before: str, after: str) -> None:
         self.before += before

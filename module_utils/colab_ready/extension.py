@@ -239,3 +239,22 @@ def _remove_folder(config_dir: str, folder: str, path: str, check: bool) -> Outc
         if not check:
             os.rmdir(FOLDER, dir_fd=parent)
     return Outcome(describe(folder, entry), describe(folder, None), [])
+
+
+def write_record(path: str, data: dict[str, Any] | None) -> None:
+    """Note what was put on this host, for everybody to read; None: nothing is left, and neither are the record and its
+    folder, unless something else is in there."""
+    parent, name = os.path.split(path)
+    if data is None:
+        with open_directory(parent) as handle:
+            os.unlink(name, dir_fd=handle)
+            empty = not os.listdir(handle)
+        if empty:
+            os.rmdir(parent)
+        return
+    own = Attributes(os.geteuid(), os.getegid(), 0o644)
+    if not os.path.isdir(parent):
+        directory = own._replace(mode=0o755)
+        ensure_directories({parent: directory}, directory, False)
+    with open_directory(parent) as handle:
+        write(handle, name, (json.dumps(data, indent=2) + "\n").encode("utf-8"), own)

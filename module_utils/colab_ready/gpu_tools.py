@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import os
 import re
-import signal
-import subprocess
-from contextlib import suppress
-from typing import Any, Mapping, NamedTuple, Sequence
+from typing import Any, Mapping, Sequence
 
+from ansible.module_utils.colab_ready import programs
 from ansible.module_utils.colab_ready.dxg import (
     KEYS,
     VENDORS,
@@ -25,28 +23,14 @@ from ansible.module_utils.colab_ready.dxg import (
     Unknown,
     mark_primary,
 )
-from ansible.module_utils.colab_ready.wsl import LIBRARY_FOLDER, decoded, first_words
+from ansible.module_utils.colab_ready.programs import Answer, NotAnswered
+from ansible.module_utils.colab_ready.wsl import LIBRARY_FOLDER
 
 SECONDS = 10.0
-BURIAL_SECONDS = 0.5
-ANSWER_BYTES = 4 << 20
 ADAPTERS_MAX = 64
 
 NVIDIA_FIELDS = ("name", "pci.device_id", "pci.sub_device_id", "memory.total", "driver_version", "pci.bus_id")
 NVIDIA_QUERY = (f"--query-gpu={','.join(NVIDIA_FIELDS)}", "--format=csv,noheader,nounits")
-
-
-class Answer(NamedTuple):
-    """What a program printed, and its exit status."""
-
-    status: int
-    output: bytes
-    errors: bytes
-
-    @property
-    def words(self) -> str:
-        """For a message: what it says first, on stderr or else on stdout."""
-        return first_words(decoded(self.errors)) if self.errors.strip() else first_words(decoded(self.output))
 
 
 # --- what they have in common ---------------------------------------------------------------------------------------
@@ -55,34 +39,11 @@ class Answer(NamedTuple):
 def ask(
     argv: Sequence[str], seconds: float = SECONDS, environ: Mapping[str, str] | None = None, cwd: str = "/"
 ) -> Answer:
-    """Run a program in a session of its own. Returns in time, also if it hangs in a driver or leaves children. Or a Failure."""
-    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", **(environ or {})}
+    """Run a program, with a limit. Or a Failure."""
     try:
-        process = subprocess.Popen(
-            list(argv),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=cwd,
-            env=environment,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise Failure("cannot_start", f"{argv[0]} cannot be started: {error.strerror}") from error
-    try:
-        output, errors = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired as error:
-        raise Failure("timeout", f"{argv[0]} did not answer within {seconds:g} s") from error
-    finally:
-        # Not reaped yet, so its group's number is still its own.
-        if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(BURIAL_SECONDS)
-        for stream in (process.stdout, process.stderr):
-            if stream is not None:
-                stream.close()
-    return Answer(process.returncode, output[:ANSWER_BYTES], errors[:ANSWER_BYTES])
+        return programs.ask(argv, seconds, environ, cwd)
+    except NotAnswered as error:
+        raise Failure(error.code, str(error)) from None
 
 
 def plain(text: str) -> str:
@@ -176,7 +137,7 @@ def read_nvidia_smi(program: str | None, seconds: float = SECONDS) -> Reading:
         answer = ask([program, *NVIDIA_QUERY], seconds)
     except Failure as failure:
         return failed(failure.why)
-    text = decoded(answer.output)
+    text = answer.text
     found = parse_nvidia_smi(text)
     # Exit status 6: no device. Some versions say it with 0.
     if answer.status == 6 or "No devices were found" in text:
@@ -237,7 +198,7 @@ def read_rocminfo(program: str | None, seconds: float = SECONDS) -> Reading:
         answer = ask([program], seconds)
     except Failure as failure:
         return failed(failure.why)
-    found = parse_rocminfo(decoded(answer.output))
+    found = parse_rocminfo(answer.text)
     if answer.status != 0:
         return failed(Unknown("tool_failed", f"rocminfo ended with status {answer.status} and said: {answer.words}"))
     if not found:

@@ -9,21 +9,19 @@ Win32_VideoController has displays only, so no NPU; its memory is a number of 32
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from typing import Any
 
 from ansible.module_utils.colab_ready.drm import VENDORS as PCI_VENDORS
 from ansible.module_utils.colab_ready.dxg import MICROSOFT, Failure, Reading, Unknown
-from ansible.module_utils.colab_ready.gpu_tools import ask, assemble, failed, plain
-from ansible.module_utils.colab_ready.host import read_text
-from ansible.module_utils.colab_ready.wsl import decoded, first_words, interop_sockets, program_candidates
+from ansible.module_utils.colab_ready.gpu_tools import assemble, failed, plain
+from ansible.module_utils.colab_ready.programs import NotAnswered, ask_windows, ways_to_windows, windows_program
+from ansible.module_utils.colab_ready.wsl import first_words
 
 PROGRAM = "Windows/System32/WindowsPowerShell/v1.0/powershell.exe"
 # It answers in 1 to 5 s.
 SECONDS = 10.0
-SOCKETS_TRIED = 3
 COMMAND = (
     "$ProgressPreference='SilentlyContinue';"
     "[Console]::OutputEncoding=[Text.Encoding]::UTF8;"
@@ -31,8 +29,6 @@ COMMAND = (
 )
 # What a driver with 4 GiB or more fills in: all that fits into 32 bits, in whole MiB.
 RAM_CAP = (1 << 32) - (1 << 20)
-# What WSL's /init says when it cannot start a Windows program.
-_INIT_SAYS = re.compile(r"^<\d>.*ERROR|Util[A-Z]\w+:\d+", re.MULTILINE)
 
 
 def parse_device(identity: str) -> dict[str, Any]:
@@ -87,11 +83,6 @@ def parse_controllers(text: str) -> list[dict[str, Any]]:
     return found
 
 
-def find_program(etc: str, proc: str) -> str | None:
-    found = program_candidates(PROGRAM, read_text(f"{etc}/wsl.conf") or "", read_text(f"{proc}/self/mountinfo") or "")
-    return next((path for path in found if os.path.exists(path)), None)
-
-
 def read_adapters(
     etc: str = "/etc",
     proc: str = "/proc",
@@ -103,24 +94,23 @@ def read_adapters(
     """The adapters that Windows lists."""
     if interop_works is False:
         return failed(Unknown("no_interop", "programs of Windows cannot be started from this WSL"))
-    program = program or find_program(etc, proc)
+    program = program or windows_program(PROGRAM, etc, proc)
     if program is None:
         return failed(Unknown("tool_missing", "powershell.exe is not found on a drive of Windows"))
     until = time.monotonic() + seconds
+    command = [program, "-NoLogo", "-NoProfile", "-NonInteractive", "-Command", COMMAND]
     trouble = Unknown("no_interop", "programs of Windows cannot be started from this WSL")
-    own = os.environ.get("WSL_INTEROP")
-    for socket in [own or None, *interop_sockets(run_dir)[:SOCKETS_TRIED]]:
-        environ = {"WSL_INTEROP": socket} if socket else {}
-        command = [program, "-NoLogo", "-NoProfile", "-NonInteractive", "-Command", COMMAND]
+    for socket in ways_to_windows(run_dir):
         try:
-            # In a directory that Windows has too.
-            answer = ask(command, max(until - time.monotonic(), 0.1), environ, os.path.dirname(program))
+            answer = ask_windows(command, max(until - time.monotonic(), 0.1), socket)
             if answer.status == 0 and answer.output.strip():
-                return _assembled(decoded(answer.output))
+                return _assembled(answer.text)
+        except NotAnswered as error:
+            return failed(Unknown(error.code, str(error)))
         except Failure as failure:
             return failed(failure.why)
         said = f"powershell.exe ended with status {answer.status} and said: {answer.words}"
-        if not _INIT_SAYS.search(decoded(answer.errors) + "\n" + decoded(answer.output)):
+        if not answer.is_of_init:
             return failed(Unknown("tool_failed", said))
         trouble = Unknown("no_interop", said)
     return failed(trouble)

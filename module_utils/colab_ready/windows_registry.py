@@ -12,23 +12,15 @@ from __future__ import annotations
 import errno
 import os
 import re
-import signal
-import subprocess
 from collections.abc import Sequence
-from contextlib import suppress
 
 from ansible.module_utils.colab_ready.browser_policy import POLICIES_KEY, Entry, Value
 from ansible.module_utils.colab_ready.extension import Problem
-from ansible.module_utils.colab_ready.host import read_text
-from ansible.module_utils.colab_ready.wsl import decoded, first_words, interop_sockets, program_candidates
+from ansible.module_utils.colab_ready.programs import Answer, NotAnswered, ask_windows, ways_to_windows, windows_places
 
 PROGRAM = "Windows/System32/reg.exe"
-SOCKETS_TRIED = 3
-BURIAL_SECONDS = 5.0
 _HIVES = {"HKEY_LOCAL_MACHINE": "HKLM", "HKEY_CURRENT_USER": "HKCU"}
 _VALUE = re.compile(r"(?: {4}|\t)(?P<name>.*?)(?: {4}|\t)(?P<type>REG_[A-Z0-9_]+)(?:(?: {4}|\t)(?P<data>.*))?")
-# What WSL's /init says when it cannot start a Windows program; its exit status is not a special one.
-_INIT_SAYS = re.compile(r"^<\d>.*ERROR|Util[A-Z]\w+:\d+", re.MULTILINE)
 
 _AGAIN = "run wsl --shutdown in Windows, and open the WSL window again"
 _NO_INTEROP = "Let /etc/wsl.conf have enabled=true under [interop], " + _AGAIN
@@ -51,13 +43,8 @@ def unavailable(why: str, todo: str) -> Problem:
 # ---- where reg.exe is -------------------------------------------------------------------------
 
 
-def candidates(wsl_conf: str, mountinfo: str) -> list[str]:
-    """Where reg.exe may be, likeliest first."""
-    return program_candidates(PROGRAM, wsl_conf, mountinfo)
-
-
 def find_program(etc: str, proc: str) -> str:
-    found = candidates(read_text(f"{etc}/wsl.conf") or "", read_text(f"{proc}/self/mountinfo") or "")
+    found = windows_places(PROGRAM, etc, proc)
     for path in found:
         if os.path.exists(path):
             return path
@@ -111,7 +98,7 @@ class Registry:
         self.proc = proc
         self.run_dir = run_dir
         self.timeout_seconds = timeout_seconds
-        self._socket: str | None = os.environ.get("WSL_INTEROP")
+        self._socket: str | None = None
         self._answered = False
 
     def query(self, key: str, deep: bool = False) -> dict[str, list[Value]] | None:
@@ -121,64 +108,39 @@ class Registry:
         """
         if not self._answered:
             self._wake()
-        code, output = self._run(["query", key, *(["/s"] if deep else [])])
-        if code == 0:
-            return parse_query(output)
+        answer = self._run(["query", key, *(["/s"] if deep else [])])
         # Exit status 1 is all that tells a missing key; everybody may read this part of the registry.
-        return None
+        return parse_query(answer.text) if answer.status == 0 else None
 
     def change(self, command: Sequence[str]) -> None:
-        code, output = self._run(command[1:])
-        if code != 0:
-            raise Refused(first_words(output))
+        answer = self._run(command[1:])
+        if answer.status != 0:
+            raise Refused(answer.words)
 
     def _wake(self) -> None:
         """Find the way to Windows. sudo takes WSL_INTEROP away; WSL mostly finds its socket without, and not always."""
         self.program = self.program or find_program(self.etc, self.proc)
         said, todo = "", _ASK_THERE
-        for socket in [self._socket, *interop_sockets(self.run_dir)[:SOCKETS_TRIED]]:
+        for socket in ways_to_windows(self.run_dir):
             self._socket = socket
-            code, output = self._run(["query", "HKLM\\" + POLICIES_KEY])
-            if code == 0 and parse_query(output):
+            answer = self._run(["query", "HKLM\\" + POLICIES_KEY])
+            if answer.status == 0 and parse_query(answer.text):
                 self._answered = True
                 return
-            said = said or first_words(output)
-            if not _INIT_SAYS.search(output):
+            said = said or answer.words
+            if not answer.is_of_init:
                 break
             todo = _NO_INTEROP
         raise unavailable("%s says %r" % (self.program, said), todo)
 
-    def _run(self, arguments: Sequence[str]) -> tuple[int, str]:
-        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
-        if self._socket:
-            environment["WSL_INTEROP"] = self._socket
+    def _run(self, arguments: Sequence[str]) -> Answer:
         try:
-            process = subprocess.Popen(
-                [self.program, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                # A directory that Windows has too.
-                cwd=os.path.dirname(self.program),
-                env=environment,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise unavailable("%s cannot be started (%s)" % (self.program, error.strerror), _todo(error)) from None
-        try:
-            output, _ = process.communicate(timeout=self.timeout_seconds)
-        except subprocess.TimeoutExpired:
-            raise unavailable("%s did not answer within %g s" % (self.program, self.timeout_seconds), _STUCK) from None
-        finally:
-            # Not reaped yet, so its group's number is still its own.
-            if process.returncode is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(BURIAL_SECONDS)
-            if process.stdout is not None:
-                process.stdout.close()
-        return process.returncode, decoded(output)
+            return ask_windows([self.program, *arguments], self.timeout_seconds, self._socket)
+        except NotAnswered as error:
+            raise unavailable(str(error), _todo(error)) from None
 
 
-def _todo(error: OSError) -> str:
-    return _NO_DRIVE if error.errno == errno.ENOENT else _NO_INTEROP
+def _todo(error: NotAnswered) -> str:
+    if error.code == "timeout":
+        return _STUCK
+    return _NO_DRIVE if error.number == errno.ENOENT else _NO_INTEROP

@@ -12,9 +12,10 @@ from __future__ import annotations
 import glob
 import os
 import re
-from typing import Any, Dict, Mapping, NamedTuple, Tuple
+from typing import Any, Dict, Mapping, Tuple
 
 from ansible.module_utils.colab_ready.host import os_facts, parse_mounts, read_text, wsl_facts
+from ansible.module_utils.colab_ready.wsl_config import wsl_conf_value
 
 # Below /usr; WSL mounts it from Windows: https://devblogs.microsoft.com/directx/directx-heart-linux/
 LIBRARY_FOLDER = "lib/wsl/lib"
@@ -43,18 +44,6 @@ Reason = Dict[str, str]
 Fact = Tuple[Any, "Reason | None"]
 
 
-class Settings(NamedTuple):
-    """What matters here of /etc/wsl.conf, by (section, key) in small letters."""
-
-    values: Mapping[tuple[str, str], str]
-
-    def get(self, section: str, key: str) -> str | None:
-        return self.values.get((section, key))
-
-    def is_false(self, section: str, key: str) -> bool:
-        return (self.get(section, key) or "").lower() in ("false", "0")
-
-
 def reason(code: str, detail: str) -> Reason:
     return {"reason": code, "detail": detail}
 
@@ -62,24 +51,10 @@ def reason(code: str, detail: str) -> Reason:
 # --- /etc/wsl.conf --------------------------------------------------------------------------------------------------
 
 
-def parse_wsl_conf(text: str) -> Settings:
-    """Its keys and values; of several the last one with a value counts."""
-    section = ""
-    values: dict[tuple[str, str], str] = {}
-    for line in text.splitlines():
-        line = line.split("#", 1)[0].strip()
-        if line.startswith("["):
-            section = line.strip("[] \t").lower()
-        name, _, value = line.partition("=")
-        if value.strip():
-            values[section, name.strip().lower()] = value.strip().strip("\"'")
-    return Settings(values)
-
-
 def automount_root(wsl_conf: str) -> str:
     """The folder of Windows' drives by /etc/wsl.conf."""
-    root = parse_wsl_conf(wsl_conf).get("automount", "root")
-    return ("/mnt/" if root is None else root).rstrip("/") + "/"
+    root = wsl_conf_value(wsl_conf.encode(), "automount", "root")
+    return (root or "/mnt/").rstrip("/") + "/"
 
 
 def program_candidates(program: str, wsl_conf: str, mountinfo: str) -> list[str]:
@@ -125,7 +100,8 @@ def first_words(output: str) -> str:
 
 def interop(proc: str = "/proc", etc: str = "/etc", init: str = "/init") -> Fact:
     """Whether programs of Windows can be started; if not, or if that is not known, why."""
-    if parse_wsl_conf(read_text(f"{etc}/wsl.conf") or "").is_false("interop", "enabled"):
+    enabled = wsl_conf_value((read_text(f"{etc}/wsl.conf") or "").encode(), "interop", "enabled")
+    if (enabled or "").lower() in ("false", "0"):
         return False, reason("switched_off", "/etc/wsl.conf has enabled=false under [interop]")
     folder = f"{proc}/sys/fs/binfmt_misc"
     status = read_text(f"{folder}/status")

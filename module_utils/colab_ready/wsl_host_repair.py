@@ -7,25 +7,18 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 from ansible.module_utils.colab_ready import wsl_config
-from ansible.module_utils.colab_ready.extension import Problem, describe, ensure_directories
+from ansible.module_utils.colab_ready.extension import Problem, describe, write_record
 from ansible.module_utils.colab_ready.guarded_paths import Attributes, UnsafePath, look_at, open_directory, read, write
 from ansible.module_utils.colab_ready.guarded_paths import Entry as Found
 from ansible.module_utils.colab_ready.host import read_json, read_text, run, service_manager, wsl_facts
 from ansible.module_utils.colab_ready.managed import explain
-from ansible.module_utils.colab_ready.wsl import (
-    automount_root,
-    decoded,
-    first_words,
-    interop_sockets,
-    program_candidates,
-)
+from ansible.module_utils.colab_ready.programs import NotAnswered, ask_windows, ways_to_windows, windows_places
+from ansible.module_utils.colab_ready.wsl import LIBRARY_FOLDER, automount_root
 from ansible.module_utils.colab_ready.wsl_config import KEEP_RUNNING, SYSTEMD, Edit, Key
 
 SCHEMA = 1
@@ -34,10 +27,7 @@ BACKUP = ".colab-ready-backup"
 CMD = "Windows/System32/cmd.exe"
 # /u: what its own commands print is UTF-16, so that every user's name arrives. /d: without what AutoRun would print.
 ASK_PROFILE = ["/d", "/u", "/c", "echo", "%USERPROFILE%"]
-SOCKETS_TRIED = 3
-BURIAL_SECONDS = 5.0
 LOADER_FILE = "colab-ready-wsl.conf"
-LIBRARIES = "lib/wsl/lib"
 # More than anybody writes; what is longer is not read whole, so it is not written.
 FILE_BYTES = 1 << 20
 NOT_SET: dict[str, Any] = {"schema": SCHEMA}
@@ -152,18 +142,19 @@ class Repair:
     def _profile(self) -> str:
         """The Windows user's folder, as a path in WSL."""
         settings = self.settings
-        wsl_conf = read_text(f"{settings.etc}/wsl.conf") or ""
-        mountinfo = read_text(f"{settings.proc}/self/mountinfo") or ""
-        found = [settings.cmd] if settings.cmd else program_candidates(CMD, wsl_conf, mountinfo)
+        found = [settings.cmd] if settings.cmd else windows_places(CMD, settings.etc, settings.proc)
         program = next((path for path in found if os.path.exists(path)), "")
         if not program:
             raise wsl_config.by_hand("there is no %s" % found[0])
         profile = ask_profile(program, settings.run, settings.timeout_seconds)
         said = run([settings.wslpath, "-u", profile], settings.timeout_seconds) if settings.wslpath else None
-        path = (said or "").strip() or wsl_config.drive_path(profile, automount_root(wsl_conf))
+        path = (said or "").strip() or wsl_config.drive_path(profile, self._drives())
         if not os.path.isdir(path):
             raise wsl_config.by_hand("%s, the folder %s, is not there" % (path, profile))
         return path
+
+    def _drives(self) -> str:
+        return automount_root(read_text(f"{self.settings.etc}/wsl.conf") or "")
 
     # ---- one key of one file ------------------------------------------------------------------
 
@@ -249,7 +240,7 @@ class Repair:
 
     def _loader(self, wanted: bool) -> None:
         settings = self.settings
-        folder = f"{settings.usr}/{LIBRARIES}"
+        folder = f"{settings.usr}/{LIBRARY_FOLDER}"
         file = File(f"{settings.etc}/ld.so.conf.d/{LOADER_FILE}")
         try:
             now = file.read()
@@ -295,7 +286,7 @@ class Repair:
         """Run ldconfig. What it says of libcuda.so.1 ("is not a symbolic link") is so on every WSL, and harmless."""
         settings = self.settings
         place = f"{settings.etc}/ld.so.cache"
-        folder = f"{settings.usr}/{LIBRARIES}"
+        folder = f"{settings.usr}/{LIBRARY_FOLDER}"
         self._change(place, "", "%s: %s %s\n" % (place, "with" if needed else "without", folder))
         if settings.check:
             return
@@ -324,23 +315,9 @@ class Repair:
         return {**NOT_SET, **data}
 
     def _write_state(self, before: str) -> None:
-        parent, name = os.path.split(self.settings.state_file)
         unchanged = before == json.dumps(self._state, sort_keys=True)
-        if self.settings.check or (unchanged and not self._record_is_broken):
-            return
-        if self._state == NOT_SET:
-            with open_directory(parent) as handle:
-                os.unlink(name, dir_fd=handle)
-                empty = not os.listdir(handle)
-            if empty:
-                os.rmdir(parent)
-            return
-        own = Attributes(os.geteuid(), os.getegid(), 0o755)
-        if not os.path.isdir(parent):
-            ensure_directories({parent: own}, own, False)
-        with open_directory(parent) as handle:
-            text = json.dumps(self._state, indent=2) + "\n"
-            write(handle, name, text.encode("ascii"), own._replace(mode=0o644))
+        if not self.settings.check and (not unchanged or self._record_is_broken):
+            write_record(self.settings.state_file, None if self._state == NOT_SET else self._state)
 
 
 # ---- files ------------------------------------------------------------------------------------
@@ -444,45 +421,16 @@ def ask_profile(program: str, run_dir: str, timeout_seconds: float) -> str:
     """The folder of the Windows user whose WSL this is, as Windows calls it. Sockets to Windows are tried in turn, as sudo
     takes away the variable that names ours."""
     said = ""
-    for socket in [os.environ.get("WSL_INTEROP"), *interop_sockets(run_dir)[:SOCKETS_TRIED]]:
-        output = _ask_windows([program, *ASK_PROFILE], socket, timeout_seconds)
-        profile = wsl_config.profile_in(output)
+    for socket in ways_to_windows(run_dir):
+        try:
+            answer = ask_windows([program, *ASK_PROFILE], timeout_seconds, socket)
+        except NotAnswered as error:
+            raise wsl_config.by_hand(str(error)) from None
+        profile = wsl_config.profile_in(answer.text)
         if profile:
             return profile
-        said = said or first_words(output)
+        said = said or answer.words
     raise wsl_config.by_hand("%s says %r" % (program, said))
-
-
-def _ask_windows(argv: Sequence[str], socket: str | None, timeout_seconds: float) -> str:
-    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
-    if socket:
-        environment["WSL_INTEROP"] = socket
-    try:
-        process = subprocess.Popen(
-            list(argv),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            # A directory that Windows has too.
-            cwd=os.path.dirname(argv[0]),
-            env=environment,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise wsl_config.by_hand("%s cannot be started (%s)" % (argv[0], error.strerror)) from None
-    try:
-        output, _ = process.communicate(timeout=timeout_seconds)
-    except subprocess.TimeoutExpired:
-        raise wsl_config.by_hand("%s did not answer within %g s" % (argv[0], timeout_seconds)) from None
-    finally:
-        # Not reaped yet, so its group's number is still its own.
-        if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(BURIAL_SECONDS)
-        if process.stdout is not None:
-            process.stdout.close()
-    return decoded(output)
 
 
 # ---- looking ----------------------------------------------------------------------------------

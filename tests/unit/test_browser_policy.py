@@ -291,7 +291,11 @@ def test_whatever_the_code_page_is_there_is_text(output: bytes, text: str) -> No
         ("", "/mnt/"),
         ("[automount]\nroot = /windir/\n", "/windir/"),
         ("[automount]\nROOT=/windir\n", "/windir/"),
-        ('[ Automount ]\n  root = "/my drives/" # ours\n', "/my drives/"),
+        ('[Automount]\n  root = "/my drives/" # ours\n', "/my drives/"),
+        # As WSL reads it: of two values the first counts, and nothing counts after a line that it does not understand.
+        ("[automount]\nroot = /first/\nroot = /second/\n", "/first/"),
+        ("[ automount ]\nroot = /x/\n", "/mnt/"),
+        ("; note\n[automount]\nroot = /x/\n", "/mnt/"),
         ("[automount]\nroot = /\n", "/"),
         ("[boot]\nroot = /x/\n[automount]\nenabled = true\n", "/mnt/"),
         ("# [automount]\n# root = /x/\n", "/mnt/"),
@@ -308,7 +312,7 @@ def test_windows_may_be_on_another_drive() -> None:
         "95 29 0:60 / /mnt/d rw,noatime - 9p D:\\134 rw,dirsync,aname=drvfs;path=D:\\134\n"
         "96 29 0:61 / /mnt/c rw,noatime - 9p C:\\134 rw\n"
     )
-    assert windows_registry.candidates("", mounts) == ["/mnt/c/Windows/System32/reg.exe", "/mnt/d/Windows/System32/reg.exe"]
+    assert wsl.program_candidates(windows_registry.PROGRAM, "", mounts) == ["/mnt/c/Windows/System32/reg.exe", "/mnt/d/Windows/System32/reg.exe"]
 
 
 @pytest.mark.parametrize(
