@@ -1,0 +1,486 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ways in which ROCm in WSL was seen to fail, as data: what it says or what is found, what that means, what to do, where.
+
+Evidence in, the id of a remedy out. One text often has several causes, so what is known of the host decides among them.
+The texts are those of the issues named beside them. `where` is wsl, windows, or bios.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Callable, NamedTuple, Sequence
+
+from ansible.module_utils.colab_ready import rocm_lines
+from ansible.module_utils.colab_ready.gpu_rules import WINDOWS_11
+from ansible.module_utils.colab_ready.rocm_plan import SHADOWS
+from ansible.module_utils.colab_ready.rocminfo import Rocminfo
+
+# --- what to do -----------------------------------------------------------------------------------------------------
+
+_AGAIN = "run ./colab-ready again"
+_DRIVER = (
+    "On Windows: install AMD's newest Adrenalin driver (26.8.1 or newer), then in PowerShell: wsl --update; wsl --shutdown; "
+    "then run ./colab-ready verify"
+)
+_DIRECTML = "set colab_backend: directml"
+_ANEW = f"Remove the kernel environment's folder and {_AGAIN}; install nothing over torch with pip or conda."
+
+# id: (cause, what to do, where). Ids are names that documents refer to: they may be added, not changed.
+REMEDIES: dict[str, tuple[str, str, str]] = {
+    # which release
+    "rocm_release_without_wsl": (
+        "This release of ROCm has no bridge to WSL: 6.2.0, 7.0 and what came before 6.1.3 have none "
+        "(ROCm/legacy-rocm-build#5361, #3051).",
+        f"Leave rocm_version empty, or set it to {' or '.join(rocm_lines.offered())}, and {_AGAIN}.",
+        "wsl",
+    ),
+    "rocm_usecase_gone": (
+        "amdgpu-install has no usecase wsl any more: since 7.2.1 the bridge to WSL is a package of its own.",
+        f"Do not use amdgpu-install in WSL; {_AGAIN}, which installs the bridge.",
+        "wsl",
+    ),
+    "rocm_driver_pairing": (
+        "A ROCm of before 7.2.1 works in WSL with one particular Windows driver only (ROCm/legacy-rocm-build#4749).",
+        f"Leave rocm_version empty, which takes {rocm_lines.DEFAULT}; remove the old one as ./colab-ready says.",
+        "wsl",
+    ),
+    "rocm_bridge_too_old": (
+        "The bridge of before 7.2.1 does not know the graphics in this Ryzen processor (ROCm/legacy-rocm-build#5900).",
+        f"Leave rocm_version empty, which takes {rocm_lines.DEFAULT}. {_DRIVER}.",
+        "windows",
+    ),
+    "rocm_without_amd": (
+        "ROCm is installed, but Windows shows this WSL no graphics of AMD (ROCm/rocm-systems#1153).",
+        f"If there is an AMD card: {_DRIVER[0].lower()}{_DRIVER[1:]}. If not, set colab_backend: auto and {_AGAIN}.",
+        "windows",
+    ),
+    "rocm_only_ubuntu": (
+        "AMD makes ROCm in WSL for Ubuntu only (ROCm/legacy-rocm-build#3561).",
+        f"In PowerShell: wsl --install Ubuntu-24.04, and run ./colab-ready there; or {_DIRECTML}.",
+        "wsl",
+    ),
+    "rocm_windows_10": (
+        "AMD's bridge asks the driver for what came with Windows 11; Windows 10 lacks it, and the card's memory reads as 0 "
+        "(ROCm/librocdxg#22, ROCm/legacy-rocm-build#6323).",
+        f"Update to Windows 11; until then {_DIRECTML}.",
+        "windows",
+    ),
+    # which card
+    "rocm_card_unsupported": (
+        "This release of ROCm does not know the card (ROCm/legacy-rocm-build#4215, #3413).",
+        f"Leave rocm_version empty, which takes {rocm_lines.DEFAULT}; if that does not know it either, {_DIRECTML}.",
+        "wsl",
+    ),
+    "rocm_rdna2": (
+        "AMD supports no Radeon RX 6000 or older in WSL (ROCm/legacy-rocm-build#4503, #4964, #4281).",
+        f"Set colab_backend: directml. To try ROCm all the same: rocm_experimental: true, and {_AGAIN}.",
+        "wsl",
+    ),
+    "rocm_dids_missing": (
+        "AMD's bridge does not open this card, though it could: its id is not built in (ROCm/librocdxg#37, "
+        "ROCm/legacy-rocm-build#6119).",
+        f"Set rocm_experimental: true, which adds the card's line to dids.conf, and {_AGAIN}; or {_DIRECTML}.",
+        "wsl",
+    ),
+    "rocm_only_cpu": (
+        "rocminfo lists the processor alone: the bridge works, but opens no card (ROCm/legacy-rocm-build#4456).",
+        f"{_DRIVER}. If the card is not in AMD's list for WSL, {_DIRECTML}.",
+        "windows",
+    ),
+    "rocm_no_adapter": (
+        "AMD's bridge finds no card of its own: the driver on Windows is older than the bridge, or its list does not have "
+        "the card (No WDDM adapters found).",
+        f"{_DRIVER}. If it stays, {_DIRECTML}.",
+        "windows",
+    ),
+    "rocm_override_wanted": (
+        "The runtime does not know the card's id and asks for HSA_OVERRIDE_GFX_VERSION (microsoft/WSL#40464).",
+        f"Do not set it: it makes the card run what was built for another. Take the newest ROCm: leave rocm_version empty "
+        f"and {_AGAIN}; or {_DIRECTML}.",
+        "wsl",
+    ),
+    # the bridge
+    "rocm_detection_off": (
+        "HSA_ENABLE_DXG_DETECTION is not 1, and without it this ROCm does not look for WSL's GPU (ROCm/librocdxg#34, "
+        "unslothai/unsloth#9729). win_sdk is for building the bridge only.",
+        "Run ./colab-ready again, which sets it for the service and for login shells; then open a new terminal.",
+        "wsl",
+    ),
+    "rocm_detection_forbidden": (
+        "HSA_ENABLE_DXG_DETECTION is 0, which forbids ROCm to look for WSL's GPU.",
+        "Take it out of ~/.profile, ~/.bashrc, /etc/environment and /etc/profile.d, and open a new terminal.",
+        "wsl",
+    ),
+    "rocm_bridge_not_found": (
+        "The loader does not find librocdxg.so, AMD's bridge to WSL (ROCm/librocdxg#35, #46).",
+        f"Run ./colab-ready again: it installs the bridge and puts {rocm_lines.BRIDGE_FOLDER} into the loader's cache "
+        "(sudo ldconfig).",
+        "wsl",
+    ),
+    "rocm_shadowed": (
+        "Ubuntu's own libhsa-runtime64-1 or libhsakmt1 comes before AMD's, and knows no WSL (andweng/wsl-rocm).",
+        f"sudo apt-get remove {' '.join(SHADOWS)}, then {_AGAIN}.",
+        "wsl",
+    ),
+    "rocm_without_bridge": (
+        "This runtime looks for a kernel module, which WSL does not have: it is not AMD's for WSL, or has no bridge.",
+        "Run ./colab-ready again, which installs the bridge; use rocminfo from its environment or from /opt/rocm/bin.",
+        "wsl",
+    ),
+    "rocm_module_missing": (
+        "The kernel module amdgpu is not loaded, so ROCm has no GPU.",
+        "Use a kernel with amdgpu (Ubuntu's own has it), and restart the computer.",
+        "wsl",
+    ),
+    "rocm_kernel_package": (
+        "A kernel module was asked for, and WSL has none: the driver is on Windows (microsoft/WSL#13535).",
+        "sudo apt-get remove amdgpu-dkms; never use modprobe, usecases with dkms or linux-oem kernels in WSL.",
+        "wsl",
+    ),
+    "rocm_native_devices": (
+        "In WSL there is no /dev/kfd, no /dev/dri and no card in lspci; ROCm uses /dev/dxg there (microsoft/WSL#40464).",
+        "Nothing is wrong with that. A container wants --device /dev/dxg and /usr/lib/wsl mounted.",
+        "wsl",
+    ),
+    "rocm_driver_assertion": (
+        "The bridge of before 7.2.1 ends where Windows has a card of another maker beside AMD's "
+        "(ROCm/legacy-rocm-build#4460, #4584).",
+        f"Leave rocm_version empty, which takes {rocm_lines.DEFAULT}, and {_AGAIN}.",
+        "wsl",
+    ),
+    "rocm_start_failed": (
+        "AMD's bridge sometimes fails to open the card when a program starts (CreateContext, ROCm/librocdxg#33, #84).",
+        f"Run ./colab-ready verify once more. If it stays: {_DRIVER[0].lower()}{_DRIVER[1:]}.",
+        "windows",
+    ),
+    "rocm_profiler": (
+        "The profiler's registration ended the process, as it does in WSL before 7.13 (ROCm/rocm-systems#2981).",
+        "Run ./colab-ready again, which sets ROCPROFILER_REGISTER_ENABLED=0; then open a new terminal.",
+        "wsl",
+    ),
+    "rocm_hangs": (
+        "ROCm does not come back: the driver hangs, or there is no card that it could use (ROCm/rocm-systems#1153).",
+        f"In PowerShell: wsl --shutdown; then run ./colab-ready verify. If it stays: {_DRIVER[0].lower()}{_DRIVER[1:]}.",
+        "windows",
+    ),
+    "rocm_no_gpu": (
+        "ROCm started and found no GPU.",
+        f"{_DRIVER}. If it stays, {_DIRECTML}.",
+        "windows",
+    ),
+    # torch
+    "rocm_other_torch": (
+        "rocminfo sees the card, but this PyTorch was not built for ROCm: another one was installed over it "
+        "(ROCm/legacy-rocm-build#3470, #5461).",
+        _ANEW,
+        "wsl",
+    ),
+    "rocm_bundled_hsa": (
+        "PyTorch brings a runtime of its own that knows no WSL (ROCm/hip#3710).",
+        "Run ./colab-ready again, which takes libhsa-runtime64.so out of torch's folder.",
+        "wsl",
+    ),
+    "rocm_torch_blind": (
+        "rocminfo sees the card and PyTorch does not (hipErrorNoDevice).",
+        f"{_ANEW} HIP_VISIBLE_DEVICES and ROCR_VISIBLE_DEVICES must be unset.",
+        "wsl",
+    ),
+    "rocm_wrong_device": (
+        "The program ran on graphics that it was not made for, such as those in the processor (ROCm/TheRock#3392, "
+        "ROCm/rocm-cli#395).",
+        "Name the device that ./colab-ready verify shows, as in torch.device('cuda:1'); or switch the processor's graphics "
+        "off in Windows' device manager or in the BIOS.",
+        "wsl",
+    ),
+    "rocm_wheel_python": (
+        "The wheel is for another Python: cp310 goes with Ubuntu 22.04's, cp312 with 24.04's.",
+        f"Install it only through ./colab-ready, which takes a fitting Python: remove the kernel environment's folder, {_AGAIN}.",
+        "wsl",
+    ),
+    "rocm_no_free_memory": (
+        "The card's free memory reads as 0: the bridge is older than 1.2.1, or Windows is (ROCm/librocdxg#22).",
+        f"Run ./colab-ready again for the current bridge. {_DRIVER}.",
+        "windows",
+    ),
+    # what is so, and no fault
+    "rocm_igpu_too": (
+        "The processor's graphics are listed beside the card (ROCm/legacy-rocm-build#5535, #5866).",
+        "Nothing, if ./colab-ready verify passes: it takes the card by its gfx. If programs take the wrong one: switch the "
+        "processor's graphics off in the BIOS, or in Windows' device manager.",
+        "bios",
+    ),
+    "rocm_memory_of_wsl": (
+        "The card's memory ends where WSL's does, as the processor's graphics share it (ROCm/legacy-rocm-build#6022).",
+        "Raise memory= under [wsl2] in .wslconfig in your Windows user folder, then in PowerShell: wsl --shutdown.",
+        "windows",
+    ),
+    "rocm_resizable_bar": (
+        "Without Resizable BAR less of the graphics' memory can be reached (ROCm/legacy-rocm-build#6022).",
+        "In the BIOS: switch Resizable BAR (Above 4G Decoding) on, and give the graphics more memory if it lets you.",
+        "bios",
+    ),
+    "rocm_reserved_memory": (
+        "About 2.5 GB of the card's memory belong to Windows and WSL before anything runs (ggml-org/llama.cpp#23999).",
+        "Nothing: it is so with every card in WSL. Close what else uses the card on Windows.",
+        "windows",
+    ),
+    "rocm_dmesg": (
+        "The kernel's log says query_adapter_info failed with -22 or -2; it says so on every WSL (microsoft/WSL#40464).",
+        "Nothing: that is no fault.",
+        "wsl",
+    ),
+    "cuda_library_not_a_link": (
+        "ldconfig says that libcuda.so.1 is not a symbolic link; it says so on every WSL (microsoft/WSL#5548, #11229).",
+        "Nothing: that is no fault.",
+        "wsl",
+    ),
+    "rocm_unknown": (
+        "ROCm failed in a way that this version does not know.",
+        f"{_DRIVER}. If it stays, {_DIRECTML}, and tell us the text.",
+        "windows",
+    ),
+}
+
+
+# --- what is known --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class State:
+    """Of the host and of what was looked up. None, or an empty text: not known."""
+
+    wsl: bool = True
+    windows_build: int | None = None
+    distribution: str = ""
+    # The ROCm that is installed or chosen.
+    line: str = ""
+    # Whether Windows shows WSL a card of AMD; whether AMD's bridge has its id, built in or in dids.conf.
+    amd: bool | None = None
+    id_known: bool | None = None
+    gfx: str = ""
+    integrated: bool | None = None
+    # What the environment says of HSA_ENABLE_DXG_DETECTION ("" unset, None not known).
+    detection: str | None = None
+    packages: Sequence[str] = ()
+    bridge_cached: bool | None = None
+    rocminfo: Rocminfo | None = None
+    torch: str = ""
+    torch_devices: int | None = None
+    bundled_hsa: bool | None = None
+    # Of the card as Windows and as torch tell it, and of WSL.
+    card_bytes: int | None = None
+    torch_bytes: int | None = None
+    free_bytes: int | None = None
+    wsl_bytes: int | None = None
+
+    @property
+    def windows_10(self) -> bool:
+        return self.windows_build is not None and self.windows_build < WINDOWS_11
+
+    @property
+    def foreign(self) -> bool:
+        return bool(self.distribution) and self.distribution != "ubuntu"
+
+    @property
+    def undetected(self) -> bool:
+        return self.wsl and self.detection not in (None, "1") and rocm_lines.needs_detection(self.line)
+
+    @property
+    def shadowed(self) -> bool:
+        return any(name in self.packages for name in SHADOWS)
+
+    @property
+    def era_a(self) -> bool:
+        return self.wsl and (0,) < rocm_lines.numbers_of(self.line) < (7, 2, 1)
+
+    @property
+    def rdna2_or_older(self) -> bool:
+        chip = re.match(r"gfx(\d+)\d[0-9a-f]$", self.gfx)
+        return chip is not None and int(chip.group(1)) < 11
+
+    @property
+    def card_seen(self) -> bool:
+        return self.rocminfo is not None and bool(self.rocminfo.gpus)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of a failure. `said` is the error with what it was raised from; `heard`, what native code and programs
+    such as rocminfo printed. `ended`: how the process ended, in child.py's words."""
+
+    said: Sequence[str] = ()
+    heard: Sequence[str] = ()
+    ended: str = ""
+    state: State = field(default_factory=State)
+
+
+class Rule(NamedTuple):
+    """A text, a state of the host, or both together; the first rule that fits names the remedy."""
+
+    remedy: str
+    text: str = ""
+    when: Callable[[State], bool] | None = None
+
+
+def _torch_is_rocms(state: State) -> bool:
+    return not state.torch or "rocm" in state.torch
+
+
+# Texts that say that no GPU was found, which is what most causes end in.
+_NOTHING_FOUND = (
+    r"hsa_init Failed|No WDDM adapters found|ROCk module is NOT loaded|unsupported GPU|HSA_STATUS_ERROR_OUT_OF_RESOURCES"
+    r"|VramAvail|GetSegmentId|hipErrorNoDevice|no ROCm-capable device|Device count: 0|No HIP GPUs are available"
+)
+# It is the bridge that looks for WDDM adapters, so where it says so it was found.
+_WITHOUT_BRIDGE = r"(?s)\A(?!.*No WDDM adapters).*(hsa_init Failed|ROCk module is NOT loaded)"
+
+# Matched without regard to case. What says more stands before what says less.
+RULES: Sequence[Rule] = (
+    # 1, 2: while packages are installed
+    Rule("rocm_release_without_wsl", r"Unable to locate package hsa-runtime-rocr4wsl-amdgpu"),
+    Rule("rocm_usecase_gone", r"Usecase implementation '?wsl'? is not supported"),
+    # 7
+    Rule(
+        "rocm_kernel_package",
+        r"modprobe: \w+: (Module amdgpu not found|could not insert 'amdgpu')|amdgpu-dkms|Module amdgpu not found",
+        lambda state: state.wsl,
+    ),
+    # 26
+    Rule("rocm_wheel_python", r"is not a supported wheel on this platform"),
+    # 9, 10: before all that follows from it
+    Rule(
+        "rocm_bridge_not_found",
+        r"Cannot load librocdxg\.so|librocdxg\.so[.\d]*: cannot open shared object|hsaKmtOpenKFD",
+    ),
+    Rule("rocm_driver_assertion", r"thunk_proxy\.cpp:\d+.*Assertion"),
+    Rule("rocm_start_failed", r"\[CreateContext\] fail"),
+    Rule("rocm_profiler", r"rocprofiler[-_]register"),
+    # 20
+    Rule("rocm_wrong_device", r"device kernel image is invalid|no kernel image is available|invalid device function"),
+    # Nothing found: why? First what forbids it altogether.
+    Rule("rocm_windows_10", _NOTHING_FOUND, lambda state: state.wsl and state.windows_10),
+    Rule("rocm_only_ubuntu", _NOTHING_FOUND, lambda state: state.wsl and state.foreign),
+    Rule("rocm_without_amd", _NOTHING_FOUND, lambda state: state.wsl and state.amd is False),
+    Rule("rocm_release_without_wsl", _NOTHING_FOUND, lambda state: state.wsl and rocm_lines.has_no_bridge(state.line)),
+    # 11
+    Rule("rocm_no_free_memory", r"VramAvail\b.*(fail|HSA_STATUS_ERROR)|GetSegmentId\b.*fail"),
+    # 8, 21
+    Rule("rocm_detection_forbidden", _NOTHING_FOUND, lambda state: state.wsl and state.detection == "0"),
+    # 25
+    Rule("rocm_module_missing", r"ROCk module is NOT loaded", lambda state: not state.wsl),
+    Rule("rocm_shadowed", r"ROCk module is NOT loaded", lambda state: state.shadowed),
+    Rule("rocm_detection_off", _WITHOUT_BRIDGE, lambda state: state.undetected),
+    Rule("rocm_bridge_not_found", _WITHOUT_BRIDGE, lambda state: state.bridge_cached is False),
+    Rule("rocm_without_bridge", r"ROCk module is NOT loaded"),
+    # 6
+    Rule("rocm_override_wanted", r"HSA_OVERRIDE_GFX_VERSION may be needed"),
+    # 17, 18
+    Rule(
+        "rocm_rdna2",
+        r"hsa_init Failed|No WDDM adapters found|unsupported GPU|OUT_OF_RESOURCES",
+        lambda state: state.rdna2_or_older and not state.id_known,
+    ),
+    Rule(
+        "rocm_bridge_too_old",
+        r"hsa_init Failed|No WDDM adapters found",
+        lambda state: state.era_a and state.gfx.startswith(("gfx115", "gfx1103")),
+    ),
+    Rule("rocm_dids_missing", r"hsa_init Failed|No WDDM adapters found", lambda state: state.id_known is False),
+    # 16
+    Rule(
+        "rocm_driver_pairing",
+        r"hsa_init Failed|No WDDM adapters found|OUT_OF_RESOURCES",
+        lambda state: state.era_a and bool(state.id_known),
+    ),
+    # 3, 4, 5, 23
+    Rule("rocm_card_unsupported", r"ROCR: unsupported GPU|HSA_STATUS_ERROR_OUT_OF_RESOURCES"),
+    Rule("rocm_no_adapter", r"No WDDM adapters found"),
+    # 13, 14, 15
+    Rule(
+        "rocm_other_torch",
+        when=lambda state: state.card_seen and not state.torch_devices and not _torch_is_rocms(state),
+    ),
+    Rule(
+        "rocm_bundled_hsa",
+        when=lambda state: state.card_seen and state.torch_devices == 0 and bool(state.bundled_hsa),
+    ),
+    Rule("rocm_torch_blind", when=lambda state: state.card_seen and state.torch_devices == 0),
+    Rule("rocm_other_torch", when=lambda state: bool(state.torch) and not _torch_is_rocms(state)),
+    Rule(
+        "rocm_bundled_hsa",
+        r"hipErrorNoDevice|no ROCm-capable device|No HIP GPUs",
+        lambda state: bool(state.bundled_hsa),
+    ),
+    Rule("rocm_torch_blind", r"hipErrorNoDevice|no ROCm-capable device|Device count: 0|No HIP GPUs are available"),
+    Rule("rocm_no_gpu", r"hsa_init Failed"),
+    # 6: somebody looks for what only native Linux has
+    Rule("rocm_native_devices", r"/dev/(kfd|dri)\b", lambda state: state.wsl),
+    # 6, 24: no faults; so last
+    Rule("cuda_library_not_a_link", r"libcuda\.so\.1 is not a symbolic link"),
+    Rule("rocm_dmesg", r"query_adapter_info: Ioctl failed: -(22|2)\b"),
+)
+
+
+def remedy_for(evidence: Evidence) -> str:
+    """The id of the remedy for a failure."""
+    text = "\n".join([*evidence.said, *evidence.heard])
+    found = _first(text, evidence.state)
+    if found:
+        return found
+    if evidence.ended == "timeout":
+        return "rocm_without_amd" if evidence.state.amd is False else "rocm_hangs"
+    seen = evidence.state.rocminfo
+    if seen is not None and seen.agents and not seen.gpus:
+        return _only_the_processor(evidence.state)
+    return "rocm_start_failed" if evidence.ended == "signal" else "rocm_unknown"
+
+
+def worth_a_retry(evidence: Evidence) -> bool:
+    """Whether it is the failure at the start that 10.0 has in WSL about once in six times; to be tried once more, and said."""
+    return remedy_for(evidence) == "rocm_start_failed"
+
+
+def _first(text: str, state: State) -> str | None:
+    for rule in RULES:
+        if re.search(rule.text, text, re.IGNORECASE) and (rule.when is None or rule.when(state)):
+            return rule.remedy
+    return None
+
+
+def _only_the_processor(state: State) -> str:
+    """rocminfo came to its end and listed no GPU."""
+    if state.amd is False:
+        return "rocm_without_amd"
+    if state.windows_10:
+        return "rocm_windows_10"
+    if state.undetected:
+        return "rocm_detection_off"
+    if state.rdna2_or_older and not state.id_known:
+        return "rocm_rdna2"
+    if state.id_known is False:
+        return "rocm_dids_missing"
+    return "rocm_driver_pairing" if state.era_a and state.id_known else "rocm_only_cpu"
+
+
+# --- what to know though nothing failed -----------------------------------------------------------------------------
+
+GIB = 1 << 30
+
+
+def notes_for(state: State) -> list[str]:
+    """Ids of what a user should be told once about a host where the sum came out right, or may not have been tried."""
+    notes = []
+    gpus = state.rocminfo.gpus if state.rocminfo else []
+    if len(gpus) > 1 and state.integrated is False:
+        notes.append("rocm_igpu_too")
+    if state.free_bytes == 0:
+        notes.append("rocm_windows_10" if state.windows_10 else "rocm_no_free_memory")
+    if state.torch_bytes:
+        if state.integrated and state.wsl_bytes and abs(state.torch_bytes - state.wsl_bytes) < GIB:
+            notes += ["rocm_memory_of_wsl", "rocm_resizable_bar"]
+        elif state.card_bytes and 1.5 * GIB < state.card_bytes - state.torch_bytes < 3.5 * GIB:
+            notes.append("rocm_reserved_memory")
+    return notes
