@@ -15,6 +15,8 @@ description:
   - On native Linux it reads sysfs. In WSL 2 it asks C(/dev/dxg), which takes a few milliseconds. Only if that does not tell,
     it asks the library C(libdxcore.so), Windows' PowerShell, C(nvidia-smi) and C(rocminfo), in this order, each with a limit.
   - What cannot be known is null, with the reason in RV(null_reasons).
+  - C(libdxcore.so) is loaded only from WSL's own folder. Its flat functions come first, since they take the same questions as
+    C(/dev/dxg); where they are missing or fail, its adapter factory is asked, which knows less.
   - Fails if a backend or an adapter is asked for that is not there.
 author:
   - the colab-ready authors (@colab-ready)
@@ -35,6 +37,13 @@ options:
   gpu:
     description: The adapter that is asked for, by index or by part of its name; unset or empty, none in particular.
     type: str
+  prefix:
+    description: Where the environments are, or will be; how much disk is free there is reported.
+    type: path
+    default: /opt/colab-ready
+  python_fetch:
+    description: Whether another Python may be fetched for a backend that needs one; unset, not known.
+    type: bool
   sysfs:
     description: Where sysfs is. Another folder is for tests.
     type: path
@@ -144,7 +153,10 @@ ways:
   elements: dict
   sample: [{name: dxg, ok: true, reason: null, detail: null}]
 host:
-  description: What else the decision is based on; what is missing is not known.
+  description:
+    - What else the decision is based on; what is null or missing is not known.
+    - V(windows_build) is looked up only where something hangs on it, that is with a driver that Windows 10 may have as well.
+    - V(built) are the backends whose environments are there.
   returned: always
   type: dict
   sample:
@@ -155,7 +167,12 @@ host:
     distribution_version: "24.04"
     architecture: x86_64
     pythons: ["3.12"]
+    python_paths: [/usr/bin/python3.12]
+    python_fetch: null
     container: false
+    windows_build: null
+    disk_free_bytes: 214748364800
+    built: []
     libcuda: false
     d3d12: true
     dxcore: true
@@ -167,19 +184,22 @@ backend:
   returned: success
   type: dict
   sample:
-    name: cpu
-    device_type: cpu
+    name: directml
+    device_type: privateuseone
     chosen_by: auto
-    adapter: null
-    gfx: null
+    adapter: 0
+    gfx: gfx1100
     recommended:
       {name: rocm, device_type: cuda, adapter: 0, gfx: gfx1100, available: false, why: AMD supports it in WSL with ROCm}
-    reasons: [found AMD Radeon RX 7900 XTX, "this version of colab-ready brings no GPU backend yet, so PyTorch runs on the CPU"]
+    reasons:
+      - found AMD Radeon RX 7900 XTX
+      - "Radeon RX 7900 XTX (gfx1100): DirectML works on it"
+      - Radeon RX 7900 XTX (gfx1100) would get ROCm, but this version of colab-ready does not build it yet
     cautions: []
     rejected: [{name: cuda, why: "it is for NVIDIA graphics, and there is none"}]
     opt_in: []
-    python: {requires: ">=3.10,<3.15", use: "3.12", fetch: false}
-    python_requires: ">=3.10,<3.15"
+    python: {requires: ">=3.10,<3.13", use: "3.12", path: /usr/bin/python3.12, fetch: false}
+    python_requires: ">=3.10,<3.13"
 null_reasons:
   description: Why a field is null, by the field's path. For V(wsl.interop), also why it is false.
   returned: always
@@ -205,6 +225,8 @@ def main() -> None:
         argument_spec={
             "backend": {"type": "str", "default": "auto"},
             "gpu": {"type": "str"},
+            "prefix": {"type": "path", "default": "/opt/colab-ready"},
+            "python_fetch": {"type": "bool"},
             "sysfs": {"type": "path", "default": "/sys"},
             "proc": {"type": "path", "default": "/proc"},
             "dev": {"type": "path", "default": "/dev"},
@@ -216,9 +238,10 @@ def main() -> None:
         supports_check_mode=True,
     )
     options = dict(module.params)
-    backend, gpu = options.pop("backend"), options.pop("gpu")
+    backend, gpu, python_fetch = (options.pop(name) for name in ("backend", "gpu", "python_fetch"))
     started = time.monotonic()
     found = look(Places(**options))
+    found["host"]["python_fetch"] = python_fetch
     refusal = None
     try:
         found["backend"] = decide_on(found, backend, gpu)

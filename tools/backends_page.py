@@ -132,7 +132,7 @@ def backend_row(backend: Backend) -> tuple[str, ...]:
         f"`{backend.name}`",
         backend.on,
         f"`{backend.device_type}`",
-        f"3.{first} to 3.{last}",
+        f"3.{first} to 3.{last}" + (f" ({backend.python_note})" if backend.python_note else ""),
         ", ".join(backend.architectures),
         disk,
         "yes" if backend.available_in_this_version else "not yet",
@@ -147,7 +147,11 @@ def machine_row(machine: Machine) -> tuple[str, ...]:
         return machine.about, "refused", str(refusal)
     said = [*decision["reasons"], *decision["cautions"]]
     why = next((sentence for sentence in said if machine.says in sentence), "")
-    return machine.about, f"**{TITLES[decision['name']]}**", why
+    gets = f"**{TITLES[decision['name']]}**"
+    now = TITLES[machine.this_version[0]]
+    if machine.wish == "auto" and machine.gpu is None and now != TITLES[decision["name"]]:
+        gets += f" (now: {now})"
+    return machine.about, gets, why
 
 
 def page() -> str:
@@ -167,7 +171,8 @@ def page() -> str:
     if missing:
         lines += fill(
             f"**This version builds: {', '.join(built)}.** {', '.join(missing)} are decided and explained already, but not "
-            "built yet: until then the report says `recommended` for what this page promises."
+            "built yet: until then the report says `recommended` for what this page promises, and the best of what can be "
+            "built is taken: DirectML for a GPU in WSL, else the CPU."
         )
     lines += ["## Find your card", ""]
     lines += fill(
@@ -188,7 +193,7 @@ def page() -> str:
     lines += [f"## {len(MACHINES)} computers", ""]
     lines += fill(
         "Every one is a test: its adapters as Windows or Linux describes them go in, and this answer has to come out once all "
-        "backends are built."
+        "backends are built; *now* is what comes out until then."
     )
     for title, group in GROUPS:
         lines += [f"### {title}", "", *table(("computer", "gets", "because"), [machine_row(machine) for machine in group])]

@@ -14,6 +14,7 @@ from typing import Any, Mapping, Sequence
 from ansible.module_utils.colab_ready import gpus
 from ansible.module_utils.colab_ready.gpu_rules import (
     BACKENDS,
+    NOT_WINDOWS,
     Backend,
     Candidate,
     HostFacts,
@@ -31,6 +32,7 @@ from ansible.module_utils.colab_ready.gpus import NO, OPT_IN, YES
 
 # What colab_backend may say.
 BACKEND_WISHES = ("auto", *(backend.name for backend in BACKENDS))
+SHOWN_NONE = "Windows shows WSL no GPU. Do: install the newest driver of the GPU on Windows"
 
 
 class Refusal(ValueError):
@@ -75,7 +77,7 @@ def decide(
     name, device_type, adapter (index), gfx: what is built on this host now; chosen_by auto, colab_backend or colab_gpu.
     recommended {name, device_type, adapter, gfx, available, why}: what the machine could have, whether or not this
     version builds it. reasons, cautions, rejected [{name, why}], opt_in [{name, adapter, why, do, available}].
-    python {requires, use, fetch}, and python_requires once more.
+    python {requires, use, path, fetch}, and python_requires once more.
     """
     available = [backend for backend in backends if backend.available_in_this_version]
     wished = next((backend for backend in backends if backend.name == wish), None)
@@ -185,8 +187,13 @@ class _Case:
             if no_gpu or backend.vendor_id not in (None, self.asked.get("vendor_id")):
                 return f"{label(self.asked)}: {no_gpu or f'{backend.title} is for {backend.on}'}"
         first = self.best([YES, OPT_IN, NO], backend.name)
-        if blocked or first is None:
-            return blocked or f"it is for {backend.on}, and there is none"
+        if blocked:
+            return blocked
+        if first is None and backend.vendor_id is None and not self.host.behind_windows:
+            return NOT_WINDOWS
+        if first is None:
+            advice = f"; {SHOWN_NONE}" if backend.vendor_id is None and not self.gpus else ""
+            return f"it is for {backend.on}, and there is none{advice}"
         return f"{label(first.adapter)}: {first.verdict.sentence()}"
 
     def why_none(self) -> list[str]:
@@ -203,7 +210,7 @@ class _Case:
             why = "; ".join(one.verdict.about(one.backend.title) for one in about)
             sentences.append(f"{label(adapter)}: {why or 'PyTorch has no backend for it here'}")
         if not self.gpus and self.host.behind_windows:
-            sentences.append("Windows shows WSL no GPU. Do: install the newest driver of the GPU on Windows")
+            sentences.append(SHOWN_NONE)
         return sentences
 
     def why_this(self, chosen: Candidate) -> str:
@@ -301,10 +308,7 @@ def _not_yet(case: _Case, recommended: Candidate, chosen: Candidate | None) -> l
     title = recommended.backend.title
     if chosen is not None:
         return [f"{label(recommended.adapter)} would get {title}, but this version of colab-ready does not build it yet"]
-    if any(backend.available_in_this_version and backend.name != "cpu" for backend in case.backends):
-        first = f"this version of colab-ready does not build {title} yet, so PyTorch runs on the CPU"
-    else:
-        first = "this version of colab-ready brings no GPU backend yet, so PyTorch runs on the CPU"
+    first = f"this version of colab-ready does not build {title} yet, so PyTorch runs on the CPU"
     return [first, f"this machine would get {title}. {case.why_this(recommended)}"]
 
 

@@ -18,6 +18,7 @@ from ansible.module_utils.colab_ready.backend import decide
 from ansible.module_utils.colab_ready.dxg import KEYS, Reading
 from ansible.module_utils.colab_ready.gpu_rules import DXG_SHUT
 from ansible.module_utils.colab_ready.host import os_facts, python_candidates, read_text
+from ansible.module_utils.colab_ready.windows_build import windows_build
 
 
 class Places(NamedTuple):
@@ -32,6 +33,8 @@ class Places(NamedTuple):
     pci_ids: Sequence[str] = drm.PCI_IDS
     # How long /dev/dxg may take to answer.
     dxg_seconds: float = dxg.TIMEOUT_SECONDS
+    # Where the environments are, or will be.
+    prefix: str = "/opt/colab-ready"
 
     @property
     def root(self) -> str:
@@ -49,22 +52,47 @@ def in_container(places: Places) -> bool:
     return any(os.path.exists(mark) for mark in marks) or said != "wsl"
 
 
-def pythons(usr: str) -> list[str]:
-    """The minor versions of the system's Pythons, the preferred one first, by their names: nothing is started."""
-    names = (os.path.basename(os.path.realpath(path)) for path in python_candidates(f"{usr}/bin"))
-    return list(dict.fromkeys(name[len("python") :] for name in names if re.fullmatch(r"python3\.[0-9]+", name)))
+def pythons(usr: str) -> dict[str, str]:
+    """The minor versions of the system's Pythons and where they are, the preferred one first, by their names: nothing
+    is started."""
+    found: dict[str, str] = {}
+    for path in map(os.path.realpath, python_candidates(f"{usr}/bin")):
+        name = os.path.basename(path)
+        if re.fullmatch(r"python3\.[0-9]+", name):
+            found.setdefault(name[len("python") :], path)
+    return found
+
+
+def disk_free_bytes(path: str) -> wsl.Fact:
+    """What an ordinary user may still write there, or where it would be made."""
+    while not os.path.isdir(path) and os.path.dirname(path) != path:
+        path = os.path.dirname(path)
+    try:
+        system = os.statvfs(path)
+    except OSError as error:
+        return None, wsl.reason("not_said", f"the disk of {path} does not say it: {error.strerror}")
+    return system.f_bavail * system.f_frsize, None
+
+
+def built(prefix: str) -> list[str]:
+    """The backends whose environments are there."""
+    found = glob.glob(f"{glob.escape(prefix)}/kernels/*/pyvenv.cfg")
+    return sorted(os.path.basename(os.path.dirname(path)) for path in found)
 
 
 def host_facts(places: Places, said: Mapping[str, Any] | None) -> dict[str, Any]:
     """What gpu_rules.HostFacts wants to know, as far as files tell. `said` is what WSL says of itself."""
     system = os_facts(places.etc, places.usr)
+    interpreters = pythons(places.usr)
     facts: dict[str, Any] = {
         "wsl": said["version"] if said else None,
         "distribution": system["id"],
         "distribution_version": system["version_id"],
         "architecture": os.uname().machine,
-        "pythons": pythons(places.usr) or None,
+        "pythons": list(interpreters) or None,
+        "python_paths": list(interpreters.values()) or None,
         "container": in_container(places),
+        "built": built(places.prefix),
     }
     if said:
         there = said["libraries"]
@@ -187,6 +215,13 @@ def look(places: Places, environ: Mapping[str, str] | None = None) -> dict[str, 
     complete(found)
     host["dxg"] = bool(found.dxg)
     host["dxg_failure"] = found.dxg_failure
+    looked_up = {"disk_free_bytes": disk_free_bytes(places.prefix)}
+    if said:
+        looked_up["windows_build"] = windows_build(found.adapters, places.etc, places.proc)
+    for key, (value, why) in looked_up.items():
+        host[key] = value
+        if why is not None:
+            reasons[f"host.{key}"] = why
     return {
         "wsl": said,
         "adapters": found.adapters,

@@ -42,6 +42,8 @@ class Backend:
     architectures: tuple[str, ...] = ("x86_64",)
     # What a build takes, about; None: not known.
     disk_bytes: int | None = None
+    # Why other Pythons than `python` are no use, where the packages' own names promise more.
+    python_note: str = ""
 
     @property
     def python_requires(self) -> str:
@@ -59,10 +61,12 @@ BACKENDS = (
     # ROCm's torch answers to the name cuda as well. Packages and wheels are for Python 3.11 to 3.14 (ROCm 10.0).
     Backend("rocm", "cuda", False, "AMD graphics", "ROCm", gpus.AMD, python=(11, 14), disk_bytes=30 * GB),
     Backend("xpu", "xpu", False, "Intel graphics", "XPU", gpus.INTEL, python=(10, 13)),
-    # torch-directml registers as PrivateUse1 and has no name of its own. Its last wheels are for Python 3.8 to 3.12.
+    # torch-directml registers as PrivateUse1 and has no name of its own. Disk: with torch's CPU build, and pip's cache; the
+    # default index's build with CUDA alone takes 5.1 GB (directml_torch_build: index).
     Backend(
-        "directml", "privateuseone", False, "any DirectX 12 graphics, in WSL", "DirectML",
-        tier=1, python=(8, 12), disk_bytes=6 * GB,
+        "directml", "privateuseone", True, "any DirectX 12 graphics, in WSL", "DirectML",
+        tier=1, python=(10, 12), disk_bytes=2 * GB,
+        python_note="torch-directml's last wheels are for 3.8 to 3.12, and the other packages of the kernel begin with 3.10",
     ),
     Backend("cpu", "cpu", True, "every host", "CPU", tier=2, architectures=("x86_64", "aarch64")),
 )
@@ -86,6 +90,8 @@ class HostFacts:
     # The Pythons that are there, the preferred one first, and whether uv can fetch another.
     pythons: tuple[str, ...] | None = None
     python_fetch: bool | None = None
+    # Where those are, in the same order.
+    python_paths: tuple[str, ...] | None = None
     # In /usr/lib/wsl/lib: libcuda.so.1; libd3d12.so with libd3d12core.so; libdxcore.so.
     libcuda: bool | None = None
     d3d12: bool | None = None
@@ -95,7 +101,9 @@ class HostFacts:
     nvidia_device: bool | None = None
     render_node: bool | None = None
     container: bool | None = None
+    # On the file system that the environments are, or will be, on; and the backends whose environments are there already.
     disk_free_bytes: int | None = None
+    built: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, facts: Mapping[str, Any] | HostFacts | None) -> HostFacts:
@@ -104,14 +112,20 @@ class HostFacts:
             return facts
         known = {field.name for field in fields(cls)}
         chosen = {key: value for key, value in (facts or {}).items() if key in known}
-        if chosen.get("pythons") is not None:
-            chosen["pythons"] = tuple(chosen["pythons"])
+        for key in ("pythons", "python_paths", "built"):
+            if chosen.get(key) is not None:
+                chosen[key] = tuple(chosen[key])
         return cls(**chosen)
 
     @property
     def behind_windows(self) -> bool:
         """Whether the GPUs are those of a Windows host, as in WSL."""
         return self.wsl is not None or bool(self.dxg)
+
+    @property
+    def windows_10(self) -> bool:
+        """Whether it is known to be an older Windows than 11."""
+        return self.windows_build is not None and self.windows_build < WINDOWS_11
 
 
 @dataclass(frozen=True)
@@ -203,24 +217,27 @@ def is_integrated(adapter: Mapping[str, Any]) -> bool:
 
 
 def python_for(backend: Backend, host: HostFacts) -> dict[str, Any]:
-    """requires; use: the version that would be taken; fetch: whether uv has to bring it (None: not known)."""
+    """requires; use: the version that would be taken; path: where it is; fetch: whether uv has to bring it (None: not known)."""
     first, last = backend.python
     if host.pythons is None:
-        return {"requires": backend.python_requires, "use": None, "fetch": None}
-    for version in host.pythons:
+        return {"requires": backend.python_requires, "use": None, "path": None, "fetch": None}
+    for index, version in enumerate(host.pythons):
         match = re.match(r"3\.([0-9]+)(?![0-9])", version)
         if match and first <= int(match.group(1)) <= last:
-            return {"requires": backend.python_requires, "use": version, "fetch": False}
+            path = host.python_paths[index] if host.python_paths and index < len(host.python_paths) else None
+            return {"requires": backend.python_requires, "use": version, "path": path, "fetch": False}
     # 3.12 is the one that every backend has.
     use = f"3.{12 if first <= 12 <= last else last}"
-    return {"requires": backend.python_requires, "use": use, "fetch": True}
+    return {"requires": backend.python_requires, "use": use, "path": None, "fetch": True}
 
 
 def _of_python(backend: Backend, host: HostFacts) -> Iterator[Finding]:
     python = python_for(backend, host)
     if not python["fetch"]:
         return
-    needs = f"{backend.title} needs Python 3.{backend.python[0]} to 3.{backend.python[1]}, this host has {listed(host.pythons)}"
+    note = f" ({backend.python_note})" if backend.python_note else ""
+    first, last = backend.python
+    needs = f"{backend.title} needs Python 3.{first} to 3.{last}{note}, this host has {listed(host.pythons)}"
     if host.python_fetch is False:
         yield Finding(NO, f"{needs}, and no other can be fetched", f"install Python {python['use']}")
     else:
@@ -283,13 +300,19 @@ def _of_machine(backend: Backend, adapter: Mapping[str, Any], host: HostFacts) -
         yield Finding(NO, f"{backend.title} has packages for {listed(backend.architectures)} only, this is {host.architecture}")
     if adapter.get("detachable"):
         yield Finding(CAUTION, f"{label(adapter)} can be unplugged; run ./colab-ready again when it was")
-    if host.behind_windows and _number(adapter.get("wddm")) < WSL_WDDM:
+    # On Windows 10 every driver is, and no newer one helps.
+    if host.behind_windows and _number(adapter.get("wddm")) < WSL_WDDM and not host.windows_10:
         why = f"the Windows driver of {label(adapter)} is older than GPUs in WSL (WDDM {adapter.get('wddm')})"
         yield Finding(CAUTION, why, "install the newest one")
-    if backend.disk_bytes and host.disk_free_bytes is not None and host.disk_free_bytes < backend.disk_bytes:
+    if (
+        backend.disk_bytes
+        and host.disk_free_bytes is not None
+        and host.disk_free_bytes < backend.disk_bytes
+        and backend.name not in (host.built or ())
+    ):
         # Never a no: once it is built, the disk is that much fuller, and the next run would decide otherwise.
-        need, free = backend.disk_bytes // GB, host.disk_free_bytes // GB
-        yield Finding(CAUTION, f"building {backend.title} takes about {need} GB of disk, and {free} GB are free")
+        need, free = backend.disk_bytes // GB, host.disk_free_bytes / GB
+        yield Finding(CAUTION, f"building {backend.title} takes about {need} GB of disk, and {free:.3g} GB are free")
 
 
 def _number(text: Any) -> float:
@@ -345,7 +368,7 @@ def _of_rocm(adapter: Mapping[str, Any], host: HostFacts) -> Iterator[Finding]:
             kind = "Ryzen processors" if family.line == "ryzen" else "Radeon cards"
             why = f"AMD's ROCm in WSL for {kind} is made for Ubuntu {listed(named)}, this is {_system(host)}"
             yield Finding(NO, why, "in PowerShell: wsl --install Ubuntu-24.04, and run colab-ready there")
-        if host.windows_build is not None and host.windows_build < WINDOWS_11:
+        if host.windows_10:
             yield Finding(NO, "AMD supports ROCm in WSL on Windows 11 only, this is Windows 10", "update to Windows 11")
         return
     if not fits:
@@ -364,7 +387,7 @@ def _of_xpu(adapter: Mapping[str, Any], host: HostFacts) -> Iterator[Finding]:
     if not fits:
         yield Finding(OPT_IN, f"PyTorch lists Ubuntu {listed(named)} for XPU on it, this is {_system(host)}")
     if host.behind_windows:
-        if host.windows_build is not None and host.windows_build < WINDOWS_11:
+        if host.windows_10:
             yield Finding(OPT_IN, "PyTorch lists Windows 11 for XPU, this is Windows 10")
     elif adapter.get("driver") not in ("i915", "xe"):
         yield _other_driver(adapter, "which XPU cannot use", "use the kernel's xe or i915 driver")
@@ -372,9 +395,12 @@ def _of_xpu(adapter: Mapping[str, Any], host: HostFacts) -> Iterator[Finding]:
         yield _no_device_file(host, "/dev/dri/renderD128", "--device /dev/dri")
 
 
+NOT_WINDOWS = "DirectML is a part of Windows, and this is not WSL"
+
+
 def _of_directml(adapter: Mapping[str, Any], host: HostFacts) -> Iterator[Finding]:
     if not host.behind_windows:
-        yield Finding(NO, "DirectML is a part of Windows, and this is not WSL")
+        yield Finding(NO, NOT_WINDOWS)
         return
     family = gpus.family_of(adapter)
     vendor = adapter.get("vendor_id")
@@ -386,7 +412,7 @@ def _of_directml(adapter: Mapping[str, Any], host: HostFacts) -> Iterator[Findin
         yield Finding(OPT_IN, f"GPUs of this vendor ({vendor}) are not known to work with DirectML in WSL")
     if host.d3d12 is False:
         yield Finding(NO, "libd3d12.so, WSL's DirectX, is not in /usr/lib/wsl/lib", _UPDATE)
-    if host.windows_build is not None and host.windows_build < WINDOWS_11:
+    if host.windows_10:
         yield Finding(CAUTION, "Microsoft promises DirectML in WSL from Windows 11 on, and this is Windows 10")
 
 

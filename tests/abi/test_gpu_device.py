@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.colab_ready.windows_build import LIBRARY
 from conftest import RunModule
 from doubles import dxcore_stand_in
 from doubles.dxg_stand_in import Adapter, DxgDouble, Fault
 from fixtures.sysfs_tree import AMD, NVIDIA, PCI_IDS, Sysfs
+from fixtures.windows_file import library_of_windows
 
 WSL2 = "6.6.87.2-microsoft-standard-WSL2"
 NATIVE = "6.1.0-18-amd64"
@@ -59,7 +61,7 @@ def test_this_host_gets_the_cpu_and_every_null_has_its_reason(look: Any) -> None
     assert nulls_of(result) <= set(result["null_reasons"])
 
 
-def test_a_native_host_shows_its_adapters_and_says_that_no_backend_is_there_yet(look: Any, tmp_path: Path) -> None:
+def test_a_native_host_shows_its_adapters_and_says_that_their_backend_is_not_there_yet(look: Any, tmp_path: Path) -> None:
     args = stand_in(tmp_path, NATIVE)
     sysfs = Sysfs(tmp_path / "sys")
     sysfs.card(0, sysfs.pci("0000:03:00.0", AMD, driver="amdgpu"))
@@ -72,7 +74,7 @@ def test_a_native_host_shows_its_adapters_and_says_that_no_backend_is_there_yet(
         ("NVIDIA", None, False),
     ]
     assert result["backend"]["reasons"][0].startswith("found AMD Navi 31")
-    assert "no GPU backend yet" in result["backend"]["reasons"][1]
+    assert "does not build ROCm yet, so PyTorch runs on the CPU" in result["backend"]["reasons"][1]
     assert (result["backend"]["recommended"]["name"], result["backend"]["recommended"]["gfx"]) == ("rocm", "gfx1100")
     assert (result["adapters"][0]["source"]["device_id"], result["adapters"][0]["source"]["name"]) == (
         "sysfs",
@@ -124,8 +126,9 @@ def test_the_adapters_of_windows_come_from_the_device(look: Any, tmp_path: Path,
         "dxg",
         "table",
     )
-    recommended = result["backend"]["recommended"]
-    assert (result["backend"]["name"], recommended["name"], recommended["adapter"]) == ("cpu", "rocm", 1)
+    taken, recommended = result["backend"], result["backend"]["recommended"]
+    assert (taken["name"], taken["device_type"], taken["adapter"]) == ("directml", "privateuseone", 1)
+    assert (recommended["name"], recommended["adapter"], recommended["available"]) == ("rocm", 1, False)
     assert (result["host"]["dxg"], result["host"]["d3d12"], result["host"]["libcuda"]) == (True, True, False)
     assert nulls_of(result) <= set(result["null_reasons"])
 
@@ -169,10 +172,53 @@ def test_a_wsl_without_the_device_has_no_adapter(look: Any, tmp_path: Path) -> N
     assert "wsl --update" in result["backend"]["reasons"][1]
 
 
+RX_580 = Adapter(name="Radeon RX 580 Series", ids=(0x1002, 0x67DF, 0x1043, 1, 0xE7), wddm=2700)
+WSL_LIBRARIES = ("libdxcore.so", "libd3d12.so", "libd3d12core.so")
+
+
+@pytest.mark.parametrize(
+    ("adapters", "python", "options", "words"),
+    [
+        ([RX_580], "3.12", {}, None),
+        ([RX_580], "3.13", {}, None),
+        ([RX_580], "3.13", {"python_fetch": True}, None),
+        ([RX_580], "3.13", {"python_fetch": False}, "this host has 3.13, and no other can be fetched"),
+        ([], "3.12", {}, "Do: install the newest driver of the GPU on Windows; or set colab_backend"),
+    ],
+)
+def test_directml_is_met_or_refused_with_one_message(
+    look: Any, tmp_path: Path, adapters: list[Adapter], python: str, options: dict[str, Any], words: str | None
+) -> None:
+    args = {**stand_in(tmp_path, WSL2), "dev": "/dev", "backend": "directml", "prefix": str(tmp_path / "opt"), **options}
+    for name in WSL_LIBRARIES:
+        (tmp_path / "usr/lib/wsl/lib").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "usr/lib/wsl/lib" / name).touch()
+    (tmp_path / "usr/bin").mkdir()
+    (tmp_path / f"usr/bin/python{python}").touch(mode=0o755)
+    library = tmp_path / "drives/c" / LIBRARY
+    library.parent.mkdir(parents=True)
+    library.write_bytes(library_of_windows(19041))
+    (tmp_path / "etc/wsl.conf").write_text(f"[automount]\nroot = {tmp_path}/drives\n")
+    with DxgDouble(adapters) as double:
+        result = look(args, double.env)
+    if words is not None:
+        assert result["failed"] is True
+        assert result["msg"].count("Expected: ") == result["msg"].count("Do: ") == 1
+        assert words in result["msg"]
+        return
+    decision = result["backend"]
+    assert (decision["name"], decision["chosen_by"], decision["adapter"]) == ("directml", "colab_backend", 0)
+    path = str(tmp_path / "usr/bin/python3.12") if python == "3.12" else None
+    assert decision["python"] == {"requires": ">=3.10,<3.13", "use": "3.12", "path": path, "fetch": path is None}
+    assert (result["host"]["windows_build"], result["host"]["built"]) == (19041, [])
+    assert "Microsoft promises DirectML in WSL from Windows 11 on, and this is Windows 10" in decision["cautions"]
+
+
 @pytest.mark.parametrize(
     ("wish", "words"),
     [
-        ({"backend": "rocm"}, "Expected: auto or cpu"),
+        ({"backend": "rocm"}, "Expected: auto or directml or cpu"),
+        ({"backend": "directml"}, "DirectML is a part of Windows, and this is not WSL. Expected: auto or cpu"),
         ({"backend": "cuda9"}, "no backend"),
         ({"gpu": "3"}, "no adapter"),
     ],

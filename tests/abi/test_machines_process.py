@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -12,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.colab_ready.windows_build import LIBRARY, is_open
 from doubles.dxg_stand_in import DxgDouble, Fault, adapter_like
 from doubles.dxg_stand_in import Machine as Device
 from fixtures.machines import MACHINES, Machine
+from fixtures.windows_file import library_of_windows
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 KERNEL = "6.6.87.2-microsoft-standard-WSL2"
@@ -29,8 +32,8 @@ FAULTS: Mapping[str, Device] = {
     "too_many_adapters": Device(announced=65),
 }
 LIBRARIES = {"libcuda": ("libcuda.so.1",), "d3d12": ("libd3d12.so", "libd3d12core.so"), "dxcore": ("libdxcore.so",)}
-# What files do not tell (of the Pythons, only the last part of their version), so it is as the table says.
-UNTOLD = ("windows_build", "architecture", "python_fetch", "disk_free_bytes", "container", "pythons")
+# What is the testing computer's own, so it is as the table says; and what only the roles know (uv fetches Pythons).
+UNTOLD = ("architecture", "python_fetch", "disk_free_bytes")
 
 # Reads a line for each computer, and prints a line with what was found and decided.
 PROGRAM = """
@@ -70,6 +73,11 @@ def describe(machine: Machine) -> Device:
     return FAULTS[failure] if failure else Device([adapter_like(adapter) for adapter in machine.adapters or ()])
 
 
+def minor(text: str) -> str:
+    """Files tell of a Python 3.12.3 that it is 3.12."""
+    return re.sub(r"\b(3\.[0-9]+)\.[0-9]+\b", r"\1", text)
+
+
 def build(root: Path, host: Mapping[str, Any]) -> dict[str, Any]:
     """The rest of the computer in a folder."""
     for folder in ("proc/sys/kernel", "run", "etc", "usr/bin", "usr/lib/wsl/lib"):
@@ -82,12 +90,17 @@ def build(root: Path, host: Mapping[str, Any]) -> dict[str, Any]:
             # Nothing to load: who tries is told so.
             (root / "usr/lib/wsl/lib" / name).touch()
     for index, version in enumerate(host["pythons"]):
-        minor = ".".join(version.split(".")[:2])
-        (root / f"usr/bin/python{minor}").touch(mode=0o755)
+        (root / f"usr/bin/python{minor(version)}").touch(mode=0o755)
         if index == 0:
-            (root / "usr/bin/python3").symlink_to(f"python{minor}")
+            (root / "usr/bin/python3").symlink_to(f"python{minor(version)}")
+    if host["container"]:
+        (root / ".dockerenv").touch()
+    (root / "etc/wsl.conf").write_text(f"[automount]\nroot = {root}/drives\n")
+    library = root / "drives/c" / LIBRARY
+    library.parent.mkdir(parents=True)
+    library.write_bytes(library_of_windows(host["windows_build"]))
     places = {name: str(root / name) for name in ("proc", "run", "etc", "usr")}
-    return {**places, "sysfs": str(root / "sys"), "pci_ids": [], "dxg_seconds": 1}
+    return {**places, "sysfs": str(root / "sys"), "pci_ids": [], "dxg_seconds": 1, "prefix": str(root / "opt/colab-ready")}
 
 
 @pytest.fixture(scope="module")
@@ -133,14 +146,15 @@ def test_the_process_decides_as_the_table_says(machine: Machine, results: dict[s
     result = results[machine.name]
     if machine.backend is None:
         # The reason why nothing is known is the device's own here.
-        assert machine.says.partition(": no end")[0] in result["refusal"]
+        assert minor(machine.says.partition(": no end")[0]) in result["refusal"]
         return
     decision = result["decision"]
     assert (decision["name"], decision["adapter"]) == (machine.backend, machine.adapter)
     said = [*decision["reasons"], *decision["cautions"]]
-    assert any(machine.says.partition(": EINVAL")[0] in sentence for sentence in said), said
+    assert any(minor(machine.says.partition(": EINVAL")[0]) in sentence for sentence in said), said
+    assert machine.python is None or decision["python"]["use"] == minor(machine.python)
     rejected = {entry["name"]: entry["why"] for entry in decision["rejected"]}
-    assert not {name: rejected[name] for name, part in machine.rejects.items() if part not in rejected[name]}
+    assert not {name: rejected[name] for name, part in machine.rejects.items() if minor(part) not in rejected[name]}
 
 
 @pytest.mark.parametrize("machine", [one for one in WITH_DEVICE if not one.host.get("dxg_failure")], ids=by_name)
@@ -162,13 +176,20 @@ def test_the_process_knows_of_the_host_what_the_table_says(
     machine: Machine, results: dict[str, dict[str, Any]]
 ) -> None:
     host = results[machine.name]["found"]["host"]
-    told = ("wsl", "dxg", "dxg_failure", "distribution", "distribution_version", *LIBRARIES)
+    told = ("wsl", "dxg", "dxg_failure", "distribution", "distribution_version", "container", *LIBRARIES)
     assert {key: host[key] for key in told} == {key: machine.host.get(key) for key in told}
-    assert host["pythons"] == [".".join(version.split(".")[:2]) for version in machine.host["pythons"]]
+    assert host["pythons"] == [minor(version) for version in machine.host["pythons"]]
+    assert [Path(path).name for path in host["python_paths"]] == [f"python{version}" for version in host["pythons"]]
+    # What a driver of WDDM 3 says already nobody looks up.
+    asked = is_open(results[machine.name]["found"]["adapters"])
+    assert host["windows_build"] == (machine.host["windows_build"] if asked else None)
+    assert host["disk_free_bytes"] > 0
 
 
 def test_most_of_the_table_has_the_device() -> None:
     assert len(WITH_DEVICE) > 60
+    on_10 = [machine for machine in WITH_DEVICE if machine.host["windows_build"] < 22000]
+    assert len(on_10) >= 4 and all(is_open(machine.adapters) for machine in on_10)
     assert {machine.host["dxg_failure"] for machine in WITH_DEVICE if machine.host.get("dxg_failure")} == set(FAULTS)
 
 

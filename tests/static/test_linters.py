@@ -91,7 +91,8 @@ def test_mypy_finds_nothing_in_what_runs_on_a_host(project: Path, tmp_path: Path
     programs = tmp_path / "programs"
     programs.mkdir()
     for path in checkout.python_programs():
-        shutil.copy(project / path, programs / f"{path.name.replace('-', '_')}.py")
+        # With its folder: a measurement may bear the name of the module that it measures.
+        shutil.copy(project / path, programs / f"{'_'.join(path.parts).replace('-', '_')}.py")
     ours = [path for path in checkout.with_suffix(".py") if path.parts[0] in ("library", "callback_plugins", "tools")]
     in_roles = [path for path in checkout.with_suffix(".py") if path.parts[0] == "roles"]
     bases = {str(path.parent) for path in ours} | {str(package_base(project, path)) for path in in_roles}

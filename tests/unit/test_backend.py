@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -18,20 +19,22 @@ GEFORCE = {"index": 1, "name": None, "vendor": "NVIDIA", "vendor_id": "10de", "d
 VIRTUAL = {"index": 0, "name": None, "vendor": "QEMU", "vendor_id": "1234", "device_id": "1111",
            "address": "0000:00:02.0", "software": True}  # fmt: skip
 
-NO_BACKEND = "this version of colab-ready brings no GPU backend yet, so PyTorch runs on the CPU"
+NO_ROCM, NO_CUDA = (
+    f"this version of colab-ready does not build {title} yet, so PyTorch runs on the CPU" for title in ("ROCm", "CUDA")
+)
 CUDA = "this machine would get CUDA. NVIDIA 10de:2684: NVIDIA's driver brings CUDA"
 ROCM = "this machine would get ROCm. Radeon RX 7900 XTX (gfx1100): AMD supports it with ROCm"
 
 # wish, adapters, why they are unknown, gpu, chosen_by, reasons
 DECISIONS: list[tuple[str, str, list[dict[str, Any]] | None, str | None, str | None, str, list[str]]] = [
     ("nothing", "auto", [], None, None, "auto", ["no GPU found"]),
-    ("a card", "auto", [RADEON], None, None, "auto", ["found AMD Navi 31 [Radeon RX 7900 XTX]", NO_BACKEND, ROCM]),
-    ("a card without a name", "auto", [GEFORCE], None, None, "auto", ["found NVIDIA 10de:2684", NO_BACKEND, CUDA]),
+    ("a card", "auto", [RADEON], None, None, "auto", ["found AMD Navi 31 [Radeon RX 7900 XTX]", NO_ROCM, ROCM]),
+    ("a card without a name", "auto", [GEFORCE], None, None, "auto", ["found NVIDIA 10de:2684", NO_CUDA, CUDA]),
     ("no real card", "auto", [VIRTUAL], None, None, "auto", ["no GPU found, only QEMU 1234:1111 (software)"]),
     ("unknown", "auto", None, "not yet", None, "auto", ["which graphics this host has is not known: not yet"]),
     ("cpu asked for", "cpu", [], None, None, "colab_backend", ["colab_backend asks for it", "no GPU found"]),
     ("a card asked for", "auto", [RADEON, GEFORCE], None, "1", "auto",
-     ["found AMD Navi 31 [Radeon RX 7900 XTX], NVIDIA 10de:2684", NO_BACKEND, CUDA, "colab_gpu (1) has no effect on the CPU"]),
+     ["found AMD Navi 31 [Radeon RX 7900 XTX], NVIDIA 10de:2684", NO_CUDA, CUDA, "colab_gpu (1) has no effect on the CPU"]),
 ]  # fmt: skip
 
 
@@ -40,7 +43,7 @@ DECISIONS: list[tuple[str, str, list[dict[str, Any]] | None, str | None, str | N
     [case[1:] for case in DECISIONS],
     ids=[case[0] for case in DECISIONS],
 )
-def test_this_version_decides_for_the_cpu_and_says_why(
+def test_on_native_linux_this_version_decides_for_the_cpu_and_says_why(
     wish: str,
     adapters: list[dict[str, Any]] | None,
     unknown: str | None,
@@ -54,9 +57,10 @@ def test_this_version_decides_for_the_cpu_and_says_why(
 
 
 def test_every_other_backend_is_rejected_with_a_reason() -> None:
-    rejected = backend.decide("auto", [])["rejected"]
-    assert [entry["name"] for entry in rejected] == ["cuda", "rocm", "xpu", "directml"]
-    assert all("and there is none" in entry["why"] for entry in rejected)
+    rejected = {entry["name"]: entry["why"] for entry in backend.decide("auto", [])["rejected"]}
+    assert list(rejected) == ["cuda", "rocm", "xpu", "directml"]
+    assert rejected.pop("directml") == "DirectML is a part of Windows, and this is not WSL"
+    assert all("and there is none" in why for why in rejected.values())
 
 
 def test_a_backend_that_only_this_version_lacks_is_said_to_be_possible() -> None:
@@ -73,19 +77,45 @@ def test_a_backend_that_only_this_version_lacks_is_said_to_be_possible() -> None
 
 
 def test_the_better_backend_of_a_later_version_is_named_beside_the_one_of_this() -> None:
-    table = tuple(replace(entry, available_in_this_version=entry.name in ("cpu", "directml")) for entry in BACKENDS)
-    decision = backend.decide("auto", [RADEON], backends=table, host={"wsl": 2})
+    decision = backend.decide("auto", [RADEON], host={"wsl": 2})
     assert (decision["name"], decision["recommended"]["name"]) == ("directml", "rocm")
     assert "Radeon RX 7900 XTX (gfx1100) would get ROCm, but this version of colab-ready does not build it yet" in decision["reasons"]
 
 
-@pytest.mark.parametrize(("name", "requires"), [("rocm", ">=3.11,<3.15"), ("directml", ">=3.8,<3.13"), ("cpu", ">=3.10,<3.15")])
+@pytest.mark.parametrize(("name", "requires"), [("rocm", ">=3.11,<3.15"), ("directml", ">=3.10,<3.13"), ("cpu", ">=3.10,<3.15")])
 def test_the_python_of_the_backend_is_part_of_the_decision(name: str, requires: str) -> None:
     table = tuple(replace(entry, available_in_this_version=True) for entry in BACKENDS)
     host = {"wsl": 2, "pythons": ["3.15.0"], "python_fetch": True}
     decision = backend.decide(name, [RADEON], backends=table, host=host)
     assert decision["python_requires"] == requires
-    assert decision["python"] == {"requires": requires, "use": "3.12", "fetch": True}
+    assert decision["python"] == {"requires": requires, "use": "3.12", "path": None, "fetch": True}
+
+
+def test_the_interpreter_of_the_host_is_named() -> None:
+    paths = ["/usr/bin/python3.13", "/usr/bin/python3.11"]
+    host = {"wsl": 2, "pythons": ["3.13", "3.11"], "python_paths": paths}
+    decision = backend.decide("directml", [RADEON], host=host)
+    assert decision["python"] == {"requires": ">=3.10,<3.13", "use": "3.11", "path": paths[1], "fetch": False}
+    assert backend.decide("cpu", [RADEON], host=host)["python"]["path"] == paths[0]
+
+
+def test_why_directml_takes_fewer_pythons_than_its_wheels_is_said() -> None:
+    host = {"wsl": 2, "pythons": ["3.9"], "python_fetch": False}
+    with pytest.raises(Refusal, match=re.escape("needs Python 3.10 to 3.12 (torch-directml's last wheels are for 3.8 to 3.12, and")):
+        backend.decide("directml", [RADEON], host=host)
+
+
+@pytest.mark.parametrize(("free", "built", "said"), [(2 * 10**9, [], False), (10**9, [], True), (10**9, ["directml"], False)])
+def test_a_disk_that_is_too_small_is_said_until_the_environment_is_there(free: int, built: list[str], said: bool) -> None:
+    host = {"wsl": 2, "disk_free_bytes": free, "built": built}
+    cautions = backend.decide("directml", [RADEON], host=host)["cautions"]
+    assert ("building DirectML takes about 2 GB of disk, and 1 GB are free" in cautions) is said
+
+
+@pytest.mark.parametrize(("build", "said"), [(None, True), (22621, True), (19041, False)])
+def test_nobody_on_windows_10_is_told_to_get_a_driver_that_there_is_not(build: int | None, said: bool) -> None:
+    cautions = backend.decide("auto", [{**RADEON, "wddm": "2.7"}], host={"wsl": 2, "windows_build": build})["cautions"]
+    assert any("is older than GPUs in WSL (WDDM 2.7)" in caution for caution in cautions) is said
 
 
 def test_facts_that_the_decision_does_not_know_are_ignored() -> None:
@@ -93,9 +123,9 @@ def test_facts_that_the_decision_does_not_know_are_ignored() -> None:
 
 
 REFUSALS: list[tuple[str, str, list[dict[str, Any]] | None, str | None, list[str]]] = [
-    ("a backend of a later version", "rocm", [RADEON], None, ["'rocm'", "does not bring yet", "Expected: auto or cpu"]),
-    ("no backend", "rocmm", [], None, ["'rocmm'", "is no backend", "Expected: auto or cpu"]),
-    ("no backend by letter case", "CPU", [], None, ["'CPU'", "Expected: auto or cpu"]),
+    ("a backend of a later version", "rocm", [RADEON], None, ["'rocm'", "does not bring yet", "Expected: auto or directml or cpu"]),
+    ("no backend", "rocmm", [], None, ["'rocmm'", "is no backend", "Expected: auto or directml or cpu"]),
+    ("no backend by letter case", "CPU", [], None, ["'CPU'", "Expected: auto or directml or cpu"]),
     ("an adapter that is not there", "auto", [RADEON], "1", ["fits no adapter", "0: AMD Navi 31"]),
     ("an adapter where there is none", "auto", [], "0", ["fits no adapter", "one of none"]),
     ("an adapter where adapters are unknown", "auto", None, "7", ["'7'", "is not known"]),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import gpu_look, wsl
+from ansible.module_utils.colab_ready import gpu_look, windows_build, wsl
 from doubles import dxcore_stand_in
+from fixtures.windows_file import library_of_windows
 
 KERNEL = "6.6.87.2-microsoft-standard-WSL2"
 HANDLER = "enabled\ninterpreter /init\nflags: PF\noffset 0\nmagic 4d5a\n"
@@ -210,7 +212,96 @@ def test_the_decision_is_told_what_files_say(fake: FakeWsl) -> None:
     host = gpu_look.host_facts(fake.places(), fake.facts()[0])
     told = ("wsl", "distribution", "distribution_version", "pythons", "container", "libcuda", "d3d12", "dxcore")
     assert [host[key] for key in told] == [2, "ubuntu", "24.04", ["3.12", "3.10"], False, False, True, True]
+    assert host["python_paths"] == [str(fake.root / "usr/bin/python3.12"), str(fake.root / "usr/bin/python3.10")]
     assert "kfd" not in host
+
+
+def test_the_environments_that_are_there_are_told(fake: FakeWsl) -> None:
+    prefix = str(fake.root / "opt/colab-ready")
+    assert gpu_look.built(prefix) == []
+    fake.write("opt/colab-ready/kernels/cpu/pyvenv.cfg", "")
+    # One that was being built.
+    fake.write("opt/colab-ready/kernels/rocm/bin/python", "")
+    assert gpu_look.built(prefix) == ["cpu"]
+
+
+def test_the_disk_is_the_one_that_the_environments_will_be_on(fake: FakeWsl, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    said = os.statvfs(fake.root)
+
+    def statvfs(path: str) -> os.statvfs_result:
+        asked.append(path)
+        return said
+
+    monkeypatch.setattr(os, "statvfs", statvfs)
+    free, why = gpu_look.disk_free_bytes(str(fake.root / "opt/colab-ready"))
+    assert (free, why, asked) == (said.f_bavail * said.f_frsize, None, [str(fake.root)])
+
+
+# --- which Windows ----------------------------------------------------------------------------------------------------
+
+RADEON = {"vendor_id": "1002", "software": False}
+
+
+@pytest.mark.parametrize(
+    ("adapters", "open_question"),
+    [
+        ([], False),
+        (None, False),
+        ([{**RADEON, "wddm": "3.2"}], False),
+        ([{**RADEON, "wddm": "3.0"}], False),
+        ([{**RADEON, "wddm": "2.7"}], True),
+        ([{**RADEON, "wddm": None}], True),
+        ([{**RADEON, "wddm": "3.2"}, {**RADEON, "wddm": "2.7"}], True),
+        ([{"vendor_id": "1414", "software": True, "wddm": "1.3"}], False),
+    ],
+)
+def test_windows_is_asked_for_only_where_a_driver_leaves_it_open(adapters: Any, open_question: bool) -> None:
+    assert windows_build.is_open(adapters) is open_question
+
+
+@pytest.mark.parametrize(
+    ("data", "build", "code"),
+    [
+        (library_of_windows(19041), 19041, None),
+        (library_of_windows(26100), 26100, None),
+        (library_of_windows(17763, sections=9), 17763, None),
+        (library_of_windows(9600, major=6), None, "not_said"),
+        (library_of_windows(0), None, "not_said"),
+        (library_of_windows(19041)[:600], None, "not_said"),
+        (b"MZ", None, "not_said"),
+        (b"", None, "not_said"),
+        (b"\x7fELF" + bytes(5000), None, "not_said"),
+        (b"MZ" + b"\xff" * 5000, None, "not_said"),
+        (None, None, "no_drive"),
+    ],
+)
+def test_the_build_is_in_a_library_of_windows(fake: FakeWsl, data: bytes | None, build: int | None, code: str | None) -> None:
+    fake.write("etc/wsl.conf", f"[automount]\nroot = {fake.root}/drives\n")
+    if data is not None:
+        fake.write(f"drives/c/{windows_build.LIBRARY}", "")
+        (fake.root / "drives/c" / windows_build.LIBRARY).write_bytes(data)
+    found, why = windows_build.windows_build([RADEON], str(fake.root / "etc"), str(fake.root / "proc"))
+    assert (found, why["reason"] if why else None) == (build, code)
+
+
+def test_a_drive_that_hangs_is_left_behind(fake: FakeWsl) -> None:
+    fake.write("etc/wsl.conf", f"[automount]\nroot = {fake.root}/drives\n")
+    library = fake.root / "drives/c" / windows_build.LIBRARY
+    library.parent.mkdir(parents=True)
+    # Nobody ever writes into it.
+    os.mkfifo(library)
+    found, why = windows_build.windows_build([RADEON], str(fake.root / "etc"), str(fake.root / "proc"), 0.5)
+    assert found is None
+    assert why is not None and "no answer within 0.5 s" in why["detail"]
+
+
+def test_what_is_not_known_of_the_host_has_its_reason(fake: FakeWsl) -> None:
+    # Nothing can be written below /proc.
+    found = gpu_look.look(fake.places()._replace(prefix="/proc/colab-ready"), {})
+    assert found["host"]["windows_build"] is None
+    assert found["null_reasons"]["host.windows_build"]["reason"] == "not_asked"
+    assert found["host"]["disk_free_bytes"] == 0
 
 
 def test_on_native_linux_the_drivers_device_files_are_what_counts(fake: FakeWsl) -> None:
