@@ -18,7 +18,8 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar, cast
 
 from ansible import constants as C
@@ -35,7 +36,8 @@ author: the colab-ready authors (@colab-ready)
 description:
   - On a terminal, and where the Python package C(rich) is there, the running step is shown with its time ticking.
   - Elsewhere each finished step is one line, and a step of more than 10 seconds says every 10 seconds that it lives.
-  - At the end the C(summary) of the C(readiness_report) module is shown as a table, with the verdict below it.
+  - At the end the C(summary) of the C(readiness_report) module is shown as a table, with the verdict below it, and what
+    waits for C(wsl --shutdown).
   - With C(-v) and more, the output is that of P(ansible.builtin.default#callback).
   - When the environment variable E(COLAB_READY_RESULT) names a file, the verdict is written into it as one word
     (V(ready), V(not ready), V(check), V(none)); this is how the launcher learns it.
@@ -197,6 +199,11 @@ def to_do(remedies: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [remedy for remedy in remedies if not str(remedy.get("id")).startswith("browser_")]
 
 
+def of_wsl(remedies: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """What Windows has to do for WSL, whether the host is ready or not (the check `wsl_host` of the report)."""
+    return [remedy for remedy in remedies if str(remedy.get("id")).startswith("wsl_")]
+
+
 def verdict(summaries: Mapping[str, Summary], hosts: Iterable[str], stopped: Iterable[str], check: bool) -> str:
     """One word for a run: ``ready`` only when every host of it is."""
     hosts, stopped = list(hosts), set(stopped)
@@ -210,19 +217,26 @@ def verdict(summaries: Mapping[str, Summary], hosts: Iterable[str], stopped: Ite
 
 
 def verdict_lines(
-    word: str, summaries: Mapping[str, Summary], stopped_at: Mapping[str, str], changed: int, seconds: float
+    word: str,
+    summaries: Mapping[str, Summary],
+    stopped_at: Mapping[str, str],
+    changed: int,
+    seconds: float,
+    unproven: Mapping[str, Sequence[Mapping[str, Any]]] = MappingProxyType({}),
 ) -> list[Line]:
-    """What stands below the table."""
+    """What stands below the table. `unproven` is what is to do on hosts of which no report speaks."""
     tail = (f"  {changed} changed, {duration(seconds)}", "")
     if word == "check":
         return [[("check mode", "bold"), (f"  {changed} would change; nothing was changed, nothing proven", "")]]
     if word == "none":
-        return [[("done", "bold green"), tail]]
+        return [[("done", "bold green"), tail], *to_do_lines(unproven, len(unproven) > 1)]
     if word == "ready":
         lines: list[Line] = [[("READY", "bold green"), tail]]
         hints = dict.fromkeys(str(s.row["address_hint"]) for s in summaries.values() if s.row.get("address_hint"))
-        if len(summaries) == 1:  # in a lab it would be true of every host, and no news
-            lines += [[(str(s.row["hint"]), "dim")] for s in summaries.values() if s.row.get("hint")]
+        if len(summaries) == 1:
+            lines += [[(hint, "")] for s in summaries.values() for hint in str(s.row.get("hint") or "").splitlines()]
+        else:  # that no browser has come is true of every host of a lab, and no news
+            lines += to_do_lines({host: of_wsl(s.remedies) for host, s in summaries.items()}, True)
         return lines + [[("address: ", ""), (hint, "bold")] for hint in hints]
     lines = [[("NOT READY" if summaries else "STOPPED", "bold red"), tail]]
     several = len(set(summaries) | set(stopped_at)) > 1
@@ -231,10 +245,22 @@ def verdict_lines(
         summary = summaries.get(host)
         if summary is None:
             lines.append([(f"  {prefix}stopped at: {stopped_at[host]}", "")])
+            lines += to_do_lines({host: unproven.get(host, ())}, several)
         elif not summary.ready:
             lines += [[(f"  {prefix}{reason}", "")] for reason in summary.row.get("reasons") or []]
-            lines += [[(f"  {prefix}to do: ", "bold"), (remedy_text(one), "")] for one in to_do(summary.remedies)]
+            lines += to_do_lines({host: to_do(summary.remedies)}, several)
+        else:
+            lines += to_do_lines({host: of_wsl(summary.remedies)}, several)
     return lines
+
+
+def to_do_lines(remedies: Mapping[str, Iterable[Mapping[str, Any]]], several: bool) -> list[Line]:
+    """One line for each, with its host's name if there are several."""
+    return [
+        [(f"  {host}: to do: " if several else "  to do: ", "bold"), (remedy_text(one), "")]
+        for host, ones in sorted(remedies.items())
+        for one in ones
+    ]
 
 
 def summary_of(action: str, result: Mapping[str, Any]) -> Summary | None:
@@ -245,6 +271,14 @@ def summary_of(action: str, result: Mapping[str, Any]) -> Summary | None:
     report = result.get("report")
     remedies = row.get("remedies") or (report.get("remedies") if isinstance(report, Mapping) else None) or []
     return Summary(row, [remedy for remedy in remedies if isinstance(remedy, Mapping)])
+
+
+def unproven_of(action: str, result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What waits for Windows by the module wsl_host, for runs that end without a report, as a removal does."""
+    remedies = result.get("remedies")
+    if action.rpartition(".")[2] != "wsl_host" or not isinstance(remedies, list):
+        return []
+    return of_wsl(remedy for remedy in remedies if isinstance(remedy, Mapping))
 
 
 class Step(NamedTuple):
@@ -427,6 +461,7 @@ class CallbackModule(DefaultCallback):
         self.screen: Screen | None = None
         self._began = time.monotonic()
         self._summaries: dict[str, Summary] = {}
+        self._unproven: dict[str, list[Mapping[str, Any]]] = {}
         self._stopped_at: dict[str, str] = {}
         self._diffs: dict[tuple[str, str], str] = {}
         self._names: dict[str, str] = {}
@@ -474,6 +509,7 @@ class CallbackModule(DefaultCallback):
         summary = summary_of(result._task.action, result._result)
         if summary:
             self._summaries[result._host.get_name()] = summary
+        self._note_unproven(result)
         changed = result.is_changed()
         quiet = result._task.action.rpartition(".")[2] in QUIET_ACTIONS or isinstance(result._task, TaskInclude)
         self._finished(result, None if quiet and not changed else "changed" if changed else "ok")
@@ -486,6 +522,7 @@ class CallbackModule(DefaultCallback):
         summary = summary_of(result._task.action, result._result)
         if summary:
             self._summaries[host] = summary
+        self._note_unproven(result)
         self._finished(result, "ignored" if ignore_errors else "failed")
         if not ignore_errors:
             self._stopped_at[host] = self._name(result._task)
@@ -562,7 +599,8 @@ class CallbackModule(DefaultCallback):
             self.screen.table(table_rows(self._summaries.values()))
             self.screen.line()
         stopped_at = {host: self._stopped_at.get(host, "?") for host in stopped}
-        for line in verdict_lines(word, self._summaries, stopped_at, changed, time.monotonic() - self._began):
+        seconds = time.monotonic() - self._began
+        for line in verdict_lines(word, self._summaries, stopped_at, changed, seconds, self._unproven):
             # The launcher knows more about the address (it may print it) and speaks after this.
             if not (line[0][0] == "address: " and os.environ.get("COLAB_READY_RESULT")):
                 self.screen.line(*line)
@@ -579,6 +617,11 @@ class CallbackModule(DefaultCallback):
         diff = self._diffs.pop(self._key(result), "")
         if diff:
             self._display.display(diff)
+
+    def _note_unproven(self, result: Any) -> None:
+        found = unproven_of(result._task.action, result._result)
+        if found:
+            self._unproven[result._host.get_name()] = found
 
     def _name(self, task: Any) -> str:
         return self._names.get(task._uuid) or task.get_name().strip()

@@ -11,8 +11,9 @@ short_description: Prove a Colab runtime and write down what was proven
 version_added: "0.1.0"
 description:
   - Runs the proofs of the modules C(tensor_add) and C(colab_handshake) side by side (each spends its time waiting for
-    a process of its own), compares the extension's state, looks for Jupyter configuration that others may write to
-    or have put there, says whether a browser has come yet, and writes the report.
+    a process of its own; on a GPU one after the other, with the same device), compares the extension's state, looks
+    for Jupyter configuration that others may write to or have put there, says whether a browser has come yet and, in
+    WSL, what waits for C(wsl --shutdown), and writes the report.
   - What to prove is read from the settings that the runtime itself uses, not from variables, so that it is the
     runtime that is there which is proven.
   - A failed proof does not fail the module; C(ready) is false then.
@@ -75,7 +76,7 @@ summary:
     {host: pc-07, ready: true, backend: cpu, gpu: none, tensor_sum: ok (cpu), handshake: ok, seconds: 3.1, reasons: [],
      address_hint: ./colab-ready url, hint: null}
 message:
-  description: READY, with a line about the browser if there is one to say, or why not and what to do, for a person.
+  description: READY, with a line for each thing that is left to do in Windows or the browser, or why not and what to do.
   type: str
   returned: always
   sample: READY
@@ -95,7 +96,9 @@ from ansible.module_utils.colab_ready import handshake_probe, tensor_probe
 from ansible.module_utils.colab_ready.child import probe_source, run_probe
 from ansible.module_utils.colab_ready.config_dirs import SYSTEM_DATA_DIRS, User
 from ansible.module_utils.colab_ready.config_repair import Repair, Settings
+from ansible.module_utils.colab_ready.directml import warnings_for
 from ansible.module_utils.colab_ready.guarded_paths import Attributes, UnsafePath, open_directory, read
+from ansible.module_utils.colab_ready.host import wsl_facts
 from ansible.module_utils.colab_ready.report import (
     build_report,
     judge_browser,
@@ -108,14 +111,21 @@ from ansible.module_utils.colab_ready.report import (
     summarize,
 )
 from ansible.module_utils.colab_ready.verdict import judge_handshake, judge_tensor
+from ansible.module_utils.colab_ready.wsl_config import judge_wsl_host
+from ansible.module_utils.colab_ready.wsl_host_repair import restart_codes_here
 
 EXTENSION = "colab_http_over_ws"
 
 
-def tensor_check(settings: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
+def tensor_check(settings: dict[str, Any], gpu: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
     outcome = run_probe(
         probe_source(tensor_probe),
-        {"backend": settings["kernel"], "device": None},
+        {
+            "backend": settings["kernel"],
+            "device": None,
+            "adapter": decided_adapter(gpu, settings["kernel"]),
+            "wsl": wsl_facts() is not None,
+        },
         "%s/kernels/%s/bin/python" % (settings["prefix"], settings["kernel"]),
         timeout_seconds,
         user=settings["user"],
@@ -124,7 +134,20 @@ def tensor_check(settings: dict[str, Any], timeout_seconds: float) -> dict[str, 
     return judge_tensor(outcome, settings["kernel"])
 
 
-def handshake_check(settings: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
+def decided_adapter(gpu: dict[str, Any], kernel: str) -> str | None:
+    """The name of the adapter that the decision was made for, if it was made for this kernel's backend."""
+    backend = gpu.get("backend") or {}
+    named = {adapter.get("index"): adapter.get("name") for adapter in gpu.get("adapters") or []}
+    return named.get(backend.get("adapter")) if backend.get("name") == kernel else None
+
+
+def handshake_check(
+    settings: dict[str, Any], timeout_seconds: float, tensor: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """`tensor` is the tensor check's answer where the cell runs on a GPU. One that failed would only fail once more, or
+    hang, in the kernel: then the cell runs on the CPU, for the doors' sake."""
+    on_gpu = tensor is not None and tensor["ok"] is True
+    device_type = settings["device_type"] if tensor is None or on_gpu else "cpu"
     outcome = run_probe(
         probe_source(handshake_probe),
         {
@@ -133,7 +156,8 @@ def handshake_check(settings: dict[str, Any], timeout_seconds: float) -> dict[st
             "origin": "https://colab.research.google.com",
             "kernel_name": "python3",
             "http_over_ws": settings["http_over_ws"],
-            "device_type": settings["device_type"],
+            "device_type": device_type,
+            "device": tensor.get("index") if tensor is not None and on_gpu else None,
             # as long as the service manager takes to start a server again that was killed
             "wait_seconds": 8.0,
             "timeout_seconds": timeout_seconds,
@@ -145,7 +169,24 @@ def handshake_check(settings: dict[str, Any], timeout_seconds: float) -> dict[st
         name="handshake_probe",
         grace_seconds=12.0,
     )
-    return judge_handshake(outcome, settings["http_over_ws"])
+    answer = judge_handshake(outcome, settings["http_over_ws"], device_type)
+    if device_type != settings["device_type"]:
+        answer["warnings"].append("its cell ran on the CPU, since the tensor sum fails on the GPU")
+    return answer
+
+
+def prove(settings: dict[str, Any], gpu: dict[str, Any], timeout_seconds: float) -> dict[str, dict[str, Any]]:
+    """The two proofs, and what can be looked at meanwhile."""
+    checks = {
+        "tensor_add": lambda: tensor_check(settings, gpu, timeout_seconds),
+        "config_dirs": lambda: config_dirs_check(settings),
+    }
+    if settings["device_type"] == "cpu":
+        return side_by_side({**checks, "colab_handshake": lambda: handshake_check(settings, timeout_seconds)})
+    # One after the other: the cell takes the device that the tensor check has found, and a driver that fails is met once.
+    found = side_by_side(checks)
+    tensor = found["tensor_add"]
+    return {**found, **side_by_side({"colab_handshake": lambda: handshake_check(settings, timeout_seconds, tensor)})}
 
 
 def config_dirs_check(settings: dict[str, Any]) -> dict[str, Any]:
@@ -245,22 +286,22 @@ def main() -> None:
     )
     given = module.params
     started = time.monotonic()
+    limits: list[str] = []
     try:
         with open(given["runtime_config"], encoding="utf-8") as stream:
             settings = json.load(stream)
     except (OSError, ValueError) as error:
         checks = not_set_up(given["runtime_config"], str(error))
     else:
-        checks = side_by_side(
-            {
-                "tensor_add": lambda: tensor_check(settings, given["timeout_seconds"]),
-                "colab_handshake": lambda: handshake_check(settings, given["timeout_seconds"]),
-                "config_dirs": lambda: config_dirs_check(settings),
-            }
-        )
+        checks = prove(settings, given["gpu"], given["timeout_seconds"])
+        torch = (checks["tensor_add"].get("versions") or {}).get("torch")
+        if settings["kernel"] == "directml" and torch:
+            limits = warnings_for(torch)
         # One process does both; if it died, the one that counts has failed too.
         places = checks.pop("config_dirs")
         checks.update(places if "config_dirs" in places else {"server_config": places})
+        if wsl_facts() is not None:
+            checks["wsl_host"] = judge_wsl_host(restart_codes_here())
         checks["browser"] = browser_check(settings, checks["colab_handshake"]["ok"] is True)
         checks["extension"] = judge_extension(settings["config_dir"], EXTENSION, settings["http_over_ws"])
     report = build_report(
@@ -268,6 +309,7 @@ def main() -> None:
         given["gpu"],
         checks,
         datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        limits,
     )
     if not module.check_mode:
         try:

@@ -43,9 +43,15 @@ BROWSER_TOKEN = {
     "where": "browser",
 }
 
+# What is left to do on a host that is ready, a line each; the remedy of the same id says more.
 HINTS = {
     "browser_permission": "no browser has come yet; if Colab does not connect: docs/connect.md#browser",
     "browser_token": "the last browser that came had an old address: paste the new one",
+    # Of the check wsl_host (wsl_config.py).
+    "wsl_shutdown": "a setting of WSL takes effect when WSL starts next; close what runs in WSL, then in Windows' "
+    "PowerShell: wsl --shutdown",
+    "wsl_update": "systemd is switched on and WSL does not start it; close what runs in WSL, then in Windows' PowerShell: "
+    "wsl --update; wsl --shutdown",
 }
 
 # Results of modules carry these beside their answer; the report holds the answer alone.
@@ -111,26 +117,26 @@ def summarize(report: Mapping[str, Any]) -> dict[str, Any]:
         "seconds": round(max([float(check.get("seconds") or 0.0) for check in checks.values()] or [0.0]), 1),
         "reasons": list(report.get("reasons") or []),
         "address_hint": "./colab-ready url",
-        "hint": browser_hint(report),
+        "hint": hints(report),
     }
 
 
-def browser_hint(report: Mapping[str, Any]) -> str | None:
-    """One short line below READY: what is left to see is on the browser's side."""
+def hints(report: Mapping[str, Any]) -> str | None:
+    """The lines below READY: what is left to do or to see outside of this host, in Windows or in the browser."""
     if report.get("ready") is not True:
         return None
-    known = (remedy.get("id") for remedy in report.get("remedies") or [])
-    return next((HINTS[str(one)] for one in known if one in HINTS), None)
+    known = [str(remedy.get("id")) for remedy in report.get("remedies") or []]
+    return "\n".join(HINTS[one] for one in known if one in HINTS) or None
 
 
 def person_message(report: Mapping[str, Any]) -> str:
     """READY; or every reason, and under them what to do and where."""
     if report.get("ready") is True:
-        return "\n".join(filter(None, ["READY", browser_hint(report)]))
+        return "\n".join(filter(None, ["READY", hints(report)]))
     lines = ["NOT READY"]
     lines.extend("- %s" % reason for reason in report.get("reasons") or [])
     for remedy in report.get("remedies") or []:
-        if remedy.get("id") in HINTS:
+        if str(remedy.get("id")).startswith("browser_"):
             continue  # what a page in a browser makes of it comes after READY
         lines.append("  do (%s): %s" % (remedy.get("where"), remedy.get("do")))
     return "\n".join(lines)

@@ -414,11 +414,14 @@ def restart_remedies(codes: Sequence[str]) -> list[dict[str, str]]:
     remedies = []
     waits = [code for code in codes if code != SYSTEMD_FAILED]
     if waits:
+        gone = set(waits) <= {SYSTEMD_GOES, KEEP_RUNNING_GOES}
         remedies.append(
             {
                 "id": "wsl_shutdown",
                 "cause": "WSL has to be started again: %s" % "; ".join(restart_reasons(waits)),
-                "do": "close what runs in WSL, run wsl --shutdown in Windows' PowerShell, open the WSL window again and run "
+                "do": "close what runs in WSL, and run wsl --shutdown in Windows' PowerShell"
+                if gone
+                else "close what runs in WSL, run wsl --shutdown in Windows' PowerShell, open the WSL window again and run "
                 "./colab-ready",
                 "where": "windows",
             }

@@ -91,7 +91,7 @@ EVERYTHING = (
       ansible.builtin.debug:
         msg: a message for the reader
     - name: Take long
-      ansible.builtin.command: sleep 10.6
+      ansible.builtin.command: sleep 11.2
       changed_when: false
     - name: Write the report
       readiness_report:
@@ -127,6 +127,32 @@ REPORTING = (
 )
 
 
+WSL_STAND_IN = """#!/usr/bin/python
+# STAND-IN for library/wsl_host.py
+from ansible.module_utils.basic import AnsibleModule
+
+
+def main():
+    module = AnsibleModule(argument_spec={"problem": {"type": "bool"}}, supports_check_mode=True)
+    remedy = {"id": "wsl_shutdown", "cause": "WSL waits", "do": "wsl --shutdown", "where": "windows"}
+    if module.params["problem"]:
+        module.fail_json(msg="Windows is out of reach", changed=True, remedies=[remedy])
+    module.exit_json(changed=True, remedies=[remedy])
+
+
+main()
+"""
+
+WITHOUT_REPORT = (
+    HEAD
+    + """
+    - name: Change WSL
+      wsl_host:
+        problem: "{{ problem | default(false) | bool }}"
+"""
+)
+
+
 @dataclass
 class Ended:
     status: int
@@ -149,6 +175,7 @@ class Runs:
         self.verdict = folder / "verdict"
         (folder / "library").mkdir()
         (folder / "library" / "readiness_report.py").write_text(REPORT_STAND_IN)
+        (folder / "library" / "wsl_host.py").write_text(WSL_STAND_IN)
         (folder / "more.yml").write_text("---\n- name: Do an included thing\n  ansible.builtin.command: 'true'\n")
 
     def command(self, playbook: str, *options: str, hosts: str = "localhost,") -> list[str]:
@@ -289,6 +316,21 @@ def test_not_ready_shows_reasons_and_remedies_once(runs: Runs) -> None:
     assert "NOT READY  0 changed" in ended.out
     assert ended.line("connection refused") == "  colab_handshake: connection refused"
     assert ended.line("to do:") == "  to do: The server is down: colab-runtime start (in WSL)"
+
+
+def test_a_run_without_a_report_ends_with_what_waits_for_windows(runs: Runs) -> None:
+    ended = runs.plain(WITHOUT_REPORT)
+    assert (ended.status, ended.verdict) == (0, "none")
+    assert ended.out.splitlines()[-1] == "  to do: WSL waits: wsl --shutdown (in Windows)"
+    several = runs.plain(WITHOUT_REPORT, hosts="one,two,")
+    assert [line.split(": ")[0] for line in several.out.splitlines()[-2:]] == ["  one", "  two"]
+    stopped = runs.plain(WITHOUT_REPORT, "-e", "problem=true")
+    assert (stopped.status, stopped.verdict) == (2, "not ready")
+    assert stopped.out.splitlines()[-2:] == [
+        "  stopped at: Change WSL",
+        "  to do: WSL waits: wsl --shutdown (in Windows)",
+    ]
+    assert "shutdown" not in runs.plain(WITHOUT_REPORT, "--check").out
 
 
 def test_check_mode_says_so_and_proves_nothing(runs: Runs) -> None:

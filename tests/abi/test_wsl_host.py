@@ -334,6 +334,9 @@ def test_what_removal_undoes_waits_for_a_restart_too(wsl: Wsl) -> None:
         (True, False),
         (False, True),
     ]
+    (remedy,) = result["remedies"]
+    assert (remedy["id"], "wsl --shutdown" in remedy["do"]) == ("wsl_shutdown", True)
+    assert "./colab-ready" not in remedy["do"], "which would put it there again"
 
 
 # --- no idle shutdown -----------------------------------------------------------------------------------------------

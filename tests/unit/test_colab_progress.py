@@ -37,6 +37,8 @@ READY = {
 }
 BROKEN = {**READY, "ready": False, "handshake": "failed", "reasons": ["colab_handshake: connection refused"]}
 REMEDY = {"id": "server_down", "cause": "The server is down.", "do": "colab-runtime start", "where": "wsl"}
+PERMISSION = {"id": "browser_permission", "cause": "Nobody came.", "do": "Allow it.", "where": "browser"}
+RESTART = {"id": "wsl_shutdown", "cause": "WSL waits", "do": "wsl --shutdown", "where": "windows"}
 
 
 def summary(row: dict[str, Any], *remedies: dict[str, Any]) -> Any:
@@ -189,9 +191,58 @@ def test_ready_has_one_line_about_the_browser_and_only_for_a_single_host() -> No
     assert "browser" not in text_of(lab)
 
 
+def test_ready_has_a_line_for_each_hint() -> None:
+    hinted = {**READY, "hint": "wsl --shutdown\nno browser has come yet"}
+    lines = progress.verdict_lines("ready", {"pc": summary(hinted, RESTART)}, {}, 0, 4.2)
+    assert text_of(lines).splitlines()[1:] == [
+        "wsl --shutdown",
+        "no browser has come yet",
+        "address: ./colab-ready url",
+    ]
+
+
+def test_of_a_lab_each_pc_whose_wsl_has_to_be_started_again_is_named_ready_or_not() -> None:
+    said = "to do: WSL waits: wsl --shutdown (in Windows)"
+    ready = {"a": summary(READY, RESTART, PERMISSION), "b": summary(READY, PERMISSION), "c": summary(READY, RESTART)}
+    text = text_of(progress.verdict_lines("ready", ready, {}, 0, 4.2))
+    assert text.splitlines()[1:] == [f"  a: {said}", f"  c: {said}", "address: ./colab-ready url"]
+    mixed = {"a": summary(READY, RESTART), "b": summary(BROKEN, REMEDY, RESTART)}
+    text = text_of(progress.verdict_lines("not ready", mixed, {}, 0, 4.2))
+    assert text.splitlines()[1:] == [
+        f"  a: {said}",
+        "  b: colab_handshake: connection refused",
+        "  b: to do: The server is down: colab-runtime start (in WSL)",
+        f"  b: {said}",
+    ]
+
+
+def test_a_run_without_a_report_tells_what_waits_for_windows_and_check_mode_does_not() -> None:
+    removed = text_of(progress.verdict_lines("none", {}, {}, 3, 2, {"pc": [RESTART]}))
+    assert removed.splitlines()[1:] == ["  to do: WSL waits: wsl --shutdown (in Windows)"]
+    stopped = text_of(progress.verdict_lines("not ready", {}, {"pc": "Have the tools"}, 3, 2, {"pc": [RESTART]}))
+    assert stopped.splitlines()[1:] == [
+        "  stopped at: Have the tools",
+        "  to do: WSL waits: wsl --shutdown (in Windows)",
+    ]
+    assert "shutdown" not in text_of(progress.verdict_lines("check", {}, {}, 3, 2, {"pc": [RESTART]}))
+
+
+@pytest.mark.parametrize(
+    ("action", "remedies", "found"),
+    [
+        ("wsl_host", [{"id": "wsl_shutdown"}], ["wsl_shutdown"]),
+        ("ansible.legacy.wsl_host", [{"id": "wsl_update"}, {"id": "other"}], ["wsl_update"]),
+        ("wsl_host", None, []),
+        ("wsl_host", [None, "text"], []),
+        ("tensor_add", [{"id": "wsl_shutdown"}], []),
+    ],
+)
+def test_only_the_module_of_wsl_speaks_of_a_restart(action: str, remedies: Any, found: list[str]) -> None:
+    assert [remedy["id"] for remedy in progress.unproven_of(action, {"remedies": remedies})] == found
+
+
 def test_a_host_that_is_not_ready_is_not_told_about_the_browser() -> None:
-    permission = {"id": "browser_permission", "cause": "Nobody came.", "do": "Allow it.", "where": "browser"}
-    lines = progress.verdict_lines("not ready", {"pc": summary(BROKEN, permission, REMEDY)}, {}, 3, 61)
+    lines = progress.verdict_lines("not ready", {"pc": summary(BROKEN, PERMISSION, REMEDY)}, {}, 3, 61)
     assert "colab-runtime start" in text_of(lines) and "Nobody came" not in text_of(lines)
 
 

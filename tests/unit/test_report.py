@@ -20,6 +20,7 @@ from ansible.module_utils.colab_ready.report import (
     person_message,
     summarize,
 )
+from ansible.module_utils.colab_ready.wsl_config import judge_wsl_host
 
 HOST = {"hostname": "pc-07"}
 CPU: dict[str, Any] = {
@@ -295,3 +296,42 @@ def test_ready_stays_ready_with_one_line_about_the_browser():
     broken = build_report(HOST, CPU, checks, "2026-01-01T00:00:00Z")
     assert summarize(broken)["hint"] is None
     assert person_message(broken).splitlines() == ["NOT READY", "- tensor_add: x"]
+
+
+# --- WSL
+
+
+@pytest.mark.parametrize(
+    ("codes", "ids", "types"),
+    [
+        (["systemd_waits"], ["wsl_shutdown"], ["wsl --shutdown"]),
+        (["systemd_waits", "keep_running_waits"], ["wsl_shutdown"], ["wsl --shutdown"]),
+        (["systemd_failed"], ["wsl_update"], ["wsl --update; wsl --shutdown"]),
+        (
+            ["systemd_failed", "keep_running_waits"],
+            ["wsl_shutdown", "wsl_update"],
+            ["wsl --shutdown", "wsl --update; wsl --shutdown"],
+        ),
+    ],
+)
+def test_a_restart_of_wsl_that_is_due_keeps_nobody_from_ready_and_is_said_with_what_to_type(codes, ids, types):
+    checks = dict(GOOD, wsl_host=judge_wsl_host(codes), browser=judge_browser({}, "", True))
+    report = build_report(HOST, CPU, checks, "2026-01-01T00:00:00Z")
+    assert (report["ready"], report["checks"]["wsl_host"]["ok"]) == (True, False)
+    assert [remedy["id"] for remedy in report["remedies"]] == [*ids, "browser_permission"]
+    ready, *lines = person_message(report).splitlines()
+    assert (ready, "\n".join(lines)) == ("READY", summarize(report)["hint"])
+    assert [line.rpartition("PowerShell: ")[2] for line in lines[:-1]] == types
+    assert "browser" in lines[-1]
+
+
+def test_a_host_that_is_not_ready_is_told_about_wsl_as_well():
+    checks = dict(GOOD, tensor_add={"ok": False, "reasons": ["x"]}, wsl_host=judge_wsl_host(["systemd_waits"]))
+    broken = build_report(HOST, CPU, checks, "2026-01-01T00:00:00Z")
+    assert (summarize(broken)["hint"], broken["reasons"]) == (None, ["tensor_add: x"])
+    assert "wsl --shutdown in Windows' PowerShell" in person_message(broken).splitlines()[-1]
+
+
+def test_a_wsl_for_which_nothing_waits_says_nothing():
+    report = build_report(HOST, CPU, dict(GOOD, wsl_host=judge_wsl_host([])), "2026-01-01T00:00:00Z")
+    assert (report["checks"]["wsl_host"]["ok"], person_message(report)) == (True, "READY")

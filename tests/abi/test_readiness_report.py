@@ -1,0 +1,49 @@
+"""The module readiness_report as a play runs it, on a host with settings and no runtime: what is looked at beside the proofs."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Path:
+    """Settings as the role colab_runtime writes them, for a prefix where nothing is."""
+    path = tmp_path / "runtime.json"
+    nowhere = str(tmp_path / "nowhere")
+    path.write_text(
+        json.dumps(
+            {
+                "kernel": "cpu",
+                "device_type": "cpu",
+                "prefix": nowhere,
+                "user": getpass.getuser(),
+                "port": 8888,
+                "token_file": f"{nowhere}/token",
+                "config_dir": nowhere,
+                "run_dir": nowhere,
+                "http_over_ws": True,
+            }
+        )
+    )
+    return path
+
+
+@pytest.mark.parametrize("in_wsl", [True, False])
+def test_what_waits_for_a_restart_of_wsl_is_a_check_of_its_own_in_wsl_only(
+    run_module: Any, settings: Path, in_wsl: bool
+) -> None:
+    # A WSL whose kernel is the user's own is known by this variable; empty, it is none.
+    environment = {"WSL_INTEROP": "/run/WSL/8_interop" if in_wsl else ""}
+    if not in_wsl and "microsoft" in Path("/proc/version").read_text(encoding="utf-8").lower():
+        pytest.skip("this computer is a WSL itself")
+    result = run_module("readiness_report", {"runtime_config": str(settings)}, check=True, env=environment)
+    checks = result["report"]["checks"]
+    assert (result["ready"], result["report_path"]) == (False, None)
+    assert {"tensor_add", "colab_handshake", "config_dirs", "server_config", "browser", "extension"} <= set(checks)
+    assert ("wsl_host" in checks) is in_wsl
+    assert not in_wsl or [step["id"] for step in checks["wsl_host"]["steps"]] == ["wsl_host"]
