@@ -101,6 +101,21 @@ options:
     description: The versions of Python that will do.
     type: str
     default: ">=3.10,<3.15"
+  python_fetch:
+    description:
+      - Let uv fetch the newest Python that fits O(python_requires), where no interpreter of the host does and O(python)
+        names none. uv checks it against a sha256 that it carries itself.
+    type: bool
+    default: false
+  python_mirror:
+    description:
+      - Where O(python_fetch) fetches from in place of the releases of python-build-standalone. V(file:///FOLDER) takes a
+        folder; its files lie in it as there, C(20261110/cpython-3.12....tar.gz).
+    type: str
+  pythons_dir:
+    description: Where fetched Pythons lie. They belong to who runs the module, and stay when the environment goes.
+    type: path
+    default: /opt/colab-ready/pythons
   user:
     description: Who the environment belongs to. Without one, who runs the module.
     type: str
@@ -170,6 +185,15 @@ EXAMPLES = r"""
       - transformers
     constraints:
       - torch==2.13.0
+
+- name: Build an environment for which the distribution's Python may be too new
+  uv_env:
+    path: /opt/colab-ready/kernels/directml
+    user: student
+    lock: "{{ lookup('ansible.builtin.file', 'kernel.txt') }}"
+    uv_lock: "{{ lookup('ansible.builtin.file', 'uv.txt') }}"
+    python_requires: ">=3.10,<3.13"
+    python_fetch: true
 
 - name: Take an environment away
   uv_env:
@@ -279,6 +303,9 @@ ARGUMENTS = {
     "compile_bytecode": {"type": "bool", "default": False},
     "python": {"type": "path"},
     "python_requires": {"type": "str", "default": ">=3.10,<3.15"},
+    "python_fetch": {"type": "bool", "default": False},
+    "python_mirror": {"type": "str"},
+    "pythons_dir": {"type": "path", "default": "/opt/colab-ready/pythons"},
     "user": {"type": "str"},
     "tools_dir": {"type": "path", "default": "/opt/colab-ready/tools"},
     "uv": {"type": "path"},
@@ -294,6 +321,7 @@ SECRET_NAME = re.compile(r"PASSWORD|PASSWD|TOKEN|SECRET|USERNAME", re.IGNORECASE
 def keep_secrets(module: AnsibleModule, environment: dict[str, str]) -> None:
     """Censor what is secret, and only that: every value of a no_log dictionary would also hide versions and paths."""
     texts = [*environment.values(), *map(str, module.params["pinned"]), *module.params["packages"]]
+    texts.append(module.params["python_mirror"] or "")
     texts += [value for name, value in os.environ.items() if name.startswith(("PIP_", "UV_"))]
     texts += [value if "://" in value else f"http://{value}" for value in texts if "@" in value]
     secrets = {one for text in texts for one in secrets_in(text)}

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Iterator, Mapping, Sequence
 
 from ansible.module_utils.colab_ready import environment as env_state
-from ansible.module_utils.colab_ready import lockfile, pip_config, uv_errors
+from ansible.module_utils.colab_ready import fetched_pythons, lockfile, pip_config, uv_errors
 from ansible.module_utils.colab_ready.environment import Installed, Interpreter, Pin, Plan, Wish
 from ansible.module_utils.colab_ready.uv_process import (
     Account,
@@ -48,6 +48,8 @@ PROBE_SECONDS = 60.0
 # How long to wait for another run that works on the same environment.
 LOCK_SECONDS = 300.0
 SYSTEM_CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+# What else of uv's settings is about where a Python comes from: https://docs.astral.sh/uv/reference/environment/
+PYTHON_SOURCE_VARIABLES = ("UV_PYTHON_INSTALL_MIRROR", "UV_PYTHON_DOWNLOADS_JSON_URL")
 CONSTRAINTS_HEAD = "# Written by colab-ready: what an installation in this environment may not move.\n"
 
 
@@ -65,6 +67,9 @@ class Request:
     compile_bytecode: bool = False
     python: str | None = None
     python_requires: str = ">=3.10,<3.15"
+    python_fetch: bool = False
+    python_mirror: str | None = None
+    pythons_dir: str = ""
     user: str | None = None
     tools_dir: str = ""
     uv: str | None = None
@@ -147,6 +152,7 @@ class Builder:
         self.pin_sources: dict[str, str] = {}
         self.reached = False
         self.unreached: list[uv_errors.Problem] = []
+        self.fetched = ""
         self._uv: Uv | None = None
 
     # -- present
@@ -200,7 +206,7 @@ class Builder:
         if fresh:
             memory = {}
         plan = env_state.compare(wish, installed, self._problems(wish, site, installed, memory), memory)
-        reasons = [why_new] if why_new else plan.reasons
+        reasons = [one for one in (why_new, self.fetched) if one] or plan.reasons
         constraints = "" if fresh else self._constraints_differ()
         if constraints:
             reasons = [*reasons, constraints]
@@ -391,11 +397,77 @@ class Builder:
             else:
                 return found
         seen = "; ".join(dict.fromkeys(rejected)) or "there is none in /usr/bin"
-        raise Failure(
-            f"{self.doing}: no Python fits ({seen}). Expected one that fits {wanted}. Install such a Python with the "
-            "distribution's packages, or name one with python_env_python.",
-            kind="interpreter",
-        )
+        series = fetched_pythons.series_for(wanted) if self.request.python_fetch and not self.request.python else None
+        if series is None:
+            raise Failure(
+                f"{self.doing}: no Python fits ({seen}). Expected one that fits {wanted}. Install such a Python with "
+                "the distribution's packages, or name one with python_env_python.",
+                kind="interpreter",
+            )
+        return self._fetched_python(series, seen)
+
+    # -- a Python that the host does not have
+
+    def _fetched_python(self, series: str, seen: str) -> Interpreter:
+        """The newest in pythons_dir that fits; uv fetches one where there is none."""
+        folder = self.request.pythons_dir
+        unsafe = fetched_pythons.folder_problem(folder)
+        if unsafe:
+            raise Failure(f"{self.doing}: {unsafe}.")
+        found = self._look_for_fetched(folder)
+        if found is not None:
+            return found
+        self.fetched = f"no Python of this host fits ({seen}), so uv fetches Python {series}"
+        if self.check_mode:
+            # Which patch release that will be, uv knows.
+            place = os.path.join(folder, f"cpython-{series}", "bin", f"python{series}")
+            return Interpreter(place, place, tuple(int(part) for part in series.split(".")), "", "cpython")
+        done = self._fetch_python(series)
+        found = self._look_for_fetched(folder) if done.ok else None
+        if found is None:
+            problem = uv_errors.explain_download(done.text)
+            mirror = (
+                "Correct python_env_python_mirror"
+                if self.request.python_mirror
+                else ("Set python_env_python_mirror to a mirror of that download (file:///FOLDER for a folder)")
+            )
+            raise Failure(
+                f"{self.doing}: no Python of this host fits ({seen}), and uv could not fetch Python {series}: "
+                f"{problem.what}. Expected a Python that fits {self.request.python_requires}, or a download that can be "
+                f"reached. {mirror}, or install such a Python and name it with python_env_python.",
+                problem,
+            )
+        return found
+
+    def _look_for_fetched(self, folder: str) -> Interpreter | None:
+        for python in fetched_pythons.pythons_in(folder):
+            found = self._ask(python)
+            if found is not None and lockfile.matches(found.version_text, self.request.python_requires):
+                return found
+        return None
+
+    def _fetch_python(self, series: str) -> Finished:
+        """With the rights of who runs this, so that root's Python stays root's, whoever the environment is for."""
+        folder = self.request.pythons_dir
+        told = {name: self.environ[name] for name in PYTHON_SOURCE_VARIABLES if self.environ.get(name)}
+        if self.request.python_mirror:
+            told["UV_PYTHON_INSTALL_MIRROR"] = self.request.python_mirror
+        settings = {**told, "UV_PYTHON_INSTALL_DIR": folder, "UV_PYTHON_DOWNLOADS": "manual"}
+        try:
+            os.makedirs(folder, mode=0o755, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=folder, prefix=".cache-") as cache:
+                settings["UV_CACHE_DIR"] = cache
+                # It checks the archive against a sha256 that it carries itself.
+                done = self._uv_run(
+                    ["python", "install", "--no-bin", f"cpython-{series}"], settings=settings, account=current_account()
+                )
+        except OSError as error:
+            raise self._os_failure(error) from None
+        finally:
+            # uv's own lock file has mode 0666.
+            with suppress(OSError):
+                os.unlink(os.path.join(folder, ".lock"))
+        return done
 
     def _wish(self, interpreter: Interpreter) -> Wish:
         markers = interpreter.markers()
@@ -688,23 +760,25 @@ class Builder:
         sources: pip_config.Sources | None = None,
         settings: Mapping[str, str] | None = None,
         timeout: float | None = None,
+        account: Account | None = None,
     ) -> Finished:
         sources = sources or self.sources
+        account = account or self.account
         certificates = any(os.path.exists(path) for path in SYSTEM_CERTIFICATES)
         env = {
-            **base_environment(self.account),
+            **base_environment(account),
             **{name: value for name, value in self.request.environment.items() if not name.startswith(("PIP_", "UV_"))},
             **pip_config.uv_environment(sources, self.environ, certificates),
             **pip_config.inherited_uv_settings(self.environ),
-            **(settings or {}),
             "UV_CACHE_DIR": self.cache,
             "UV_NO_PROGRESS": "1",
             "UV_PYTHON_DOWNLOADS": "never",
+            **(settings or {}),
         }
         if "UV_CONFIG_FILE" not in env:
             # A uv.toml in somebody's home is not part of what was asked for.
             env["UV_NO_CONFIG"] = "1"
-        return run([self._provide_uv().path, *arguments], env, self.account, stdin, timeout)
+        return run([self._provide_uv().path, *arguments], env, account, stdin, timeout)
 
     def _pip(
         self,
@@ -736,6 +810,8 @@ class Builder:
         raise Failure(problem.message(doing), problem)
 
     def _make_venv(self, interpreter: Interpreter) -> None:
+        # One that uv fetched is none of its managed ones here (it is not told the folder): the environment then names the
+        # very release, not uv's link that moves to the next.
         command = ["venv", "--no-managed-python", "--allow-existing", "--python", interpreter.executable, self.path]
         self._must(self._uv_run(command))
 

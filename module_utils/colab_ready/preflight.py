@@ -34,7 +34,7 @@ BUILT_BYTES = 256 * 1024 * 1024
 BUILT_INODES = 1_000
 
 # The only names that this project puts into its prefix.
-PREFIX_ENTRIES = frozenset(("cache", "kernels", "server", "share", "src", "tools"))
+PREFIX_ENTRIES = frozenset(("cache", "kernels", "pythons", "server", "share", "src", "tools"))
 
 # Directories of the system: a prefix is a directory of its own, never one of these.
 SYSTEM_DIRECTORIES = frozenset(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import errno
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Callable
 
 from ansible.module_utils.colab_ready.pip_config import redact
@@ -21,7 +21,7 @@ _AGAIN = "then run this again; what was fetched already is kept"
 UNREACHABLE = ("no_network", "index_silent", "proxy", "tls")
 _QUOTED_LINES = 12
 _ADDRESS = re.compile(
-    r"(?:Failed to fetch: |--find-links` URL: |\(Caused by .*?url: |for url \()[`<]?((?:https?|file)://[^\s`>)]+)"
+    r"(?:Failed to (?:fetch: |download )|--find-links` URL: |\(Caused by .*?url: |for url \()[`<]?((?:https?|file)://[^\s`>)]+)"
 )
 
 
@@ -63,6 +63,15 @@ def explain(output: str) -> Problem:
         do="Look at the lines above",
         address=_address(text),
     )
+
+
+def explain_download(output: str) -> Problem:
+    """The same of `uv python install`, which asks no package index."""
+    problem = explain(output)
+    what = problem.what.replace("the package index", "the download").replace(
+        "what the index hands out", "what is handed out"
+    )
+    return replace(problem, what=what)
 
 
 def explain_os_error(error: OSError) -> Problem:
@@ -213,6 +222,35 @@ def _disk_full_seen(text: str, match: re.Match[str]) -> Problem:
     return _disk_full(f" ({named.group(1)})" if named else "")
 
 
+def _not_there(text: str, match: re.Match[str]) -> Problem:
+    address = match.group("address")
+    return Problem(
+        kind="not_there",
+        what=f"there is no {address}",
+        expected="a source that has the file",
+        do="Correct the address, or complete the mirror",
+        address=address,
+    )
+
+
+def _bad_archive(text: str, match: re.Match[str]) -> Problem:
+    return Problem(
+        kind="bad_archive",
+        what=f"the archive {match.group(1)} is damaged ({_causes(match.group(0))})",
+        expected="a whole archive",
+        do=f"Look at what the mirror has of it, {_AGAIN}",
+    )
+
+
+def _no_download(text: str, match: re.Match[str]) -> Problem:
+    return Problem(
+        kind="no_download",
+        what=f"uv knows no download of {match.group(1)}",
+        expected="a Python that is made for this host",
+        do="Install one, and name it with python_env_python",
+    )
+
+
 def _wrong_python(text: str, match: re.Match[str]) -> Problem:
     package = next((group for group in match.groups() if group), "a package")
     found = re.search(r"You require (CPython [0-9.]+)[^,]*, but we only found wheels for .*?: (`[^\n]*`)", text)
@@ -318,6 +356,10 @@ _KNOWN: tuple[tuple[re.Pattern[str], Words], ...] = (
         _index_silent,
     ),
     _rule(r"HTTP status server error \(5\d\d[^)]*\)|5\d\d Server Error[^\n]*", _index_silent),
+    _rule(r"HTTP status client error \(404[^)]*\) for url \((?P<address>[^)]+)\)", _not_there),
+    _rule(r"failed to (?:query metadata of|open) file `(?P<address>[^`]+)`: No such file", _not_there),
+    _rule(r"No download found for request: (\S+)", _no_download),
+    _rule(r"Failed to extract archive: (\S+).*", _bad_archive),
     _rule(r"\b401\b[^\n]*Unauthorized|401 Client Error|\b403 Forbidden|403 Client Error", _credentials),
     _rule(
         r"`RECORD` file is invalid|`METADATA`[^\n]*(?:invalid|not found)|Failed to uninstall|Directory not empty|"

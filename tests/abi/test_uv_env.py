@@ -1012,6 +1012,188 @@ def test_a_full_disk_is_said(place: Place, shop: Shop, tmp_path: Path) -> None:
         subprocess.run(["umount", str(small)], check=True)
 
 
+# --- a Python that the host does not have ---------------------------------------------------------------------------
+
+PYTHON_PROBE = (
+    "import json, platform, sys; print(json.dumps([platform.machine(), *sys.version_info[:2], sys.base_prefix]))"
+)
+
+
+@dataclass
+class Downloads:
+    """A mirror of Pythons in a folder: one archive, made of this host's Python, and the list that leads uv to it."""
+
+    series: str
+    mirror: Path
+    listed: Path
+    pythons: Path
+
+    def wish(self, **more: Any) -> dict[str, Any]:
+        return {
+            "python_requires": f"=={self.series}.*",
+            "python_fetch": True,
+            "python_mirror": f"file://{self.mirror}",
+            "pythons_dir": str(self.pythons),
+            "environment": {"UV_PYTHON_DOWNLOADS_JSON_URL": f"file://{self.listed}"},
+            **more,
+        }
+
+
+@pytest.fixture(scope="session")
+def python_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The host's Python as python-build-standalone packs one: python/bin and python/lib, no links that lead out of it."""
+    probe = subprocess.run([PYTHON, "-I", "-c", PYTHON_PROBE], capture_output=True, text=True, check=True)
+    _machine, major, minor, base = json.loads(probe.stdout)
+    name = f"python{major}.{minor}"
+    archive = tmp_path_factory.mktemp("python") / "python.tar.gz"
+    left_out = ("__pycache__", "test", "idlelib", "ensurepip", "config-*", "dist-packages", "sitecustomize.py", "*.a")
+    subprocess.run(
+        ["tar", "--dereference", "-czf", archive, *(f"--exclude={one}" for one in left_out), f"--transform=s,^{base[1:]},python,",
+         "-C", "/", f"{base[1:]}/bin/{name}", f"{base[1:]}/lib/{name}"],
+        check=True,
+    )  # fmt: skip
+    return archive
+
+
+@pytest.fixture
+def downloads(tmp_path: Path, python_archive: Path, monkeypatch: pytest.MonkeyPatch) -> Downloads:
+    """And a host whose own Pythons do not count."""
+    probe = subprocess.run([PYTHON, "-I", "-c", PYTHON_PROBE], capture_output=True, text=True, check=True)
+    machine, major, minor, _base = json.loads(probe.stdout)
+    found = Downloads(
+        f"{major}.{minor}", tmp_path / "mirror", tmp_path / "downloads.json", tmp_path / "place" / "pythons"
+    )
+    (found.mirror / "20990101").mkdir(parents=True)
+    shutil.copy(python_archive, found.mirror / "20990101" / "python.tar.gz")
+    found.listed.write_text(json.dumps({f"cpython-{major}.{minor}.99-linux-{machine}-gnu": {
+        "name": "cpython", "arch": {"family": machine, "variant": None}, "os": "linux", "libc": "gnu", "major": major,
+        "minor": minor, "patch": 99, "prerelease": "", "variant": None, "build": "20990101",
+        "sha256": hashlib.sha256(python_archive.read_bytes()).hexdigest(),
+        "url": "https://github.com/astral-sh/python-build-standalone/releases/download/20990101/python.tar.gz",
+    }}))  # fmt: skip
+    monkeypatch.setattr("ansible.module_utils.colab_ready.env_builder.PYTHON_CANDIDATES", ())
+    return found
+
+
+def test_where_no_python_fits_uv_fetches_one_that_stays(place: Place, shop: Shop, downloads: Downloads) -> None:
+    wish = downloads.wish(lock=shop.lock(shop.wheel("alpha")))
+    planned = place.build(check=True, **{**wish, "uv": NO_UV})
+    assert planned.changed
+    assert not place.root.exists()
+    built = place.build(**wish)
+    assert planned.reasons == built.reasons
+    assert f"so uv fetches Python {downloads.series}" in built.reasons[1]
+    own = next(downloads.pythons.glob(f"cpython-{downloads.series}.99-*/bin/python{downloads.series}"))
+    assert built.python["base"] == str(own)
+    assert place.imports("alpha") == "1.0"
+    others = [
+        one for one in downloads.pythons.rglob("*") if not one.is_symlink() and one.lstat().st_mode & stat.S_IWOTH
+    ]
+    assert others == []
+    # Nothing to do. And built anew, from what was fetched: nobody can be asked any more.
+    assert not place.build(**{**wish, "uv": NO_UV}).changed
+    shutil.rmtree(downloads.mirror)
+    shutil.rmtree(place.path)
+    assert place.build(**wish).reasons == ["there is no environment yet"]
+    # An environment outlives its Python's folder by being built anew.
+    shutil.rmtree(downloads.pythons)
+    assert "its Python does not start any more" in place.build(check=True, **wish).reasons
+
+
+def test_a_python_of_the_host_that_fits_is_taken_before_any_is_fetched(
+    place: Place, shop: Shop, downloads: Downloads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ansible.module_utils.colab_ready.env_builder.PYTHON_CANDIDATES", (PYTHON,))
+    built = place.build(**downloads.wish(lock=shop.lock(shop.wheel("alpha"))))
+    assert built.python["base"] == os.path.realpath(PYTHON)
+    assert not downloads.pythons.exists()
+
+
+def another_archive(downloads: Downloads) -> None:
+    listed = json.loads(downloads.listed.read_text())
+    next(iter(listed.values()))["sha256"] = "0" * 64
+    downloads.listed.write_text(json.dumps(listed))
+
+
+def half_an_archive(downloads: Downloads) -> None:
+    archive = downloads.mirror / "20990101" / "python.tar.gz"
+    archive.write_bytes(archive.read_bytes()[:1000])
+
+
+def planted(downloads: Downloads) -> None:
+    downloads.pythons.parent.mkdir(parents=True)
+    downloads.pythons.symlink_to("/tmp")
+
+
+def open_to_all(downloads: Downloads) -> None:
+    downloads.pythons.mkdir(parents=True)
+    downloads.pythons.chmod(0o777)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "more", "words"),
+    [
+        (None, {"python_fetch": False}, ["no Python fits", "python_env_python"]),
+        (None, {"python": "/usr/bin/python3.0"}, ["/usr/bin/python3.0 does not exist"]),
+        (None, {"python_mirror": "file:///nonexistent"},
+         ["there is no /nonexistent/20990101/", "Correct python_env_python_mirror"]),
+        (None, {"python_mirror": None, "environment": {"UV_PYTHON_DOWNLOADS_JSON_URL": "file:///nonexistent"}},
+         ["there is no /nonexistent", "Set python_env_python_mirror"]),
+        (None, {"python_requires": "==3.10.98"}, ["no Python fits"]),
+        (another_archive, {}, ["handed out for cpython-", "not the file whose hash is locked"]),
+        (half_an_archive, {}, ["the archive python.tar.gz is damaged"]),
+        (planted, {}, ["symbolic link", "Take the link away"]),
+        (open_to_all, {}, ["others than this user can write"]),
+    ],
+    ids=["not allowed", "one was named", "not in the mirror", "no list", "no such Python", "another archive", "half of one",
+         "a link", "an open folder"],
+)  # fmt: skip
+def test_what_cannot_be_fetched_is_said_in_one_message_and_leaves_no_environment(
+    place: Place, shop: Shop, downloads: Downloads, break_it: Any, more: dict[str, Any], words: list[str]
+) -> None:
+    if break_it:
+        break_it(downloads)
+    message = place.fails(**downloads.wish(lock=shop.lock(shop.wheel("alpha")), **more))
+    assert all(word in message for word in words), message
+    assert " Expected " in message
+    assert not place.path.exists()
+
+
+def test_a_mirror_that_does_not_answer_is_said_without_its_password(
+    place: Place, shop: Shop, downloads: Downloads, closed_port: int, run_module: Any
+) -> None:
+    args = place.request(**downloads.wish(
+        lock=shop.lock(shop.wheel("alpha")), python_requires="==3.10.*", python_mirror=f"http://kid:hunter22@127.0.0.1:{closed_port}/m",
+    ))  # fmt: skip
+    args["environment"].pop("UV_PYTHON_DOWNLOADS_JSON_URL")
+    args["environment"]["UV_HTTP_RETRIES"] = "0"
+    if os.path.exists("/usr/bin/python3.10"):
+        pytest.skip("this host has Python 3.10, so none would be fetched")
+    # Three times verbose: with what the module was called with.
+    failed = run_module("uv_env", args, env={"ANSIBLE_VERBOSITY": "3"})
+    assert failed["failed"] is True
+    assert failed["invocation"]["module_args"]["path"] == args["path"]
+    assert failed["problem"] == "index_silent"
+    assert "could not fetch Python 3.10" in failed["msg"] and "refuses connections" in failed["msg"]
+    assert "hunter22" not in json.dumps(failed)
+
+
+@as_root
+def test_a_fetched_python_is_roots_and_the_environment_is_the_users(
+    open_place: Place, shop: Shop, downloads: Downloads
+) -> None:
+    pythons = open_place.root / "pythons"
+    wish = downloads.wish(pythons_dir=str(pythons), user=NOBODY, lock="", packages=[])
+    open_place.build(**wish)
+    assert open_place.path.stat().st_uid == pwd.getpwnam(NOBODY).pw_uid
+    assert {one.lstat().st_uid for one in [pythons, *pythons.rglob("*")]} == {0}
+    done = subprocess.run(
+        [open_place.python, "-c", "import json, sys; print(sys.base_prefix)"], capture_output=True, text=True, user=NOBODY,
+        cwd="/", check=False,
+    )  # fmt: skip
+    assert done.stdout.startswith(str(pythons)), done.stderr
+
+
 # --- uv itself ------------------------------------------------------------------------------------------------------
 
 

@@ -140,7 +140,7 @@ def test_each_misfit_is_one_problem_and_said_plainly(
 
 
 SETTINGS = {"prefix": "/opt/colab-ready", "port": 8888, "user": "student"}
-OURS = replace(PLACE, kind="directory", entries=("cache", "kernels", "server", "share", "src", "tools"))
+OURS = replace(PLACE, kind="directory", entries=("cache", "kernels", "pythons", "server", "share", "src", "tools"))
 
 FITS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("a relative of Debian", {}, {"os": {"id": "linuxmint", "id_like": ["ubuntu", "debian"], "apt": True}}),

@@ -271,6 +271,56 @@ ABI tag: `cp311`
 """,
     ),
     (
+        "no_network",
+        ["does not know the host", "https://github.com/astral-sh/python-build-standalone"],
+        "https://github.com/astral-sh/python-build-standalone/releases/download/20261110/cpython-3.12.16.tar.gz",
+        """error: Failed to install cpython-3.12.16-linux-x86_64-gnu
+  cause: Request failed after 3 retries in 11.5s
+  cause: Failed to download `https://github.com/astral-sh/python-build-standalone/releases/download/20261110/cpython-3.12.16.tar.gz`
+  cause: client error (Connect)
+  cause: dns error
+  cause: error resolving DNS
+  cause: failed to lookup address information: Name or service not known
+""",
+    ),
+    (
+        "not_there",
+        ["there is no http://127.0.0.1:18777/nothere/20261110/cpython-3.12.16.tar.gz"],
+        "http://127.0.0.1:18777/nothere/20261110/cpython-3.12.16.tar.gz",
+        """error: Failed to install cpython-3.12.16-linux-x86_64-gnu
+  cause: Failed to download `http://127.0.0.1:18777/nothere/20261110/cpython-3.12.16.tar.gz`
+  cause: HTTP status client error (404 File not found) for url (http://127.0.0.1:18777/nothere/20261110/cpython-3.12.16.tar.gz)
+""",
+    ),
+    (
+        "not_there",
+        ["there is no /srv/mirror/20261110/cpython-3.12.16.tar.gz"],
+        "/srv/mirror/20261110/cpython-3.12.16.tar.gz",
+        """error: Failed to install cpython-3.12.16-linux-x86_64-gnu
+  cause: failed to query metadata of file `/srv/mirror/20261110/cpython-3.12.16.tar.gz`: No such file or directory (os error 2)
+""",
+    ),
+    (
+        "no_download",
+        ["uv knows no download of cpython-3.12-linux-x86_64-gnu"],
+        None,
+        "error: No download found for request: cpython-3.12-linux-x86_64-gnu\n",
+    ),
+    (
+        "hash_mismatch",
+        ["cpython-3.11.99-linux-x86_64-gnu"],
+        None,
+        """error: Failed to install cpython-3.11.99-linux-x86_64-gnu
+  cause: Hash mismatch for `cpython-3.11.99-linux-x86_64-gnu`
+
+         Expected:
+         0000000000000000000000000000000000000000000000000000000000000000
+
+         Computed:
+         b6231cd1e294df459420a5f6223c084362e8144fd19de0cab62b9d82fdbff257
+""",
+    ),
+    (
         "conflict",
         ["jupyter-http-over-ws==0.0.7 depends on tornado>=4.5", "colab_extra_packages"],
         None,
