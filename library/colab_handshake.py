@@ -58,8 +58,13 @@ options:
   device_type:
     description: The type of the device that the cell's tensors have to be on, in torch's words.
     type: str
-    choices: [cpu]
+    choices: [cpu, privateuseone]
     default: cpu
+  device:
+    description:
+      - Number of the device, as C(tensor_add) found it (its C(index)). It is not asked for on the CPU.
+    type: int
+    default: 0
   user:
     description:
       - The user to run the checks as, usually the one who runs the kernels and owns the token. Needs root unless it is
@@ -144,7 +149,7 @@ cell:
   type: dict
   returned: always
   sample:
-    direct: {output: "tensor([0.7500]) cpu", device: cpu, device_type: cpu, sum: [0.75]}
+    direct: {output: "tensor([0.5000])\ntensor([0.2500])\ntensor([0.7500])", device: cpu, device_type: cpu, sum: [0.75]}
 versions:
   description: Versions that were met on the way.
   type: dict
@@ -184,7 +189,8 @@ def main() -> None:
             "origin": {"type": "str", "default": "https://colab.research.google.com"},
             "kernel_name": {"type": "str", "default": "python3"},
             "http_over_ws": {"type": "bool", "default": True},
-            "device_type": {"type": "str", "choices": ["cpu"], "default": "cpu"},
+            "device_type": {"type": "str", "choices": ["cpu", "privateuseone"], "default": "cpu"},
+            "device": {"type": "int", "default": 0},
             "user": {"type": "str"},
             "wait_seconds": {"type": "float", "default": 30.0},
             "timeout_seconds": {"type": "float", "default": 120.0},
@@ -208,6 +214,7 @@ def main() -> None:
         "kernel_name",
         "http_over_ws",
         "device_type",
+        "device",
         "wait_seconds",
         "timeout_seconds",
     )
@@ -220,7 +227,7 @@ def main() -> None:
         name="handshake_probe",
         grace_seconds=GRACE_SECONDS,
     )
-    answer = judge_handshake(outcome, given["http_over_ws"])
+    answer = judge_handshake(outcome, given["http_over_ws"], given["device_type"])
     for text in answer.pop("warnings"):
         module.warn(text)
     module.exit_json(changed=False, **answer)

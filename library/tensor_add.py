@@ -15,6 +15,8 @@ description:
   - The program runs step by step in a child process with a timeout. That it crashes, aborts, hangs, prints whatever it
     likes or dies at its very end is an answer and not an error of this module.
   - A negative answer does not fail the module. It returns C(ok=false) with reasons and remedies.
+  - On DirectML it asks how many devices there are before it names one, because there the first tensor on a device that is
+    not there ends the process. Then it looks for the adapter by its name.
   - Reads only, so it runs in check mode too, and never reports a change.
 author:
   - the colab-ready authors (@colab-ready)
@@ -33,13 +35,18 @@ options:
   backend:
     description: The backend whose device has to add.
     type: str
-    choices: [cpu]
+    choices: [cpu, directml]
     default: cpu
   device:
     description:
       - Number of the backend's device; the backend's default device when left out.
       - The CPU is one device, number 0.
     type: int
+  adapter:
+    description:
+      - Name of the graphics adapter that has to add, as C(gpu_device) gives it. That no device has this name is an answer.
+      - Not asked for on the CPU, nor where O(device) is given.
+    type: str
   user:
     description:
       - The user to run the program as, usually the one who runs the kernels. Needs root unless it is the caller.
@@ -65,6 +72,13 @@ EXAMPLES = r"""
     user: student
   register: sum
 
+- name: Prove it on the card that was chosen
+  tensor_add:
+    python: /opt/colab-ready/kernels/directml/bin/python
+    backend: directml
+    adapter: AMD Radeon RX 6700 XT
+    user: student
+
 - name: Stop where the sum is not right
   ansible.builtin.assert:
     that: sum.ok
@@ -87,6 +101,30 @@ device_type:
   type: str
   returned: always
   sample: cpu
+index:
+  description: Number of that device among C(devices); null for a backend that numbers none, and when it was not reached.
+  type: int
+  returned: always
+  sample: 0
+devices:
+  description: The devices that the backend lists; empty for a backend that lists none.
+  type: list
+  elements: dict
+  returned: always
+  sample: [{index: 0, name: AMD Radeon RX 6700 XT}]
+adapter:
+  description: The backend's name of the device that added; null when it has none.
+  type: str
+  returned: always
+  sample: AMD Radeon RX 6700 XT
+throughput:
+  description:
+    - How many bytes are added per second on the device and on the CPU, with tensors of C(bytes) bytes, measured after the
+      answer. It tells a card from software, and judges nothing.
+    - Null on the CPU, and when it was not reached or failed, which is a warning.
+  type: dict
+  returned: always
+  sample: {device_bytes_per_second: 51000000000, cpu_bytes_per_second: 6200000000, bytes: 16777216}
 values:
   description: The two tensors C(a) and C(b), the device's C(sum) and the CPU's (C(expected)); null when not reached.
   type: dict
@@ -123,6 +161,11 @@ not_reached:
   elements: str
   returned: always
   sample: []
+last_finished:
+  description: The last step that passed; null when there is none.
+  type: str
+  returned: always
+  sample: compare
 exit:
   description:
     - How the program ended. C(kind) is V(ok), V(exception), V(exit) (a status other than 0), V(signal), V(timeout) or
@@ -131,7 +174,7 @@ exit:
   returned: always
   sample: {kind: signal, signal: SIGSEGV, code: -11, text: killed by SIGSEGV}
 versions:
-  description: Versions of Python, torch and numpy in the kernel environment; null when unknown.
+  description: Versions of Python, torch, numpy and the backend's package in the kernel environment; null when unknown.
   type: dict
   returned: always
   sample: {python: 3.11.2, torch: 2.13.0+cpu, numpy: 2.4.6}
@@ -163,6 +206,7 @@ seconds:
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready import tensor_probe
 from ansible.module_utils.colab_ready.child import probe_source, run_probe
+from ansible.module_utils.colab_ready.host import wsl_facts
 from ansible.module_utils.colab_ready.verdict import judge_tensor
 
 
@@ -170,8 +214,9 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "python": {"type": "path", "required": True},
-            "backend": {"type": "str", "choices": ["cpu"], "default": "cpu"},
+            "backend": {"type": "str", "choices": ["cpu", "directml"], "default": "cpu"},
             "device": {"type": "int"},
+            "adapter": {"type": "str"},
             "user": {"type": "str"},
             "timeout_seconds": {"type": "float", "default": 120.0},
             "environment": {"type": "dict", "default": {}},
@@ -185,7 +230,12 @@ def main() -> None:
         )
     outcome = run_probe(
         probe_source(tensor_probe),
-        {"backend": given["backend"], "device": given["device"]},
+        {
+            "backend": given["backend"],
+            "device": given["device"],
+            "adapter": given["adapter"],
+            "wsl": wsl_facts() is not None,
+        },
         given["python"],
         given["timeout_seconds"],
         user=given["user"],

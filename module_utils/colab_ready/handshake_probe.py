@@ -50,20 +50,34 @@ OUTPUT_CHARACTERS = 2000
 COUNT = 10
 TOLERANCE = 1e-6
 
-# How a cell names the device, by torch's word for its type.
-DEVICE_IN_CELL = {"cpu": "torch.device('cpu')"}
+# How a cell comes to its device, by torch's word for its type. On DirectML it asks first: device() answers without any
+# adapter too, and the first tensor on it ends the kernel.
+DEVICE_IN_CELL = {
+    "cpu": "device = torch.device('cpu')",
+    "privateuseone": """\
+import torch_directml
+if not torch_directml.is_available():
+    raise RuntimeError("torch_directml found 0 compatible adapters")
+device = torch_directml.device({index})""",
+}
 
+# The article's program. What it prints is made from copies on the CPU (see tensor_probe.py).
 CELL = """
 import json, platform, torch
-device = {device}
+{device}
 a, b = torch.rand({count}), torch.rand({count})
-c = a.to(device) + b.to(device)
-print(c.to("cpu"), c.device)
+x, y = a.to(device), b.to(device)
+c = x + y
+for tensor in (x, y, c):
+    shown = str(tensor.to("cpu"))
+    print(shown if c.device.type == "cpu" else shown[:-1] + ", device='" + str(tensor.device) + "')")
 print({mark!r} + json.dumps({{
-    "a": a.tolist(), "b": b.tolist(), "sum": c.tolist(), "device": str(c.device), "device_type": c.device.type,
-    "torch": str(torch.__version__), "python": platform.python_version(),
+    "a": a.tolist(), "b": b.tolist(), "sum": c.to("cpu").tolist(), "device": str(c.device),
+    "device_type": c.device.type, "torch": str(torch.__version__), "python": platform.python_version(),
 }}))
 """
+# A driver writes it to the descriptors, at any place (see verdict.py).
+STRAY_LINE = re.compile(r"Dropped Escape call with ulEscapeCode : 0x[0-9A-Fa-f]+\n?")
 
 Report = Callable[[dict], None]
 
@@ -373,7 +387,7 @@ def cell_error(content: dict[str, Any]) -> tuple[str, str]:
 
 def read_cell(stdout: str, mark: str, device_type: str) -> dict[str, Any]:
     """What the torch cell printed: checked against plain Python's own addition, and against the device's type."""
-    shown, found, rest = stdout.partition(mark)
+    shown, found, rest = STRAY_LINE.sub("", stdout).partition(mark)
     if not found:
         raise Problem("cell_failed", f"the cell did not print its values, but: {stdout[-TEXT_CHARACTERS:]}")
     values, _end = json.JSONDecoder().raw_decode(rest)
@@ -389,9 +403,13 @@ def read_cell(stdout: str, mark: str, device_type: str) -> dict[str, Any]:
     return {"output": shown.strip()[:OUTPUT_CHARACTERS], **values}
 
 
-async def torch_cell(socket: Any, device_type: str) -> dict[str, Any]:
+def cell_code(device_type: str, index: int, mark: str) -> str:
+    return CELL.format(device=DEVICE_IN_CELL[device_type].format(index=index), mark=mark, count=COUNT)
+
+
+async def torch_cell(socket: Any, device_type: str, index: int) -> dict[str, Any]:
     mark = f"colab-ready-{uuid.uuid4().hex}:"
-    code = CELL.format(device=DEVICE_IN_CELL[device_type], mark=mark, count=COUNT)
+    code = cell_code(device_type, index, mark)
     return read_cell((await execute(socket, code))["stdout"], mark, device_type)
 
 
@@ -545,7 +563,7 @@ class Visit:
                 self.paths[path] = False
 
     async def torch_cell(self, door: str, socket: Any) -> dict[str, Any]:
-        said = await torch_cell(socket, self.params["device_type"])
+        said = await torch_cell(socket, self.params["device_type"], int(self.params.get("device") or 0))
         self.cells[door] = {key: said[key] for key in ("output", "device", "device_type", "sum")}
         self.versions.update(torch=said["torch"], kernel_python=said["python"])
         return said

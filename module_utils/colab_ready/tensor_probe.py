@@ -4,17 +4,21 @@
 """The article's program, step by step: add two tensors of ten random values on the device and look at the sum.
 
 The text of this file is run by the kernel environment's Python (child.py); torch is nowhere else. It needs nothing but
-torch: not even numpy, since `tolist()` on the copy in the CPU's memory is enough.
+torch and the backend: not even numpy, since `tolist()` on the copy in the CPU's memory is enough.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
+import os
 import platform
+import re
 import time
 import traceback
 import warnings
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Any, Callable, Iterator
 
 COUNT = 10
@@ -22,25 +26,11 @@ COUNT = 10
 TOLERANCE = 1e-6
 NOTES = 10
 TEXT_CHARACTERS = 300
+# For the throughput: 16 MiB of single precision, large enough that a card is not only waited for.
+FLOATS = 4 << 20
+ROUNDS = 8
 
 Report = Callable[[dict], None]
-
-
-@dataclass(frozen=True)
-class Backend:
-    """How one backend names its device; what must be imported first goes into `device` too."""
-
-    device_type: str
-    device: Callable[[Any, Any], Any]
-
-
-def cpu_device(torch: Any, index: Any) -> Any:
-    if index not in (None, 0):
-        raise ValueError(f"the CPU is one device, number 0; there is no number {index}")
-    return torch.device("cpu")
-
-
-BACKENDS = {"cpu": Backend("cpu", cpu_device)}
 
 
 class StepFailed(Exception):
@@ -58,6 +48,16 @@ class Wrong(Exception):
 def short(error: BaseException) -> str:
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return " ".join(text.split())[:TEXT_CHARACTERS]
+
+
+def chain_of(error: BaseException) -> list[str]:
+    """What an error was raised from: with newer torch the missing library is named there alone."""
+    said: list[str] = []
+    behind = error.__cause__ or error.__context__
+    while behind is not None and len(said) < 5:
+        said.append(short(behind))
+        behind = behind.__cause__ or behind.__context__
+    return said
 
 
 @contextlib.contextmanager
@@ -78,11 +78,150 @@ def step(report: Report, name: str) -> Iterator[dict]:
     except Exception as error:
         frames = traceback.extract_tb(error.__traceback__)
         where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-        tell(
-            False, detail=short(error), error={"class": type(error).__name__, "text": str(error)[:2000], "where": where}
-        )
+        what = {"class": type(error).__name__, "text": str(error)[:2000], "where": where, "chain": chain_of(error)}
+        cause = f" (from {short(error.__cause__)})" if error.__cause__ else ""
+        tell(False, detail=short(error) + cause, error=what)
         raise StepFailed(name) from error
     tell(True)
+
+
+# --- backends -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the steps of one run share."""
+
+    params: dict
+    report: Report
+    result: dict
+    caught: list
+
+
+@dataclass(frozen=True)
+class Backend:
+    """How one backend names its device; `find` runs its steps up to, and including, `device`."""
+
+    device_type: str
+    find: Callable[[Run, Any], Any]
+
+
+def cpu_device(run: Run, torch: Any) -> Any:
+    with step(run.report, "device") as said:
+        index = run.params.get("device")
+        if index not in (None, 0):
+            raise ValueError(f"the CPU is one device, number 0; there is no number {index}")
+        said["detail"] = "cpu"
+        return torch.device("cpu")
+
+
+# Where WSL puts the libraries of Windows' driver (microsoft/WSL's init mounts them there), and the device that they open.
+WSL_LIBRARIES = "/usr/lib/wsl/lib"
+D3D12_LIBRARIES = ("libd3d12.so", "libd3d12core.so", "libdxcore.so")
+DXG = "/dev/dxg"
+
+
+def what_windows_gives(params: dict) -> dict:
+    """Looked at by the user who runs the kernels; the verdict tells causes apart by it."""
+    there = os.path.exists(DXG)
+    dxg = "missing" if not there else "open" if os.access(DXG, os.R_OK | os.W_OK) else "denied"
+    found = [name for name in D3D12_LIBRARIES if os.path.exists(os.path.join(WSL_LIBRARIES, name))]
+    return {"wsl": params.get("wsl"), "dxg": dxg, "libraries": found}
+
+
+def stubs_in_use(module: Any) -> list[str]:
+    """The wheel brings libraries of these names that are empty (for its linker). Where the loader takes them instead of
+    WSL's, the import succeeds and the first question ends the process, or gets a random answer."""
+    folder = os.path.dirname(os.path.realpath(str(module.__file__ or ""))) + os.sep
+    try:
+        with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
+            paths = {line.rstrip("\n").partition("/")[2] for line in maps}
+    except OSError:
+        return []
+    mapped = {os.path.realpath("/" + path) for path in paths if path.endswith(D3D12_LIBRARIES)}
+    return sorted(path for path in mapped if path.startswith(folder))
+
+
+def version_of(module: Any) -> str | None:
+    if getattr(module, "__version__", None):
+        return str(module.__version__)
+    with contextlib.suppress(Exception):
+        return metadata.version("torch-directml")
+    return None
+
+
+SOFTWARE = re.compile(r"microsoft basic render", re.IGNORECASE)
+
+
+def plain_name(name: str) -> str:
+    """Names as one source writes them and another: trade marks and blanks do not count."""
+    return " ".join(re.sub(r"\((?:R|TM|C)\)|[®™©]", " ", name, flags=re.IGNORECASE).split()).casefold()
+
+
+def find_adapter(wanted: str, names: list[str]) -> list[int]:
+    """The numbers of the devices of that name. One that only adds a remark in brackets at its end counts if none fits."""
+    name = plain_name(wanted)
+    exact = [index for index, other in enumerate(names) if plain_name(other) == name]
+    return exact or [
+        index for index, other in enumerate(names) if re.sub(r"\s*\([^()]*\)$", "", plain_name(other)) == name
+    ]
+
+
+def choose(names: list[str], index: int | None, adapter: str | None, default: int) -> tuple[int, str]:
+    """(number of the device, a remark), or Wrong."""
+    there = "; ".join(f"{number}: {name or 'without a name'}" for number, name in enumerate(names))
+    if index is not None:
+        if not 0 <= index < len(names):
+            raise Wrong("directml_no_such_device", f"there is no device number {index}; there is {there}")
+        return index, ""
+    hardware = [number for number, name in enumerate(names) if not SOFTWARE.search(name)]
+    if not hardware:
+        raise Wrong("directml_only_software", f"there is no device but software ({there})")
+    if adapter:
+        found = find_adapter(adapter, names)
+        if not found:
+            raise Wrong("adapter_not_seen", f"torch_directml does not see {adapter}; it sees {there}")
+        return found[0], f"; {len(found)} devices have this name" if len(found) > 1 else ""
+    return (default if default in hardware else hardware[0]), ""
+
+
+def directml_device(run: Run, torch: Any) -> Any:
+    report, params, result = run.report, run.params, run.result
+    with step(report, "import_backend") as said:
+        import torch_directml
+
+        version = result["versions"]["torch_directml"] = version_of(torch_directml)
+        said["detail"] = f"torch_directml {version}"
+        said["version"] = version
+        stubs = stubs_in_use(torch_directml)
+        if stubs:
+            raise Wrong("directml_stubs", f"the loader took {', '.join(stubs)}, which are empty")
+    with step(report, "count") as said:
+        # device() has a name to give even where there is no device, and the first tensor on it is a SIGSEGV
+        # (microsoft/DirectML#503). A count above 0 is real: for each, D3D12CreateDevice has succeeded.
+        available, count = bool(torch_directml.is_available()), int(torch_directml.device_count())
+        said["detail"] = f"{count} device{'' if count == 1 else 's'}"
+        if count < 1 or not available:
+            text = (
+                f"is_available() is {available}, device_count() is {count}: there is no adapter that DirectML can use"
+            )
+            raise Wrong("directml_no_adapter", text)
+    with step(report, "name") as said:
+        names = [str(torch_directml.device_name(number)).strip("\0 \t\r\n") for number in range(count)]
+        said["devices"] = result["devices"] = [{"index": number, "name": name} for number, name in enumerate(names)]
+        index, remark = choose(names, params.get("device"), params.get("adapter"), int(torch_directml.default_device()))
+        said["index"], said["adapter"] = result["index"], result["adapter"] = index, names[index]
+        said["detail"] = f"{index}: {names[index]}{remark}"
+    with step(report, "device") as said:
+        device = torch_directml.device(index)
+        said["detail"] = str(device)
+    return device
+
+
+BACKENDS = {"cpu": Backend("cpu", cpu_device), "directml": Backend("privateuseone", directml_device)}
+
+
+# --- the sum --------------------------------------------------------------------------------------------------------
 
 
 def article_text(copy: Any, device: Any) -> str:
@@ -105,15 +244,26 @@ def compare(values: dict) -> str:
     return ""
 
 
-def add(backend: Backend, index: Any, report: Report, result: dict) -> None:
+# A silent return to the CPU adds just as well, and would pass for a working GPU.
+FALLBACK = re.compile(r"operator 'aten::add[._'].{0,40}not currently supported.{0,40}fall back to run on the CPU")
+
+
+def fallback_in(caught: list) -> str:
+    return next(
+        (text for text in (" ".join(str(note.message).split()) for note in caught) if FALLBACK.search(text)), ""
+    )
+
+
+def add(backend: Backend, run: Run) -> Any:
+    report, result = run.report, run.result
     with step(report, "import_torch") as said:
+        if run.params["backend"] == "directml":
+            said["host"] = what_windows_gives(run.params)
         import torch
 
-        result["versions"]["torch"] = str(torch.__version__)
+        said["version"] = result["versions"]["torch"] = str(torch.__version__)
         said["detail"] = f"torch {torch.__version__}"
-    with step(report, "device") as said:
-        device = backend.device(torch, index)
-        said["detail"] = str(device)
+    device = backend.find(run, torch)
     with step(report, "copy"):
         first, second = torch.rand(COUNT), torch.rand(COUNT)
         t1, t2 = first.to(device), second.to(device)
@@ -121,8 +271,10 @@ def add(backend: Backend, index: Any, report: Report, result: dict) -> None:
         t3 = t1 + t2
         result["device"], result["device_type"] = str(t3.device), str(t3.device.type)
         said["detail"] = f"the sum is on {t3.device}"
+        fallback = fallback_in(run.caught)
+        if fallback:
+            raise Wrong("directml_cpu_fallback", f"the sum is on {t3.device}, and {fallback}")
         if t3.device.type != backend.device_type:
-            # A silent return to the CPU adds just as well, and would pass for a working GPU.
             raise Wrong("wrong_device", f"the sum is on {t3.device}, expected a device of type {backend.device_type}")
     with step(report, "copy_back"):
         copies = [tensor.to("cpu") for tensor in (t1, t2, t3)]
@@ -138,18 +290,57 @@ def add(backend: Backend, index: Any, report: Report, result: dict) -> None:
         wrong = compare(values)
         if wrong:
             raise Wrong("wrong_sum", wrong)
+    return device
+
+
+def numpy_clash(torch: Any) -> str:
+    """torch 2.3 and older with numpy 2: everything adds, and the first `.numpy()` of a notebook raises."""
+    try:
+        torch.zeros(1).numpy()
+    except RuntimeError as error:
+        return short(error)
+    return ""
+
+
+def rate(tensor: Any) -> float:
+    """Bytes added per second. There is no synchronize(): a number that is fetched waits for all the work before it."""
+    total = tensor + tensor
+    total[0].to("cpu")
+    started = time.perf_counter()
+    for _ in range(ROUNDS):
+        total = total + tensor
+    total[0].to("cpu")
+    return round(ROUNDS * FLOATS * 4 / (time.perf_counter() - started))
+
+
+def throughput(report: Report, device: Any) -> None:
+    """Not part of the answer: whoever reads it may tell a card from software by it."""
+    with step(report, "throughput") as said:
+        import torch
+
+        values = torch.rand(FLOATS)
+        said["bytes"] = FLOATS * 4
+        said["cpu_bytes_per_second"] = rate(values)
+        said["device_bytes_per_second"] = rate(values.to(device))
 
 
 def main(params: dict, report: Report) -> None:
     result: dict = {"versions": {"python": platform.python_version(), "torch": None, "numpy": None}}
+    device = None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with contextlib.suppress(StepFailed):
-            add(BACKENDS[params["backend"]], params.get("device"), report, result)
+            device = add(BACKENDS[params["backend"]], Run(params, report, result, caught))
+        if device is not None and params["backend"] != "cpu" and importlib.util.find_spec("numpy"):
+            import torch
+
+            result["numpy_clash"] = numpy_clash(torch)
     notes = [short(note.message) if isinstance(note.message, Warning) else str(note.message) for note in caught]
     result["warnings"] = list(dict.fromkeys(notes))[:NOTES]
     with contextlib.suppress(Exception):
-        from importlib import metadata
-
         result["versions"]["numpy"] = metadata.version("numpy")
     report({"result": result})
+    if device is not None and params["backend"] != "cpu":
+        with contextlib.suppress(StepFailed), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            throughput(report, device)

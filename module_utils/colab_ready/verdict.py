@@ -12,6 +12,8 @@ import math
 import re
 from typing import Any
 
+from ansible.module_utils.colab_ready import directml_faults
+
 # --- remedies -------------------------------------------------------------------------------------------------------
 
 # id: (cause, what to do, where). Where is wsl (this host), windows or browser.
@@ -280,6 +282,7 @@ REMEDIES: dict[str, tuple[str, str, str]] = {
         "wsl",
     ),
 }
+REMEDIES.update(directml_faults.REMEDIES)
 # The same doors, seen through /http_over_websocket.
 REMEDIES["open_ws_foreign_origin"] = REMEDIES["open_foreign_origin"]
 for _name in ("no_token", "wrong_token", "auth_url"):
@@ -443,10 +446,17 @@ def public(step: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 # --- tensor_add -----------------------------------------------------------------------------------------------------
 
+_SUM = ["copy", "add", "copy_back", "compare"]
 # One entry per backend: torch's word for its device, and the steps of the probe.
 TENSOR_BACKENDS: dict[str, dict[str, Any]] = {
-    "cpu": {"device_type": "cpu", "steps": ["import_torch", "device", "copy", "add", "copy_back", "compare"]},
+    "cpu": {"device_type": "cpu", "steps": ["import_torch", "device", *_SUM]},
+    "directml": {
+        "device_type": "privateuseone",
+        "steps": ["import_torch", "import_backend", "count", "name", "device", *_SUM],
+    },
 }
+# It comes after the result, and is in no list of steps: nothing depends on it.
+THROUGHPUT = "throughput"
 VALUES = ("a", "b", "sum", "expected")
 COUNT = 10
 TOLERANCE = 1e-6
@@ -469,7 +479,7 @@ def wrong_values(values: Any) -> str:
 
 
 def tensor_problem(step: dict[str, Any], ended: dict[str, Any]) -> str:
-    """Which remedy a failed step of tensor_add wants."""
+    """Which remedy a failed step of tensor_add wants, whatever the backend."""
     if step.get("died"):
         return ended_problem(ended, "torch_crashes" if ended["kind"] == "signal" else "torch_broken")
     if step["problem"]:
@@ -480,49 +490,163 @@ def tensor_problem(step: dict[str, Any], ended: dict[str, Any]) -> str:
     return "out_of_memory" if kind == "MemoryError" else "torch_broken"
 
 
+def directml_problem(step: dict[str, Any], ended: dict[str, Any], outcome: dict[str, Any], told: _Told) -> str:
+    """The same for DirectML, where what is wrong is mostly a driver on Windows."""
+    usual = tensor_problem(step, ended)
+    if usual in ("torch_missing", "out_of_memory", "cpu_too_old"):
+        return usual
+    if step["problem"]:
+        return directml_faults.host_first(usual, told.host)
+    said = [str(step["error"].get(key, "")) for key in ("class", "text")] + _texts(step["error"].get("chain"))
+    found = directml_faults.remedy_for(
+        directml_faults.Evidence(
+            said=said,
+            heard=native_lines(outcome),
+            ended=ended["kind"] if step.get("died") else "",
+            signal=str(ended["signal"] or "") if step.get("died") else "",
+            torch=str(told.versions.get("torch") or ""),
+            python=str(told.versions.get("python") or ""),
+            host=told.host,
+        )
+    )
+    # Before the backend is imported, few things are its fault.
+    early = ("directml_torch_mixed", "directml_numpy")
+    return usual if step["id"] == "import_torch" and found not in early else found
+
+
+class _Told:
+    """What the probe told on its way, for the case that it did not live to give a result."""
+
+    def __init__(self, outcome: dict[str, Any]) -> None:
+        self.steps = {str(step["step"]): step for step in outcome["steps"]}
+        self.result = _table(outcome["result"])
+        self.host = _table(self._of("import_torch").get("host"))
+        versions = {"torch": self._of("import_torch").get("version")}
+        versions["torch_directml"] = self._of("import_backend").get("version")
+        self.versions = {**versions, **{k: v for k, v in _table(self.result.get("versions")).items() if v}}
+
+    def _of(self, step: str) -> dict[str, Any]:
+        return self.steps.get(step, {})
+
+    def devices(self) -> list[dict[str, Any]]:
+        listed = self._of("name").get("devices")
+        found = [_table(one) for one in listed] if isinstance(listed, list) else []
+        return [{"index": one.get("index"), "name": str(one.get("name", ""))} for one in found]
+
+    def index(self) -> int | None:
+        index = self._of("name").get("index")
+        return index if isinstance(index, int) and not isinstance(index, bool) else None
+
+    def adapter(self) -> str | None:
+        name = self._of("name").get("adapter")
+        return str(name) if name else None
+
+    def throughput(self) -> dict[str, Any] | None:
+        step = self._of(THROUGHPUT)
+        keys = ("device_bytes_per_second", "cpu_bytes_per_second", "bytes")
+        values = {key: _number(step.get(key)) for key in keys}
+        if step.get("ok") is not True or None in values.values():
+            return None
+        return {key: int(value or 0) for key, value in values.items()}
+
+    def throughput_warnings(self, outcome: dict[str, Any]) -> list[str]:
+        """The sum is right, but when it was repeated with many values something went wrong."""
+        step = self._of(THROUGHPUT)
+        if THROUGHPUT in outcome["running"]:
+            bad = ended_badly(outcome["exit"]) or "the process ended without a word"
+        elif step and step.get("ok") is not True:
+            bad = str(step.get("detail", ""))
+        else:
+            return []
+        return [f"the sum is right, but adding {THROUGHPUT_VALUES} did not end well: {directml_faults.with_names(bad)}"]
+
+
+THROUGHPUT_VALUES = "four million values (the throughput)"
+
+
+def native_lines(outcome: dict[str, Any]) -> list[str]:
+    """What native code wrote to the descriptors, without the line that says nothing."""
+    lines = (STRAY_LINE.sub("", line).strip() for line in [*outcome["noise"], *outcome["stderr_tail"]])
+    return [line for line in lines if line]
+
+
+def _late_findings(outcome: dict[str, Any], result: dict[str, Any], backend: str) -> list[tuple[str, str]]:
+    """(problem, reason) for what no step of a complete run has seen."""
+    plan = TENSOR_BACKENDS[backend]
+    found = []
+    wrong = wrong_values(result.get("values"))
+    if wrong:
+        found.append(("wrong_sum", f"compare: {wrong}"))
+    if result.get("device_type") != plan["device_type"]:
+        text = f"add: the sum is on {result.get('device')}, expected a device of type {plan['device_type']}"
+        found.append(("wrong_device", text))
+    if backend == "directml":
+        said = [*_texts(result.get("warnings")), *native_lines(outcome)]
+        fallback = next((line for line in said if directml_faults.ADD_FELL_BACK.search(line)), "")
+        if fallback:
+            found.append(("directml_cpu_fallback", f"add: {fallback}"))
+        clash = str(result.get("numpy_clash") or "")
+        clash = clash or next((line for line in said if directml_faults.NUMPY_CLASH.search(line)), "")
+        if clash:
+            found.append(("directml_numpy", f"compare: tensors cannot become numpy arrays: {clash}"))
+    return found
+
+
 def judge_tensor(outcome: dict[str, Any], backend: str) -> dict[str, Any]:
     """Everything that tensor_add returns."""
     plan = TENSOR_BACKENDS[backend]
     ended = outcome["exit"]
     result = outcome["result"] or {}
+    told = _Told(outcome)
     steps, not_reached = settle_steps(outcome, plan["steps"])
+    finished = [step["id"] for step in steps if step["ok"]]
     reasons, problems = [], []
     for step in steps:
         if not step["ok"]:
-            words = last_words(outcome) if step.get("died") and ended["kind"] in ("signal", "exit") else ""
-            reasons.append(f"{step['id']}: {step['detail']}" + (f" ({words})" if words else ""))
-            problems.append(tensor_problem(step, ended))
-    values = result.get("values")
+            died = step.get("died")
+            words = last_words(outcome) if died and ended["kind"] in ("signal", "exit") else ""
+            last = f"; the last finished step is {finished[-1]}" if died and finished else ""
+            step["detail"] = directml_faults.with_names(step["detail"])
+            reasons.append(f"{step['id']}: {step['detail']}" + (f" ({words})" if words else "") + last)
+            if backend == "directml":
+                problems.append(directml_problem(step, ended, outcome, told))
+            else:
+                problems.append(tensor_problem(step, ended))
     if not reasons and (not_reached or not outcome["result"]):
         bad = ended_badly(ended) or "the process ended without a result"
         where = f"{not_reached[0]} was not reached" if not_reached else "no result came"
         words = last_words(outcome) if ended["kind"] in ("exit", "signal") else ""
-        reasons.append(f"{where}: {bad}" + (f" ({words})" if words else ""))
+        last = f"; the last finished step is {finished[-1]}" if finished else ""
+        reasons.append(f"{where}: {bad}" + (f" ({words})" if words else "") + last)
         problems.append(ended_problem(ended, "python_broken"))
     elif not reasons:
-        wrong = wrong_values(values)
-        if wrong:
-            reasons.append(f"compare: {wrong}")
-            problems.append("wrong_sum")
-        if result.get("device_type") != plan["device_type"]:
-            reasons.append(
-                f"add: the sum is on {result.get('device')}, expected a device of type {plan['device_type']}"
-            )
-            problems.append("wrong_device")
+        for problem, reason in _late_findings(outcome, result, backend):
+            problems.append(problem)
+            reasons.append(reason)
     ok = not reasons
-    versions = _table(result.get("versions"))
-    notes = _texts(result.get("warnings"))
+    values = result.get("values")
+    versions = told.versions
+    known = ("python", "torch", "numpy") + (("torch_directml",) if backend == "directml" else ())
+    late = told.throughput_warnings(outcome) if ok else []
     return {
         "ok": ok,
         "device": str(result["device"]) if result.get("device") else None,
         "device_type": str(result["device_type"]) if result.get("device_type") else None,
+        "index": told.index(),
+        "devices": told.devices(),
+        "adapter": told.adapter(),
         "values": plain({key: values.get(key) for key in VALUES}) if isinstance(values, dict) else None,
         "text": str(result.get("text", "")),
         "steps": [public(step) for step in steps],
         "not_reached": not_reached,
+        "last_finished": finished[-1] if finished else None,
         "exit": {key: ended[key] for key in ("kind", "signal", "code", "text")},
-        "versions": {key: versions.get(key) for key in ("python", "torch", "numpy")},
-        "warnings": notes + (exit_warnings(outcome) if ok else []) + noise_warnings(outcome),
+        "throughput": told.throughput(),
+        "versions": {key: versions.get(key) for key in known},
+        "warnings": _texts(result.get("warnings"))
+        + late
+        + (exit_warnings(outcome) if ok and not late else [])
+        + noise_warnings(outcome),
         "reasons": reasons,
         "remedies": remedies_for(problems),
         "seconds": outcome["seconds"],
@@ -554,7 +678,9 @@ _OVER = (
 )
 _SHUT = ("shut_no_token", "shut_wrong_token", "shut_foreign_origin", "shut_foreign_host")
 _SHUT_OVER = ("shut_ws_no_token", "shut_ws_wrong_token", "shut_ws_auth_url", "shut_ws_foreign_origin")
-DEVICE_TYPES = ("cpu",)
+DEVICE_TYPES = ("cpu", "privateuseone")
+# Their names are those of handshake_probe.py.
+_CELL_FAILED = ("cell_failed", "kernel_died")
 
 
 def handshake_plan(http_over_ws: bool) -> dict[str, str]:
@@ -567,15 +693,32 @@ def handshake_plan(http_over_ws: bool) -> dict[str, str]:
     return plan
 
 
-def judge_handshake(outcome: dict[str, Any], http_over_ws: bool) -> dict[str, Any]:
+def handshake_problem(step: dict[str, Any], ended: dict[str, Any], device_type: str) -> str:
+    """Which remedy a failed step wants. A cell that fails on a GPU mostly has the driver's reasons."""
+    problem = str(step["problem"] or ended_problem(ended, "broken_answer"))
+    if device_type != "privateuseone" or step["id"] not in ("cell", "ws_cell"):
+        return problem
+    if problem == "check_hangs":
+        return "directml_hangs"
+    if problem not in _CELL_FAILED:
+        return problem
+    found = directml_faults.remedy_for(
+        directml_faults.Evidence(said=[step["detail"]], ended="" if problem == "cell_failed" else "signal")
+    )
+    return problem if found == "directml_unknown" else found
+
+
+def judge_handshake(outcome: dict[str, Any], http_over_ws: bool, device_type: str = "cpu") -> dict[str, Any]:
     """Everything that colab_handshake returns."""
     plan = handshake_plan(http_over_ws)
     ended = outcome["exit"]
     result = outcome["result"] or {}
     steps, not_reached = settle_steps(outcome, list(plan))
     failed = [step for step in steps if not step["ok"]]
+    problems = [handshake_problem(step, ended, device_type) for step in failed]
+    for step in failed:
+        step["detail"] = directml_faults.with_names(step["detail"])
     reasons = [f"{step['id']}: {step['detail']}" for step in failed]
-    problems = [step["problem"] or ended_problem(ended, "broken_answer") for step in failed]
     if not failed and (not_reached or not outcome["result"]):
         bad = ended_badly(ended) or "the probe ended without a result"
         words = last_words(outcome) if ended["kind"] in ("exit", "signal") else ""

@@ -350,9 +350,51 @@ def test_an_error_in_the_cell_is_told_apart(name: str, value: str, problem: str)
     )
 
 
-def test_the_cell_is_python_and_runs_as_written() -> None:
-    code = handshake_probe.CELL.format(device=handshake_probe.DEVICE_IN_CELL["cpu"], mark="MARK:", count=10)
+@pytest.mark.parametrize("device_type", verdict.DEVICE_TYPES)
+def test_the_cell_is_python_and_runs_as_written(device_type: str) -> None:
+    code = handshake_probe.cell_code(device_type, 3, "MARK:")
     compile(code, "<cell>", "exec")
+    assert ("torch_directml.device(3)" in code) is (device_type == "privateuseone")
+
+
+def test_the_cell_asks_directml_whether_there_is_a_device_before_it_names_one() -> None:
+    code = handshake_probe.cell_code("privateuseone", 0, "MARK:")
+    assert 0 < code.index("is_available()") < code.index("torch_directml.device(")
+
+
+def test_the_drivers_stray_line_may_stand_anywhere_in_what_the_cell_prints() -> None:
+    text = printed(device="privateuseone:0", device_type="privateuseone")
+    for place in range(len(text) + 1):
+        cell = handshake_probe.read_cell(text[:place] + STRAY + "\n" + text[place:], "MARK:", "privateuseone")
+        assert (cell["device"], cell["output"]) == ("privateuseone:0", "tensor([1.0]) cpu")
+
+
+# problem of the cell, its text: (remedy on the CPU, remedy on DirectML)
+CELLS = {
+    ("cell_failed", "the cell ended with RuntimeError: Unknown error -2147024809"): (
+        "cell_failed",
+        "directml_invalid_argument",
+    ),
+    ("cell_failed", "the cell ended with RuntimeError: torch_directml found 0 compatible adapters"): (
+        "cell_failed",
+        "directml_no_adapter",
+    ),
+    ("cell_failed", "the cell ended with NameError: name 'x' is not defined"): ("cell_failed", "cell_failed"),
+    ("kernel_died", "the kernel died; jupyter_server says it is restarting"): ("kernel_died", "directml_crashes"),
+    ("check_hangs", "no answer within 72 s"): ("check_hangs", "directml_hangs"),
+    ("torch_missing", "the cell ended with ModuleNotFoundError: 'torch'"): ("torch_missing", "torch_missing"),
+    ("wrong_sum", "value 0"): ("wrong_sum", "wrong_sum"),
+}
+
+
+@pytest.mark.parametrize("case", CELLS)
+def test_a_cell_on_directml_fails_for_the_drivers_reasons(case: tuple[str, str]) -> None:
+    given = without("session_delete", cell=case[0])
+    next(step for step in given["steps"] if step["step"] == "cell")["detail"] = case[1]
+    for device_type, remedy in zip(("cpu", "privateuseone"), CELLS[case], strict=True):
+        answer = verdict.judge_handshake(given, True, device_type)
+        assert [one["id"] for one in answer["remedies"]] == [remedy]
+    assert ("0x80070057" in answer["reasons"][0]) is ("-2147024809" in case[1])
 
 
 @pytest.mark.parametrize(

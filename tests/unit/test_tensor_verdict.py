@@ -206,6 +206,166 @@ def test_probe_verdict_and_module_know_the_same_backends() -> None:
     assert f"choices: [{', '.join(known)}]" in documentation
 
 
+# --- DirectML -------------------------------------------------------------------------------------------------------
+
+DML_STEPS = verdict.TENSOR_BACKENDS["directml"]["steps"]
+CARD = "AMD Radeon RX 6700 XT"
+TOLD: dict[str, dict[str, Any]] = {
+    "import_torch": {
+        "version": "2.4.1+cpu",
+        "host": {"wsl": True, "dxg": "open", "libraries": ["libd3d12.so", "libd3d12core.so", "libdxcore.so"]},
+    },
+    "import_backend": {"version": "0.2.5.dev240914"},
+    "name": {
+        "devices": [{"index": 0, "name": "AMD Radeon(TM) Graphics"}, {"index": 1, "name": CARD}],
+        "index": 1,
+        "adapter": CARD,
+    },
+}
+RATES = {"device_bytes_per_second": 4e10, "cpu_bytes_per_second": 6e9, "bytes": 16777216}
+ON_DML: dict[str, Any] = {
+    **GOOD,
+    "steps": [{"step": name, "ok": True, "seconds": 0.1, "detail": "fine", **TOLD.get(name, {})} for name in DML_STEPS]
+    + [{"step": "throughput", "ok": True, "seconds": 0.1, **RATES}],
+    "result": {
+        **GOOD["result"],
+        "device": "privateuseone:1",
+        "device_type": "privateuseone",
+        "versions": {"python": "3.11.2", "torch": "2.4.1+cpu", "numpy": "2.4.6", "torch_directml": "0.2.5.dev240914"},
+    },
+}
+
+
+def on_dml(**changes: Any) -> dict[str, Any]:
+    return {**copy.deepcopy(ON_DML), **changes}
+
+
+def dml_died_in(step: str, how: dict[str, Any], *stderr: str) -> dict[str, Any]:
+    steps = ON_DML["steps"][: DML_STEPS.index(step)]
+    return on_dml(steps=steps, running=[step], last_step=step, result=None, exit=how, stderr_tail=list(stderr))
+
+
+def dml_failed_in(step: str, text: str, kind: str = "RuntimeError", **said: Any) -> dict[str, Any]:
+    error = {} if "problem" in said else {"error": {"class": kind, "text": text}}
+    failed = {"step": step, "ok": False, "seconds": 0.1, "detail": f"{kind}: {text}", **error, **said}
+    steps = [*ON_DML["steps"][: DML_STEPS.index(step)], failed]
+    return on_dml(steps=steps, last_step=step, result={"versions": {"python": "3.11.2"}, "warnings": []})
+
+
+def dml_result(**changes: Any) -> dict[str, Any]:
+    return on_dml(result={**ON_DML["result"], **changes})
+
+
+def test_a_good_sum_on_directml_says_which_card_and_how_fast() -> None:
+    answer = verdict.judge_tensor(ON_DML, "directml")
+    assert (answer["ok"], answer["reasons"], answer["warnings"]) == (True, [], [])
+    assert (answer["device_type"], answer["index"], answer["adapter"]) == ("privateuseone", 1, CARD)
+    assert answer["devices"] == TOLD["name"]["devices"]
+    assert answer["throughput"] == RATES
+    assert [step["id"] for step in answer["steps"]] == DML_STEPS
+    assert answer["last_finished"] == "compare"
+    assert answer["versions"]["torch_directml"] == "0.2.5.dev240914"
+
+
+def test_the_cpu_has_no_list_of_devices_and_no_throughput() -> None:
+    answer = verdict.judge_tensor(GOOD, "cpu")
+    assert (answer["index"], answer["devices"], answer["adapter"], answer["throughput"]) == (None, [], None, None)
+
+
+SIGABRT = ended("signal", signal="SIGABRT", code=-6, text="killed by SIGABRT")
+FELL_BACK = "The operator 'aten::add.Tensor' is not currently supported on the DML backend and will fall back to run on the CPU."
+OTHER_FELL_BACK = FELL_BACK.replace("aten::add.Tensor", "aten::_foreach_add_.List")
+BAD_ON_DML: dict[str, tuple[dict[str, Any], list[str], str]] = {
+    "torch missing": (dml_failed_in("import_torch", "No module named 'torch'", "ModuleNotFoundError"), ["torch_missing"], "import_torch"),
+    "torch broken": (dml_failed_in("import_torch", "libgomp.so.1: cannot open shared object file", "OSError"), ["torch_broken"], "import_torch"),
+    "torch crashes before the backend comes": (dml_died_in("import_torch", SIGSEGV), ["torch_crashes"], "import_torch: killed by SIGSEGV"),
+    "two torches": (dml_failed_in("import_torch", "cannot import name 'autocast' from 'torch.amp' (unknown location)", "ImportError"), ["directml_torch_mixed"], "autocast"),
+    "an abort with the CPU build": (dml_died_in("copy", SIGABRT), ["directml_torch_build"], "copy: killed by SIGABRT; the last finished step is device"),
+    "an abort that says why": (dml_died_in("copy", SIGABRT, "[W dml_heap_allocator.cc:97] DML allocator out of memory!"), ["directml_allocator"], "out of memory!); the last finished step is device"),
+    "a crash": (dml_died_in("copy", SIGSEGV), ["directml_crashes"], "killed by SIGSEGV"),
+    "a hang": (dml_died_in("count", TIMEOUT), ["directml_hangs"], "count: no end within 120 s; the last finished step is import_backend"),
+    "memory ran out": (dml_died_in("count", SIGKILL), ["out_of_memory"], "killed by SIGKILL"),
+    "an old processor": (dml_died_in("import_backend", SIGILL), ["cpu_too_old"], "killed by SIGILL"),
+    "left without a word": (dml_died_in("add", ended("ok")), ["directml_crashes"], "without a word"),
+    "a number": (dml_failed_in("copy", "Unknown error -2147024809"), ["directml_invalid_argument"], "Unknown error -2147024809 (0x80070057 E_INVALIDARG)"),
+    "a library that is named behind the error": (
+        dml_failed_in("import_backend", "x", error={"class": "OSError", "text": "Could not load this library: /x/libdirectml.so", "chain": ["OSError: libdxcore.so: cannot open shared object file"]}),
+        ["directml_loader"],
+        "import_backend",
+    ),
+    "no adapter": (dml_failed_in("count", "none", problem="directml_no_adapter"), ["directml_no_adapter"], "count"),
+    "another adapter": (dml_failed_in("name", "none", problem="adapter_not_seen"), ["adapter_not_seen"], "name"),
+    "wrong device": (dml_failed_in("add", "on cpu", problem="wrong_device"), ["wrong_device"], "add"),
+    "words that nobody knows": (dml_failed_in("copy", "surprise"), ["directml_unknown"], "surprise"),
+    "the CPU added, and native code said so": (on_dml(stderr_tail=["[W dml.cc:3] " + FELL_BACK]), ["directml_cpu_fallback"], "add: [W dml.cc:3] The operator"),
+    "the CPU added, and Python said so": (dml_result(warnings=["UserWarning: " + FELL_BACK]), ["directml_cpu_fallback"], "add: UserWarning: The operator"),
+    "numpy of another age": (on_dml(stderr_tail=["A module that was compiled using NumPy 1.x cannot be run in", "NumPy 2.0.2 as it may crash."]), ["directml_numpy"], "numpy arrays"),
+    "numpy that torch does not take": (dml_result(numpy_clash="RuntimeError: Numpy is not available"), ["directml_numpy"], "Numpy is not available"),
+    "a device of another type": (dml_result(device="cpu", device_type="cpu"), ["wrong_device"], "expected a device of type privateuseone"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD_ON_DML)
+def test_what_went_wrong_on_directml_is_named_with_its_remedy(name: str) -> None:
+    given, remedies, words = BAD_ON_DML[name]
+    answer = verdict.judge_tensor(given, "directml")
+    assert answer["ok"] is False
+    assert words in answer["reasons"][0]
+    assert [one["id"] for one in answer["remedies"]] == remedies
+    assert answer["throughput"] in (None, RATES)
+
+
+@pytest.mark.parametrize("dxg", ["missing", "denied"])
+def test_an_adapter_that_is_not_there_is_first_a_question_of_dev_dxg(dxg: str) -> None:
+    given = dml_failed_in("count", "none", problem="directml_no_adapter")
+    given["steps"][0]["host"]["dxg"] = dxg
+    remedy = {"missing": "directml_no_dxg", "denied": "directml_dxg_denied"}[dxg]
+    assert [one["id"] for one in verdict.judge_tensor(given, "directml")["remedies"]] == [remedy]
+
+
+def test_what_was_found_before_a_death_is_told() -> None:
+    answer = verdict.judge_tensor(dml_died_in("copy", SIGSEGV), "directml")
+    assert (answer["index"], answer["adapter"], answer["devices"]) == (1, CARD, TOLD["name"]["devices"])
+    assert (answer["versions"]["torch"], answer["versions"]["torch_directml"]) == ("2.4.1+cpu", "0.2.5.dev240914")
+    assert answer["last_finished"] == "device"
+
+
+def test_another_operator_that_falls_back_is_a_warning() -> None:
+    answer = verdict.judge_tensor(dml_result(warnings=["UserWarning: " + OTHER_FELL_BACK]), "directml")
+    assert (answer["ok"], len(answer["warnings"])) == (True, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"running": ["throughput"], "exit": SIGSEGV}, "killed by SIGSEGV"),
+        ({"running": ["throughput"], "exit": ended("timeout", text="the result came, but then no end")}, "no end"),
+        ({"steps": [*ON_DML["steps"][:-1], {"step": "throughput", "ok": False, "detail": "Unknown error -2147024882"}]}, "0x8007000E"),
+    ],
+)  # fmt: skip
+def test_a_throughput_that_goes_wrong_is_one_warning_and_no_more(changes: dict[str, Any], words: str) -> None:
+    steps = [step for step in ON_DML["steps"] if step["step"] != "throughput"]
+    answer = verdict.judge_tensor(on_dml(**{"steps": steps, **changes}), "directml")
+    assert (answer["ok"], answer["reasons"], answer["throughput"]) == (True, [], None)
+    assert [words in text and "throughput" in text for text in answer["warnings"]] == [True]
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        {"steps": [{"step": "import_torch", "ok": True, "host": 3, "version": []}], "result": None},
+        {"steps": [{"step": "name", "ok": True, "devices": [7, {"index": {}}], "index": True, "adapter": 3}]},
+        {"steps": [{"step": "import_backend", "ok": False, "error": {"chain": 5, "class": None}}]},
+        {"steps": [{"step": "throughput", "ok": True, "bytes": float("nan")}], "result": {"numpy_clash": [1]}},
+    ],
+)
+def test_nonsense_from_the_child_on_directml_is_never_ok_and_never_an_error(junk: dict[str, Any]) -> None:
+    answer = verdict.judge_tensor(on_dml(**junk), "directml")
+    assert answer["ok"] is False
+    assert answer["reasons"] and answer["remedies"]
+    json.dumps(answer, allow_nan=False)
+
+
 class Device:
     def __init__(self, name: str) -> None:
         self.type = name.partition(":")[0]
