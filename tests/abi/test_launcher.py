@@ -472,6 +472,14 @@ def test_the_part_browser_knocks_at_the_door_too_and_here_takes_this_computer(bo
     assert box.seen_environment()["COLAB_READY_TEST_HERE"] == "1"
 
 
+def test_what_fetches_gigabytes_is_a_part_that_has_to_be_named(box: Sandbox) -> None:
+    (box.checkout / "tests" / "real").mkdir()
+    assert box.run("test").status == 0
+    assert "tests/real" not in box.calls("python")[-1]
+    assert box.run("test", "directml-real", "-x").status == 0
+    assert box.calls("python")[-1] == "python [-m] [pytest] [-x] [tests/real]"
+
+
 def test_only_the_part_browser_may_take_this_computer(box: Sandbox) -> None:
     ended = box.run("test", "unit", "--here")
     assert ended.status == 2 and "./colab-ready test browser --here" in ended.err
