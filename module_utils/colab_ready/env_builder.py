@@ -137,6 +137,13 @@ def default_config_users(request: Request, environ: Mapping[str, str]) -> list[s
 # ---- the environment --------------------------------------------------------------------------
 
 
+def credentials_place(account: Account, cache: str) -> dict[str, str]:
+    """After a 404 or a refusal uv asks its store of credentials, and leaves a lock file where that would be (uv 0.13): in the
+    cache, which goes, unless the account has a store."""
+    kept = os.path.isdir(os.path.join(account.home, ".local/share/uv/credentials"))
+    return {} if kept else {"UV_CREDENTIALS_DIR": os.path.join(cache, "credentials")}
+
+
 class Builder:
     """One environment and what is wanted of it."""
 
@@ -771,6 +778,7 @@ class Builder:
             **pip_config.uv_environment(sources, self.environ, certificates),
             **pip_config.inherited_uv_settings(self.environ),
             "UV_CACHE_DIR": self.cache,
+            **credentials_place(account, (settings or {}).get("UV_CACHE_DIR", self.cache)),
             "UV_NO_PROGRESS": "1",
             "UV_PYTHON_DOWNLOADS": "never",
             **(settings or {}),
@@ -887,7 +895,7 @@ class Builder:
         again = [
             one for entry in plan.locked if entry.name in plan.reinstall for one in ("--reinstall-package", entry.name)
         ]
-        done = self._pip(["--no-deps", "--require-hashes", *again], lockfile.render(plan.locked))
+        done = self._pip(["--no-deps", "--require-hashes", *again], lockfile.render(plan.locked, plan.reinstall))
         self._must(done)
 
     def _install_packages(self, wish: Wish, plan: Plan, site: str) -> None:

@@ -511,7 +511,8 @@ def _readable(version: str) -> bool:
 
 
 def _again(plan: Plan, name: str, installed: Mapping[str, Installed], problems: Mapping[str, str]) -> None:
-    if name in installed and name in problems:
+    # To uv ==2.4.1 is met by 2.4.1+cpu as well, so it would leave that where the build without a name is wanted.
+    if name in installed and (name in problems or "+" in installed[name].version):
         plan.reinstall.add(name)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Iterable, Mapping, Sequence
+from typing import Any, Collection, Iterable, Mapping, Sequence
 
 # The marker variables whose values are versions and are compared as such; all others are compared as text.
 VERSION_VARIABLES = ("python_version", "python_full_version", "implementation_version")
@@ -394,9 +394,11 @@ def select(entries: Iterable[LockEntry], environment: Mapping[str, str]) -> dict
     return chosen
 
 
-def render(entries: Iterable[LockEntry]) -> str:
-    """The entries as a requirements file for `uv pip install --require-hashes`."""
-    return "".join(entry.requirement() + "\n" for entry in entries)
+def render(entries: Iterable[LockEntry], exactly: Collection[str] = ()) -> str:
+    """The entries as a requirements file for `uv pip install --require-hashes`. Those named in `exactly` are not met by a
+    build of the same version (== takes 2.4.1+cpu for 2.4.1)."""
+    lines = {entry.name: entry.requirement() for entry in entries}
+    return "".join((line.replace("==", "===", 1) if name in exactly else line) + "\n" for name, line in lines.items())
 
 
 def marker_environment(

@@ -7,6 +7,7 @@ last ones run the module as Ansible does.
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import http.server
 import json
@@ -137,6 +138,9 @@ def index(tmp_path: Path) -> Iterator[Index]:
                 wheels = [
                     one for one in found.folder.glob("*.whl") if one.name.split("-")[0] == parts[-1].replace("-", "_")
                 ]
+                if not wheels:
+                    self.send_error(404)
+                    return
                 links = "".join(f'<a href="/files/{one.name}">{one.name}</a>\n' for one in wheels)
                 body, kind = f"<!DOCTYPE html><html><body>{links}</body></html>".encode(), "text/html"
                 if not wheels:
@@ -682,6 +686,23 @@ def test_the_hash_of_a_pinned_package_is_checked(place: Place, shop: Shop) -> No
     assert place.build(pinned=[{"requirement": f"torch==2.0+cpu --hash=sha256:{digest}"}]).changed
 
 
+@pytest.mark.parametrize("allowed", [False, True])
+def test_a_build_that_was_pinned_gives_way_to_the_locked_one_and_comes_back(
+    place: Place, shop: Shop, allowed: bool
+) -> None:
+    """`==2.4.1` takes 2.4.1+cpu as well, so uv alone would leave it: directml_torch_build: index, and back."""
+    shop.wheel("torch", "2.4.1+cpu")
+    lock = shop.lock(shop.wheel("torch", "2.4.1"))
+    pin = {"requirement": "torch==2.4.1+cpu", "default_requirement": "torch==2.4.1", "allow_default": allowed}
+    assert place.build(pinned=[pin]).packages == {"torch": "2.4.1+cpu"}
+    switched = place.build(lock=lock)
+    assert switched.reasons == ["torch 2.4.1+cpu is installed, 2.4.1 is wanted"]
+    assert (switched.packages, place.imports("torch")) == ({"torch": "2.4.1"}, "2.4.1")
+    assert not place.build(lock=lock, uv=NO_UV).changed
+    if not allowed:
+        assert place.build(pinned=[pin]).packages == {"torch": "2.4.1+cpu"}
+
+
 def test_a_pin_that_leaves_the_version_open_is_refused(place: Place) -> None:
     assert "leaves the version open" in place.fails(pinned=[{"requirement": "torch>=2"}])
 
@@ -808,6 +829,28 @@ def test_a_source_without_the_package_names_the_one_that_was_down(place: Place, 
     wheel.unlink()
     message = place.fails(lock=lock, environment={"PIP_NO_INDEX": "", "PIP_INDEX_URL": address})
     assert "alpha" in message and address in message
+
+
+@pytest.mark.parametrize("has_a_store", [False, True])
+def test_a_package_that_no_index_has_leaves_nothing_in_the_home(
+    place: Place, index: Index, tmp_path: Path, has_a_store: bool
+) -> None:
+    """After a 404 uv asks its store of credentials, and makes one where there is none."""
+    home = tmp_path / "home"
+    home.mkdir()
+    if has_a_store:
+        (home / ".local/share/uv/credentials").mkdir(parents=True)
+    before = sorted(home.rglob("*"))
+    settings = {"PIP_CONFIG_FILE": "/dev/null", "PIP_INDEX_URL": index.url()}
+    request = Request(**{**place.request(packages=["alpha"]), "environment": settings})
+    builder = Builder(request, {"PATH": os.environ["PATH"]}, False)
+    builder.account = dataclasses.replace(builder.account, home=str(home))
+    with pytest.raises(Failure, match="alpha"):
+        builder.build()
+    assert index.asked
+    left = [one for one in sorted(home.rglob("*")) if one not in before]
+    # A store that is the user's own is used, and uv locks it.
+    assert left == ([home / ".local/share/uv/credentials/credentials.toml.lock"] if has_a_store else [])
 
 
 def test_another_file_than_the_locked_one_is_refused(place: Place, shop: Shop) -> None:

@@ -316,7 +316,7 @@ CASES: list[tuple[str, Wish, dict[str, Installed], dict[str, str], dict[str, Any
         have(torch="2.13.0+cu121"),
         {},
         {},
-        {"pins": ["torch"]},
+        {"pins": ["torch"], "reinstall": {"torch"}},
         ["torch 2.13.0+cu121 is installed, 2.13.0+cpu is wanted"],
     ),
     ("another build, where that is allowed", Wish(pins=[TORCH_OR_DEFAULT]), have(torch="2.13.0"), {}, {}, {}, []),

@@ -224,6 +224,13 @@ def test_what_is_handed_to_uv_keeps_the_hashes() -> None:
     )
 
 
+def test_a_build_with_a_name_is_not_taken_for_the_one_without() -> None:
+    chosen = lockfile.select(lockfile.parse_lock(LOCK), PY311)
+    assert lockfile.render(chosen.values(), {"jupyter-server"}).splitlines() == [
+        f"numpy==2.4.6 --hash={OTHER}", f"jupyter-server[test]===2.21.0 --hash={HASH}",
+    ]  # fmt: skip
+
+
 def test_two_versions_for_one_python_are_refused() -> None:
     entries = [LockEntry("a", "1", (HASH,)), LockEntry("a", "2", (HASH,))]
     with pytest.raises(LockError, match="both as 1 and as 2"):
