@@ -64,7 +64,9 @@ options:
     type: float
     default: 5
   environment:
-    description: Environment variables for the question to the network, such as E(HTTPS_PROXY).
+    description:
+      - Environment variables for the question to the network, such as E(HTTPS_PROXY).
+      - A proxy of pip's configuration counts beside them, as it does in C(uv_env).
     type: dict
     default: {}
   ldconfig:
@@ -113,6 +115,7 @@ warnings_of_release:
 
 import http.client
 import os
+import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -120,7 +123,8 @@ from functools import partial
 from typing import Any, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.colab_ready import directml, fetched_pythons, host
+from ansible.module_utils.colab_ready import directml, fetched_pythons, host, pip_config
+from ansible.module_utils.colab_ready.env_builder import Request, read_sources
 from ansible.module_utils.colab_ready.forked import Say, run_forked
 from ansible.module_utils.colab_ready.gpu_look import Places, look
 from ansible.module_utils.colab_ready.lockfile import LockError, matches
@@ -129,14 +133,15 @@ from ansible.module_utils.colab_ready.preflight import message
 
 # uv's own addresses: its mirror of the releases first, then the releases (uv 0.13.9, `uv python list --show-urls`).
 DOWNLOADS = ("https://releases.astral.sh/", "https://github.com/")
-PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+# uv's own name for the mirror, which uv_env lets it have: https://docs.astral.sh/uv/reference/environment/
+MIRROR_VARIABLE = "UV_PYTHON_INSTALL_MIRROR"
 
 
 def ask(address: str, seconds: float) -> str | None:
     """Why nobody answers at an address; None if somebody does, whatever the answer is."""
     try:
         parts = urllib.parse.urlsplit(address)
-        port = parts.port
+        _ = parts.port
     except ValueError:
         return f"{redact(address)} is no address"
     if parts.scheme == "file":
@@ -145,7 +150,7 @@ def ask(address: str, seconds: float) -> str | None:
     if parts.scheme not in ("http", "https"):
         return f"{redact(address)} is no address"
     # Without user and password: who is asked for them answers as well.
-    where = f"{parts.hostname}:{port}" if port else str(parts.hostname)
+    where = parts.netloc.rpartition("@")[2]
     request = urllib.request.Request(f"{parts.scheme}://{where}{parts.path}", method="HEAD")
     try:
         with urllib.request.urlopen(request, timeout=seconds):
@@ -154,6 +159,9 @@ def ask(address: str, seconds: float) -> str | None:
         return None
     except (OSError, ValueError, http.client.HTTPException) as error:
         why = getattr(error, "reason", error)
+        if isinstance(why, ssl.SSLCertVerificationError):
+            # Somebody answers. Whom to trust uv is told by the host's settings, and says itself.
+            return None
         return f"{parts.hostname} cannot be reached ({getattr(why, 'strerror', None) or why})"
 
 
@@ -161,10 +169,30 @@ def _answer(address: str, seconds: float, _say: Say) -> dict[str, str | None]:
     return {"why": ask(address, seconds)}
 
 
+def take_proxies(environment: Mapping[str, str]) -> None:
+    """The way to the network that uv will get from uv_env: pip's configuration counts, and so do the variables."""
+    environ = {**os.environ, **environment}
+    try:
+        sources = read_sources(Request(path="", environment=environment), environ)
+    except pip_config.PipConfigError:
+        # uv_env says it, with what to do.
+        sources = pip_config.Sources()
+    way = pip_config.network_environment(sources, environ)
+    for name in pip_config.PROXY_VARIABLES:
+        for spelt in (name, name.lower()):
+            os.environ.pop(spelt, None)
+            # Python's own client does not know ALL_PROXY.
+            value = way.get(spelt) or (way.get("ALL_PROXY") if name in ("HTTP_PROXY", "HTTPS_PROXY") else None)
+            if value:
+                os.environ[spelt] = value
+
+
 def unreachable(addresses: list[str], seconds: float, environment: Mapping[str, str]) -> str | None:
     """Why none of the addresses answers. Each in a process of its own: a name service may not come back in time."""
-    known = {name: value for name, value in environment.items() if name.lower() in PROXY_VARIABLES}
-    os.environ.update(known)
+    take_proxies(environment)
+    if any(proxy.startswith("socks") for proxy in urllib.request.getproxies().values()):
+        # uv can speak to such a proxy; Python's own client cannot, so nothing is known.
+        return None
     why = []
     for address in addresses:
         outcome = run_forked(partial(_answer, address, seconds), seconds + 1)
@@ -194,9 +222,16 @@ def look_for_python(options: Mapping[str, Any], requires: str) -> directml.Pytho
     series = fetched_pythons.series_for(requires)
     why = None
     if options["python_fetch"] and not named and series:
-        addresses = [options["python_mirror"]] if options["python_mirror"] else list(DOWNLOADS)
+        told = options["environment"].get(MIRROR_VARIABLE) or os.environ.get(MIRROR_VARIABLE)
+        mirror = options["python_mirror"] or told
+        addresses = [mirror] if mirror else list(DOWNLOADS)
         why = unreachable(addresses, options["timeout_seconds"], options["environment"])
     return directml.PythonState(None, rejected, bool(named), series, options["python_fetch"], why)
+
+
+def is_wsls(path: str) -> bool:
+    """Whether a library is WSL's own, by whatever link: some pages advise links to it in the system's folder."""
+    return os.path.realpath(path).startswith(os.path.realpath(directml.LIBRARY_FOLDER) + "/")
 
 
 def look_for_stubs(ldconfig: str, search_path: str) -> tuple[dict[str, str], bool | None]:
@@ -208,6 +243,7 @@ def look_for_stubs(ldconfig: str, search_path: str) -> tuple[dict[str, str], boo
             stubs = {}
             continue
         stubs.update({name: f"{folder}/{name}" for name in directml.LIBRARIES if os.path.exists(f"{folder}/{name}")})
+    stubs = {name: path for name, path in stubs.items() if not is_wsls(path)}
     return stubs, None if printed is None else directml.has_ssl(printed)
 
 

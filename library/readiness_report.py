@@ -109,6 +109,7 @@ from ansible.module_utils.colab_ready.report import (
     parse_browser_note,
     person_message,
     summarize,
+    with_runtime,
 )
 from ansible.module_utils.colab_ready.verdict import judge_handshake, judge_tensor
 from ansible.module_utils.colab_ready.wsl_config import judge_wsl_host
@@ -123,7 +124,7 @@ def tensor_check(settings: dict[str, Any], gpu: dict[str, Any], timeout_seconds:
         {
             "backend": settings["kernel"],
             "device": None,
-            "adapter": decided_adapter(gpu, settings["kernel"]),
+            "adapter": decided_adapter(gpu, settings),
             "wsl": wsl_facts() is not None,
         },
         "%s/kernels/%s/bin/python" % (settings["prefix"], settings["kernel"]),
@@ -134,8 +135,12 @@ def tensor_check(settings: dict[str, Any], gpu: dict[str, Any], timeout_seconds:
     return judge_tensor(outcome, settings["kernel"])
 
 
-def decided_adapter(gpu: dict[str, Any], kernel: str) -> str | None:
-    """The name of the adapter that the decision was made for, if it was made for this kernel's backend."""
+def decided_adapter(gpu: dict[str, Any], settings: dict[str, Any]) -> str | None:
+    """The name of the adapter that the runtime was set up for: `verify` does not know the colab_gpu of that run. Settings of
+    an earlier version do not have it; then that of today's decision, if it was made for this kernel's backend."""
+    if settings.get("adapter") is not None:
+        return settings["adapter"] or None
+    kernel = settings["kernel"]
     backend = gpu.get("backend") or {}
     named = {adapter.get("index"): adapter.get("name") for adapter in gpu.get("adapters") or []}
     return named.get(backend.get("adapter")) if backend.get("name") == kernel else None
@@ -287,13 +292,15 @@ def main() -> None:
     given = module.params
     started = time.monotonic()
     limits: list[str] = []
+    gpu = given["gpu"]
     try:
         with open(given["runtime_config"], encoding="utf-8") as stream:
             settings = json.load(stream)
     except (OSError, ValueError) as error:
         checks = not_set_up(given["runtime_config"], str(error))
     else:
-        checks = prove(settings, given["gpu"], given["timeout_seconds"])
+        checks = prove(settings, gpu, given["timeout_seconds"])
+        gpu = with_runtime(gpu, settings["kernel"], settings["device_type"])
         torch = (checks["tensor_add"].get("versions") or {}).get("torch")
         if settings["kernel"] == "directml" and torch:
             limits = warnings_for(torch)
@@ -306,7 +313,7 @@ def main() -> None:
         checks["extension"] = judge_extension(settings["config_dir"], EXTENSION, settings["http_over_ws"])
     report = build_report(
         {"hostname": os.uname().nodename},
-        given["gpu"],
+        gpu,
         checks,
         datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         limits,

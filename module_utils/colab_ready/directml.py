@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, Mapping, Sequence
 
+from ansible.module_utils.colab_ready import loader_cache
+from ansible.module_utils.colab_ready.gpu_rules import DXG
 from ansible.module_utils.colab_ready.lockfile import LockError, matches, split_specifier
 from ansible.module_utils.colab_ready.preflight import Problem
 
@@ -22,17 +24,12 @@ LIBRARY_FOLDER = "/usr/lib/wsl/lib"
 LIBRARIES = ("libd3d12.so", "libd3d12core.so", "libdxcore.so")
 # What a release has to say of itself; the rest may be empty.
 RELEASE_KEYS = ("package", "version", "torch", "python")
+# Where the loader looks without being told: nothing of it can be taken out of a configuration.
+_SYSTEM_FOLDER = re.compile(r"(/usr(/local)?)?/lib(64)?(/x86_64-linux-gnu)?")
 TORCH_BUILDS = {"cpu": "lock", "index": "lock_index"}
 
 _ANOTHER = "or set colab_backend: cpu"
 _UPDATE = "in PowerShell: wsl --update, then wsl --shutdown, and install the newest driver of the GPU on Windows"
-
-# What the code behind /dev/dxg says when it cannot be used: what that means, what to do.
-_DXG = {
-    "dxg_denied": ("this user may not open /dev/dxg", "sudo chmod 666 /dev/dxg, or in PowerShell: wsl --shutdown"),
-    "dxg_no_device": ("/dev/dxg has lost its connection to Windows", "in PowerShell: wsl --shutdown"),
-}
-_NO_DXG = ("there is no usable /dev/dxg, so Windows gives this WSL no GPU", _UPDATE)
 
 
 @dataclass(frozen=True)
@@ -137,7 +134,7 @@ def check_machine(seen: Seen) -> Problem | None:
             do + (_ANOTHER if do else "set colab_backend: auto or cpu"),
         )
     if seen.dxg is False:
-        what, do = _DXG.get(seen.dxg_failure or "", _NO_DXG)
+        what, do = DXG.get(seen.dxg_failure or "", DXG["dxg_missing"])
         return Problem(
             "directml_dxg", what, "a /dev/dxg through which Windows' GPU can be reached", f"{do}; {_ANOTHER}"
         )
@@ -160,13 +157,20 @@ def check_libraries(seen: Seen) -> list[Problem]:
         )
     if seen.stubs:
         places = sorted({path.rsplit("/", 1)[0] for path in seen.stubs.values()})
+        others = [place for place in places if not _SYSTEM_FOLDER.fullmatch(place)]
+        files = sorted(path for path in seen.stubs.values() if path.rsplit("/", 1)[0] not in others)
+        do = [f"take {' '.join(files)} away (dpkg -S {files[0]} shows the package that brought it)"] if files else []
+        if others:
+            do.append(
+                f"take {' and '.join(others)} out of LD_LIBRARY_PATH and of /etc/ld.so.conf.d (grep -r {others[0]} "
+                "/etc/ld.so.conf*)"
+            )
         problems.append(
             Problem(
                 "directml_stubs",
                 f"programs on this host get {', '.join(sorted(seen.stubs))} from {', '.join(places)}, not from WSL",
                 f"{LIBRARY_FOLDER} first: files of these names elsewhere are mostly empty stubs, and crash Python",
-                f"take {' and '.join(places)} out of LD_LIBRARY_PATH and of /etc/ld.so.conf.d (grep -r {places[0]} "
-                "/etc/ld.so.conf*), then run: sudo ldconfig",
+                f"{', '.join(do)}, then run: sudo ldconfig",
             )
         )
     return problems
@@ -221,18 +225,14 @@ def judge(name: str, releases: Mapping[str, Any], torch_build: str, seen: Seen) 
 
 def stubs_in_cache(printed: str, folder: str = LIBRARY_FOLDER) -> dict[str, str]:
     """Of what `ldconfig -p` prints: the libraries that the loader takes from elsewhere. The first line of a name wins."""
-    first: dict[str, str] = {}
-    for line in printed.splitlines():
-        match = re.match(r"\s*(\S+) \(([^)]*)\) => (\S+)$", line)
-        # Those of another processor are passed over.
-        if match and match.group(1) in LIBRARIES and "x86-64" in match.group(2):
-            first.setdefault(match.group(1), match.group(3))
+    found = loader_cache.parse(printed)
+    first = {name: found[name][0] for name in LIBRARIES if name in found}
     return {name: path for name, path in first.items() if not path.startswith(folder + "/")}
 
 
 def has_ssl(printed: str) -> bool:
     """Whether `ldconfig -p` lists some libssl, which AMD's driver library was reported to want."""
-    return re.search(r"^\s*libssl\.so", printed, re.MULTILINE) is not None
+    return loader_cache.first(printed, "libssl.so") is not None
 
 
 # --- what its user should know --------------------------------------------------------------------------------------

@@ -21,6 +21,11 @@ def parse(text: str) -> dict[str, list[str]]:
     return found
 
 
+def names_in(text: str, folder: str) -> set[str]:
+    """The libraries that the cache has from this folder."""
+    return {name for name, paths in parse(text).items() if any(path.rpartition("/")[0] == folder for path in paths)}
+
+
 def first(text: str, name: str) -> str | None:
     """The path that the loader takes for this name, or for the name with a version behind it."""
     cache = parse(text)

@@ -341,12 +341,6 @@ def is_systemd_on(content: bytes) -> bool:
 GPU_LIBRARIES = ("libdxcore.so", "libd3d12.so")
 
 
-def cached(ldconfig_p: str, folder: str) -> set[str]:
-    """The names of the libraries of one folder in the output of `ldconfig -p`."""
-    found = re.findall(r"^\s+(\S+) \(.*\) => (.+)$", ldconfig_p, re.MULTILINE)
-    return {name for name, path in found if path.rpartition("/")[0] == folder}
-
-
 def names_folder(ld_so_conf: str, folder: str) -> bool:
     """Whether a file of ld.so.conf's kind has this folder."""
     lines = (re.split(r"[#=]", line, maxsplit=1)[0] for line in ld_so_conf.splitlines())

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from ansible.module_utils.colab_ready import wsl_config
+from ansible.module_utils.colab_ready import loader_cache, wsl_config
 from ansible.module_utils.colab_ready.extension import Problem, describe, write_record
 from ansible.module_utils.colab_ready.guarded_paths import Attributes, UnsafePath, look_at, open_directory, read, write
 from ansible.module_utils.colab_ready.guarded_paths import Entry as Found
@@ -261,7 +261,7 @@ class Repair:
             return
         # It fails where there is no cache at all.
         said = run([settings.ldconfig, "-p"], settings.timeout_seconds) or ""
-        missing = needed - wsl_config.cached(said, folder)
+        missing = needed - loader_cache.names_in(said, folder)
         # WSL's own is ld.wsl.conf. It is not written with ldconfig=false under [automount].
         others = self._others_name(folder)
         content = None
@@ -292,7 +292,7 @@ class Repair:
             return
         done = run([settings.ldconfig], settings.timeout_seconds)
         said = run([settings.ldconfig, "-p"], settings.timeout_seconds) or ""
-        missing = set(needed) - wsl_config.cached(said, folder)
+        missing = set(needed) - loader_cache.names_in(said, folder)
         if done is None or missing:
             raise Problem(
                 "The loader does not find %s. Expected %s to put the libraries of %s into its cache. Run sudo %s and see what "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import ssl
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 import yaml
 from ansible.module_utils.colab_ready import lockfile
 from conftest import ansible_environment
@@ -113,7 +115,7 @@ def test_everything_that_is_in_the_way_is_one_message(small_host: SmallHost) -> 
     [
         ({"host": {"architecture": "aarch64"}}, "aarch64"),
         ({"wsl": None}, "not WSL"),
-        ({"host": {**GPU["host"], "dxg": False, "dxg_failure": "dxg_missing"}}, "no usable /dev/dxg"),
+        ({"host": {**GPU["host"], "dxg": False, "dxg_failure": "dxg_missing"}}, "/dev/dxg, is not there"),
     ],
     ids=["arm64", "bare Linux", "no adapter"],
 )
@@ -158,6 +160,51 @@ def test_a_network_that_is_not_there_costs_seconds_and_is_named(small_host: Smal
     assert "github.com cannot be reached" in proxied["msg"]
 
 
+def test_a_way_to_the_network_that_uv_would_have_is_taken(small_host: SmallHost, answering: str) -> None:
+    small_host.python("3.13.5")
+    proxy = answering.rpartition("/")[0]
+    config = small_host.root / "pip.conf"
+    config.write_text(f"[global]\nproxy = {proxy}\n")
+    dead = {"HTTP_PROXY": "http://127.0.0.1:1", "PIP_CONFIG_FILE": str(config)}
+    ways: dict[str, dict[str, Any]] = {
+        "pip's proxy": {"environment": dead, "python_mirror": "http://mirror.invalid/"},
+        "ALL_PROXY": {"environment": {"ALL_PROXY": proxy}, "python_mirror": "http://mirror.invalid/"},
+        "a proxy that is not asked here": {"environment": {"ALL_PROXY": "socks5h://127.0.0.1:1"}},
+        "uv's own variable": {"environment": {"UV_PYTHON_INSTALL_MIRROR": answering}},
+    }
+    nothing = dict.fromkeys(("NO_PROXY", "no_proxy", "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"), "")
+    for name, way in ways.items():
+        environment = {"PIP_CONFIG_FILE": "/dev/null", **nothing, **way.pop("environment")}
+        found = small_host.look(environment=environment, env=nothing, **way)
+        assert found["failed"] is False, f"{name}: {found['msg']}"
+
+
+@pytest.fixture
+def untrusted(tmp_path: Path) -> Iterator[str]:
+    """A server that answers with a certificate of nobody, as a school's intercepting proxy does."""
+
+    class Quiet(http.server.ThreadingHTTPServer):
+        def handle_error(self, *_arguments: Any) -> None:
+            pass
+
+    trustme.CA().issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "server.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem")
+    server = Quiet(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"https://localhost:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+def test_whom_to_trust_is_left_to_uv(small_host: SmallHost, untrusted: str) -> None:
+    small_host.python("3.13.5")
+    direct = {"NO_PROXY": "localhost", "no_proxy": "localhost", "PIP_CONFIG_FILE": "/dev/null"}
+    found = small_host.look(python_mirror=untrusted, environment=direct)
+    assert found["failed"] is False, found["msg"]
+
+
 def test_what_was_fetched_before_will_do(small_host: SmallHost) -> None:
     small_host.python("3.13.5")
     place = small_host.root / "prefix/pythons/cpython-3.12.16-linux-x86_64-gnu/bin/python3.12"
@@ -188,7 +235,30 @@ def test_stubs_on_the_search_path_are_found_unless_wsl_comes_first(small_host: S
     assert small_host.look(env={"LD_LIBRARY_PATH": f"/usr/lib/wsl/lib:{stubs}"})["failed"] is False
 
 
+def test_links_to_wsls_own_libraries_are_no_stubs(small_host: SmallHost) -> None:
+    """As some pages advise: ln -s /usr/lib/wsl/lib/libdxcore.so /usr/lib/x86_64-linux-gnu/."""
+    small_host.python("3.12.3")
+    link = small_host.root / "libdxcore.so"
+    link.symlink_to("/usr/lib/wsl/lib/libdxcore.so")
+    small_host.cache.write_text(f"\tlibdxcore.so (libc6,x86-64) => {link}\n")
+    assert small_host.look()["failed"] is False
+    link.unlink()
+    link.touch()
+    assert [one["id"] for one in small_host.look()["problems"]] == ["directml_stubs"]
+
+
 # --- the role -------------------------------------------------------------------------------------------------------
+
+
+def run_play(project: Path, tmp_path: Path, play: dict[str, Any], *options: str) -> None:
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
+    done = subprocess.run(
+        [Path(sys.executable).parent / "ansible-playbook", "-i", "localhost,", "-c", "local", *options, tmp_path / "play.yml",
+         "-e", f"ansible_python_interpreter={sys.executable}"],
+        env={**ansible_environment(), "ANSIBLE_STDOUT_CALLBACK": "default"}, capture_output=True, text=True, cwd=project,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def describe(project: Path, tmp_path: Path, **variables: Any) -> dict[str, Any]:
@@ -200,14 +270,7 @@ def describe(project: Path, tmp_path: Path, **variables: Any) -> dict[str, Any]:
         "roles": [{"role": "gpu_backend", "when": False}, {"role": "directml", "vars": {"directml_gpu": gpu}}],
         "tasks": [{"copy": {"content": "{{ gpu_backend_kernel | to_json }}", "dest": str(out)}, "check_mode": False}],
     }  # fmt: skip
-    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
-    done = subprocess.run(
-        [Path(sys.executable).parent / "ansible-playbook", "-i", "localhost,", "-c", "local", "--check", tmp_path / "play.yml",
-         "-e", f"ansible_python_interpreter={sys.executable}"],
-        env={**ansible_environment(), "ANSIBLE_STDOUT_CALLBACK": "default"}, capture_output=True, text=True, cwd=project,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_play(project, tmp_path, play, "--check")
     return dict(json.loads(out.read_text()))
 
 
@@ -279,6 +342,31 @@ def test_a_release_of_ones_own_stands_beside_the_shipped_ones(
     ]  # fmt: skip
     assert found["constraints"] == ["torch==2.13.0", "torch-directml-stand-in==0.0.0+stand.in"]
     assert not [one for one in found["warnings"] if "CVE" in one]
+
+
+@pytest.mark.parametrize(
+    ("variables", "fetched"),
+    [
+        ({}, True),
+        ({"directml_python_fetch": False}, False),
+        ({"directml_python_fetch": False, "python_env_python": "/opt/python3.12"}, True),
+    ],
+    ids=["as it comes", "forbidden", "forbidden, and one is named"],
+)
+def test_a_python_that_is_named_does_not_need_to_be_fetched(
+    project: Path, tmp_path: Path, variables: dict[str, Any], fetched: bool
+) -> None:
+    """What playbooks/site.yml tells gpu_device: on Debian 13 "none may be fetched" would rule DirectML out."""
+    (site,) = yaml.safe_load((project / "playbooks" / "site.yml").read_text())
+    told = next(one["vars"] for one in site["roles"] if one["role"] == "gpu_backend")["gpu_backend_python_fetch"]
+    out = tmp_path / "fetch.json"
+    play = {
+        "hosts": "localhost", "gather_facts": False, "vars": variables,
+        "roles": [{"role": name, "when": False} for name in ("gpu_backend", "directml", "python_env")],
+        "tasks": [{"copy": {"content": "{{ (" + told.strip("{} ") + ") | to_json }}", "dest": str(out)}}],
+    }  # fmt: skip
+    run_play(project, tmp_path, play)
+    assert json.loads(out.read_text()) is fetched
 
 
 def test_every_file_of_the_role_that_a_release_names_is_there(project: Path) -> None:

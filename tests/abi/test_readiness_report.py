@@ -33,6 +33,15 @@ def settings(tmp_path: Path) -> Path:
     return path
 
 
+def test_a_host_that_was_set_up_with_another_backend_is_not_reported_as_the_one_of_today(
+    run_module: Any, settings: Path
+) -> None:
+    """./colab-ready -e colab_backend=cpu on a computer with a card, then ./colab-ready verify."""
+    gpu = {"backend": {"name": "directml", "device_type": "privateuseone", "adapter": 0, "reasons": ["found a card"]}}
+    result = run_module("readiness_report", {"runtime_config": str(settings), "gpu": gpu}, check=True)
+    assert (result["summary"]["backend"], result["report"]["backend"]["device_type"]) == ("cpu", "cpu")
+
+
 @pytest.mark.parametrize("in_wsl", [True, False])
 def test_what_waits_for_a_restart_of_wsl_is_a_check_of_its_own_in_wsl_only(
     run_module: Any, settings: Path, in_wsl: bool

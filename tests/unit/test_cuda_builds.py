@@ -159,3 +159,5 @@ def test_the_loader_s_cache_tells_which_file_is_taken() -> None:
     assert loader_cache.first(text, "librocdxg.so") == "/opt/rocm/lib/librocdxg.so.1"
     assert loader_cache.first(text, "librocdxg.so.1") == "/opt/rocm/lib/librocdxg.so.1"
     assert loader_cache.first(text, "librocdx") is None
+    assert loader_cache.names_in(text, "/usr/lib/wsl/lib") == {"libcuda.so.1"}
+    assert loader_cache.names_in(text, "/usr/lib") == loader_cache.names_in("", "/usr/lib/wsl/lib") == set()

@@ -27,8 +27,8 @@ CASES: dict[str, tuple[dict[str, Any], list[str], list[str]]] = {
     "an arm64 PC": ({"architecture": "aarch64"}, ["directml_architecture"], ["aarch64", "x86-64", "colab_backend: cpu"]),
     "bare Linux": ({"wsl": None, "dxg": False}, ["directml_wsl"], ["not WSL", "colab_backend: auto or cpu"]),
     "WSL 1": ({"wsl": 1}, ["directml_wsl"], ["WSL 1", "wsl --set-version NAME 2"]),
-    "no adapter": ({"dxg": False, "dxg_failure": "dxg_missing"}, ["directml_dxg"], ["/dev/dxg", "wsl --update", "driver"]),
-    "dxg is not for this user": ({"dxg": False, "dxg_failure": "dxg_denied"}, ["directml_dxg"], ["may not open", "chmod 666"]),
+    "no adapter": ({"dxg": False, "dxg_failure": "dxg_missing"}, ["directml_dxg"], ["/dev/dxg", "is not there", "wsl --update", "driver"]),
+    "dxg is not for this user": ({"dxg": False, "dxg_failure": "dxg_denied"}, ["directml_dxg"], ["may not open", "wsl --shutdown", "udev"]),
     "dxg lost Windows": ({"dxg": False, "dxg_failure": "dxg_no_device"}, ["directml_dxg"], ["connection", "wsl --shutdown"]),
     "whether dxg works is not known": ({"dxg": None}, [], []),
     "arm64 and bare Linux and an old Python": (
@@ -40,6 +40,10 @@ CASES: dict[str, tuple[dict[str, Any], list[str], list[str]]] = {
     ),
     "the wheel's stubs": (
         {"stubs": {"libdxcore.so": STUB}}, ["directml_stubs"], ["/home/a/site-packages/torch_directml", "ld.so.conf.d", "LD_LIBRARY_PATH"],
+    ),
+    "files of those names among the system's own": (
+        {"stubs": {"libdxcore.so": "/lib/x86_64-linux-gnu/libdxcore.so"}}, ["directml_stubs"],
+        ["take /lib/x86_64-linux-gnu/libdxcore.so away", "dpkg -S /lib", "sudo ldconfig"],
     ),
     "Python 3.13, a download that answers": ({"python": NEW}, [], []),
     "Python 3.13, no network": (

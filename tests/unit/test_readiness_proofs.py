@@ -76,6 +76,15 @@ def test_the_cpu_is_proven_without_any_adapter(proofs: Proofs) -> None:
     assert set(checks) == {"tensor_add", "config_dirs", "colab_handshake"}
 
 
+@pytest.mark.parametrize(("adapter", "asked"), [("AMD Radeon(TM) Graphics", "AMD Radeon(TM) Graphics"), ("", None)])
+def test_the_adapter_of_the_run_counts_more_than_the_one_that_would_be_taken_now(
+    proofs: Proofs, adapter: str, asked: str | None
+) -> None:
+    """./colab-ready -e colab_gpu=0, then ./colab-ready verify."""
+    proofs.prove(GPU, adapter=adapter)
+    assert proofs.asked[0][1]["adapter"] == asked
+
+
 CASES: dict[str, Callable[[], dict[str, Any]]] = {
     "nothing is known": dict,
     "nothing was found": lambda: {"adapters": None, "backend": None},

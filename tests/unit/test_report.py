@@ -19,6 +19,7 @@ from ansible.module_utils.colab_ready.report import (
     parse_browser_note,
     person_message,
     summarize,
+    with_runtime,
 )
 from ansible.module_utils.colab_ready.wsl_config import judge_wsl_host
 
@@ -51,6 +52,30 @@ def test_all_proofs_ok_is_ready_without_a_reason():
     assert report["ready"] is True
     assert report["reasons"] == []
     assert report["versions"] == {"torch": "2.13.0+cpu"}
+
+
+@pytest.mark.parametrize(
+    ("decided", "kernel", "chosen_by"),
+    [("directml", "directml", "auto"), ("directml", "cpu", "runtime"), ("cpu", "directml", "runtime"), (None, "cpu", None)],
+)
+def test_the_backend_of_the_report_is_the_one_that_is_there(decided: str | None, kernel: str, chosen_by: str | None) -> None:
+    decision = {
+        "name": decided, "device_type": "x", "chosen_by": "auto", "adapter": 1, "gfx": "gfx1031",
+        "recommended": {"name": "rocm"}, "reasons": ["found a card"], "rejected": [{"name": "xpu", "why": "no"}],
+    }  # fmt: skip
+    gpu = {"wsl": {"version": 2}, "backend": decision if decided else None}
+    found = dict(with_runtime(gpu, kernel, "y"))
+    assert found["wsl"] == gpu["wsl"]
+    if chosen_by != "runtime":
+        assert found == gpu
+        return
+    backend = found["backend"]
+    assert set(backend) == set(decision)
+    assert (backend["name"], backend["device_type"], backend["chosen_by"]) == (kernel, "y", "runtime")
+    assert (backend["adapter"], backend["gfx"], backend["rejected"]) == (None, None, [])
+    assert backend["recommended"] == {"name": "rocm"}
+    assert f"set up with {kernel}" in backend["reasons"][0]
+    assert f"take {decided} now: found a card" in backend["reasons"][0]
 
 
 @pytest.mark.parametrize("name", REQUIRED_CHECKS)
