@@ -105,12 +105,6 @@ python:
   returned: always
   type: dict
   sample: {path: /usr/bin/python3, fetch: null}
-warnings_of_release:
-  description: What a user of this release should know, a sentence each.
-  returned: always
-  type: list
-  elements: str
-  sample: ["torch-directml is in maintenance mode: no newer PyTorch or Python will be supported."]
 """
 
 import http.client
@@ -127,7 +121,7 @@ from ansible.module_utils.colab_ready import directml, fetched_pythons, host, pi
 from ansible.module_utils.colab_ready.env_builder import Request, read_sources
 from ansible.module_utils.colab_ready.forked import Say, run_forked
 from ansible.module_utils.colab_ready.gpu_look import Places, look
-from ansible.module_utils.colab_ready.lockfile import LockError, matches
+from ansible.module_utils.colab_ready.lockfile import matches
 from ansible.module_utils.colab_ready.pip_config import redact, secrets_in
 from ansible.module_utils.colab_ready.preflight import message
 
@@ -296,14 +290,9 @@ def main() -> None:
                 "Should the tensor sum fail, install it: sudo apt-get install libssl3"
             )
     problems = directml.judge(options["release"], options["releases"], options["torch_build"], machine)
-    try:
-        warnings = directml.warnings_for(str(release["torch"])) if release.get("torch") else []
-    except LockError as error:
-        module.fail_json(msg=f"The release {options['release']} has a wrong torch: {error}")
     result: dict[str, Any] = {
         "problems": [problem.as_dict() for problem in problems],
         "python": {"path": python.fitting, "fetch": None if python.fitting else python.series},
-        "warnings_of_release": warnings,
     }
     if problems:
         module.fail_json(msg=message(problems), **result)

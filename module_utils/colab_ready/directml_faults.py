@@ -60,8 +60,8 @@ REMEDIES: dict[str, tuple[str, str, str]] = {
     "directml_torch_build": (
         "With the CPU build of PyTorch, torch_directml ended the process (SIGABRT). The same was reported once, and never "
         "explained (microsoft/DirectML#570).",
-        "Set directml_torch_build: index, which fetches the index's own build of PyTorch (2.9 GB instead of 0.3 GB), and "
-        f"{_AGAIN}; please tell us the outcome.",
+        "Run ./colab-ready -e directml_torch_build=index, which fetches the index's own build of PyTorch (2.9 GB instead of "
+        "0.3 GB), and give the same at each later run; please tell us the outcome.",
         "wsl",
     ),
     "directml_numpy": (
