@@ -1,0 +1,214 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: xpu_runtime
+short_description: Keep Intel's compute runtime for PyTorch's XPU as one state
+version_added: "0.1.0"
+description:
+  - Puts Intel's repository with its key in place and installs the compute runtime that an Intel GPU needs under PyTorch, or the
+    distribution's own packages where those are new enough (Ubuntu 26.04). In WSL the driver is the one on Windows.
+  - A card or a distribution that cannot have it is refused before anything is changed, with what to do instead.
+  - The key is compared with the fingerprints that are known before it is written, the repository is read and the installation
+    simulated before a package is touched, and what was written is taken back where one of these fails. A package of a kernel or
+    of its modules is never installed, and none is taken away for the runtime.
+  - What was done is recorded, so that O(state=absent) takes back that and nothing else.
+author:
+  - the colab-ready authors (@colab-ready)
+attributes:
+  check_mode:
+    description: Can run in check mode and report what would change, without changing it.
+    support: full
+    details:
+      - The key is fetched in check mode, too. Versions of packages that are not there yet are not known then.
+  diff_mode:
+    description: Says in diff mode what changed.
+    support: full
+options:
+  state:
+    description: Whether the runtime is there, or what this module put there is taken away.
+    type: str
+    choices: [present, absent]
+    default: present
+  gpu:
+    description: What C(gpu_device) returned. Empty, it is looked up.
+    type: dict
+    default: {}
+  apt_address:
+    description: Intel's repository, or a mirror of it.
+    type: str
+    default: https://repositories.intel.com/gpu/ubuntu
+  apt_key:
+    description: The key of the repository, in text or binary form. V(file:///FILE) takes a file.
+    type: str
+    default: https://repositories.intel.com/gpu/intel-graphics.key
+  apt_key_fingerprints:
+    description: The fingerprints that keys may have. Empty, any key is taken, over https only.
+    type: list
+    elements: str
+    default: [E0258B57D9C442D5DB1855C271740E4DE392BFE3, 4E9EFCDEF82800256C1E7C64B02DB9BD8C321DCB]
+  etc:
+    description: Where the configuration of the system is. Another folder is for tests.
+    type: path
+    default: /etc
+  apt_get:
+    description: The program that installs.
+    type: path
+    default: /usr/bin/apt-get
+  dpkg_query:
+    description: The program that lists what is installed.
+    type: path
+    default: /usr/bin/dpkg-query
+  state_file:
+    description: Where is recorded what this module did.
+    type: path
+    default: /var/lib/colab-ready/xpu_runtime.json
+"""
+
+EXAMPLES = r"""
+- name: Install Intel's compute runtime
+  xpu_runtime:
+    gpu: "{{ gpu_backend_detected }}"
+
+- name: Install it from a school's mirror
+  xpu_runtime:
+    apt_address: https://mirror.example/intel/gpu/ubuntu
+    apt_key: https://mirror.example/intel/intel-graphics.key
+
+- name: Take it away again
+  xpu_runtime:
+    state: absent
+"""
+
+RETURN = r"""
+problems:
+  description: What is in the way, each with V(id), V(what), V(expected) and V(do). The module fails if there is any.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - id: xpu_apt_signature
+      what: "Intel's repository: the repository's signature is not by its key (NO_PUBKEY 28DA432DAAC8BAEA)"
+      expected: a list signed by the key that was fetched
+      do: set xpu_apt_key to the key of xpu_apt_address; if both are Intel's, try again later
+card:
+  description: The name of the GPU that it is for; empty with O(state=absent).
+  returned: always
+  type: str
+  sample: Intel(R) Arc(TM) A770 Graphics
+packages:
+  description: The packages of the runtime that are installed, with their versions.
+  returned: always
+  type: dict
+  sample: {libze1: 1.21.1.0-1123~24.04}
+groups:
+  description: The groups that may open the GPU; none in WSL.
+  returned: always
+  type: list
+  elements: str
+  sample: []
+cautions:
+  description: What the user should know of it, a sentence each.
+  returned: always
+  type: list
+  elements: str
+  sample: []
+changed_paths:
+  description: The files that were changed, made or removed, in order.
+  returned: always
+  type: list
+  elements: str
+  sample: [/etc/apt/keyrings/intel-graphics.gpg, /etc/apt/sources.list.d/intel-gpu.sources]
+diff:
+  description: What was and what is, for each file that changed, and for the packages.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - before_header: packages
+      after_header: packages
+      before: ""
+      after: "libze1 1.21.1.0-1123~24.04\n"
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.colab_ready import xpu_packages, xpu_runtime_plan, xpu_runtime_state
+from ansible.module_utils.colab_ready.backend import Refusal
+from ansible.module_utils.colab_ready.gpu_look import Places, look
+from ansible.module_utils.colab_ready.host import os_facts
+from ansible.module_utils.colab_ready.pip_config import secrets_in
+from ansible.module_utils.colab_ready.preflight import message
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "gpu": {"type": "dict", "default": {}},
+            "apt_address": {"type": "str", "default": "https://repositories.intel.com/gpu/ubuntu"},
+            "apt_key": {
+                "type": "str",
+                "default": "https://repositories.intel.com/gpu/intel-graphics.key",
+                "no_log": False,
+            },
+            "apt_key_fingerprints": {
+                "type": "list",
+                "elements": "str",
+                "default": ["E0258B57D9C442D5DB1855C271740E4DE392BFE3", "4E9EFCDEF82800256C1E7C64B02DB9BD8C321DCB"],
+                "no_log": False,
+            },
+            "etc": {"type": "path", "default": "/etc"},
+            "apt_get": {"type": "path", "default": "/usr/bin/apt-get"},
+            "dpkg_query": {"type": "path", "default": "/usr/bin/dpkg-query"},
+            "state_file": {"type": "path", "default": "/var/lib/colab-ready/xpu_runtime.json"},
+        },
+        supports_check_mode=True,
+    )
+    options = module.params
+    # A mirror's address may hold a password.
+    module.no_log_values = {secret for key in ("apt_address", "apt_key") for secret in secrets_in(options[key])}
+    places = xpu_runtime_state.Places(options["etc"], options["apt_get"], options["dpkg_query"], options["state_file"])
+    runtime = xpu_runtime_state.Runtime(places, module.check_mode)
+    result: dict[str, Any] = {"problems": [], "card": "", "packages": {}, "groups": [], "cautions": []}
+    problem = None
+    try:
+        if options["state"] == "absent":
+            runtime.absent()
+        else:
+            gpu = options["gpu"] or look(Places())
+            card = xpu_runtime_plan.choose_card(gpu)
+            if card is None:
+                raise xpu_runtime_state.Stopped(xpu_runtime_plan.no_card(gpu))
+            system = os_facts(options["etc"])
+            plan = xpu_packages.choose_packages(
+                card, system["id"] or "this system", system["version_id"] or "", bool(gpu.get("wsl")),
+                options["apt_address"], options["apt_key"],
+            )  # fmt: skip
+            result.update(card=str(card.get("name") or ""), groups=plan["groups"], cautions=plan["cautions"])
+            runtime.present(plan, options["apt_key_fingerprints"])
+    except Refusal as refusal:
+        problem = xpu_runtime_plan.problem_of(refusal, "xpu_unsupported")
+    except xpu_runtime_state.Stopped as stopped:
+        problem = stopped.problem
+    outcome = runtime.outcome
+    for note in outcome.notes:
+        module.warn(note)
+    result.update(
+        changed=outcome.changed, packages=outcome.packages, changed_paths=outcome.changed_paths, diff=outcome.diff
+    )
+    if problem is not None:
+        # What was written is taken back, but for packages that dpkg stopped half-way in.
+        result.update(changed=False, problems=[problem.as_dict()], diff=[], changed_paths=[])
+        module.fail_json(msg=message([problem]), **result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The GPUs that torch counts under cuda (CUDA and ROCm) and xpu: what each says of itself, which one was decided on, and
+whether the one that added is it.
+
+tensor_probe runs in the kernel environment's Python, where nothing of ours is, and this text goes there with it. So it needs
+nothing but the standard library, and torch is only ever an argument. A device is chosen by its gfx and its name,
+never by its place: an iGPU can be the first (ROCm/TheRock#3392), and CUDA_VISIBLE_DEVICES moves them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Mapping, NamedTuple, Sequence
+
+# What each backend is to torch. ROCm's torch calls its devices cuda, and is told from CUDA by torch.version.
+DEVICE_TYPES: Mapping[str, str] = {"cuda": "cuda", "rocm": "cuda", "xpu": "xpu"}
+
+
+class Built(NamedTuple):
+    """What this torch was made for: version.cuda, version.hip, version.xpu; what it was not made for is empty."""
+
+    torch: str
+    cuda: str
+    hip: str
+    xpu: str
+
+
+@dataclass(frozen=True)
+class Device:
+    """One that torch counts. What its backend does not say is empty or 0."""
+
+    index: int
+    name: str
+    gfx: str = ""
+    capability: str = ""
+    bytes: int = 0
+
+
+class Wanted(NamedTuple):
+    """The card that was decided on. `gfx`: what it may be called, its own first, then that of an override. `names`: by its
+    driver and by its box. `others`: the names of the host's other adapters."""
+
+    names: Sequence[str] = ()
+    gfx: Sequence[str] = ()
+    others: Sequence[str] = ()
+    capability: str = ""
+
+
+class Found(NamedTuple):
+    """A device, or a word for the verdict; and the sentence for it."""
+
+    device: Device | None
+    problem: str
+    why: str
+
+
+# --- what torch says ------------------------------------------------------------------------------------------------
+
+
+def built_for(torch: Any) -> Built:
+    version = getattr(torch, "version", None)
+
+    def said(name: str) -> str:
+        return str(getattr(version, name, None) or "")
+
+    return Built(str(getattr(torch, "__version__", "")), said("cuda"), said("hip"), said("xpu"))
+
+
+def build_problem(backend: str, built: Built) -> tuple[str, str] | None:
+    """A torch of another backend adds nothing here: (word for the verdict, sentence). None: the right one."""
+    fits = {"cuda": bool(built.cuda) and not built.hip, "rocm": bool(built.hip), "xpu": bool(built.xpu)}[backend]
+    # torch.version.xpu came with 2.5; before, and in builds of one's own, only the version tells.
+    if fits or (backend == "xpu" and built.torch.endswith("+xpu")):
+        return None
+    makers = ((built.hip, f"ROCm {built.hip}"), (built.cuda, f"CUDA {built.cuda}"), (built.xpu, "XPU"))
+    made = next((title for there, title in makers if there), "the CPU alone")
+    title = {"cuda": "CUDA", "rocm": "ROCm", "xpu": "XPU"}[backend]
+    return f"{backend}_other_torch", f"torch {built.torch} is made for {made}, not for {title}"
+
+
+def describe(backend: str, index: int, properties: Any) -> Device:
+    """From torch.cuda.get_device_properties(index), or torch.xpu's."""
+    chip = str(getattr(properties, "gcnArchName", None) or "") if backend == "rocm" else ""
+    capability = ""
+    if backend == "cuda" and getattr(properties, "major", None) is not None:
+        capability = f"{properties.major}.{properties.minor}"
+    return Device(
+        index,
+        " ".join(str(getattr(properties, "name", "")).replace("\0", " ").split()),
+        # Without the features behind it: gfx90a:sramecc+:xnack-.
+        chip.partition(":")[0],
+        capability,
+        int(getattr(properties, "total_memory", 0) or 0),
+    )
+
+
+def devices(backend: str, namespace: Any) -> list[Device]:
+    """All that torch counts. `namespace` is torch.cuda or torch.xpu."""
+    count = int(namespace.device_count())
+    return [describe(backend, index, namespace.get_device_properties(index)) for index in range(count)]
+
+
+def shown(device: Device) -> str:
+    """For a step's detail: 1: AMD Radeon RX 9070 XT (gfx1201)."""
+    chip = device.gfx or (f"capability {device.capability}" if device.capability else "")
+    return f"{device.index}: {device.name or 'without a name'}{f' ({chip})' if chip else ''}"
+
+
+# --- which one ------------------------------------------------------------------------------------------------------
+
+
+def choose(backend: str, found: Sequence[Device], wanted: Wanted, index: int | None = None) -> Found:
+    """The decided card among what torch counts. A number that was named is taken if it is there, whatever it is."""
+    there = "; ".join(shown(device) for device in found)
+    if not found:
+        return Found(None, f"{backend}_no_device", "torch sees no GPU")
+    if index is not None:
+        named = next((device for device in found if device.index == index), None)
+        if named is None:
+            return Found(None, "no_such_device", f"there is no device number {index}; there is {there}")
+        return Found(named, "", f"{shown(named)}, which was asked for")
+    mine = {plain(name) for name in wanted.names if name}
+    foreign = {plain(name) for name in wanted.others} - mine
+    fitting = [
+        device
+        for device in found
+        if (not wanted.gfx or not device.gfx or device.gfx in wanted.gfx)
+        # A runtime has called an iGPU by the card's gfx (ROCm/rocm-systems#11549).
+        and plain(device.name) not in foreign
+        and (not wanted.capability or not device.capability or device.capability == wanted.capability)
+    ]
+    card = f"{next(iter(wanted.names), '') or 'the decided GPU'}{f' ({wanted.gfx[0]})' if wanted.gfx else ''}"
+    if not fitting:
+        return Found(None, "adapter_not_seen", f"torch does not see {card}; it sees {there}")
+    called = [device for device in fitting if plain(device.name) in mine]
+    if called:
+        twins = f"; {len(called)} devices have this name" if len(called) > 1 else ""
+        return Found(called[0], "", f"{shown(called[0])}{twins}")
+    if len(fitting) == 1 and wanted.gfx and fitting[0].gfx:
+        return Found(fitting[0], "", f"{shown(fitting[0])}, by its gfx")
+    if len(fitting) == 1 and wanted.capability and fitting[0].capability:
+        return Found(fitting[0], "", f"{shown(fitting[0])}, by its capability")
+    if len(found) == 1:
+        return Found(fitting[0], "", f"{shown(fitting[0])}, the only one")
+    if not mine and not wanted.gfx:
+        return Found(fitting[0], "", f"{shown(fitting[0])}; no card was named, so it is the first")
+    return Found(None, "adapter_unclear", f"which of torch's devices is {card} cannot be told; it sees {there}")
+
+
+def plain(name: Any) -> str:
+    """Drivers, firmware and boxes write one name in several ways."""
+    words = re.sub(r"\((tm|r)\)|[^a-z0-9 ]", " ", str(name).lower()).split()
+    return " ".join(word for word in words if word not in ("amd", "nvidia", "intel", "graphics", "gpu"))
+
+
+# --- what the result shows ------------------------------------------------------------------------------------------
+
+
+def facts(backend: str, device: Device, built: Built) -> dict[str, Any]:
+    """What the report has to show beside the sum: on ROCm HIP's version and the gfx, on CUDA the capability, on XPU the
+    name."""
+    said: dict[str, Any] = {"name": device.name, "index": device.index, "memory_bytes": device.bytes or None}
+    if backend == "rocm":
+        said.update(hip=built.hip, gfx=device.gfx or None)
+    elif backend == "cuda":
+        said.update(cuda=built.cuda, capability=device.capability or None)
+    return said
+
+
+def lacks(backend: str, said: Mapping[str, Any]) -> list[str]:
+    """What the report has to show and the run did not tell."""
+    needed = {"rocm": ("hip", "gfx"), "cuda": ("capability",), "xpu": ()}[backend]
+    return [key for key in ("name", *needed) if not said.get(key)]
+
+
+def same_device(device_type: str, index: int | None, chosen: Device, backend: str) -> str:
+    """Empty, or what is wrong with the device of the sum: torch may write one without a number, which is the current one."""
+    wanted = f"{DEVICE_TYPES[backend]}:{chosen.index}"
+    at = device_type if index is None else f"{device_type}:{index}"
+    if device_type != DEVICE_TYPES[backend] or (index is not None and index != chosen.index):
+        return f"the sum is on {at}, expected {wanted} ({chosen.name})"
+    return ""

@@ -1,0 +1,327 @@
+"""xpu_runtime and the role around it: a small system in a folder, with stand-ins for apt-get and dpkg-query, and a real key."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.module_utils.colab_ready import lockfile, xpu_packages
+from ansible.module_utils.colab_ready.xpu_runtime_state import Places, Runtime
+from conftest import ansible_environment
+
+DOUBLES = Path(__file__).parents[1] / "doubles"
+PACKAGES = ["libze1", "libze-intel-gpu1", "intel-opencl-icd"]
+INTELS = {"libze1": "1.21.1", "libze-intel-gpu1": "25.31", "intel-opencl-icd": "25.31", "libigc2": "2.18"}
+ARC = {
+    "index": 0, "vendor_id": "8086", "vendor": "Intel", "device_id": "56a0", "name": "Intel(R) Arc(TM) A770 Graphics",
+    "dedicated_bytes": 16 << 30,
+}  # fmt: skip
+UHD = {**ARC, "index": 1, "device_id": "3e92", "name": "Intel(R) UHD Graphics 630", "dedicated_bytes": 0}
+WSL: dict[str, Any] = {"wsl": {"version": 2}, "adapters": [UHD, ARC], "host": {}}
+LINUX: dict[str, Any] = {**WSL, "wsl": None}
+
+
+def key(seed: int) -> tuple[bytes, str]:
+    """A version 4 RSA key of no use, as a packet, and its fingerprint."""
+    number = (2048).to_bytes(2, "big") + bytes([0x80 | seed]) + bytes(range(255))
+    body = b"\x04" + (0x65000000 + seed).to_bytes(4, "big") + b"\x01" + number + b"\x00\x11\x01\x00\x01"
+    print_ = hashlib.sha1(b"\x99" + len(body).to_bytes(2, "big") + body).hexdigest().upper()
+    return b"\xc6" + b"\xff" + len(body).to_bytes(4, "big") + body, print_
+
+
+def armoured(data: bytes) -> bytes:
+    head, end = b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n", b"-----END PGP PUBLIC KEY BLOCK-----\n"
+    return head + base64.encodebytes(data) + end
+
+
+class SmallSystem:
+    """Ubuntu 24.04 with its own runtime of 2023 on offer, nothing of it installed."""
+
+    def __init__(self, root: Path, run_module: Any) -> None:
+        self.root, self.run_module = root, run_module
+        self.etc = root / "etc"
+        (self.etc / "apt/sources.list.d").mkdir(parents=True)
+        self.source = self.etc / "apt/sources.list.d/intel-gpu.sources"
+        self.keyring = self.etc / "apt/keyrings/intel-graphics.gpg"
+        self.record = root / "var/xpu_runtime.json"
+        self.record.parent.mkdir()
+        self.release("24.04")
+        self.packages(own={"intel-opencl-icd": "23.43"}, installed={"base-files": "13"})
+        for name in ("apt-get", "dpkg-query"):
+            command = f"exec '{sys.executable}' '{DOUBLES / 'standin_apt.py'}' '{root}' {name} \"$@\""
+            (root / name).write_text(f"#!/bin/sh\n{command}\n")
+            (root / name).chmod(0o755)
+        self.data, self.fingerprint = key(1)
+        self.file = root / "intel-graphics.key"
+        self.file.write_bytes(armoured(self.data))
+        self.args: dict[str, Any] = {
+            "gpu": WSL, "etc": str(self.etc), "apt_get": str(root / "apt-get"), "dpkg_query": str(root / "dpkg-query"),
+            "state_file": str(self.record), "apt_key": self.file.as_uri(), "apt_key_fingerprints": [self.fingerprint],
+            "apt_address": "https://apt.example/gpu/ubuntu",
+        }  # fmt: skip
+
+    def release(self, version: str, name: str = "ubuntu") -> None:
+        (self.etc / "os-release").write_text(f'ID={name}\nVERSION_ID="{version}"\n')
+
+    def packages(self, **state: Any) -> None:
+        path = self.root / "apt.json"
+        known: dict[str, Any] = {"repository": INTELS, "source": str(self.source), "lists": True}
+        if path.exists():
+            known = json.loads(path.read_text())
+        depends = {"libze-intel-gpu1": ["libigc2"], "intel-opencl-icd": ["libigc2"]}
+        path.write_text(json.dumps({"depends": depends, "own": {}, **known, **state}))
+
+    def installed(self) -> dict[str, str]:
+        return dict(json.loads((self.root / "apt.json").read_text())["installed"])
+
+    def calls(self) -> list[str]:
+        """What apt-get was asked since the last time."""
+        log = self.root / "calls.log"
+        text = log.read_text() if log.exists() else ""
+        log.unlink(missing_ok=True)
+        return text.splitlines()
+
+    def module(self, check: bool = False, env: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
+        return dict(self.run_module("xpu_runtime", {**self.args, **more}, check=check, diff=True, env=env))
+
+    def listing(self) -> dict[str, bytes]:
+        ours = (self.etc, self.record.parent)
+        return {str(path): path.read_bytes() for folder in ours for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def system(tmp_path: Path, run_module: Any) -> SmallSystem:
+    return SmallSystem(tmp_path, run_module)
+
+
+def test_check_mode_says_what_would_change_and_changes_nothing(system: SmallSystem) -> None:
+    before = system.listing()
+    found = system.module(check=True)
+    assert (found["failed"], found["changed"]) == (False, True)
+    assert str(system.source) in found["changed_paths"]
+    assert (system.listing(), system.installed(), system.calls()) == (before, {"base-files": "13"}, [])
+
+
+def test_the_runtime_is_installed_once_and_taken_back_as_it_was(system: SmallSystem) -> None:
+    before, installed = system.listing(), system.installed()
+    found = system.module()
+    assert (found["failed"], found["changed"], found["problems"]) == (False, True, [])
+    assert found["card"] == ARC["name"] and found["groups"] == []
+    assert found["packages"] == {name: INTELS[name] for name in PACKAGES}
+    assert system.installed() == {**installed, **INTELS}
+    assert system.keyring.read_bytes() == system.data, "apt reads a .gpg in binary form only"
+    assert "URIs: https://apt.example/gpu/ubuntu\nSuites: noble\n" in system.source.read_text()
+    update = next(call for call in system.calls() if call.endswith(" update"))
+    assert f"Dir::Etc::sourcelist={system.source}" in update and "Error-Mode=any" in update
+    # Again: nothing, and apt is not even asked.
+    again = system.module()
+    assert (again["changed"], again["packages"], system.calls()) == (False, found["packages"], [])
+    gone = system.module(state="absent")
+    assert gone["changed"] is True
+    assert (system.listing(), system.installed()) == (before, installed)
+    assert system.module(state="absent")["changed"] is False
+
+
+def test_the_distribution_s_own_old_one_is_replaced_and_stays_when_ours_goes(system: SmallSystem) -> None:
+    system.packages(installed={"base-files": "13", "intel-opencl-icd": "23.43"})
+    system.module()
+    assert system.installed()["intel-opencl-icd"] == "25.31"
+    # What its owner upgrades afterwards is nothing to do for us.
+    system.packages(installed={**system.installed(), "libze1": "1.22"})
+    assert system.module()["changed"] is False
+    system.module(state="absent")
+    # And what it needs now stays with it.
+    assert system.installed() == {"base-files": "13", "intel-opencl-icd": "25.31", "libigc2": "2.18"}
+
+
+def test_what_others_need_stays_and_that_is_said(system: SmallSystem) -> None:
+    system.module()
+    system.packages(installed={**system.installed(), "blender": "4.3"}, depends={"blender": ["libze1"]})
+    found = system.module(state="absent")
+    assert set(system.installed()) == {"base-files", "blender", "libze1"}
+    assert found["failed"] is False
+    assert not system.source.exists()
+
+
+def test_a_source_that_was_deleted_or_edited_is_repaired(system: SmallSystem) -> None:
+    system.module()
+    system.source.write_text("Types: deb\nURIs: https://elsewhere.example\n")
+    system.keyring.unlink()
+    assert system.module()["changed"] is True
+    assert "apt.example" in system.source.read_text() and system.keyring.read_bytes() == system.data
+    assert system.module()["changed"] is False
+
+
+def test_an_ubuntu_with_its_own_new_one_gets_no_repository(system: SmallSystem) -> None:
+    system.release("26.04")
+    system.packages(own=INTELS)
+    found = system.module()
+    assert found["packages"] == {name: INTELS[name] for name in PACKAGES}
+    assert not system.source.exists() and not system.keyring.exists()
+    assert system.module()["changed"] is False
+
+
+def test_lists_that_were_never_read_are_read_once(system: SmallSystem) -> None:
+    """As in a fresh container or a fresh WSL."""
+    system.release("26.04")
+    system.packages(own=INTELS, lists=False)
+    assert system.module()["changed"] is True
+    assert [call.split()[-1] for call in system.calls() if "update" in call] == ["update"]
+
+
+def test_without_wsl_the_groups_are_said(system: SmallSystem) -> None:
+    assert system.module(gpu=LINUX, check=True)["groups"] == ["render", "video"]
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "words"),
+    [
+        ({"gpu": {**WSL, "adapters": [UHD]}}, "xpu_unsupported", ["UHD Graphics 630", "set colab_backend to directml"]),
+        ({"gpu": {**LINUX, "adapters": [UHD]}}, "xpu_unsupported", ["UHD Graphics 630", "set colab_backend to cpu"]),
+        ({"gpu": {**WSL, "adapters": []}}, "xpu_no_card", ["no graphics of Intel", "colab_backend: auto"]),
+        ({"release": ("12", "debian")}, "xpu_unsupported", ["Debian 12", "wsl --install Ubuntu-24.04"]),
+        ({"apt_key_fingerprints": ["AB12"]}, "xpu_apt_fingerprint", ["AB12", "40 hexadecimal digits"]),
+        ({"apt_key_fingerprints": ["F" * 40]}, "xpu_apt_key", ["another one than is known", "xpu_apt_key_fingerprints"]),
+        (
+            {"apt_key_fingerprints": [], "apt_key": "http://127.0.0.1:1/key"},
+            "xpu_apt_key_unknown", ["come unprotected", "https"],
+        ),
+        ({"apt_key": "https://127.0.0.1:1/key"}, "xpu_apt_key_unreachable", ["cannot be fetched", "mirror"]),
+        ({"apt_key": "file:///etc/hostname"}, "xpu_apt_key", ["is no key"]),
+        ({"fault": "unsigned"}, "xpu_apt_signature", ["is not by its key", "is not signed"]),
+        ({"fault": "unreachable"}, "xpu_apt_unreachable", ["cannot be read", "xpu_apt_address"]),
+        ({"fault": "busy"}, "xpu_apt_busy", ["another program installs", "wait"]),
+        ({"repository": {"libze1": "1.21.1"}}, "xpu_apt_package", ["libze-intel-gpu1", "xpu_apt_address"]),
+        ({"fault": "kernel"}, "xpu_kernel_package", ["intel-i915-dkms", "never installs one"]),
+        ({"fault": "removes"}, "xpu_would_remove", ["intel-media"]),
+    ],
+    ids=[
+        "too old, WSL", "too old, Linux", "no card", "Debian", "no fingerprint", "another key", "a key over http",
+        "no network for the key", "no key", "bad signature", "no repository", "busy", "incomplete mirror", "a kernel",
+        "a removal",
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_one_message_and_nothing_stays_half_done(
+    system: SmallSystem, change: dict[str, Any], name: str, words: list[str]
+) -> None:
+    change = dict(change)
+    if "release" in change:
+        system.release(*change.pop("release"))
+    for word in ("fault", "repository"):
+        if word in change:
+            system.packages(**{word: change.pop(word)})
+    before, installed = system.listing(), system.installed()
+    found = system.module(**change)
+    assert (found["failed"], found["changed"]) == (True, False)
+    assert [one["id"] for one in found["problems"]] == [name]
+    assert all(word in found["msg"] for word in words), found["msg"]
+    assert " Expected: " in found["msg"] and " Do: " in found["msg"]
+    assert (system.listing(), system.installed()) == (before, installed)
+
+
+def test_a_source_of_before_is_put_back_when_the_new_one_fails(system: SmallSystem) -> None:
+    system.source.write_text("Types: deb\nURIs: https://my.example\n")
+    system.packages(fault="unsigned")
+    assert system.module()["failed"] is True
+    assert system.source.read_text() == "Types: deb\nURIs: https://my.example\n"
+
+
+@pytest.mark.parametrize(("fault", "name"), [("half", "xpu_apt"), ("checksum", "xpu_apt_checksum")])
+def test_an_installation_that_broke_is_mended_by_the_next_run(system: SmallSystem, fault: str, name: str) -> None:
+    system.packages(fault=fault)
+    found = system.module()
+    assert [one["id"] for one in found["problems"]] == [name]
+    system.packages(fault="")
+    assert system.module()["packages"] == {name: INTELS[name] for name in PACKAGES}
+
+
+def test_the_diff_shows_files_and_packages_but_no_key(system: SmallSystem) -> None:
+    plan = xpu_packages.choose_packages(ARC, "ubuntu", "24.04", True, key=system.args["apt_key"])
+    places = Places(*(system.args[name] for name in ("etc", "apt_get", "dpkg_query", "state_file")))
+    shown = {one["after_header"]: one["after"] for one in Runtime(places, False).present(plan, [system.fingerprint]).diff}
+    assert shown[str(system.keyring)] == "a key\n"
+    assert "Suites: noble" in shown[str(system.source)]
+    assert "libze1 1.21.1\n" in shown["packages"]
+
+
+def test_a_card_that_was_decided_on_is_the_one_that_counts(system: SmallSystem) -> None:
+    decided = {**WSL, "backend": {"name": "xpu", "adapter": 1}}
+    assert "UHD Graphics 630" in system.module(gpu=decided)["msg"]
+
+
+def test_a_mirror_s_password_is_nowhere(system: SmallSystem) -> None:
+    env = {"ANSIBLE_VERBOSITY": "3"}
+    found = system.module(apt_key="https://kid:hunter22@127.0.0.1:1/key", env=env)
+    assert found["failed"] is True
+    assert "hunter22" not in json.dumps(found)
+
+
+# --- the role -------------------------------------------------------------------------------------------------------
+
+
+def play(project: Path, tmp_path: Path, content: dict[str, Any], **variables: Any) -> subprocess.CompletedProcess[str]:
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, **content}]))
+    (tmp_path / "variables.json").write_text(json.dumps(variables))
+    return subprocess.run(
+        [Path(sys.executable).parent / "ansible-playbook", "-i", "localhost,", "-c", "local", tmp_path / "play.yml",
+         "-e", f"ansible_python_interpreter={sys.executable}", "-e", f"@{tmp_path / 'variables.json'}"],
+        env={**ansible_environment(), "ANSIBLE_STDOUT_CALLBACK": "default"}, capture_output=True, text=True, cwd=project,
+        check=False,
+    )  # fmt: skip
+
+
+def test_the_role_stops_a_play_with_the_module_s_message(project: Path, tmp_path: Path) -> None:
+    done = play(project, tmp_path, {"roles": ["xpu"]}, xpu_gpu={**WSL, "adapters": [UHD]})
+    assert done.returncode == 2
+    assert "UHD Graphics 630 cannot have XPU" in done.stdout
+
+
+@pytest.fixture
+def describe(project: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """What the role says of the kernel environment, by way of gpu_backend_kernel as playbooks/site.yml asks for it."""
+
+    def ask(**variables: Any) -> dict[str, Any]:
+        out = tmp_path / "kernel.json"
+        content = {
+            "vars_files": [str(project / "roles" / name) for name in (
+                "xpu/defaults/main.yml", "xpu/vars/main.yml", "gpu_backend/vars/main.yml")],
+            "tasks": [{"copy": {"content": "{{ gpu_backend_kernel | to_json }}", "dest": str(out)}}],
+        }  # fmt: skip
+        known = {"xpu_installed": {"cautions": ["a caution"]}, "xpu_files": str(project / "roles/xpu/files")}
+        done = play(project, tmp_path, content, gpu_backend_name="xpu", **known, **variables)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return dict(json.loads(out.read_text()))
+
+    return ask
+
+
+def test_the_kernel_is_torch_from_its_index_and_intel_s_libraries_locked(describe: Callable[..., dict[str, Any]]) -> None:
+    found = describe()
+    pinned = [one["requirement"] for one in found["pinned"]]
+    assert pinned == ["triton-xpu==3.7.2", "torch==2.13.0+xpu", "torchvision==0.28.0+xpu"]
+    assert {one["index"] for one in found["pinned"]} == {"https://download.pytorch.org/whl/xpu"}
+    # The default index's torch is made for CUDA.
+    assert not [one for one in found["pinned"] if one.get("allow_default") or one.get("default_requirement")]
+    assert found["constraints"][0] == "torch==2.13.0+xpu"
+    assert (found["python_requires"], found["warnings"]) == (">=3.10,<3.14", ["a caution"])
+    locked = {one.name: one for one in lockfile.parse_lock(found["lock_text"])}
+    assert not set(locked) & {"torch", "torchvision", "triton", "triton-xpu"}
+    assert not [name for name in locked if name.startswith(("nvidia", "cuda"))]
+    assert {"intel-sycl-rt", "onemkl-sycl-blas", "intel-pti", "umf", "tcmlib", "ipykernel", "pip", "pillow"} <= set(locked)
+    assert locked["intel-sycl-rt"].version == "2026.0.0"
+    assert all(one.hashes for one in locked.values())
+    assert "://" not in found["lock_text"]
+
+
+def test_a_mirror_of_the_index_is_taken(describe: Callable[..., dict[str, Any]]) -> None:
+    assert {one["index"] for one in describe(xpu_index="https://mirror.example/xpu")["pinned"]} == {"https://mirror.example/xpu"}
+    found = describe(xpu_index="https://mirror.example/xpu", python_env_torch_index="file:///srv/torch")
+    assert {one["index"] for one in found["pinned"]} == {"file:///srv/torch"}

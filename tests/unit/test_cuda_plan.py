@@ -1,0 +1,115 @@
+"""What the driver says becomes a build, or one problem with what to do; what hides it is told from what it complains of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from ansible.module_utils.colab_ready import cuda_plan
+from ansible.module_utils.colab_ready.cuda_plan import Card, Library, Seen, Spoken, Wish
+
+LOCKS = ("2.14.0_cu132", "2.14.0_cu130", "2.14.0_cu126")
+GEFORCE = {"index": 0, "vendor_id": "10de", "name": "NVIDIA GeForce RTX 4070"}
+HEADING = Spoken("| NVIDIA-SMI 581.29   Driver Version: 581.29   CUDA Version: 13.3 |", 0)
+QUERY = Spoken("NVIDIA GeForce RTX 4070, 8.9, 581.29\n", 0)
+WSLS = "\tlibcuda.so.1 (libc6,x86-64) => /usr/lib/wsl/lib/libcuda.so.1\n"
+OWN = "/usr/lib/wsl/lib/libcuda.so.1"
+WSL = Seen("x86_64", 2, True, None, [GEFORCE], True, (), WSLS, "", HEADING, QUERY, Library(OWN, 13030, 0))
+LINUX = replace(WSL, wsl=None, dxg=None, wsl_library=None, ldconfig="", library=Library("/usr/lib/x86_64-linux-gnu/libcuda.so.1", 13030, 0))
+SILENT = Spoken(why="there is no nvidia-smi")
+
+# the host; the tag of the build, or the ids of the problems
+HOSTS: list[tuple[str, Seen, str | list[str]]] = [
+    ("a WSL that is well", WSL, "cu132"),
+    ("a Linux that is well", LINUX, "cu132"),
+    ("an Arm that is well", replace(LINUX, architecture="aarch64"), "cu132"),
+    ("adapters that are not known", replace(LINUX, adapters=None), "cu132"),
+    ("a heading without a number", replace(WSL, heading=Spoken("CUDA Version: N/A", 0), library=Library(OWN, 12070, 0)), "cu126"),
+    ("the library alone", replace(LINUX, heading=SILENT, query=SILENT, library=Library("/x/libcuda.so.1", 13010, 0)), "cu130"),
+    ("nvidia-smi alone", replace(LINUX, library=Library(why="libcuda.so.1: cannot open shared object file")), "cu132"),
+    ("a processor without a build", replace(LINUX, architecture="ppc64le"), ["cuda_architecture"]),
+    ("WSL 1", replace(WSL, wsl=1), ["cuda_wsl"]),
+    ("no device", replace(WSL, dxg=False, dxg_failure="dxg_missing"), ["cuda_dxg"]),
+    ("no device, but no WSL either", replace(LINUX, dxg=False), "cu132"),
+    ("another maker's card", replace(WSL, adapters=[{"vendor_id": "1002"}]), ["cuda_no_card"]),
+    ("no card", replace(LINUX, adapters=[]), ["cuda_no_card"]),
+    ("no driver on Windows", replace(WSL, wsl_library=False, ldconfig="", heading=SILENT, query=SILENT, library=Library(why="no")), ["cuda_library"]),
+    ("a Linux driver in WSL", replace(WSL, packages=("nvidia-driver-580",)), ["cuda_linux_driver"]),
+    ("both", replace(WSL, wsl_library=False, packages=("libnvidia-compute-580",)), ["cuda_library", "cuda_linux_driver"]),
+    ("what hides it is why it does not answer", replace(WSL, packages=("libnvidia-compute-580",), heading=Spoken("Driver/library version mismatch", 18)), ["cuda_linux_driver"]),
+    ("LD_LIBRARY_PATH", replace(WSL, library=Library("/opt/cuda/compat/libcuda.so.1", 13000, 0)), ["cuda_linux_driver"]),
+    ("a folder of which nothing is known", replace(WSL, wsl_library=None), "cu132"),
+    ("the folder is not in the cache yet", replace(WSL, ldconfig=""), "cu132"),
+    ("a Linux driver on Linux is the driver", replace(LINUX, packages=("nvidia-driver-580",)), "cu132"),
+    ("nothing answers", replace(LINUX, heading=SILENT, query=SILENT, library=Library(why="no libcuda")), ["cuda_driver"]),
+    ("a stub", replace(LINUX, library=Library("/usr/local/cuda/lib64/stubs/libcuda.so.1", None, 34)), ["cuda_stub"]),
+    ("cuda-compat on a GeForce", replace(LINUX, library=Library("/usr/local/cuda/compat/libcuda.so.1", 13000, 804)), ["cuda_compat"]),
+    ("not loaded", replace(LINUX, heading=Spoken("NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.", 9)), ["cuda_driver"]),
+    ("a driver of long ago", replace(LINUX, heading=Spoken("CUDA Version: 11.4", 0)), ["cuda_build"]),
+    ("a card of long ago", replace(LINUX, query=Spoken("Tesla K40c, 3.5, 470.256.02", 0)), ["cuda_build"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("_name", "seen", "expected"), HOSTS, ids=[case[0] for case in HOSTS])
+def test_a_host_gets_a_build_or_what_is_in_the_way(_name: str, seen: Seen, expected: str | list[str]) -> None:
+    verdict = cuda_plan.judge(seen, Wish(locks=LOCKS))
+    if isinstance(expected, str):
+        assert (list(verdict.problems), verdict.build and verdict.build["tag"]) == ([], expected)
+        return
+    assert ([problem.id for problem in verdict.problems], verdict.build) == (expected, None)
+    for problem in verdict.problems:
+        assert problem.what and problem.expected and problem.do
+        assert "colab_backend" in problem.do or problem.id in ("cuda_linux_driver", "cuda_build"), problem.do
+        # Nobody is told to install a driver in WSL, nor to see to Windows where there is none.
+        assert "ubuntu-drivers" not in problem.do if seen.wsl else "PowerShell" not in problem.do
+
+
+CARDS = [Card("NVIDIA GeForce GTX 1080", (6, 1), "580.95"), Card("NVIDIA GeForce RTX 4070", (8, 9), "580.95")]
+
+
+@pytest.mark.parametrize(
+    ("cards", "name", "expected"),
+    [
+        (CARDS, "GeForce RTX 4070", CARDS[1]),
+        (CARDS, "NVIDIA GeForce(TM) GTX 1080", CARDS[0]),
+        (CARDS, "", None),
+        (CARDS, "Another", None),
+        (CARDS[:1], "Another", CARDS[0]),
+        ([], "GeForce RTX 4070", None),
+    ],
+)
+def test_a_card_is_told_by_its_name_and_never_by_its_place(cards: list[Card], name: str, expected: Card | None) -> None:
+    assert cuda_plan.card_of(cards, name) == expected
+
+
+def test_lines_of_cards_are_read_and_others_are_none() -> None:
+    text = "NVIDIA RTX A6000, Ada, 8.9, 580.95.05\n[N/A], [N/A], 581.29\nNo devices were found\nTesla T4, 7.5, [N/A]\n"
+    assert cuda_plan.parse_cards(text) == [
+        Card("NVIDIA RTX A6000, Ada", (8, 9), "580.95.05"),
+        Card("[N/A]", None, "581.29"),
+    ]
+
+
+def test_where_nobody_decided_the_build_has_code_for_all_cards() -> None:
+    seen = replace(LINUX, query=Spoken("".join(f"{one.name}, {one.capability[0]}.{one.capability[1]}, {one.driver}\n" for one in CARDS if one.capability), 0))
+    undecided = cuda_plan.judge(seen, Wish(locks=LOCKS))
+    assert undecided.build is not None and undecided.build["tag"] == "cu126"
+    assert "RTX 4070" in undecided.cautions[0]
+    decided = cuda_plan.judge(seen, Wish(locks=LOCKS, adapter="NVIDIA GeForce RTX 4070"))
+    assert decided.build is not None and decided.build["tag"] == "cu132"
+    assert (decided.cautions, decided.driver["capability"]) == ([], "8.9")
+
+
+@pytest.mark.parametrize(
+    ("gpu", "name"),
+    [
+        ({"backend": {"adapter": 1}, "adapters": [{"index": 0, "name": "A"}, {"index": 1, "name": "B"}]}, "B"),
+        ({"backend": {"adapter": 0}, "adapters": [{"index": 0, "name": None}]}, ""),
+        ({"backend": {"adapter": None}, "adapters": [{"index": 0, "name": "A"}]}, ""),
+        ({"adapters": None}, ""),
+        ({}, ""),
+    ],
+)
+def test_the_decided_adapter_is_known_by_its_name(gpu: dict[str, Any], name: str) -> None:
+    assert cuda_plan.decided_name(gpu) == name

@@ -1,0 +1,155 @@
+"""Of torch's devices the decided card is taken, wherever it stands, and what added is shown to be it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible.module_utils.colab_ready import torch_devices
+from ansible.module_utils.colab_ready.torch_devices import Built, Device, Wanted
+
+IGPU = Device(0, "AMD Radeon(TM) Graphics", "gfx1036")
+CARD = Device(1, "AMD Radeon RX 9070 XT", "gfx1201")
+OLD = Device(0, "NVIDIA GeForce GTX 1080", capability="6.1")
+NEW = Device(1, "NVIDIA GeForce RTX 4070", capability="8.9")
+ARC = Device(0, "Intel(R) Arc(TM) A770 Graphics")
+UHD = Device(1, "Intel(R) UHD Graphics 770")
+
+# backend, what torch counts, what was decided; the index, or the word for the verdict
+CASES: list[tuple[str, str, list[Device], Wanted, int | None, int | str]] = [
+    ("the card beside an iGPU that comes first", "rocm", [IGPU, CARD], Wanted(["AMD Radeon RX 9070 XT"], ["gfx1201"]), None, 1),
+    ("the same the other way round", "rocm", [replace(CARD, index=0), replace(IGPU, index=1)], Wanted(["AMD Radeon RX 9070 XT"], ["gfx1201"]), None, 0),
+    ("an iGPU that was decided on", "rocm", [IGPU, CARD], Wanted(["AMD Radeon(TM) Graphics"], ["gfx1036"], ["AMD Radeon RX 9070 XT"]), None, 0),
+    ("by gfx where the box has another name", "rocm", [IGPU, CARD], Wanted(["Sapphire Pulse"], ["gfx1201"]), None, 1),
+    ("the gfx of an override", "rocm", [replace(CARD, index=0, gfx="gfx1030")], Wanted(["AMD Radeon RX 9070 XT"], ["gfx1201", "gfx1030"]), None, 0),
+    ("an iGPU that was called by the card's gfx", "rocm", [replace(IGPU, gfx="gfx1201"), CARD], Wanted(["Navi 48"], ["gfx1201"], ["AMD Radeon(TM) Graphics"]), None, 1),
+    ("only the iGPU is seen", "rocm", [IGPU], Wanted(["AMD Radeon RX 9070 XT"], ["gfx1201"]), None, "adapter_not_seen"),
+    ("features behind the gfx are no part of it", "rocm", [torch_devices.describe("rocm", 0, SimpleNamespace(name="AMD Instinct MI210", gcnArchName="gfx90a:sramecc+:xnack-"))], Wanted([], ["gfx90a"]), None, 0),
+    ("two of a name", "rocm", [replace(CARD, index=0), CARD], Wanted(["AMD Radeon RX 9070 XT"], ["gfx1201"]), None, 0),
+    ("two of a gfx, none of the name", "rocm", [replace(CARD, index=0), replace(CARD, name="Another")], Wanted(["Navi 48"], ["gfx1201"]), None, "adapter_unclear"),
+    ("the newer card by its name", "cuda", [OLD, NEW], Wanted(["GeForce RTX 4070"]), None, 1),
+    ("by its capability where the name is another", "cuda", [OLD, NEW], Wanted(["Some box"], capability="8.9"), None, 1),
+    ("two of a capability, none of the name", "cuda", [NEW, replace(NEW, index=0)], Wanted(["Some box"], capability="8.9"), None, "adapter_unclear"),
+    ("the only one, whatever it is called", "cuda", [replace(NEW, index=0)], Wanted(["AD104"]), None, 0),
+    ("the only one, but of another capability", "cuda", [OLD], Wanted(["AD104"], capability="8.9"), None, "adapter_not_seen"),
+    ("nobody decided", "cuda", [OLD, NEW], Wanted(), None, 0),
+    ("an Arc beside the processor's", "xpu", [replace(UHD, index=0), replace(ARC, index=1)], Wanted(["Intel Arc A770 Graphics"], [], ["Intel(R) UHD Graphics 770"]), None, 1),
+    ("the processor's own left out by name", "xpu", [replace(UHD, index=0), replace(ARC, index=1)], Wanted(["Arc"], [], ["Intel(R) UHD Graphics 770"]), None, "adapter_unclear"),
+    ("none", "cuda", [], Wanted(["GeForce RTX 4070"]), None, "cuda_no_device"),
+    ("none", "rocm", [], Wanted(), None, "rocm_no_device"),
+    ("a number that was named", "rocm", [IGPU, CARD], Wanted(["AMD Radeon RX 9070 XT"], ["gfx1201"]), 0, 0),
+    ("a number that is not there", "rocm", [IGPU, CARD], Wanted(), 7, "no_such_device"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("_name", "backend", "found", "wanted", "index", "expected"), CASES, ids=[case[0] for case in CASES])
+def test_the_decided_card_is_taken_wherever_it_stands(
+    _name: str, backend: str, found: list[Device], wanted: Wanted, index: int | None, expected: int | str
+) -> None:
+    answer = torch_devices.choose(backend, found, wanted, index)
+    assert answer.why
+    if isinstance(expected, int):
+        assert answer.device is not None and (answer.device.index, answer.problem) == (expected, "")
+    else:
+        assert (answer.device, answer.problem) == (None, expected)
+
+
+def torch(version: str, **made: str | None) -> Any:
+    return SimpleNamespace(__version__=version, version=SimpleNamespace(**made))
+
+
+BUILT: list[tuple[str, Any, str | None]] = [
+    ("cuda", torch("2.14.0+cu132", cuda="13.2", hip=None), None),
+    ("cuda", torch("2.14.0+cpu"), "made for the CPU alone, not for CUDA"),
+    ("cuda", torch("2.9.1+rocm7.2", cuda=None, hip="7.2.1"), "made for ROCm 7.2.1, not for CUDA"),
+    ("rocm", torch("2.9.1+rocm7.2", cuda=None, hip="7.2.1"), None),
+    ("rocm", torch("2.14.0+cu130", cuda="13.0", hip=None), "made for CUDA 13.0, not for ROCm"),
+    ("xpu", torch("2.13.0+xpu", xpu="20260000"), None),
+    ("xpu", torch("2.6.0+xpu"), None),
+    ("xpu", torch("2.14.0", cuda="13.0", hip=None), "made for CUDA 13.0, not for XPU"),
+    ("rocm", SimpleNamespace(__version__="2.13.0+xpu", version=SimpleNamespace(xpu="20260000")), "made for XPU, not for ROCm"),
+]
+
+
+@pytest.mark.parametrize(("backend", "module", "what"), BUILT)
+def test_a_torch_of_another_backend_is_told_from_the_right_one(backend: str, module: Any, what: str | None) -> None:
+    found = torch_devices.build_problem(backend, torch_devices.built_for(module))
+    assert (found is None) is (what is None)
+    if found is not None and what is not None:
+        assert found[0] == f"{backend}_other_torch"
+        assert what in found[1]
+
+
+class Namespace:
+    """torch.cuda of a machine with these."""
+
+    def __init__(self, *properties: Any) -> None:
+        self.properties = properties
+
+    def device_count(self) -> int:
+        return len(self.properties)
+
+    def get_device_properties(self, index: int) -> Any:
+        return self.properties[index]
+
+
+def test_what_torch_says_of_its_devices_is_read() -> None:
+    card = SimpleNamespace(name="NVIDIA GeForce RTX 4070", major=8, minor=9, total_memory=12 << 30)
+    assert torch_devices.devices("cuda", Namespace(card)) == [Device(0, card.name, "", "8.9", 12 << 30)]
+    # On ROCm major and minor are the gfx's, which is shown by its name.
+    radeon = SimpleNamespace(name="AMD Radeon RX 9070 XT\0", gcnArchName="gfx1201", major=12, minor=0, total_memory=16 << 30)
+    assert torch_devices.devices("rocm", Namespace(radeon)) == [Device(0, "AMD Radeon RX 9070 XT", "gfx1201", "", 16 << 30)]
+    arc = SimpleNamespace(name="Intel(R) Arc(TM) A770 Graphics", total_memory=16 << 30, gcnArchName="gfx1")
+    assert torch_devices.devices("xpu", Namespace(arc)) == [Device(0, arc.name, "", "", 16 << 30)]
+    assert torch_devices.devices("xpu", Namespace()) == []
+
+
+def test_the_result_shows_what_each_backend_owes() -> None:
+    rocm = torch_devices.facts("rocm", CARD, Built("2.9.1+rocm7.2", "", "7.2.53211", ""))
+    assert (rocm["hip"], rocm["gfx"], rocm["name"]) == ("7.2.53211", "gfx1201", "AMD Radeon RX 9070 XT")
+    cuda = torch_devices.facts("cuda", NEW, Built("2.14.0+cu132", "13.2", "", ""))
+    assert (cuda["capability"], cuda["cuda"]) == ("8.9", "13.2")
+    xpu = torch_devices.facts("xpu", ARC, Built("2.13.0+xpu", "", "", "20260000"))
+    assert xpu["name"] == "Intel(R) Arc(TM) A770 Graphics"
+    assert torch_devices.lacks("rocm", rocm) == torch_devices.lacks("cuda", cuda) == torch_devices.lacks("xpu", xpu) == []
+    assert torch_devices.lacks("rocm", {"name": "AMD Radeon", "hip": "", "gfx": None}) == ["hip", "gfx"]
+    assert torch_devices.lacks("cuda", {"name": ""}) == ["name", "capability"]
+
+
+@pytest.mark.parametrize(
+    ("backend", "device_type", "index", "wrong"),
+    [
+        ("rocm", "cuda", 1, ""),
+        ("rocm", "cuda", None, ""),
+        ("rocm", "cuda", 0, "the sum is on cuda:0, expected cuda:1 (AMD Radeon RX 9070 XT)"),
+        ("rocm", "cpu", None, "the sum is on cpu, expected cuda:1"),
+        ("xpu", "cuda", 1, "the sum is on cuda:1, expected xpu:1"),
+        ("xpu", "xpu", 1, ""),
+    ],
+)
+def test_the_device_that_added_is_the_device_that_was_decided(backend: str, device_type: str, index: int | None, wrong: str) -> None:
+    said = torch_devices.same_device(device_type, index, CARD, backend)
+    assert said.startswith(wrong) if wrong else said == ""
+
+
+# As tensor_probe gets it: with its parameters, into a module of that name.
+BOOT = """
+import json, sys, types
+assert not any("ansible" in name for name in sys.modules)
+devices = sys.modules["torch_devices"] = types.ModuleType("torch_devices")
+exec(compile(sys.stdin.read(), "<torch_devices>", "exec"), devices.__dict__)
+cards = [devices.Device(0, "AMD Radeon(TM) Graphics", "gfx1036"), devices.Device(1, "AMD Radeon RX 9070 XT", "gfx1201")]
+print(devices.choose("rocm", cards, devices.Wanted(["AMD Radeon RX 9070 XT"], ["gfx1201"])).device.index)
+"""
+
+
+def test_its_text_runs_where_nothing_of_ours_is() -> None:
+    source = Path(torch_devices.__file__ or "").read_text(encoding="utf-8")
+    command = [sys.executable, "-I", "-S", "-c", BOOT]
+    done = subprocess.run(command, input=source, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
