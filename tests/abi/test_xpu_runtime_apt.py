@@ -1,0 +1,145 @@
+"""xpu_runtime where apt, dpkg and gpgv are real: a container that plays an Ubuntu, and a signed repository with tiny packages of
+the real names. What apt says of a bad signature is understood, and nothing is left behind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker_engine
+import pytest
+from conftest import Host, StartHost
+from doubles.rocm_repository import Key, Package, Repository
+
+PLACE = "/srv/stand-in"
+CODE = "/opt/under-test"
+PACKAGES = ("libze1", "libze-intel-gpu1", "intel-opencl-icd")
+ARC = {"vendor_id": "8086", "device_id": "56a0", "name": "Intel(R) Arc(TM) A770 Graphics"}
+# What the module does, without Ansible around it, which is quicker.
+RUNNER = f"""
+import json, sys
+sys.path.insert(0, "{CODE}")
+from ansible.module_utils.colab_ready import xpu_packages
+from ansible.module_utils.colab_ready.xpu_runtime_state import Places, Runtime, Stopped
+card, address, key, fingerprints, state = json.load(sys.stdin)
+runtime = Runtime(Places(), False)
+try:
+    if state == "present":
+        plan = xpu_packages.choose_packages(card, "ubuntu", "24.04", True, address, key)
+        outcome = runtime.present(plan, fingerprints)
+    else:
+        outcome = runtime.absent()
+    print(json.dumps({{"changed": outcome.changed, "packages": outcome.packages, "notes": outcome.notes, "problem": None}}))
+except Stopped as stopped:
+    print(json.dumps({{"changed": False, "packages": {{}}, "notes": [], "problem": stopped.problem.as_dict()}}))
+"""
+
+
+class StandIn:
+    """Intel's repository, signed by a key of this run; the distribution's, with a runtime of 2023; a stranger's key."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        keys = folder.with_name(f"{folder.name}-keys")
+        keys.mkdir(mode=0o700)
+        self.intel, self.stranger = Key(keys, "intel"), Key(keys, "stranger")
+        (folder / "intel.asc").write_text(self.intel.armored)
+        for name, key in (("good", self.intel), ("forged", self.stranger)):
+            repository = Repository(folder / name, "noble", [
+                Package("libze1", "1.21.1.0-1123~24.04"),
+                Package("libze-intel-gpu1", "25.31.34666.3-1~24.04", depends=["libigc2", "libze1"]),
+                Package("intel-opencl-icd", "25.31.34666.3-1~24.04", depends=["libigc2"]),
+                Package("libigc2", "2.18.0-1~24.04"),
+            ])  # fmt: skip
+            index = repository.folder / "dists/noble"
+            repository.index()
+            # Intel's component is called unified.
+            (index / "unified").symlink_to("main")
+            release = index / "Release"
+            release.write_text(release.read_text().replace("main", "unified"))
+            repository.sign_with(key)
+        own = Repository(folder / "ubuntu", "noble", [Package("intel-opencl-icd", "23.43.27642.40-1ubuntu3")])
+        own.index()
+
+    def end(self) -> None:
+        for key in (self.intel, self.stranger):
+            key.end()
+
+
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
+    folder = tmp_path_factory.mktemp("intel-repository")
+    # apt reads it as a user of its own.
+    for one in (folder, *folder.parents[:2]):
+        one.chmod(0o755)
+    made = StandIn(folder)
+    yield made
+    made.end()
+
+
+class Pc:
+    def __init__(self, host: Host, stand_in: StandIn, project: Path) -> None:
+        self.host, self.stand_in = host, stand_in
+        target = f"{CODE}/ansible/module_utils"
+        self.must("mkdir", "-p", target)
+        docker_engine.docker("cp", str(project / "module_utils/colab_ready"), f"{host.name}:{target}/")
+        own = f"deb [trusted=yes] file://{PLACE}/ubuntu noble main"
+        # A source of its owner's that is out of order is none of ours to refuse.
+        broken = f"deb file://{PLACE}/nowhere noble main"
+        script = f"rm -f /etc/apt/sources.list.d/*; echo '{own}' >/etc/apt/sources.list; apt-get -q update; "
+        self.must("sh", "-c", f"{script} echo '{broken}' >/etc/apt/sources.list.d/broken.list")
+        self.bare = self.listing()
+
+    def must(self, *command: str) -> str:
+        done = self.host.run(*command)
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def listing(self) -> list[str]:
+        packages = self.must("dpkg-query", "--show", "--showformat=${Package} ${Version} ${db:Status-Abbrev}\n")
+        files = self.must("find", "/etc/apt", "/var/lib/colab-ready", "/var/lib/apt/extended_states", "-type", "f")
+        return sorted([*packages.splitlines(), *files.splitlines()])
+
+    def __call__(self, state: str = "present", repository: str = "good", fingerprint: str = "") -> dict[str, Any]:
+        allowed = [fingerprint or self.stand_in.intel.fingerprint]
+        asked = json.dumps([ARC, f"file://{PLACE}/{repository}", f"file://{PLACE}/intel.asc", allowed, state])
+        done = docker_engine.docker("exec", "-i", self.host.name, "python3", "-c", RUNNER, stdin=asked, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return dict(json.loads(done.stdout))
+
+
+@pytest.fixture
+def pc(start_host: StartHost, stand_in: StandIn, project: Path) -> Pc:
+    host = start_host("xpu-runtime", init="plain", extra=[f"--volume={stand_in.folder}:{PLACE}:ro"])
+    host.run("mkdir", "-p", "/var/lib/colab-ready")
+    host.run("touch", "/var/lib/apt/extended_states")
+    return Pc(host, stand_in, project)
+
+
+def test_it_comes_from_a_signed_repository_stays_and_goes_without_a_trace(pc: Pc) -> None:
+    found = pc()
+    assert found["problem"] is None and found["changed"] is True
+    assert found["packages"]["intel-opencl-icd"] == "25.31.34666.3-1~24.04", "not the distribution's own of 2023"
+    there = pc.listing()
+    assert pc()["changed"] is False
+    assert pc.listing() == there
+    gone = pc("absent")
+    assert (gone["problem"], gone["notes"]) == (None, [])
+    assert pc.listing() == pc.bare
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        ({"repository": "forged"}, "xpu_apt_signature"),
+        ({"repository": "nowhere"}, "xpu_apt_unreachable"),
+        ({"fingerprint": "F" * 40}, "xpu_apt_key"),
+    ],
+    ids=["signed by a stranger", "no repository", "another key"],
+)
+def test_a_repository_that_is_not_to_be_trusted_leaves_nothing_behind(pc: Pc, asked: dict[str, str], name: str) -> None:
+    found = pc(**asked)
+    assert found["problem"]["id"] == name, found["problem"]
+    assert pc.listing() == pc.bare
