@@ -142,14 +142,20 @@ def through(opened: ClientConnection, method: str, path: str, **more: Any) -> An
             return Answer(status, headers, body)
 
 
-def kernel_says(opened: ClientConnection, code: str = "6 * 7") -> str:
-    """The result of a cell that runs through an open kernel socket."""
+def tell_kernel(opened: ClientConnection, code: str) -> str:
+    """Have a cell run through an open kernel socket, and wait for nothing. Answers with the number of the message."""
     number = uuid.uuid4().hex
     header = {"msg_id": number, "msg_type": "execute_request", "session": number, "username": "v", "version": "5.3"}
     content = {"code": code, "silent": False, "store_history": False, "user_expressions": {}, "allow_stdin": False}
     opened.send(
         json.dumps({"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"})
     )
+    return number
+
+
+def kernel_says(opened: ClientConnection, code: str = "6 * 7") -> str:
+    """The result of a cell that runs through an open kernel socket."""
+    number = tell_kernel(opened, code)
     result = "nothing"
     while True:
         received = json.loads(opened.recv(timeout=SECONDS))
