@@ -223,6 +223,8 @@ def main() -> None:
         "driver": dict(verdict.driver),
         "cautions": list(verdict.cautions),
     }
+    for caution in verdict.cautions:
+        module.warn(caution)
     if verdict.problems:
         module.fail_json(msg=message(verdict.problems), **result)
     module.exit_json(changed=False, **result)

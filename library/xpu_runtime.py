@@ -198,7 +198,7 @@ def main() -> None:
     except xpu_runtime_state.Stopped as stopped:
         problem = stopped.problem
     outcome = runtime.outcome
-    for note in outcome.notes:
+    for note in [*outcome.notes, *result["cautions"]]:
         module.warn(note)
     result.update(
         changed=outcome.changed, packages=outcome.packages, changed_paths=outcome.changed_paths, diff=outcome.diff

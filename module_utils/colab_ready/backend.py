@@ -62,6 +62,27 @@ def choose_adapter(wish: str | None, adapters: Sequence[Mapping[str, Any]] | Non
     )
 
 
+def card_for(
+    gpu: Mapping[str, Any], backend: str, vendor_id: str, wsl: bool, unknown: str = NO
+) -> Mapping[str, Any] | None:
+    """From what gpu_device returned: the adapter that was decided on for a backend, or the vendor's best one. Never by its
+    place in a list: a processor's own graphics often come first. `unknown`: as what a card counts that no table has."""
+    adapters = gpu.get("adapters") or []
+    decided = gpu.get("backend") or {}
+    for one in (decided, decided.get("recommended") or {}):
+        if one.get("name") == backend and one.get("adapter") is not None:
+            return next((adapter for adapter in adapters if adapter.get("index") == one["adapter"]), None)
+    levels = [NO, OPT_IN, YES]
+
+    def rank(adapter: Mapping[str, Any]) -> tuple[int, bool, int]:
+        family = gpus.family_of(adapter)
+        level = ((family.wsl if wsl else family.linux).level or NO) if family else unknown
+        return levels.index(level), bool(adapter.get("primary")), int(adapter.get("dedicated_bytes") or 0)
+
+    theirs = [one for one in adapters if one.get("vendor_id") == vendor_id and not one.get("software")]
+    return max(theirs, key=rank, default=None)
+
+
 def decide(
     wish: str,
     adapters: Sequence[Mapping[str, Any]] | None,
@@ -133,7 +154,13 @@ class _Case:
         backends: Sequence[Backend],
         asked: Mapping[str, Any] | None,
     ) -> None:
-        self.adapters, self.why_unknown, self.host, self.backends, self.asked = adapters, why_unknown, host, backends, asked
+        self.adapters, self.why_unknown, self.host, self.backends, self.asked = (
+            adapters,
+            why_unknown,
+            host,
+            backends,
+            asked,
+        )
         self.gpus = [adapter for adapter in adapters or () if why_no_gpu(adapter) is None]
         self.candidates = [
             Candidate(adapter, backend, judge(backend, adapter, host))
@@ -166,7 +193,14 @@ class _Case:
             size = int(one.adapter["dedicated_bytes"]) if sizes_known else 0
             order = list(self.backends).index(one.backend)
             willing = one.verdict.level == YES
-            return (not willing, is_integrated(one.adapter), one.backend.tier, -size, order, one.adapter.get("index") or 0)
+            return (
+                not willing,
+                is_integrated(one.adapter),
+                one.backend.tier,
+                -size,
+                order,
+                one.adapter.get("index") or 0,
+            )
 
         return min(fitting, key=rank, default=None)
 
@@ -307,7 +341,9 @@ def _not_yet(case: _Case, recommended: Candidate, chosen: Candidate | None) -> l
     """What the machine could have, but this version does not build."""
     title = recommended.backend.title
     if chosen is not None:
-        return [f"{label(recommended.adapter)} would get {title}, but this version of colab-ready does not build it yet"]
+        return [
+            f"{label(recommended.adapter)} would get {title}, but this version of colab-ready does not build it yet"
+        ]
     first = f"this version of colab-ready does not build {title} yet, so PyTorch runs on the CPU"
     return [first, f"this machine would get {title}. {case.why_this(recommended)}"]
 
@@ -358,11 +394,15 @@ def _no_such_backend(wish: str, available: Sequence[Backend], known: bool) -> Re
     what, later = "is no backend", ""
     if known:
         what, later = "this version of colab-ready does not bring yet", ", or use a later version"
-    return Refusal(f"colab_backend is {wish!r}, which {what}. Expected: {expected}. Do: set colab_backend to one of them{later}.")
+    return Refusal(
+        f"colab_backend is {wish!r}, which {what}. Expected: {expected}. Do: set colab_backend to one of them{later}."
+    )
 
 
 def _impossible_backend(case: _Case, wished: Backend) -> Refusal:
-    able = {one.backend.name for one in case.candidates if one.verdict.level != NO and one.backend.available_in_this_version}
+    able = {
+        one.backend.name for one in case.candidates if one.verdict.level != NO and one.backend.available_in_this_version
+    }
     expected = " or ".join(["auto", *(backend.name for backend in case.backends if backend.name in (*able, "cpu"))])
     where = f" on {label(case.asked)}, which colab_gpu asks for" if case.asked is not None else ""
     why, _, do = case.why_not(wished).partition(". Do: ")

@@ -12,7 +12,7 @@ import os
 import re
 from typing import Any, Mapping, Sequence
 
-from ansible.module_utils.colab_ready import programs
+from ansible.module_utils.colab_ready import programs, rocminfo
 from ansible.module_utils.colab_ready.dxg import (
     KEYS,
     VENDORS,
@@ -161,32 +161,19 @@ def find_rocminfo(usr: str = "/usr", root: str = "/") -> str | None:
 def parse_rocminfo(text: str) -> list[dict[str, Any]]:
     """Its agents that are GPUs of AMD. The processor is an agent as well."""
     found = []
-    for agent in re.split(r"^\*+\s*\nAgent\s+[0-9]+.*\n\*+\s*\n", text, flags=re.MULTILINE)[1:]:
-        # Two spaces: of a pool or an ISA, which stand further in, the same words mean something else.
-        said = dict(re.findall(r"^  ([A-Z][\w ]*?):[ \t]*(.*?)[ \t]*$", agent, re.MULTILINE))
-        gfx = re.fullmatch(r"gfx[0-9a-f]{3,5}", said.get("Name", ""))
-        if said.get("Device Type") != "GPU" or gfx is None:
-            continue
+    for agent in rocminfo.parse(text).gpus:
+        named = plain(agent.name) if agent.name != agent.gfx else ""
         values: dict[str, Any] = {
-            "name": plain(said.get("Marketing Name", "")) or Unknown("not_said", "rocminfo gives no name"),
+            "name": named or Unknown("not_said", "rocminfo gives no name"),
             # It knows no others.
             "vendor_id": "1002",
-            "gfx": gfx.group(0),
+            "gfx": agent.gfx,
             "software": False,
             "compute_only": False,
             "render": True,
         }
-        chip = re.search(r"\(0x([0-9a-f]{1,4})\)", said.get("Chip ID", "").lower())
-        if chip and int(chip.group(1), 16):
-            values["device_id"] = chip.group(1).zfill(4)
-        # bus << 8 | device << 3 | function, as HSA_AMD_AGENT_INFO_BDFID.
-        place = int(said["BDFID"]) if re.fullmatch(r"[0-9]{1,5}", said.get("BDFID", ""), re.ASCII) else 0
-        if 0 < place <= 0xFFFF:
-            values["address"] = f"0000:{place >> 8:02x}:{place >> 3 & 31:02x}.{place & 7}"
-        size = number_in(agent, r"^ {6}Segment: +GLOBAL; FLAGS: COARSE GRAINED *\n {6}Size: +([0-9]+)\(")
-        if size:
-            values["dedicated_bytes"] = size << 10
-        found.append(values)
+        said = {"device_id": agent.device_id, "address": agent.address, "dedicated_bytes": agent.bytes}
+        found.append({**values, **{key: value for key, value in said.items() if value}})
     return found
 
 

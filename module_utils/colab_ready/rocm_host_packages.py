@@ -14,6 +14,7 @@ import urllib.parse
 import urllib.request
 from typing import Callable, Mapping, Sequence
 
+from ansible.module_utils.colab_ready import apt_words
 from ansible.module_utils.colab_ready import rocm_host_plan as thinking
 from ansible.module_utils.colab_ready.pip_config import redact
 from ansible.module_utils.colab_ready.preflight import Problem
@@ -46,9 +47,9 @@ class Packages:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
 
-    def simulate(self, words: Sequence[str]) -> thinking.Steps:
+    def simulate(self, words: Sequence[str]) -> apt_words.Steps:
         option = ["--no-install-recommends"] if words[0] == "install" else []
-        return thinking.simulated(self.apt(["--simulate", *option, *words], "apt"))
+        return apt_words.simulated(self.apt(["--simulate", *option, *words], "apt"))
 
     def apt(self, words: Sequence[str], where: str, list_is_read: bool = False) -> str:
         answer = self.run(["/usr/bin/apt-get", "-q", *WAIT, *words])
@@ -78,8 +79,8 @@ class Packages:
         return {**ENVIRONMENT, **{name: value for name, value in os.environ.items() if name.lower() in PROXIES}}
 
     def installed(self) -> dict[str, str]:
-        said = self.ask(["/usr/bin/dpkg-query", "--show", f"--showformat={thinking.LIST_FORMAT}"], QUESTION_SECONDS)
-        return thinking.installed_packages(said)
+        said = self.ask(["/usr/bin/dpkg-query", "--show", f"--showformat={apt_words.LIST_FORMAT}"], QUESTION_SECONDS)
+        return apt_words.installed_packages(said)
 
     def damaged(self, package: str) -> bool:
         return bool(thinking.damaged_files(self.ask(["/usr/bin/dpkg", "--verify", package], QUESTION_SECONDS)))

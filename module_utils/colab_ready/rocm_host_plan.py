@@ -12,14 +12,11 @@ from __future__ import annotations
 import re
 from typing import Any, Mapping, NamedTuple, Sequence
 
-from ansible.module_utils.colab_ready import gpus
+from ansible.module_utils.colab_ready import apt_words, gpus
+from ansible.module_utils.colab_ready.apt_words import Steps, kernels_in
+from ansible.module_utils.colab_ready.backend import card_for
 from ansible.module_utils.colab_ready.preflight import Problem
-from ansible.module_utils.colab_ready.rocm_plan import NEVER_IN_WSL
 
-# Asked of dpkg-query, so that versions and states are not guessed from columns.
-LIST_FORMAT = "${Package}\t${Version}\t${db:Status-Status}\n"
-# A guest's kernel is Windows', and a native one is its owner's.
-KERNEL_PACKAGE = re.compile(r"linux-(image|headers|modules|firmware)\S*|\S+-dkms|dkms")
 # Left out on purpose in small images (dpkg's path-exclude).
 _NOT_MISSED = re.compile(r"/usr/share/(doc|man|info|locale|lintian)/")
 _HEX40 = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")
@@ -35,34 +32,16 @@ class Card(NamedTuple):
 def choose_card(gpu: Mapping[str, Any], wsl: bool) -> Card:
     """From what gpu_device returned: the one that was decided on, or the best of AMD's. Never by its place in a list: a
     processor's own graphics often come first."""
-    adapters = gpu.get("adapters") or []
-    decided = gpu.get("backend") or {}
-    for one in (decided, decided.get("recommended") or {}):
-        if one.get("name") == "rocm" and one.get("adapter") is not None:
-            return Card(next(adapter for adapter in adapters if adapter.get("index") == one["adapter"]))
-    ours = [adapter for adapter in adapters if adapter.get("vendor_id") == gpus.AMD and not adapter.get("software")]
-    if not ours:
-        what = "there is no graphics adapter of AMD here" if adapters else "no graphics adapter can be seen here"
-        where = "Windows shows it to this WSL" if wsl else "its driver amdgpu is loaded"
-        # ROCm/rocm-systems#1153: without a card its programs hang.
-        return Card({}, Problem("rocm_no_card", what, f"one of AMD, and that {where}", "set colab_backend: auto"))
-    ranks = {gpus.YES: 2, gpus.OPT_IN: 1}
-
-    def rank(adapter: Mapping[str, Any]) -> tuple[int, bool, int]:
-        family = gpus.family_of(adapter)
-        level = (family.wsl if wsl else family.linux).level if family else gpus.NO
-        return ranks.get(level or gpus.NO, 0), bool(adapter.get("primary")), adapter.get("dedicated_bytes") or 0
-
-    return Card(max(ours, key=rank))
+    card = card_for(gpu, "rocm", gpus.AMD, wsl)
+    if card is not None:
+        return Card(card)
+    what = "there is no graphics adapter of AMD here" if gpu.get("adapters") else "no graphics adapter can be seen here"
+    where = "Windows shows it to this WSL" if wsl else "its driver amdgpu is loaded"
+    # ROCm/rocm-systems#1153: without a card its programs hang.
+    return Card({}, Problem("rocm_no_card", what, f"one of AMD, and that {where}", "set colab_backend: auto"))
 
 
 # --- dpkg -----------------------------------------------------------------------------------------------------------
-
-
-def installed_packages(text: str) -> dict[str, str]:
-    """What is installed in good order, with its version, from `dpkg-query --show` with LIST_FORMAT."""
-    rows = (line.split("\t") for line in text.splitlines())
-    return {row[0]: row[1] for row in rows if len(row) == 3 and row[2] == "installed"}
 
 
 def damaged_files(text: str) -> list[str]:
@@ -79,28 +58,10 @@ def conffile_sums(text: str) -> dict[str, str]:
 # --- apt ------------------------------------------------------------------------------------------------------------
 
 
-class Steps(NamedTuple):
-    """What apt would do. `install` has versions; `new` are those of it that are not there yet."""
-
-    install: dict[str, str]
-    new: list[str]
-    remove: list[str]
-
-
-def simulated(text: str) -> Steps:
-    """From what `apt-get --simulate` prints."""
-    install: dict[str, str] = {}
-    new: list[str] = []
-    for name, was, version in re.findall(r"^Inst (\S+?)(?::\S+)? (\[[^\]]*\] )?\((\S+) ", text, re.MULTILINE):
-        install[name] = version
-        new += [] if was else [name]
-    return Steps(install, new, re.findall(r"^(?:Remv|Purg) (\S+?)(?::\S+)? \[", text, re.MULTILINE))
-
-
 def judge_steps(steps: Steps, may_go: Sequence[str], line: str) -> list[Problem]:
     """What apt must not do on the way."""
     problems = []
-    kernels = sorted(name for name in steps.install if KERNEL_PACKAGE.fullmatch(name) or NEVER_IN_WSL.fullmatch(name))
+    kernels = kernels_in(steps)
     if kernels:
         what = f"the packages of ROCm {line} would bring a kernel or its modules ({', '.join(kernels)})"
         do = "look with apt-cache showpkg who asks for it; the address in rocm_apt_address may be another repository"
@@ -113,74 +74,17 @@ def judge_steps(steps: Steps, may_go: Sequence[str], line: str) -> list[Problem]
     return problems
 
 
-# The first that matches counts: apt complains of much more than went wrong.
-_COMPLAINTS: Sequence[tuple[str, str, str, str, str]] = (
-    (
-        r"Could not get lock|is another process using it|lock was locked by another process",
-        "rocm_apt_busy",
-        "another program installs packages",
-        "apt and dpkg free for this run",
-        "wait until it is done, then run ./colab-ready again",
-    ),
-    (
-        r"No space left on device|don't have enough free space",
-        "rocm_apt_space",
-        "the disk is full",
-        "room for the packages",
-        "free some space (df -h /), then run ./colab-ready again",
-    ),
-    (
-        r"Hash Sum mismatch|unexpected size|Clearsigned file isn't valid",
-        "rocm_apt_checksum",
-        "a file of the repository is not the one that its signed list names",
-        "files with the checksums of the list",
-        "try again in an hour, when the mirror is in step; if it stays, do not install from there",
-    ),
-    (
-        r"NO_PUBKEY|BADSIG|EXPKEYSIG|REVKEYSIG|is not signed|not available: |signatures? (?:were|was|couldn't)|"
-        r"Sub-process \S*(?:gpgv|sqv)\S* returned an error|no longer signed|Missing key",
-        "rocm_apt_signature",
-        "the repository's signature is not by its key",
-        "a list signed by the key that was fetched",
-        "set rocm_apt_key to the key of rocm_apt_address, and its rocm_apt_key_fingerprint; if both are AMD's, try again later",
-    ),
-    (
-        r"(?:Unable to locate package|has no installation candidate|Couldn't find any package|No packages found)",
-        "rocm_apt_package",
-        "a package is not in the repository",
-        "all packages of this release of ROCm",
-        "set rocm_apt_address to a complete mirror, or leave it empty",
-    ),
-    (
-        r"Could not resolve|Failed to fetch|Could not connect|Unable to connect|Connection (?:failed|refused|timed out)|"
-        r"404  Not Found|does not have a Release file|Temporary failure|Cannot initiate|Certificate verification failed|"
-        r"File not found",
-        "rocm_apt_unreachable",
-        "the repository cannot be read",
-        "an answer from it",
-        "look whether this computer reaches it (a proxy?), or set rocm_apt_address and rocm_apt_key to a mirror; "
-        "with rocm_system_packages: false ROCm 7.14 and newer need no repository",
-    ),
-)
+_DO = {
+    "signature": "set rocm_apt_key to the key of rocm_apt_address, and its rocm_apt_key_fingerprint; if both are AMD's, try "
+    "again later",
+    "package": "set rocm_apt_address to a complete mirror, or leave it empty",
+    "unreachable": "look whether this computer reaches it (a proxy?), or set rocm_apt_address and rocm_apt_key to a mirror; "
+    "with rocm_system_packages: false ROCm 7.14 and newer need no repository",
+}
 
 
 def apt_problem(text: str, where: str) -> Problem:
-    """One problem for what apt or dpkg said."""
-    words = _first_complaint(text)
-    for pattern, name, what, expected, do in _COMPLAINTS:
-        if re.search(pattern, text):
-            return Problem(name, f"{where}: {what} ({words})", expected, do)
-    do = "sudo apt-get -f install says what is in the way; then run ./colab-ready again"
-    return Problem("rocm_apt", f"{where}: {words}", "packages that install", do)
-
-
-def _first_complaint(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    chosen = next((line for line in lines if line.startswith(("E: ", "Err:"))), "")
-    chosen = (
-        chosen or next((line for line in lines if "error" in line.lower()), "") or (lines or ["it said nothing"])[0]
-    )
-    return re.sub(r"^E: |\.$", "", chosen)[:300]
+    return apt_words.apt_problem(text, where, "rocm", _DO)
 
 
 # --- the repository's key -------------------------------------------------------------------------------------------

@@ -1,16 +1,16 @@
 # Copyright (c) 2026, the colab-ready authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What rocminfo prints, of any ROCm from 6.1 to 10.0, and which of the GPUs that torch counts is the decided one.
+"""What rocminfo prints, of any ROCm from 6.1 to 10.0.
 
-Pure functions. Its words are for people and have moved over the years: blanks at the ends of lines, no indentation where
+Its words are for people and have moved over the years: blanks at the ends of lines, no indentation where
 it was pasted, a runtime's own lines in between. What counts is in the agents, so only those and the first line are read.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any, Mapping, NamedTuple, Sequence
+from typing import NamedTuple
 
 _AGENT = re.compile(r"^(?:\*+\n)?Agent +[0-9]+ *\n(?:\*+\n)?", re.MULTILINE)
 _FIELD = re.compile(r"^ *([A-Z][\w .()/]*?):[ \t]*(.*)$", re.MULTILINE)
@@ -77,58 +77,3 @@ def _agent(text: str) -> Agent:
         f"0000:{bdf >> 8:02x}:{bdf >> 3 & 31:02x}.{bdf & 7}" if 0 < bdf <= 0xFFFF else "",
         int(size.group(1)) << 10 if size else 0,
     )
-
-
-# --- which of torch's devices ---------------------------------------------------------------------------------------
-
-
-class Choice(NamedTuple):
-    """The index of the decided card among torch's devices, or None; and why, in a sentence."""
-
-    device: int | None
-    why: str
-
-
-def choose_device(
-    devices: Sequence[Mapping[str, Any]],
-    gfx: Sequence[str],
-    names: Sequence[str],
-    others: Sequence[str] = (),
-) -> Choice:
-    """Which device is the decided card: never by its place, which an iGPU can have (ROCm/TheRock#3392).
-
-    devices: {index, name, gfx} as torch tells them (gcnArchName as gfx). gfx: what the card may be called (its own, and
-    that of an override, if one is set). names: the card's by its driver and by its box. others: names of the host's
-    other adapters; a runtime has called an iGPU by the card's gfx (ROCm/rocm-systems#11549).
-    """
-    if not devices:
-        return Choice(None, "torch sees no GPU")
-    # Without the features behind it: gfx90a:sramecc+:xnack-.
-    chips = {device["index"]: str(device.get("gfx") or "").partition(":")[0] for device in devices}
-    mine = {_plain(name) for name in names if name}
-    fitting = [
-        device
-        for device in devices
-        if (not gfx or not chips[device["index"]] or chips[device["index"]] in gfx)
-        and _plain(device["name"]) not in {_plain(name) for name in others} - mine
-    ]
-    called = [device for device in fitting if _plain(device["name"]) in mine]
-    wanted = f"{next(iter(names), '') or 'the decided GPU'}{f' ({gfx[0]})' if gfx else ''}"
-    if not fitting:
-        there = ", ".join(f"{device['name']} ({chips[device['index']] or '?'})" for device in devices)
-        return Choice(None, f"torch does not see {wanted}, only {there}")
-    if called:
-        twins = f", the first of {len(called)} of that name" if len(called) > 1 else ""
-        return Choice(called[0]["index"], f"{called[0]['name']} is the decided GPU by its name{twins}")
-    if len(fitting) == 1 and gfx and chips[fitting[0]["index"]]:
-        return Choice(fitting[0]["index"], f"{fitting[0]['name']} is the decided GPU by its gfx")
-    if len(devices) == 1:
-        return Choice(fitting[0]["index"], f"{fitting[0]['name']} is the only GPU that torch sees")
-    there = ", ".join(f"{device['index']}: {device['name']}" for device in fitting)
-    return Choice(None, f"which of torch's devices {wanted} is cannot be told ({there})")
-
-
-def _plain(name: Any) -> str:
-    """Drivers, firmware and boxes write one name in several ways."""
-    words = re.sub(r"\((tm|r)\)|[^a-z0-9 ]", " ", str(name).lower()).split()
-    return " ".join(word for word in words if word not in ("amd", "graphics"))

@@ -50,8 +50,7 @@ Words = Callable[[str, "re.Match[str]"], Problem]
 
 def explain(output: str) -> Problem:
     """The first known failure in what uv or pip printed."""
-    # A warning of uv is not why it failed, but may use the words of one that is (a WARNING of pip often is the why).
-    text = "\n".join(line for line in redact(output).splitlines() if not line.lstrip().startswith("warning:"))
+    text = _without_warnings(redact(output))
     for pattern, words in _KNOWN:
         match = pattern.search(text)
         if match:
@@ -63,6 +62,16 @@ def explain(output: str) -> Problem:
         do="Look at the lines above",
         address=_address(text),
     )
+
+
+def _without_warnings(text: str) -> str:
+    """A warning of uv, and the causes below it, is not why it failed, but may use the words of one that is (a WARNING of pip
+    often is the why)."""
+    kept, of_a_warning = [], False
+    for line in text.splitlines():
+        of_a_warning = line.lstrip().startswith("warning:") or (of_a_warning and line.lstrip().startswith("cause:"))
+        kept += [] if of_a_warning else [line]
+    return "\n".join(kept)
 
 
 def explain_download(output: str) -> Problem:

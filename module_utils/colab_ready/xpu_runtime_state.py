@@ -15,7 +15,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from typing import Any, Mapping, Sequence
 
-from ansible.module_utils.colab_ready import managed, openpgp, programs
+from ansible.module_utils.colab_ready import apt_words, managed, openpgp, programs
 from ansible.module_utils.colab_ready import xpu_runtime_plan as thinking
 from ansible.module_utils.colab_ready.host import read_json, run
 from ansible.module_utils.colab_ready.pip_config import redact
@@ -66,8 +66,8 @@ class Runtime:
 
     def installed(self) -> dict[str, str]:
         # dpkg-query ends with 1 where it does not know one of the names, so all are asked for.
-        said = run([self.places.dpkg_query, "--show", f"--showformat={thinking.LIST_FORMAT}"])
-        return thinking.installed_packages(said or "")
+        said = run([self.places.dpkg_query, "--show", f"--showformat={apt_words.LIST_FORMAT}"])
+        return apt_words.installed_packages(said or "")
 
     # --- acting ---
 
@@ -110,7 +110,7 @@ class Runtime:
 
     def _removes(self, names: Sequence[str]) -> set[str]:
         said = self._apt(["--simulate", "remove", *names], UPDATE_SECONDS, "the removal")
-        return set(thinking.simulated(said).remove)
+        return set(apt_words.simulated(said).remove)
 
     def _put_repository(self, repository: Mapping[str, str], fingerprints: Sequence[str]) -> None:
         keyring, source = self.places.at(repository["keyring"]), self.places.at(repository["path"])
@@ -193,7 +193,7 @@ class Runtime:
         self.outcome.packages = now
         self._remember(now, [name for name in new if name in after], repository)
 
-    def _simulate(self, missing: Sequence[str], repository: Mapping[str, str] | None) -> thinking.Steps:
+    def _simulate(self, missing: Sequence[str], repository: Mapping[str, str] | None) -> apt_words.Steps:
         if repository is not None:
             # This source alone, and strictly: what else is wrong on this host is not ours to refuse.
             source = self.places.at(repository["path"])
@@ -202,11 +202,11 @@ class Runtime:
             self._apt([*options, "update"], UPDATE_SECONDS, "Intel's repository")
         command = ["--simulate", "--no-install-recommends", "install", *missing]
         try:
-            return thinking.simulated(self._apt(command, UPDATE_SECONDS, "Intel's packages"))
+            return apt_words.simulated(self._apt(command, UPDATE_SECONDS, "Intel's packages"))
         except Stopped:
             # Lists of the distribution that are missing or old: once, and then it counts.
             self._apt(["update"], UPDATE_SECONDS, "the distribution's packages")
-            return thinking.simulated(self._apt(command, UPDATE_SECONDS, "Intel's packages"))
+            return apt_words.simulated(self._apt(command, UPDATE_SECONDS, "Intel's packages"))
 
     def _apt(self, arguments: Sequence[str], seconds: float, where: str) -> str:
         environ = {

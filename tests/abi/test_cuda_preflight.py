@@ -313,14 +313,23 @@ def describe(project: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
 
     def ask(lock: str, **variables: Any) -> dict[str, Any]:
         release, tag = lock.split("_")
-        build = {"torch": release, "torchvision": "0.29.0", "tag": tag, "lock": lock, "index": f"https://index.example/{tag}"}
+        build = {
+            "torch": release,
+            "torchvision": "0.29.0",
+            "tag": tag,
+            "lock": lock,
+            "index": f"https://index.example/{tag}",
+        }
         out = tmp_path / "kernel.json"
         content = {
             "vars_files": [str(project / "roles" / name) for name in (
                 "cuda/defaults/main.yml", "cuda/vars/main.yml", "gpu_backend/vars/main.yml")],
             "tasks": [{"copy": {"content": "{{ gpu_backend_kernel | to_json }}", "dest": str(out)}}],
         }  # fmt: skip
-        known = {"cuda_checked": {"build": build, "cautions": ["a caution"]}, "cuda_files": str(project / "roles/cuda/files")}
+        known = {
+            "cuda_checked": {"build": build, "cautions": ["a caution"]},
+            "cuda_files": str(project / "roles/cuda/files"),
+        }
         done = play(project, tmp_path, content, gpu_backend_name="cuda", **known, **variables)
         assert done.returncode == 0, done.stdout + done.stderr
         return dict(json.loads(out.read_text()))
@@ -335,13 +344,12 @@ def test_the_kernel_of_a_build_is_torch_from_its_index_and_the_rest_locked(
     found = describe(lock)
     release, tag = lock.split("_")
     assert set(found) == {
-        "display_name", "lock_text", "pinned", "constraints", "python_requires", "python_fetch", "warnings",
+        "display_name", "lock_text", "pinned", "constraints", "python_requires", "python_fetch",
     }  # fmt: skip
     assert [one["requirement"] for one in found["pinned"]] == [f"torch=={release}+{tag}", f"torchvision==0.29.0+{tag}"]
     assert {one["index"] for one in found["pinned"]} == {f"https://index.example/{tag}"}
     assert {str(one["allow_default"]) for one in found["pinned"]} == {"False"}
     assert found["constraints"] == [f"torch=={release}", "torchvision==0.29.0"]
-    assert found["warnings"] == ["a caution"]
     locked = lockfile.parse_lock(found["lock_text"])
     names = {one.name for one in locked}
     assert not names & {"torch", "torchvision"}

@@ -9,21 +9,19 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.colab_ready import openpgp
+from ansible.module_utils.colab_ready.apt_words import Steps
 from ansible.module_utils.colab_ready.rocm_host_plan import (
-    Steps,
     apt_problem,
     check_key_wish,
     choose_card,
     conffile_sums,
     damaged_files,
     groups_to_join,
-    installed_packages,
     judge_deb,
     judge_key,
     judge_steps,
     repository_files,
     setting_files,
-    simulated,
 )
 
 XT = {"index": 1, "vendor_id": "1002", "device_id": "7550", "revision": "c0", "dedicated_bytes": 16 << 30}
@@ -69,11 +67,6 @@ def test_without_a_card_of_amd_nothing_is_chosen(adapters: Any) -> None:
 # --- dpkg -----------------------------------------------------------------------------------------------------------
 
 
-def test_only_what_is_installed_in_good_order_counts() -> None:
-    text = "libc6\t2.39\tinstalled\nold\t1\tconfig-files\nbroken\t2\thalf-configured\nodd line\n"
-    assert installed_packages(text) == {"libc6": "2.39"}
-
-
 @pytest.mark.parametrize(
     ("text", "paths"),
     [
@@ -98,19 +91,6 @@ def test_configuration_files_have_the_sum_they_came_with() -> None:
 
 
 # --- apt ------------------------------------------------------------------------------------------------------------
-
-
-def test_a_simulation_is_read() -> None:
-    text = (
-        "NOTE: This is only a simulation!\nRemv libhsa-runtime64-1 [5.7.1-2build1]\nPurg libhsakmt1:amd64 [5.7.0-1build1]\n"
-        "Inst rocm-core (7.2.4.70204-93~24.04 rocm:noble [amd64])\nInst libc6 [2.39-0] (2.39-1 Ubuntu:24.04 [amd64])\n"
-        "Inst gcc-14-base:amd64 (14.2.0 Ubuntu:24.04 [amd64])\nConf rocm-core (7.2.4 rocm [amd64])\n"
-    )
-    assert simulated(text) == Steps(
-        {"rocm-core": "7.2.4.70204-93~24.04", "libc6": "2.39-1", "gcc-14-base": "14.2.0"},
-        ["rocm-core", "gcc-14-base"],
-        ["libhsa-runtime64-1", "libhsakmt1"],
-    )
 
 
 @pytest.mark.parametrize(

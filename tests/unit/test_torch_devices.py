@@ -42,12 +42,22 @@ CASES: list[tuple[str, str, list[Device], Wanted, int | None, int | str]] = [
     ("the processor's own left out by name", "xpu", [replace(UHD, index=0), replace(ARC, index=1)], Wanted(["Arc"], [], ["Intel(R) UHD Graphics 770"]), None, "adapter_unclear"),
     ("none", "cuda", [], Wanted(["GeForce RTX 4070"]), None, "cuda_no_device"),
     ("none", "rocm", [], Wanted(), None, "rocm_no_device"),
+    ("the driver's short name, by gfx", "rocm", [IGPU, Device(1, "AMD Radeon Graphics", "gfx1201")], Wanted(["Radeon RX 9070 XT"], ["gfx1201"]), None, 1),
+    ("the name spelled another way, no gfx", "rocm", [IGPU, CARD], Wanted(["Radeon RX 9070 XT"]), None, 1),
+    ("one of the names empty", "rocm", [IGPU, CARD], Wanted(["", "AMD Radeon(TM) RX 9070 XT"], ["gfx1201"]), None, 1),
+    ("only an iGPU that was called by the card's gfx", "rocm", [replace(IGPU, gfx="gfx1100")], Wanted(["AMD Radeon RX 7900 XTX"], ["gfx1100"], ["AMD Radeon(TM) Graphics"]), None, "adapter_not_seen"),
+    ("both drivers say the same name", "rocm", [Device(0, "AMD Radeon Graphics", "gfx1201")], Wanted(["AMD Radeon Graphics"], ["gfx1201"], ["AMD Radeon Graphics"]), None, 0),
+    ("the gfx of an override, another name", "rocm", [Device(0, "AMD Radeon Graphics", "gfx1030")], Wanted(["Radeon RX 6700 XT"], ["gfx1031", "gfx1030"]), None, 0),
+    ("by its name where torch says no gfx", "rocm", [Device(0, "AMD Radeon RX 9070 XT")], Wanted(["AMD Radeon RX 9070 XT"], ["gfx1201"]), None, 0),
+    ("the only one, without a gfx", "rocm", [Device(0, "AMD Radeon Graphics")], Wanted(["AMD Radeon RX 9070 XT"], ["gfx1201"]), None, 0),
     ("a number that was named", "rocm", [IGPU, CARD], Wanted(["AMD Radeon RX 9070 XT"], ["gfx1201"]), 0, 0),
     ("a number that is not there", "rocm", [IGPU, CARD], Wanted(), 7, "no_such_device"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("_name", "backend", "found", "wanted", "index", "expected"), CASES, ids=[case[0] for case in CASES])
+@pytest.mark.parametrize(
+    ("_name", "backend", "found", "wanted", "index", "expected"), CASES, ids=[case[0] for case in CASES]
+)
 def test_the_decided_card_is_taken_wherever_it_stands(
     _name: str, backend: str, found: list[Device], wanted: Wanted, index: int | None, expected: int | str
 ) -> None:
@@ -72,7 +82,11 @@ BUILT: list[tuple[str, Any, str | None]] = [
     ("xpu", torch("2.13.0+xpu", xpu="20260000"), None),
     ("xpu", torch("2.6.0+xpu"), None),
     ("xpu", torch("2.14.0", cuda="13.0", hip=None), "made for CUDA 13.0, not for XPU"),
-    ("rocm", SimpleNamespace(__version__="2.13.0+xpu", version=SimpleNamespace(xpu="20260000")), "made for XPU, not for ROCm"),
+    (
+        "rocm",
+        SimpleNamespace(__version__="2.13.0+xpu", version=SimpleNamespace(xpu="20260000")),
+        "made for XPU, not for ROCm",
+    ),
 ]
 
 
@@ -83,6 +97,29 @@ def test_a_torch_of_another_backend_is_told_from_the_right_one(backend: str, mod
     if found is not None and what is not None:
         assert found[0] == f"{backend}_other_torch"
         assert what in found[1]
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "why"),
+    [
+        ([], Wanted(["AMD Radeon RX 9070 XT"], ["gfx1201"]), "torch sees no GPU"),
+        (
+            [IGPU],
+            Wanted(["AMD Radeon RX 9070 XT"], ["gfx1201"]),
+            "does not see AMD Radeon RX 9070 XT (gfx1201); it sees 0: AMD Radeon(TM) Graphics (gfx1036)",
+        ),
+        ([replace(CARD, index=0), CARD], Wanted(["AMD Radeon RX 9070 XT"], ["gfx1201"]), "2 devices have this name"),
+        ([IGPU, CARD], Wanted(["Navi 48"], ["gfx1201"]), "by its gfx"),
+        (
+            [Device(0, "A", "gfx1100"), Device(1, "B", "gfx1100")],
+            Wanted(["Radeon RX 7900 GRE"], ["gfx1100"]),
+            "cannot be told",
+        ),
+        ([Device(0, "AMD Radeon Graphics")], Wanted(["AMD Radeon RX 9070 XT"], ["gfx1201"]), "the only one"),
+    ],
+)
+def test_why_it_is_that_one_is_said(found: list[Device], wanted: Wanted, why: str) -> None:
+    assert why in torch_devices.choose("rocm", found, wanted).why
 
 
 class Namespace:
@@ -102,8 +139,12 @@ def test_what_torch_says_of_its_devices_is_read() -> None:
     card = SimpleNamespace(name="NVIDIA GeForce RTX 4070", major=8, minor=9, total_memory=12 << 30)
     assert torch_devices.devices("cuda", Namespace(card)) == [Device(0, card.name, "", "8.9", 12 << 30)]
     # On ROCm major and minor are the gfx's, which is shown by its name.
-    radeon = SimpleNamespace(name="AMD Radeon RX 9070 XT\0", gcnArchName="gfx1201", major=12, minor=0, total_memory=16 << 30)
-    assert torch_devices.devices("rocm", Namespace(radeon)) == [Device(0, "AMD Radeon RX 9070 XT", "gfx1201", "", 16 << 30)]
+    radeon = SimpleNamespace(
+        name="AMD Radeon RX 9070 XT\0", gcnArchName="gfx1201", major=12, minor=0, total_memory=16 << 30
+    )
+    assert torch_devices.devices("rocm", Namespace(radeon)) == [
+        Device(0, "AMD Radeon RX 9070 XT", "gfx1201", "", 16 << 30)
+    ]
     arc = SimpleNamespace(name="Intel(R) Arc(TM) A770 Graphics", total_memory=16 << 30, gcnArchName="gfx1")
     assert torch_devices.devices("xpu", Namespace(arc)) == [Device(0, arc.name, "", "", 16 << 30)]
     assert torch_devices.devices("xpu", Namespace()) == []
@@ -116,7 +157,9 @@ def test_the_result_shows_what_each_backend_owes() -> None:
     assert (cuda["capability"], cuda["cuda"]) == ("8.9", "13.2")
     xpu = torch_devices.facts("xpu", ARC, Built("2.13.0+xpu", "", "", "20260000"))
     assert xpu["name"] == "Intel(R) Arc(TM) A770 Graphics"
-    assert torch_devices.lacks("rocm", rocm) == torch_devices.lacks("cuda", cuda) == torch_devices.lacks("xpu", xpu) == []
+    assert (
+        torch_devices.lacks("rocm", rocm) == torch_devices.lacks("cuda", cuda) == torch_devices.lacks("xpu", xpu) == []
+    )
     assert torch_devices.lacks("rocm", {"name": "AMD Radeon", "hip": "", "gfx": None}) == ["hip", "gfx"]
     assert torch_devices.lacks("cuda", {"name": ""}) == ["name", "capability"]
 
@@ -132,7 +175,9 @@ def test_the_result_shows_what_each_backend_owes() -> None:
         ("xpu", "xpu", 1, ""),
     ],
 )
-def test_the_device_that_added_is_the_device_that_was_decided(backend: str, device_type: str, index: int | None, wrong: str) -> None:
+def test_the_device_that_added_is_the_device_that_was_decided(
+    backend: str, device_type: str, index: int | None, wrong: str
+) -> None:
     said = torch_devices.same_device(device_type, index, CARD, backend)
     assert said.startswith(wrong) if wrong else said == ""
 

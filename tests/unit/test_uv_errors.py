@@ -10,6 +10,19 @@ from ansible.module_utils.colab_ready import uv_errors
 
 # kind, words that the message must have, the address it names, and what was printed.
 CASES: list[tuple[str, list[str], str | None, str]] = [
+    # uv warns of a download that it could do without; why it failed comes after the warning's own causes.
+    (
+        "wrong_python",
+        ["there is no file of torch-directml"],
+        None,
+        """warning: Failed to fetch the list of Python downloads
+  cause: error sending request for url (https://nosuch.invalid/python)
+  cause: failed to lookup address information: Name or service not known
+error: No solution found when resolving dependencies:
+  cause: Because torch-directml==0.2.5.dev240914 has no wheels with a matching Python ABI tag (e.g., `cp313`), torch-directml \
+cannot be used.
+""",
+    ),
     (
         "no_network",
         ["name service", "https://nosuch.invalid/simple/idna/", "pip config list"],
