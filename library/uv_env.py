@@ -46,14 +46,16 @@ options:
     default: []
   pinned:
     description:
-      - Packages that come from an index of their own, one exact build each. They are installed without their
-        dependencies, which belong into O(lock); an entry of the same name there is passed over.
+      - Packages that come from a source of their own, one exact build each. They are installed without their
+        dependencies, which belong into O(lock), unless O(pinned[].dependencies). An entry of the same name there is passed over.
     type: list
     elements: dict
     default: []
     suboptions:
       requirement:
-        description: The exact build, such as V(torch==2.13.0+cpu); C(--hash=sha256:...) may follow.
+        description:
+          - The exact build, such as V(torch==2.13.0+cpu); C(--hash=sha256:...) may follow. With O(pinned[].dependencies) it
+            may have extras, as V(torch[device-gfx1201]==2.13.0+rocm10.0.0). A build that lacks one is refused.
         type: str
         required: true
       index:
@@ -61,8 +63,21 @@ options:
           - The index to take it from. Without one, or when it does not answer within 5 seconds, the host's own
             sources are asked for the same build.
         type: str
+      find_links:
+        description:
+          - In place of O(pinned[].index), a page with links to wheels, or a folder of wheels.
+        type: str
+      dependencies:
+        description:
+          - Install what it depends on as well, as far as that is neither in O(lock) nor pinned, and keep it repaired. It
+            comes from the same source; what that lacks, from the host's own sources. An index of the pin has the first word on
+            each package that it knows.
+          - What came with a pin, and is needed by nothing any more after a change, is taken away.
+        type: bool
+        default: false
       variable:
-        description: The variable that sets O(pinned[].index), for the message when the build cannot be had.
+        description:
+          - The variable that sets O(pinned[].index) or O(pinned[].find_links), for the message when the build cannot be had.
         type: str
       allow_default:
         description: Take O(pinned[].default_requirement) when the exact build cannot be had. That may be several GB.
@@ -85,6 +100,12 @@ options:
     default: []
   exact:
     description: Take away every package that is not asked for.
+    type: bool
+    default: false
+  drop_bundled_hsa:
+    description:
+      - Take torch's own copy of AMD's runtime, C(torch/lib/libhsa-runtime64.so*), out of the environment, so that torch finds
+        the system's. AMD's wheels up to ROCm 7.2 need that in WSL.
     type: bool
     default: false
   compile_bytecode:
@@ -185,6 +206,17 @@ EXAMPLES = r"""
       - transformers
     constraints:
       - torch==2.13.0
+
+- name: Build one with AMD's torch and the kernels of one card, which are packages of their own
+  uv_env:
+    path: /opt/colab-ready/kernels/rocm
+    user: student
+    lock: "{{ lookup('ansible.builtin.file', 'kernel.txt') }}"
+    uv_lock: "{{ lookup('ansible.builtin.file', 'uv.txt') }}"
+    pinned:
+      - requirement: torch[device-gfx1201]==2.13.0+rocm10.0.0
+        index: https://stable.repo.amd.com/rocm/whl-next/
+        dependencies: true
 
 - name: Build an environment for which the distribution's Python may be too new
   uv_env:
@@ -287,6 +319,8 @@ from ansible.module_utils.colab_ready.uv_process import Failure
 PINNED = {
     "requirement": {"type": "str", "required": True},
     "index": {"type": "str"},
+    "find_links": {"type": "str"},
+    "dependencies": {"type": "bool", "default": False},
     "variable": {"type": "str"},
     "allow_default": {"type": "bool", "default": False},
     "default_requirement": {"type": "str"},
@@ -300,6 +334,7 @@ ARGUMENTS = {
     "local_packages": {"type": "list", "elements": "path", "default": []},
     "constraints": {"type": "list", "elements": "str", "default": []},
     "exact": {"type": "bool", "default": False},
+    "drop_bundled_hsa": {"type": "bool", "default": False},
     "compile_bytecode": {"type": "bool", "default": False},
     "python": {"type": "path"},
     "python_requires": {"type": "str", "default": ">=3.10,<3.15"},

@@ -19,64 +19,28 @@ import tempfile
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Any, Iterator, Mapping
 
 from ansible.module_utils.colab_ready import environment as env_state
 from ansible.module_utils.colab_ready import fetched_pythons, lockfile, pip_config, uv_errors
+from ansible.module_utils.colab_ready.env_install import Installer, Request
 from ansible.module_utils.colab_ready.environment import Installed, Interpreter, Pin, Plan, Wish
 from ansible.module_utils.colab_ready.uv_process import (
     Account,
     Failure,
     Finished,
-    Uv,
     account_named,
     acting_as,
     base_environment,
-    bootstrap_pythons,
     current_account,
-    pip_settings,
-    provide_uv,
     run,
 )
 
 PYTHON_CANDIDATES = ("/usr/bin/python3", *(f"/usr/bin/python3.{minor}" for minor in range(14, 9, -1)))
-# A request that only finds out whether a source is there. A torch index that is slower than this is not waited for;
-# for the host's own sources uv may try twice.
-PIN_PROBE = {"UV_HTTP_CONNECT_TIMEOUT": "5", "UV_HTTP_TIMEOUT": "5", "UV_HTTP_RETRIES": "0"}
-HOST_PROBE = {"UV_HTTP_CONNECT_TIMEOUT": "6", "UV_HTTP_TIMEOUT": "10", "UV_HTTP_RETRIES": "1"}
-PROBE_SECONDS = 60.0
 # How long to wait for another run that works on the same environment.
 LOCK_SECONDS = 300.0
-SYSTEM_CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 # What else of uv's settings is about where a Python comes from: https://docs.astral.sh/uv/reference/environment/
 PYTHON_SOURCE_VARIABLES = ("UV_PYTHON_INSTALL_MIRROR", "UV_PYTHON_DOWNLOADS_JSON_URL")
-CONSTRAINTS_HEAD = "# Written by colab-ready: what an installation in this environment may not move.\n"
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the module was asked for."""
-
-    path: str
-    lock: str = ""
-    packages: Sequence[str] = ()
-    pinned: Sequence[Mapping[str, Any]] = ()
-    local_packages: Sequence[str] = ()
-    constraints: Sequence[str] = ()
-    exact: bool = False
-    compile_bytecode: bool = False
-    python: str | None = None
-    python_requires: str = ">=3.10,<3.15"
-    python_fetch: bool = False
-    python_mirror: str | None = None
-    pythons_dir: str = ""
-    user: str | None = None
-    tools_dir: str = ""
-    uv: str | None = None
-    uv_lock: str = ""
-    cache_dir: str = ""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    pip_config_users: Sequence[str] = ()
 
 
 @dataclass
@@ -137,30 +101,15 @@ def default_config_users(request: Request, environ: Mapping[str, str]) -> list[s
 # ---- the environment --------------------------------------------------------------------------
 
 
-def credentials_place(account: Account, cache: str) -> dict[str, str]:
-    """After a 404 or a refusal uv asks its store of credentials, and leaves a lock file where that would be (uv 0.13): in the
-    cache, which goes, unless the account has a store."""
-    kept = os.path.isdir(os.path.join(account.home, ".local/share/uv/credentials"))
-    return {} if kept else {"UV_CREDENTIALS_DIR": os.path.join(cache, "credentials")}
-
-
-class Builder:
+class Builder(Installer):
     """One environment and what is wanted of it."""
 
     def __init__(self, request: Request, environ: Mapping[str, str], check_mode: bool) -> None:
-        self.request = request
+        super().__init__(request, environ, current_account())
         self.check_mode = check_mode
-        self.environ = {**environ, **request.environment}
-        self.path = request.path
-        self.doing = f"The environment {self.path} could not be built"
         self.account = self._account(request.user)
         self.outcome = Outcome()
-        self.sources = pip_config.Sources()
-        self.pin_sources: dict[str, str] = {}
-        self.reached = False
-        self.unreached: list[uv_errors.Problem] = []
         self.fetched = ""
-        self._uv: Uv | None = None
 
     # -- present
 
@@ -212,7 +161,7 @@ class Builder:
         before = self._scan_any() if fresh else installed
         if fresh:
             memory = {}
-        plan = env_state.compare(wish, installed, self._problems(wish, site, installed, memory), memory)
+        plan = self._compare(wish, site, installed, memory, interpreter)
         reasons = [one for one in (why_new, self.fetched) if one] or plan.reasons
         constraints = "" if fresh else self._constraints_differ()
         if constraints:
@@ -241,8 +190,9 @@ class Builder:
     def _carry_out(
         self, wish: Wish, plan: Plan, interpreter: Interpreter, site: str, memory: dict[str, Any], fresh: bool
     ) -> dict[str, Installed]:
-        remembered: dict[str, Any] = {key: memory[key] for key in ("packages", "local", "pinned") if key in memory}
-        needs_uv = fresh or not plan.empty
+        kept = ("packages", "local", "pinned", "brought")
+        remembered: dict[str, Any] = {key: memory[key] for key in kept if key in memory}
+        needs_uv = fresh or plan.for_uv
         if needs_uv:
             # Before anything is touched: without it nothing can be put in place of what is taken away.
             self._provide_uv(interpreter.executable)
@@ -256,31 +206,35 @@ class Builder:
         if fresh:
             self._make_venv(interpreter)
         self._write_constraints()
-        if plan.pins:
-            for pin in plan.pins:
-                self.pin_sources[pin.name] = self._install_pin(pin, plan)
-        if plan.locked:
-            self._install_locked(plan)
-        if plan.packages:
-            self._install_packages(wish, plan, site)
-        local = dict(remembered.get("local") or {})
-        for package in plan.local:
-            self._install_local(package)
-            local[package.name] = package.digest
+        try:
+            local = self._install(wish, plan, site, interpreter, remembered.get("local") or {})
+        except Failure:
+            if fresh and not self._scan(site):
+                # Nothing came of it, so nothing stays of it.
+                self._clear()
+            raise
+        self._take_out_files(site)
         installed = self._scan(site)
+        needs = self._needs(site, installed, wish, interpreter)
+        unneeded = self._unneeded(site, installed, wish, remembered.get("brought") or {}, needs, interpreter)
+        if unneeded:
+            self._remove(unneeded)
+            self.outcome.reasons.extend(f"{installed[name]} is not needed any more" for name in unneeded)
+            installed = self._scan(site)
         memory = {
             "schema": env_state.MEMORY_SCHEMA,
             "state": "complete",
             "python": {"base": interpreter.base, "version": interpreter.version_text},
             "pinned": {pin.name: self.pin_sources.get(pin.name, "") for pin in wish.pins},
-            "local": {package.name: local.get(package.name, "") for package in wish.local},
+            "brought": {name: installed[name].version for name in sorted(set(needs) - wish.fixed) if name in installed},
+            "local": local,
             "packages": {"specs": wish.specs(), "resolved": self._resolved(site, installed, wish, interpreter)},
         }
-        foreign = env_state.compare(wish, installed, {}, memory).remove
+        foreign = env_state.compare(wish, installed, {}, memory, needs).remove
         if foreign:
             self._remove(foreign)
             installed = self._scan(site)
-        left = env_state.compare(wish, installed, self._problems(wish, site, installed, memory), memory)
+        left = self._compare(wish, site, installed, memory, interpreter)
         if not left.empty:
             raise Failure(
                 f"{self.doing}: uv said it was done, but {'; '.join(left.reasons[:5])}. Expected everything that was "
@@ -288,12 +242,37 @@ class Builder:
                 kind="incomplete",
             )
         self._remember(memory)
+        with acting_as(self.account):
+            told = env_state.disagreements(site, installed, wish, interpreter.markers())
+        for one in told:
+            self.sources = self.sources.note(one)
         if needs_uv:
             # uv's own lock file, which it leaves with mode 0666.
             with acting_as(self.account), suppress(OSError):
                 os.unlink(os.path.join(self.path, ".lock"))
             self._empty_cache()
         return installed
+
+    def _install(
+        self, wish: Wish, plan: Plan, site: str, interpreter: Interpreter, built: Mapping[str, str]
+    ) -> dict[str, str]:
+        """The plan's steps; returns the digest of every local package."""
+        # Found before anything is installed: no source for them, and nothing is half there.
+        bringing = self._find_bringing(wish) if plan.bringing else []
+        for pin in plan.pins:
+            if not pin.dependencies:
+                self.pin_sources[pin.name] = self._install_pin(pin, plan)
+        if plan.locked:
+            self._install_locked(plan)
+        for pins, excluded, found in bringing:
+            self._install_bringing(pins, excluded, found, plan, wish.fixed)
+        if plan.packages:
+            self._install_packages(wish, plan, site, self._needs(site, self._scan(site), wish, interpreter))
+        digests = {package.name: built.get(package.name, "") for package in wish.local}
+        for package in plan.local:
+            self._install_local(package)
+            digests[package.name] = package.digest
+        return digests
 
     # -- absent
 
@@ -513,19 +492,28 @@ class Builder:
                 f"The pinned requirement '{text.strip()}' leaves the version open. Expected one such as "
                 "torch==2.13.0+cpu. Correct it."
             )
+        index, place = data.get("index") or None, data.get("find_links") or None
+        if index and place:
+            raise Failure(
+                f"The pinned requirement '{text.strip()}' names both index and find_links. Expected one of them. Take the "
+                "other out."
+            )
+        if place and not place.startswith("/") and "://" not in place:
+            raise Failure(
+                f"The pinned requirement '{text.strip()}' has find_links '{place}'. Expected the address of a page of wheels, "
+                "or the absolute path of a folder of them. Correct it."
+            )
         default = data.get("default_requirement") if data.get("allow_default") else None
         return Pin(
             requirement=requirement,
             hashes=tuple(one.strip() for one in hashes),
-            index=data.get("index") or None,
+            index=index,
+            find_links=place,
+            dependencies=bool(data.get("dependencies")),
             variable=str(data.get("variable") or ""),
             default=lockfile.parse_requirement(str(default)) if default else None,
             default_refused=bool(data.get("default_requirement")) and default is None,
         )
-
-    def _scan(self, site: str) -> dict[str, Installed]:
-        with acting_as(self.account):
-            return env_state.scan(site)
 
     def _scan_any(self) -> dict[str, Installed]:
         """What is in an environment whose Python may be gone."""
@@ -539,17 +527,58 @@ class Builder:
                 found.update(env_state.scan(os.path.join(self.path, "lib", folder, "site-packages")))
             return found
 
-    def _problems(
-        self, wish: Wish, site: str, installed: Mapping[str, Installed], memory: Mapping[str, Any]
-    ) -> dict[str, str]:
+    def _compare(
+        self,
+        wish: Wish,
+        site: str,
+        installed: Mapping[str, Installed],
+        memory: Mapping[str, Any],
+        interpreter: Interpreter,
+    ) -> Plan:
+        needs = self._needs(site, installed, wish, interpreter)
         from_lock = set(wish.locked) | {pin.name for pin in wish.pins}
+        taken_out = env_state.BUNDLED_HSA if self.request.drop_bundled_hsa else None
         problems = {}
         with acting_as(self.account):
-            for name in sorted(wish.names(memory) & set(installed)):
-                problem = env_state.examine(site, installed[name], from_address=name not in from_lock)
+            for name in sorted((wish.names(memory) | set(needs)) & set(installed)):
+                problem = env_state.examine(
+                    site, installed[name], name not in from_lock, taken_out if name == "torch" else None
+                )
                 if problem:
                     problems[name] = problem
-        return problems
+            unwanted = env_state.bundled_hsa(site) if taken_out else []
+        return env_state.compare(wish, installed, problems, memory, needs, unwanted)
+
+    def _needs(
+        self, site: str, installed: Mapping[str, Installed], wish: Wish, interpreter: Interpreter
+    ) -> dict[str, str]:
+        if not wish.bringing:
+            return {}
+        with acting_as(self.account):
+            return env_state.needed_by(site, installed, wish.bringing, interpreter.markers(), wish.fixed)
+
+    def _unneeded(
+        self,
+        site: str,
+        installed: Mapping[str, Installed],
+        wish: Wish,
+        brought: Mapping[str, str],
+        needs: Mapping[str, str],
+        interpreter: Interpreter,
+    ) -> list[str]:
+        """A card's own packages are 1 GB each: those of the last card go, unless something of a user's needs them."""
+        with acting_as(self.account):
+            return env_state.unneeded(site, installed, brought, wish, needs, interpreter.markers())
+
+    def _take_out_files(self, site: str) -> None:
+        if not self.request.drop_bundled_hsa:
+            return
+        try:
+            with acting_as(self.account):
+                for name in env_state.bundled_hsa(site):
+                    os.unlink(os.path.join(site, name))
+        except OSError as error:
+            raise self._os_failure(error) from None
 
     def _resolved(
         self, site: str, installed: Mapping[str, Installed], wish: Wish, interpreter: Interpreter
@@ -558,10 +587,6 @@ class Builder:
             return []
         with acting_as(self.account):
             return sorted(env_state.required_by(site, installed, wish.packages, interpreter.markers()))
-
-    def _constraints_text(self) -> str:
-        lines = [line.strip() for line in self.request.constraints if line.strip()]
-        return CONSTRAINTS_HEAD + "".join(line + "\n" for line in lines) if lines else ""
 
     def _constraints_differ(self) -> str:
         path = os.path.join(self.path, env_state.CONSTRAINTS)
@@ -598,10 +623,6 @@ class Builder:
                 self._give(self.path)
         except OSError as error:
             raise self._os_failure(error) from None
-
-    def _give(self, path: str) -> None:
-        if os.geteuid() == 0:
-            os.chown(path, self.account.uid, self.account.gid, follow_symlinks=False)
 
     @contextmanager
     def _only_one(self) -> Iterator[None]:
@@ -694,244 +715,3 @@ class Builder:
                     raise
         except OSError as error:
             raise self._os_failure(error) from None
-
-    @property
-    def cache(self) -> str:
-        """One cache for each account: uv hands files on by hard links, and those keep their owner."""
-        return os.path.join(self.request.cache_dir, str(self.account.uid))
-
-    def _make_cache(self) -> None:
-        try:
-            os.makedirs(self.request.cache_dir, mode=0o755, exist_ok=True)
-            try:
-                os.mkdir(self.cache, 0o700)
-                self._give(self.cache)
-            except FileExistsError:
-                found = os.lstat(self.cache)
-                if not stat.S_ISDIR(found.st_mode) or found.st_uid != self.account.uid:
-                    raise Failure(
-                        f"{self.cache} is not a folder of {self.account.name}. Expected a cache that only this user "
-                        "writes. Take it away, then run this again."
-                    ) from None
-        except OSError as error:
-            raise self._os_failure(error) from None
-
-    def _empty_cache(self) -> None:
-        """After a success nobody needs it; after a failure the next run goes on with it."""
-        with acting_as(self.account), suppress(OSError):
-            for entry in os.listdir(self.cache):
-                shutil.rmtree(os.path.join(self.cache, entry), ignore_errors=True)
-                with suppress(OSError):
-                    os.unlink(os.path.join(self.cache, entry))
-        if os.geteuid() in (0, self.account.uid):
-            with suppress(OSError):
-                os.rmdir(self.cache)
-
-    def _drop_unreadable(self, site: str) -> None:
-        """uv cannot uninstall what has no readable RECORD, and stops at one that is nonsense."""
-        with acting_as(self.account):
-            for package in env_state.scan(site).values():
-                for folder in (package.folder, *package.others):
-                    alone = Installed(package.name, package.version, folder)
-                    problem = env_state.examine(site, alone, from_address=True)
-                    if problem == env_state.NO_RECORD:
-                        place = os.path.join(site, folder)
-                        if os.path.isdir(place) and not os.path.islink(place):
-                            shutil.rmtree(place, ignore_errors=True)
-                        else:
-                            with suppress(OSError):
-                                os.unlink(place)
-
-    def _os_failure(self, error: OSError) -> Failure:
-        problem = uv_errors.explain_os_error(error)
-        return Failure(problem.message(self.doing), problem)
-
-    # -- uv
-
-    def _provide_uv(self, chosen: str | None = None) -> Uv:
-        if self._uv is None:
-            self._uv = provide_uv(
-                self.request.uv,
-                self.request.tools_dir,
-                self.request.uv_lock,
-                self.account,
-                bootstrap_pythons(chosen or self.request.python),
-                pip_settings(self.sources, self.environ),
-            )
-        return self._uv
-
-    def _uv_run(
-        self,
-        arguments: Sequence[str],
-        stdin: str = "",
-        sources: pip_config.Sources | None = None,
-        settings: Mapping[str, str] | None = None,
-        timeout: float | None = None,
-        account: Account | None = None,
-    ) -> Finished:
-        sources = sources or self.sources
-        account = account or self.account
-        certificates = any(os.path.exists(path) for path in SYSTEM_CERTIFICATES)
-        env = {
-            **base_environment(account),
-            **{name: value for name, value in self.request.environment.items() if not name.startswith(("PIP_", "UV_"))},
-            **pip_config.uv_environment(sources, self.environ, certificates),
-            **pip_config.inherited_uv_settings(self.environ),
-            "UV_CACHE_DIR": self.cache,
-            **credentials_place(account, (settings or {}).get("UV_CACHE_DIR", self.cache)),
-            "UV_NO_PROGRESS": "1",
-            "UV_PYTHON_DOWNLOADS": "never",
-            **(settings or {}),
-        }
-        if "UV_CONFIG_FILE" not in env:
-            # A uv.toml in somebody's home is not part of what was asked for.
-            env["UV_NO_CONFIG"] = "1"
-        return run([self._provide_uv().path, *arguments], env, account, stdin, timeout)
-
-    def _pip(
-        self,
-        arguments: Sequence[str],
-        requirements: str = "",
-        sources: pip_config.Sources | None = None,
-        settings: Mapping[str, str] | None = None,
-        timeout: float | None = None,
-    ) -> Finished:
-        sources = sources or self.sources
-        command = ["pip", "install", "--python", os.path.join(self.path, "bin", "python")]
-        if self.request.compile_bytecode and "--dry-run" not in arguments:
-            command.append("--compile-bytecode")
-        command += [*pip_config.uv_arguments(sources), *arguments]
-        if requirements:
-            command += ["--requirements", "-"]
-        return self._uv_run(command, requirements, sources, settings, timeout)
-
-    def _must(self, done: Finished, what: str = "") -> None:
-        if done.ok:
-            return
-        problem = uv_errors.explain(done.text)
-        if problem.kind == "no_version" and self.unreached:
-            # The likelier cause: the source that has it is the one that is down.
-            first = self.unreached[0]
-            what = f"{problem.what}, and one could not be asked: {first.what}"
-            problem = replace(problem, kind=first.kind, what=what, do=first.do)
-        doing = f"{self.doing} ({what})" if what else self.doing
-        raise Failure(problem.message(doing), problem)
-
-    def _make_venv(self, interpreter: Interpreter) -> None:
-        # One that uv fetched is none of its managed ones here (it is not told the folder): the environment then names the
-        # very release, not uv's link that moves to the next.
-        command = ["venv", "--no-managed-python", "--allow-existing", "--python", interpreter.executable, self.path]
-        self._must(self._uv_run(command))
-
-    def _reach(
-        self, sources: pip_config.Sources, requirement: str, settings: Mapping[str, str]
-    ) -> tuple[pip_config.Sources, uv_errors.Problem | None]:
-        """The sources that answer, asked for one requirement, and why it cannot be had from them (None: it can).
-
-        pip passes over an index that does not answer; uv stops there. So the dead ones are taken out beforehand.
-        """
-        while True:
-            arguments = ["--dry-run", "--no-deps", "--reinstall"]
-            done = self._pip(arguments, requirement, sources, settings, PROBE_SECONDS)
-            if done.ok:
-                return sources, None
-            problem = uv_errors.explain(done.text)
-            if not problem.unreachable:
-                return sources, problem
-            reduced = sources.without(problem.address or "")
-            if reduced == sources or reduced.empty:
-                return sources, problem
-            self.unreached.append(problem)
-            sources = reduced.note(f"left out: {problem.what}")
-
-    def _reach_host(self, requirement: str) -> uv_errors.Problem | None:
-        if self.reached:
-            return None
-        self.sources, problem = self._reach(self.sources, requirement, HOST_PROBE)
-        if problem is not None and problem.unreachable:
-            raise Failure(problem.message(self.doing), problem)
-        self.reached = True
-        return problem
-
-    def _install_pin(self, pin: Pin, plan: Plan) -> str:
-        """Install one pinned package from the first source that has it; returns the source's name."""
-        again = ["--reinstall-package", pin.name] if pin.name in plan.reinstall else []
-        hashes = "".join(f" --hash={one}" for one in pin.hashes)
-        arguments = ["--no-deps", *(["--require-hashes"] if hashes else []), *again]
-        line = pin.requirement.text + hashes
-        tried = []
-        if pin.index:
-            shown = pip_config.redact(pin.index)
-            sources, problem = self._reach(self.sources.only_index(pin.index), line, PIN_PROBE)
-            if problem is None:
-                self._must(self._pip(arguments, line, sources), pin.requirement.text)
-                return shown
-            tried.append(f"{shown}: {problem.what}")
-            self.sources = self.sources.note(f"{pin.requirement.text} does not come from {shown}: {problem.what}")
-        sources, problem = self._reach(self.sources, line, HOST_PROBE)
-        if problem is None:
-            self.sources, self.reached = sources, True
-            self._must(self._pip(arguments, line, sources), pin.requirement.text)
-            return "the host's pip configuration"
-        tried.append(f"the host's pip configuration: {problem.what}")
-        if pin.default is not None:
-            done = self._pip([*again], pin.default.text)
-            if done.ok:
-                self.sources = self.sources.note(f"{pin.default.text} was taken in place of {pin.requirement.text}")
-                return "the host's pip configuration (default build)"
-            tried.append(f"{pin.default.text}: {uv_errors.explain(done.text).what}")
-        variable = pin.variable or "the pinned requirement's index"
-        switch = ", or set python_env_allow_default_torch to take the default build (several GB)"
-        allow = switch if pin.default_refused else ""
-        raise Failure(
-            f"{self.doing}: {pin.requirement.text} cannot be had. Tried: {'; '.join(tried)}. Expected a source with "
-            f"exactly this build, because another one may bring several GB. Set {variable} to an index that has it, or "
-            f"put its wheel into a find-links folder of pip's configuration{allow}.",
-            problem,
-        )
-
-    def _install_locked(self, plan: Plan) -> None:
-        self._reach_host(f"{plan.locked[0].name}=={plan.locked[0].version}")
-        again = [
-            one for entry in plan.locked if entry.name in plan.reinstall for one in ("--reinstall-package", entry.name)
-        ]
-        done = self._pip(["--no-deps", "--require-hashes", *again], lockfile.render(plan.locked, plan.reinstall))
-        self._must(done)
-
-    def _install_packages(self, wish: Wish, plan: Plan, site: str) -> None:
-        """The packages without a lock. What is locked or pinned is a constraint for them, so that they cannot move it
-        and be moved back by the next run."""
-        locked = {pin.name for pin in wish.pins} | set(wish.locked)
-        installed = self._scan(site)
-        fixed = "".join(f"{installed[name]}\n" for name in sorted(locked) if name in installed)
-        if not any(one.name in locked for one in wish.packages):
-            self._reach_host(wish.packages[0].text)
-        with acting_as(self.account):
-            handle, constraints = tempfile.mkstemp(dir=self.cache, prefix="constraints-", suffix=".txt")
-            with open(handle, "w", encoding="utf-8") as stream:
-                stream.write(self._constraints_text() + fixed)
-        names = sorted(plan.reinstall - locked - {one.name for one in wish.local})
-        again = [one for name in names for one in ("--reinstall-package", name)]
-        text = "".join(one.text + "\n" for one in wish.packages)
-        self._must(
-            self._pip(["--constraints", constraints, *again], text), ", ".join(one.text for one in wish.packages)
-        )
-
-    def _install_local(self, package: env_state.LocalPackage) -> None:
-        """Build from a copy: a build may write beside the source, which belongs to root."""
-        try:
-            with acting_as(self.account):
-                stage = os.path.join(
-                    tempfile.mkdtemp(dir=self.cache, prefix="source-"), os.path.basename(package.folder)
-                )
-                shutil.copytree(package.folder, stage, ignore=shutil.ignore_patterns(*env_state.BUILD_LEFTOVERS))
-        except (OSError, shutil.Error) as error:
-            raise Failure(
-                f"{self.doing}: the source folder {package.folder} cannot be copied ({error}). Expected a folder that "
-                f"{self.account.name} may read, and room for it. Correct its mode, then run this again."
-            ) from None
-        self._must(self._pip(["--no-deps", "--reinstall-package", package.name, stage]), package.name)
-
-    def _remove(self, names: Sequence[str]) -> None:
-        command = ["pip", "uninstall", "--python", os.path.join(self.path, "bin", "python"), *names]
-        self._must(self._uv_run(command))

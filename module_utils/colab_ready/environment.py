@@ -17,8 +17,9 @@ import json
 import os
 import re
 import stat
+from collections import deque
 from dataclasses import dataclass, field
-from typing import Any, Iterable, Mapping, Sequence
+from typing import Any, Collection, Iterable, Iterator, Mapping, Sequence
 
 from ansible.module_utils.colab_ready.lockfile import (
     LockEntry,
@@ -28,6 +29,7 @@ from ansible.module_utils.colab_ready.lockfile import (
     marker_environment,
     normalize,
     parse_requirement,
+    parse_version,
     same_version,
 )
 
@@ -55,6 +57,10 @@ print(json.dumps({
 BUILD_LEFTOVERS = ("__pycache__", "build", "dist", ".git", ".venv", "*.egg-info", "*.pyc")
 # Said of a package that uv cannot uninstall.
 NO_RECORD = "has no readable RECORD"
+# torch's own copy of AMD's runtime. Up to ROCm 7.2 it does not know WSL, and hides the system's from torch (AMD's page on PyTorch
+# in WSL has it deleted).
+BUNDLED_HSA = "torch/lib/libhsa-runtime64.so"
+DECIDED_LATER = "(version decided when it is installed)"
 
 
 # ---- the interpreter --------------------------------------------------------------------------
@@ -155,7 +161,7 @@ def read_memory(path: str) -> dict[str, Any]:
         return {}
     if not isinstance(data, dict) or data.get("schema") != MEMORY_SCHEMA:
         return {}
-    parts = ("packages", "local", "pinned")
+    parts = ("packages", "local", "pinned", "brought")
     return {key: value for key, value in data.items() if key not in parts or isinstance(value, dict)}
 
 
@@ -200,11 +206,11 @@ def scan(site: str) -> dict[str, Installed]:
     return found
 
 
-def examine(site: str, package: Installed, from_address: bool = False) -> str | None:
+def examine(site: str, package: Installed, from_address: bool = False, taken_out: str | None = None) -> str | None:
     """What is wrong with a package's files: gone, or of another size than recorded.
 
     A package that was installed from an address or a folder is no locked one, whatever its version says, unless
-    `from_address` allows it.
+    `from_address` allows it. Files whose names begin with `taken_out` are missing on purpose.
     """
     if package.others:
         return f"is there more than once ({', '.join((*package.others, package.folder))})"
@@ -218,12 +224,12 @@ def examine(site: str, package: Installed, from_address: bool = False) -> str | 
         if f"{package.folder}/METADATA," not in text:
             # Somebody else's RECORD.
             return NO_RECORD
-        return _examine_record(text, handle, from_address)
+        return _examine_record(text, handle, from_address, taken_out)
     finally:
         os.close(handle)
 
 
-def _examine_record(text: str, site: int, from_address: bool) -> str | None:
+def _examine_record(text: str, site: int, from_address: bool, taken_out: str | None) -> str | None:
     counted = 0
     for line in text.splitlines():
         if not line:
@@ -243,6 +249,8 @@ def _examine_record(text: str, site: int, from_address: bool) -> str | None:
         if not size:
             # RECORD itself, and what an installer compiled.
             continue
+        if taken_out and file.startswith(taken_out):
+            continue
         counted += 1
         try:
             actual = os.stat(file, dir_fd=site).st_size
@@ -253,46 +261,135 @@ def _examine_record(text: str, site: int, from_address: bool) -> str | None:
     return None if counted else NO_RECORD
 
 
+def bundled_hsa(site: str) -> list[str]:
+    """The files of torch's own copy of AMD's runtime, as they are named below site-packages."""
+    folder, name = os.path.split(BUNDLED_HSA)
+    try:
+        with os.scandir(os.path.join(site, folder)) as entries:
+            found = [one.name for one in entries if one.name.startswith(name) and not one.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
+    return sorted(os.path.join(folder, one) for one in found)
+
+
 def required_by(
-    site: str, installed: Mapping[str, Installed], roots: Iterable[Requirement], markers: Mapping[str, str]
+    site: str, installed: Mapping[str, Installed], roots: Sequence[Requirement], markers: Mapping[str, str]
 ) -> set[str]:
     """The names that the roots pull in, themselves included, as far as they are installed."""
+    names = {root.name for root in roots}
+    names |= {wanted.name for _who, wanted in _requirements(site, installed, roots, markers)}
+    return names & set(installed)
+
+
+def needed_by(
+    site: str,
+    installed: Mapping[str, Installed],
+    pins: Sequence[Pin],
+    markers: Mapping[str, str],
+    elsewhere: Collection[str],
+) -> dict[str, str]:
+    """What those pins need beyond what is installed from `elsewhere` (locked, pinned, from a folder): each name with what
+    is wrong about it, or with nothing."""
+    needs: dict[str, str] = {}
+    for pin in pins:
+        package = installed.get(pin.name)
+        if package is None or not _readable(package.version) or not pin.requirement.accepts(package.version):
+            continue
+        lacking = sorted(set(pin.requirement.extras) - _metadata(site, package)[1])
+        if lacking:
+            needs[pin.name] = f"{package} has no extra {', '.join(lacking)}"
+    roots = [pin.requirement for pin in pins]
+    for who, wanted in _requirements(site, installed, roots, markers, elsewhere):
+        if wanted.name in elsewhere:
+            continue
+        package = installed.get(wanted.name)
+        if package is None:
+            why = f"{wanted.name}, which {who} needs, is missing"
+        elif not _readable(package.version) or not wanted.accepts(package.version):
+            why = f"{package.name} {package.version} is installed, and {who} needs {wanted.specifier}"
+        else:
+            why = ""
+        needs[wanted.name] = needs.get(wanted.name) or why
+    return needs
+
+
+def unneeded(
+    site: str,
+    installed: Mapping[str, Installed],
+    brought: Collection[str],
+    wish: Wish,
+    needs: Collection[str],
+    markers: Mapping[str, str],
+) -> list[str]:
+    """Of what came with a pin once, what nothing in the environment needs any more, be it wanted or a user's own."""
+    wanted = wish.names({}) | set(needs)
+    candidates = {name for name in brought if name in installed and name not in wanted}
+    roots = [*(pin.requirement for pin in wish.pins), *wish.packages]
+    roots += [parse_requirement(name) for name in installed if name not in candidates]
+    return sorted(candidates - required_by(site, installed, roots, markers)) if candidates else []
+
+
+def disagreements(site: str, installed: Mapping[str, Installed], wish: Wish, markers: Mapping[str, str]) -> list[str]:
+    """Where what came with a pin wants another version than the locked one, which has the last word."""
+    told = set()
+    for who, wanted in _requirements(site, installed, [pin.requirement for pin in wish.bringing], markers, wish.fixed):
+        package = installed.get(wanted.name)
+        if wanted.name in wish.locked and package is not None and not wanted.accepts(package.version):
+            told.add(
+                f"{who} states that it needs {wanted.name}{wanted.specifier}; {package.version} is locked, and stays"
+            )
+    return sorted(told)
+
+
+def _requirements(
+    site: str,
+    installed: Mapping[str, Installed],
+    roots: Iterable[Requirement],
+    markers: Mapping[str, str],
+    ends: Collection[str] = (),
+) -> Iterator[tuple[str, Requirement]]:
+    """Every requirement that is stated and holds, from the roots on, after the name of who states it. What is not
+    installed states none, and those of the names in `ends` are not asked for."""
     seen: set[tuple[str, str]] = set()
-    pending = [(root.name, extra) for root in roots for extra in ("", *root.extras)]
-    metadata: dict[str, list[Requirement]] = {}
+    pending = deque((root.name, extra) for root in roots for extra in ("", *root.extras))
+    stated: dict[str, list[Requirement]] = {}
     while pending:
-        name, extra = pending.pop()
+        name, extra = pending.popleft()
         if (name, extra) in seen or name not in installed:
             continue
         seen.add((name, extra))
-        if name not in metadata:
-            metadata[name] = _requires(site, installed[name])
-        for requirement in metadata[name]:
+        if name not in stated:
+            stated[name] = _metadata(site, installed[name])[0]
+        for requirement in stated[name]:
             try:
                 if requirement.marker and not evaluate_marker(requirement.marker, {**markers, "extra": extra}):
                     continue
             except LockError:
                 # A marker of a future standard: rather one name too many.
                 pass
-            pending.extend((requirement.name, wanted) for wanted in ("", *requirement.extras))
-    return {name for name, _extra in seen}
+            yield name, requirement
+            if requirement.name not in ends:
+                pending.extend((requirement.name, wanted) for wanted in ("", *requirement.extras))
 
 
-def _requires(site: str, package: Installed) -> list[Requirement]:
-    found = []
+def _metadata(site: str, package: Installed) -> tuple[list[Requirement], set[str]]:
+    """What a package requires, and the extras that it has."""
+    requires, extras = [], set()
     try:
         with open(os.path.join(site, package.folder, "METADATA"), encoding="utf-8", errors="replace") as stream:
             for line in stream:
                 if not line.strip():
                     break
+                if line.startswith("Provides-Extra:"):
+                    extras.add(normalize(line.split(":", 1)[1].strip()))
                 if line.startswith("Requires-Dist:"):
                     try:
-                        found.append(parse_requirement(line.split(":", 1)[1].strip()))
+                        requires.append(parse_requirement(line.split(":", 1)[1].strip()))
                     except LockError:
                         continue
     except OSError:
         pass
-    return found
+    return requires, extras
 
 
 # ---- packages built from a folder -------------------------------------------------------------
@@ -359,7 +456,11 @@ class Pin:
 
     requirement: Requirement
     hashes: tuple[str, ...] = ()
+    # Where it comes from: an index, or a page or folder of wheels. Neither: from the host's own sources.
     index: str | None = None
+    find_links: str | None = None
+    # Whether it brings what it depends on, as far as that is neither locked nor pinned.
+    dependencies: bool = False
     variable: str = ""
     # What may be taken in its place, and whether something could be, if it were allowed.
     default: Requirement | None = None
@@ -385,8 +486,17 @@ class Wish:
 
     def names(self, memory: Mapping[str, Any]) -> set[str]:
         """Everything whose files are worth a look."""
-        names = set(self.locked) | {pin.name for pin in self.pins} | {one.name for one in self.local}
-        return names | {one.name for one in self.packages} | set(self._resolved(memory))
+        return self.fixed | {one.name for one in self.packages} | set(self._resolved(memory))
+
+    @property
+    def bringing(self) -> list[Pin]:
+        """The pins that bring what they depend on."""
+        return [pin for pin in self.pins if pin.dependencies]
+
+    @property
+    def fixed(self) -> set[str]:
+        """The names that nothing else may move."""
+        return set(self.locked) | {pin.name for pin in self.pins} | {one.name for one in self.local}
 
     def specs(self) -> list[str]:
         return sorted(one.text for one in self.packages)
@@ -408,30 +518,50 @@ class Plan:
 
     locked: list[LockEntry] = field(default_factory=list)
     pins: list[Pin] = field(default_factory=list)
+    # Whether uv is to look at the pins that bring what they depend on, and at what they brought.
+    bringing: bool = False
+    # What these need and lack.
+    lacking: list[str] = field(default_factory=list)
     packages: bool = False
     local: list[LocalPackage] = field(default_factory=list)
     remove: list[str] = field(default_factory=list)
+    # Files below site-packages to take out.
+    take_out: list[str] = field(default_factory=list)
     # Names that uv must put there again although their version is the right one.
     reinstall: set[str] = field(default_factory=set)
     # Why, one line each; a person reads them.
     reasons: list[str] = field(default_factory=list)
 
     @property
+    def for_uv(self) -> bool:
+        return bool(self.locked or self.pins or self.bringing or self.packages or self.local or self.remove)
+
+    @property
     def empty(self) -> bool:
-        return not (self.locked or self.pins or self.packages or self.local or self.remove)
+        return not (self.for_uv or self.take_out)
 
 
 def compare(
-    wish: Wish, installed: Mapping[str, Installed], problems: Mapping[str, str], memory: Mapping[str, Any]
+    wish: Wish,
+    installed: Mapping[str, Installed],
+    problems: Mapping[str, str],
+    memory: Mapping[str, Any],
+    needs: Mapping[str, str] | None = None,
+    unwanted_files: Sequence[str] = (),
 ) -> Plan:
-    """What is to be done so that the wish holds, and nothing more."""
+    """What is to be done so that the wish holds, and nothing more.
+
+    `problems` are the damaged packages, `needs` is what the pins with dependencies need (see needed_by).
+    """
     plan = Plan()
     for pin in wish.pins:
         why = _difference(pin.name, installed, problems, pin.accepts, pin.requirement.specifier.lstrip("="))
         if why:
             plan.pins.append(pin)
+            plan.bringing = plan.bringing or pin.dependencies
             plan.reasons.append(why)
             _again(plan, pin.name, installed, problems)
+    _compare_needs(plan, needs or {}, problems, wish.fixed)
     for name, entry in sorted(wish.locked.items()):
         if any(name == pin.name for pin in wish.pins):
             continue
@@ -456,11 +586,31 @@ def compare(
             plan.local.append(package)
             plan.reasons.append(why)
             plan.reinstall.add(package.name)
+    plan.take_out = list(unwanted_files)
+    plan.reasons.extend(f"{one} is there, and hides the system's" for one in unwanted_files)
     if wish.exact:
-        wanted = wish.names(memory) | wish.resolved(memory)
+        wanted = wish.names(memory) | wish.resolved(memory) | set(needs or {}) | brought(wish, memory)
         plan.remove = sorted(name for name in installed if name not in wanted)
         plan.reasons.extend(f"{installed[name]} is not wanted here" for name in plan.remove)
     return plan
+
+
+def brought(wish: Wish, memory: Mapping[str, Any]) -> set[str]:
+    """What came with the pins last time; nobody's business once none of them brings anything."""
+    remembered = memory.get("brought")
+    return {str(name) for name in remembered} if wish.bringing and isinstance(remembered, dict) else set()
+
+
+def _compare_needs(plan: Plan, needs: Mapping[str, str], problems: Mapping[str, str], fixed: Collection[str]) -> None:
+    for name, why in sorted(needs.items()):
+        if why:
+            plan.lacking.append(name)
+        elif name in problems and name not in fixed:
+            why = f"{name} {problems[name]}"
+            plan.reinstall.add(name)
+        if why:
+            plan.bringing = True
+            plan.reasons.append(why)
 
 
 def _compare_packages(
@@ -472,7 +622,7 @@ def _compare_packages(
 ) -> None:
     if not wish.packages:
         return
-    elsewhere = set(wish.locked) | {pin.name for pin in wish.pins} | {one.name for one in wish.local}
+    elsewhere = wish.fixed
     reasons = []
     for requirement in wish.packages:
         package = installed.get(requirement.name)
@@ -491,7 +641,7 @@ def _compare_packages(
             reasons.append(f"{name} {problems[name]}")
             plan.reinstall.add(name)
     # What else was moved may no longer fit them; uv looks, which costs nothing when it does.
-    plan.packages = bool(reasons) or bool(plan.pins or plan.locked)
+    plan.packages = bool(reasons) or bool(plan.pins or plan.locked or plan.bringing)
     plan.reasons.extend(reasons)
 
 
@@ -507,7 +657,11 @@ def _difference(
 
 
 def _readable(version: str) -> bool:
-    return bool(re.match(r"[0-9]", version))
+    try:
+        parse_version(version)
+    except LockError:
+        return False
+    return True
 
 
 def _again(plan: Plan, name: str, installed: Mapping[str, Installed], problems: Mapping[str, str]) -> None:
@@ -528,8 +682,9 @@ def predicted(wish: Wish, plan: Plan, installed: Mapping[str, Installed]) -> lis
     after.update({pin.name: pin.requirement.specifier.lstrip("= ") for pin in plan.pins})
     after.update({package.name: package.version for package in plan.local})
     lines = {name: f"{name}=={version}" for name, version in after.items()}
+    lines.update({name: f"{name} {DECIDED_LATER}" for name in plan.lacking if name not in wish.fixed})
     if plan.packages:
         for requirement in wish.packages:
             if requirement.name not in after or not requirement.accepts(after[requirement.name]):
-                lines[requirement.name] = f"{requirement.text} (version decided when it is installed)"
+                lines[requirement.name] = f"{requirement.text} {DECIDED_LATER}"
     return [line for _name, line in sorted(lines.items())]

@@ -108,6 +108,20 @@ class Sources:
         """The same network settings, but this one index and nothing else."""
         return replace(self, index_url=address, extra_index_urls=(), find_links=(), no_index=False)
 
+    def only_links(self, place: str) -> Sources:
+        """The same network settings, but this one page or folder of wheels and nothing else."""
+        return replace(self, index_url=None, extra_index_urls=(), find_links=(place,), no_index=True)
+
+    def led_by(self, index: str | None, place: str | None = None) -> Sources:
+        """All sources, and before them this index, or beside them this page or folder of wheels."""
+        if place:
+            return replace(self, find_links=(place, *(one for one in self.find_links if one != place)))
+        if not index:
+            return self
+        if self.no_index:
+            return replace(self, index_url=index, extra_index_urls=(), no_index=False)
+        return replace(self, extra_index_urls=(index, *(one for one in self.extra_index_urls if one != index)))
+
     def secrets(self) -> list[str]:
         """What must not be read in a log or a result."""
         proxy = [f"http://{self.proxy}"] if self.proxy and "://" not in self.proxy else [self.proxy or ""]

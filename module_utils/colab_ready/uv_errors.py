@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import re
 from dataclasses import dataclass, replace
-from typing import Callable
+from typing import Callable, Collection
 
 from ansible.module_utils.colab_ready.pip_config import redact
 
@@ -72,6 +72,31 @@ def _without_warnings(text: str) -> str:
         of_a_warning = line.lstrip().startswith("warning:") or (of_a_warning and line.lstrip().startswith("cause:"))
         kept += [] if of_a_warning else [line]
     return "\n".join(kept)
+
+
+def missing_extra(output: str, names: Collection[str]) -> Problem | None:
+    """uv only warns where a package lacks an extra: a torch without the kernels for the card would come, and fail later."""
+    for name in names:
+        match = re.search(rf"The package `({re.escape(name)}=[^`]*)` does not have an extra named `([^`]+)`", output)
+        if match:
+            return Problem(
+                kind="no_extra",
+                what=f"{match.group(1)} has no extra {match.group(2)}",
+                expected="a build that has it",
+                do="Choose another version of it, or correct the extra",
+            )
+    return None
+
+
+def not_there(address: str) -> Problem:
+    """A file or folder that is not where it should be."""
+    return Problem(
+        kind="not_there",
+        what=f"there is no {address}",
+        expected="a source that has the file",
+        do="Correct the address, or complete the mirror",
+        address=address,
+    )
 
 
 def explain_download(output: str) -> Problem:
@@ -232,14 +257,7 @@ def _disk_full_seen(text: str, match: re.Match[str]) -> Problem:
 
 
 def _not_there(text: str, match: re.Match[str]) -> Problem:
-    address = match.group("address")
-    return Problem(
-        kind="not_there",
-        what=f"there is no {address}",
-        expected="a source that has the file",
-        do="Correct the address, or complete the mirror",
-        address=address,
-    )
+    return not_there(match.group("address"))
 
 
 def _bad_archive(text: str, match: re.Match[str]) -> Problem:
@@ -367,6 +385,7 @@ _KNOWN: tuple[tuple[re.Pattern[str], Words], ...] = (
     _rule(r"HTTP status server error \(5\d\d[^)]*\)|5\d\d Server Error[^\n]*", _index_silent),
     _rule(r"HTTP status client error \(404[^)]*\) for url \((?P<address>[^)]+)\)", _not_there),
     _rule(r"failed to (?:query metadata of|open) file `(?P<address>[^`]+)`: No such file", _not_there),
+    _rule(r"Failed to read `--find-links` directory: (?P<address>[^\n]+)\n\s*cause: No such file", _not_there),
     _rule(r"No download found for request: (\S+)", _no_download),
     _rule(r"Failed to extract archive: (\S+).*", _bad_archive),
     _rule(r"\b401\b[^\n]*Unauthorized|401 Client Error|\b403 Forbidden|403 Client Error", _credentials),

@@ -259,6 +259,7 @@ def steps(plan: Plan) -> dict[str, Any]:
         for key, value in {
             "locked": [entry.name for entry in plan.locked],
             "pins": [pin.name for pin in plan.pins],
+            "bringing": plan.bringing,
             "packages": plan.packages,
             "local": [one.name for one in plan.local],
             "remove": plan.remove,
@@ -459,3 +460,164 @@ def test_nothing_to_do_lists_what_is_there() -> None:
     wish, installed = Wish(locked(a="1")), have(a="1", own="3")
     plan = environment.compare(wish, installed, {}, {})
     assert environment.predicted(wish, plan, installed) == environment.listing(installed) == ["a==1", "own==3"]
+
+
+# --- pins that bring what they depend on ----------------------------------------------------------------------------
+
+AMD = Pin(lockfile.parse_requirement("torch[device-gfx1201]==2.13.0+rocm10.0.0"), dependencies=True)
+EXTRAS = "Provides-Extra: device-gfx1201\nProvides-Extra: device-gfx1100\n"
+
+
+def amd_site(site: Path, **without: str) -> dict[str, Installed]:
+    """torch of AMD with what it needs, but for the packages and versions in `without` (an empty version: not there)."""
+    folder = package(
+        site,
+        "torch",
+        "2.13.0+rocm10.0.0",
+        requires=(
+            "core==10.0.0",
+            "locked<1",
+            "win ; sys_platform == 'win32'",
+            "gfx1201==10.0.0 ; extra == 'device-gfx1201'",
+            "gfx1100==10.0.0 ; extra == 'device-gfx1100'",
+        ),
+    )
+    text = (folder / "METADATA").read_text().replace("Requires-Dist", EXTRAS + "Requires-Dist", 1)
+    (folder / "METADATA").write_text(text)
+    for name, version in {"core": "10.0.0", "gfx1201": "10.0.0", "below": "1", "locked": "1", **without}.items():
+        if version:
+            package(site, name, version, requires={"core": ("below",), "locked": ("what-a-lock-has",)}.get(name, ()))
+    return environment.scan(str(site))
+
+
+@pytest.mark.parametrize(
+    ("without", "needs"),
+    [
+        ({}, {"core": "", "gfx1201": "", "below": ""}),
+        ({"gfx1201": ""}, {"core": "", "gfx1201": "gfx1201, which torch needs, is missing", "below": ""}),
+        ({"below": ""}, {"core": "", "gfx1201": "", "below": "below, which core needs, is missing"}),
+        (
+            {"core": "11"},
+            {"core": "core 11 is installed, and torch needs ==10.0.0", "gfx1201": "", "below": ""},
+        ),
+        (
+            {"core": "1x"},
+            {"core": "core 1x is installed, and torch needs ==10.0.0", "gfx1201": "", "below": ""},
+        ),
+    ],
+    ids=["all there", "an extra's is missing", "a need's need is missing", "another version", "no version"],
+)
+def test_what_a_pin_needs_is_read_from_what_is_installed(
+    tmp_path: Path, without: dict[str, str], needs: dict[str, str]
+) -> None:
+    installed = amd_site(tmp_path, **without)
+    assert environment.needed_by(str(tmp_path), installed, [AMD], MARKERS, {"torch", "locked"}) == needs
+
+
+def test_a_build_without_the_extra_is_not_the_wanted_one(tmp_path: Path) -> None:
+    installed = amd_site(tmp_path)
+    other = Pin(lockfile.parse_requirement("torch[device-gfx906]==2.13.0+rocm10.0.0"), dependencies=True)
+    needs = environment.needed_by(str(tmp_path), installed, [other], MARKERS, {"torch", "locked"})
+    assert needs["torch"] == "torch==2.13.0+rocm10.0.0 has no extra device-gfx906"
+    assert environment.compare(Wish(pins=[other]), installed, {}, {}, needs).bringing
+
+
+def test_where_the_lock_and_a_pin_disagree_is_told(tmp_path: Path) -> None:
+    wish = Wish(locked(locked="1"), [AMD])
+    assert environment.disagreements(str(tmp_path), amd_site(tmp_path), wish, MARKERS) == [
+        "torch states that it needs locked<1; 1 is locked, and stays"
+    ]
+    assert environment.disagreements(str(tmp_path), environment.scan(str(tmp_path)), Wish(pins=[AMD]), MARKERS) == []
+
+
+@pytest.mark.parametrize(
+    ("wish", "own_needs", "gone"),
+    [
+        (Wish(pins=[AMD]), (), ["gfx1100", "old"]),
+        (Wish(pins=[AMD], packages=asked("gfx1100")), (), ["old"]),
+        (Wish(locked(old="1"), [AMD]), (), ["gfx1100"]),
+        (Wish(pins=[AMD]), ("old",), ["gfx1100"]),
+        (Wish(), (), ["below", "core", "gfx1100", "gfx1201", "old", "torch"]),
+    ],
+    ids=["of another card", "asked for", "locked now", "a user's own needs it", "nothing is pinned"],
+)
+def test_what_came_with_a_pin_and_nothing_needs_any_more_is_known(
+    tmp_path: Path, wish: Wish, own_needs: tuple[str, ...], gone: list[str]
+) -> None:
+    amd_site(tmp_path, gfx1100="10.0.0", old="1")
+    package(tmp_path, "own", requires=own_needs)
+    installed = environment.scan(str(tmp_path))
+    needs = environment.needed_by(str(tmp_path), installed, wish.bringing, MARKERS, wish.fixed)
+    came = ["core", "below", "gfx1201", "gfx1100", "old", "gone-long-ago", *(() if wish.pins else ("torch",))]
+    assert environment.unneeded(str(tmp_path), installed, came, wish, needs, MARKERS) == gone
+
+
+GOOD = {"core": "", "gfx1201": ""}
+
+
+@pytest.mark.parametrize(
+    ("installed", "found", "needs", "expected", "reasons"),
+    [
+        (have(torch="2.13.0+rocm10.0.0", core="1"), {}, GOOD, {}, []),
+        ({}, {}, {}, {"pins": ["torch"], "bringing": True}, ["torch is missing"]),
+        (
+            have(torch="2.13.0+rocm10.0.0"),
+            {},
+            {**GOOD, "core": "core, which torch needs, is missing"},
+            {"bringing": True},
+            ["core, which torch needs, is missing"],
+        ),
+        (
+            have(torch="2.13.0+rocm10.0.0", core="1"),
+            {"core": "lacks a file (x)"},
+            GOOD,
+            {"bringing": True, "reinstall": {"core"}},
+            ["core lacks a file (x)"],
+        ),
+    ],
+    ids=["all there", "nothing there", "a need is missing", "a need is damaged"],
+)
+def test_uv_looks_at_a_pin_again_only_if_something_it_needs_is_wrong(
+    installed: dict[str, Installed],
+    found: dict[str, str],
+    needs: dict[str, str],
+    expected: dict[str, Any],
+    reasons: list[str],
+) -> None:
+    plan = environment.compare(Wish(pins=[AMD]), installed, found, {}, needs)
+    assert steps(plan) == expected
+    assert plan.reasons == reasons
+    assert plan.for_uv is bool(expected)
+
+
+def test_an_exact_environment_keeps_what_its_pins_need_and_brought() -> None:
+    installed = have(torch="2.13.0+rocm10.0.0", core="10", deep="1", own="3")
+    memory = {"brought": {"core": "10", "deep": "1"}}
+    exact = Wish(pins=[AMD], exact=True)
+    assert environment.compare(exact, installed, {}, memory, {"core": ""}).remove == ["own"]
+    assert environment.compare(exact, installed, {}, {"brought": "x"}, {"core": ""}).remove == ["deep", "own"]
+    alone = Pin(AMD.requirement)
+    assert environment.compare(Wish(pins=[alone], exact=True), installed, {}, memory).remove == ["core", "deep", "own"]
+
+
+def test_a_file_that_was_taken_out_is_not_missed(tmp_path: Path) -> None:
+    package(tmp_path, "torch", files={environment.BUNDLED_HSA: "x", environment.BUNDLED_HSA + ".1": "x"})
+    found = environment.scan(str(tmp_path))["torch"]
+    assert environment.bundled_hsa(str(tmp_path)) == [environment.BUNDLED_HSA, environment.BUNDLED_HSA + ".1"]
+    for one in environment.bundled_hsa(str(tmp_path)):
+        (tmp_path / one).unlink()
+    assert environment.bundled_hsa(str(tmp_path)) == []
+    assert environment.bundled_hsa(str(tmp_path / "nothing")) == []
+    assert environment.examine(str(tmp_path), found) == f"lacks a file ({environment.BUNDLED_HSA})"
+    assert environment.examine(str(tmp_path), found, taken_out=environment.BUNDLED_HSA) is None
+    (tmp_path / "torch" / "__init__.py").unlink()
+    assert (
+        environment.examine(str(tmp_path), found, taken_out=environment.BUNDLED_HSA)
+        == "lacks a file (torch/__init__.py)"
+    )
+
+
+def test_a_file_that_is_to_go_is_no_work_for_uv() -> None:
+    plan = environment.compare(Wish(), {}, {}, {}, {}, [environment.BUNDLED_HSA])
+    assert (plan.for_uv, plan.empty, plan.take_out) == (False, False, [environment.BUNDLED_HSA])
+    assert plan.reasons == [f"{environment.BUNDLED_HSA} is there, and hides the system's"]

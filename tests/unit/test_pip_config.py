@@ -299,6 +299,45 @@ def test_one_index_alone_keeps_the_way_to_it() -> None:
     assert sources.only_index("https://torch/") == Sources(index_url="https://torch/", proxy="p:1", cert="/c")
 
 
+def test_one_page_of_wheels_alone_keeps_the_way_to_it() -> None:
+    sources = Sources(index_url=MIRROR, extra_index_urls=(EXTRA,), find_links=("/w",), proxy="p:1", cert="/c")
+    assert sources.only_links("https://amd/") == Sources(
+        find_links=("https://amd/",), no_index=True, proxy="p:1", cert="/c"
+    )
+
+
+@pytest.mark.parametrize(
+    ("sources", "index", "place", "expected"),
+    [
+        (Sources(), "https://amd/", None, Sources(extra_index_urls=("https://amd/",))),
+        (
+            Sources(index_url=MIRROR, extra_index_urls=(EXTRA, "https://amd/"), find_links=("/w",)),
+            "https://amd/",
+            None,
+            Sources(index_url=MIRROR, extra_index_urls=("https://amd/", EXTRA), find_links=("/w",)),
+        ),
+        (
+            Sources(index_url=MIRROR, find_links=("/w",), no_index=True),
+            "https://amd/",
+            None,
+            Sources(index_url="https://amd/", find_links=("/w",)),
+        ),
+        (
+            Sources(index_url=MIRROR, find_links=("/w",)),
+            None,
+            "https://amd/",
+            Sources(index_url=MIRROR, find_links=("https://amd/", "/w")),
+        ),
+        (Sources(index_url=MIRROR), None, None, Sources(index_url=MIRROR)),
+    ],
+    ids=["the default index", "all of it", "no index", "a page", "nothing"],
+)
+def test_one_source_goes_before_the_hosts_own(
+    sources: Sources, index: str | None, place: str | None, expected: Sources
+) -> None:
+    assert sources.led_by(index, place) == expected
+
+
 # --- secrets --------------------------------------------------------------------------------------------------------
 
 

@@ -10,6 +10,23 @@ from ansible.module_utils.colab_ready import uv_errors
 
 # kind, words that the message must have, the address it names, and what was printed.
 CASES: list[tuple[str, list[str], str | None, str]] = [
+    (
+        "not_there",
+        ["there is no /srv/wheels", "complete the mirror"],
+        "/srv/wheels",
+        """error: Failed to read `--find-links` directory: /srv/wheels
+  cause: No such file or directory (os error 2)
+""",
+    ),
+    (
+        "not_there",
+        ["there is no https://amd.invalid/manylinux/rocm-rel-7.2.9/"],
+        "https://amd.invalid/manylinux/rocm-rel-7.2.9/",
+        """error: Failed to read `--find-links` URL: https://amd.invalid/manylinux/rocm-rel-7.2.9/
+  cause: Failed to fetch: https://amd.invalid/manylinux/rocm-rel-7.2.9/
+  cause: HTTP status client error (404 File not found) for url (https://amd.invalid/manylinux/rocm-rel-7.2.9/)
+""",
+    ),
     # uv warns of a download that it could do without; why it failed comes after the warning's own causes.
     (
         "wrong_python",
@@ -424,3 +441,17 @@ def test_our_own_failures_are_explained_too(number: int, kind: str, words: str) 
     problem = uv_errors.explain_os_error(OSError(number, os.strerror(number), "/opt/x"))
     assert problem.kind == kind
     assert words in problem.message("x")
+
+
+LACKS_AN_EXTRA = """Resolved 2 packages in 1ms
+warning: The package `fsspec==2026.1` does not have an extra named `nonsense`
+warning: The package `torch==2.13.0+rocm10.0.0` does not have an extra named `device-gfx906`
+"""
+
+
+def test_an_extra_that_a_wanted_package_lacks_is_a_failure_although_uv_only_warns() -> None:
+    found = uv_errors.missing_extra(LACKS_AN_EXTRA, ["torchvision", "torch"])
+    assert found is not None
+    assert (found.kind, found.what) == ("no_extra", "torch==2.13.0+rocm10.0.0 has no extra device-gfx906")
+    assert uv_errors.missing_extra(LACKS_AN_EXTRA, ["torchvision", "tor"]) is None
+    assert uv_errors.missing_extra("", ["torch"]) is None

@@ -1,0 +1,481 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What uv does to an environment, step by step: sources that answer are found, packages are put there or taken away.
+
+Every step is uv run with the rights of the environment's owner; which steps there are is env_builder.py's business.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any, Collection, Mapping, Sequence
+from urllib.parse import unquote, urlsplit
+
+from ansible.module_utils.colab_ready import environment as env_state
+from ansible.module_utils.colab_ready import lockfile, pip_config, uv_errors
+from ansible.module_utils.colab_ready.environment import Installed, Interpreter, Pin, Plan, Wish
+from ansible.module_utils.colab_ready.uv_process import (
+    Account,
+    Failure,
+    Finished,
+    Uv,
+    acting_as,
+    base_environment,
+    bootstrap_pythons,
+    pip_settings,
+    provide_uv,
+    run,
+)
+
+# A request that only finds out whether a source is there. A torch index that is slower than this is not waited for;
+# for the host's own sources uv may try twice.
+PIN_PROBE = {"UV_HTTP_CONNECT_TIMEOUT": "5", "UV_HTTP_TIMEOUT": "5", "UV_HTTP_RETRIES": "0"}
+HOST_PROBE = {"UV_HTTP_CONNECT_TIMEOUT": "6", "UV_HTTP_TIMEOUT": "10", "UV_HTTP_RETRIES": "1"}
+PROBE_SECONDS = 60.0
+# An index that knows a name is the only one asked for it. The caller's own strategy would let the host's indexes outbid a pin's.
+FIRST_INDEX = {"UV_INDEX_STRATEGY": "first-index"}
+# Kinds of problem that another source beside the first may solve (a package that has to be built wants its tools from somewhere).
+LACKING = ("no_version", "conflict", "wrong_python", "not_there", "build", "unknown")
+# Kinds that say more about why a pin cannot be had than that one more source lacks it.
+TELLING = ("wrong_python", "no_extra")
+HOSTS_OWN = "the host's pip configuration"
+SYSTEM_CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+CONSTRAINTS_HEAD = "# Written by colab-ready: what an installation in this environment may not move.\n"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the module was asked for."""
+
+    path: str
+    lock: str = ""
+    packages: Sequence[str] = ()
+    pinned: Sequence[Mapping[str, Any]] = ()
+    local_packages: Sequence[str] = ()
+    constraints: Sequence[str] = ()
+    exact: bool = False
+    drop_bundled_hsa: bool = False
+    compile_bytecode: bool = False
+    python: str | None = None
+    python_requires: str = ">=3.10,<3.15"
+    python_fetch: bool = False
+    python_mirror: str | None = None
+    pythons_dir: str = ""
+    user: str | None = None
+    tools_dir: str = ""
+    uv: str | None = None
+    uv_lock: str = ""
+    cache_dir: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    pip_config_users: Sequence[str] = ()
+
+
+def credentials_place(account: Account, cache: str) -> dict[str, str]:
+    """After a 404 or a refusal uv asks its store of credentials, and leaves a lock file where that would be (uv 0.13): in the
+    cache, which goes, unless the account has a store."""
+    kept = os.path.isdir(os.path.join(account.home, ".local/share/uv/credentials"))
+    return {} if kept else {"UV_CREDENTIALS_DIR": os.path.join(cache, "credentials")}
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where pinned packages can be had, as uv is to be asked for them."""
+
+    lines: str
+    sources: pip_config.Sources
+    settings: Mapping[str, str]
+    shown: str = ""
+    # Only where the default build is taken: what did not have the pinned one.
+    tried: tuple[tuple[str, uv_errors.Problem], ...] = ()
+
+
+def _texts(pins: Sequence[Pin]) -> str:
+    return ", ".join(one.requirement.text for one in pins)
+
+
+def _hashes(pin: Pin) -> str:
+    return "".join(f" --hash={one}" for one in pin.hashes)
+
+
+def _not_there(pin: Pin) -> uv_errors.Problem | None:
+    """A folder that does not exist: uv says of an index in one that it lacks the package."""
+    address = pin.index or pin.find_links or ""
+    parts = urlsplit(address)
+    if parts.scheme not in ("", "file"):
+        return None
+    folder = unquote(parts.path) if parts.scheme else address
+    return None if os.path.exists(folder) else uv_errors.not_there(folder)
+
+
+class Installer:
+    """One environment and where its packages come from."""
+
+    def __init__(self, request: Request, environ: Mapping[str, str], account: Account) -> None:
+        self.request = request
+        self.environ = {**environ, **request.environment}
+        self.path: str = request.path
+        self.doing = f"The environment {self.path} could not be built"
+        self.account = account
+        self.sources = pip_config.Sources()
+        self.pin_sources: dict[str, str] = {}
+        self.reached = False
+        self.unreached: list[uv_errors.Problem] = []
+        self._uv: Uv | None = None
+
+    # -- reading
+
+    def _scan(self, site: str) -> dict[str, Installed]:
+        with acting_as(self.account):
+            return env_state.scan(site)
+
+    def _constraints_text(self) -> str:
+        lines = [line.strip() for line in self.request.constraints if line.strip()]
+        return CONSTRAINTS_HEAD + "".join(line + "\n" for line in lines) if lines else ""
+
+    # -- the cache
+
+    @property
+    def cache(self) -> str:
+        """One cache for each account: uv hands files on by hard links, and those keep their owner."""
+        return os.path.join(self.request.cache_dir, str(self.account.uid))
+
+    def _make_cache(self) -> None:
+        try:
+            os.makedirs(self.request.cache_dir, mode=0o755, exist_ok=True)
+            try:
+                os.mkdir(self.cache, 0o700)
+                self._give(self.cache)
+            except FileExistsError:
+                found = os.lstat(self.cache)
+                if not stat.S_ISDIR(found.st_mode) or found.st_uid != self.account.uid:
+                    raise Failure(
+                        f"{self.cache} is not a folder of {self.account.name}. Expected a cache that only this user "
+                        "writes. Take it away, then run this again."
+                    ) from None
+        except OSError as error:
+            raise self._os_failure(error) from None
+
+    def _give(self, path: str) -> None:
+        if os.geteuid() == 0:
+            os.chown(path, self.account.uid, self.account.gid, follow_symlinks=False)
+
+    def _empty_cache(self) -> None:
+        """After a success nobody needs it; after a failure the next run goes on with it."""
+        with acting_as(self.account), suppress(OSError):
+            for entry in os.listdir(self.cache):
+                shutil.rmtree(os.path.join(self.cache, entry), ignore_errors=True)
+                with suppress(OSError):
+                    os.unlink(os.path.join(self.cache, entry))
+        if os.geteuid() in (0, self.account.uid):
+            with suppress(OSError):
+                os.rmdir(self.cache)
+
+    def _drop_unreadable(self, site: str) -> None:
+        """uv cannot uninstall what has no readable RECORD, and stops at one that is nonsense."""
+        with acting_as(self.account):
+            for package in env_state.scan(site).values():
+                for folder in (package.folder, *package.others):
+                    alone = Installed(package.name, package.version, folder)
+                    problem = env_state.examine(site, alone, from_address=True)
+                    if problem == env_state.NO_RECORD:
+                        place = os.path.join(site, folder)
+                        if os.path.isdir(place) and not os.path.islink(place):
+                            shutil.rmtree(place, ignore_errors=True)
+                        else:
+                            with suppress(OSError):
+                                os.unlink(place)
+
+    def _os_failure(self, error: OSError) -> Failure:
+        problem = uv_errors.explain_os_error(error)
+        return Failure(problem.message(self.doing), problem)
+
+    # -- uv
+
+    def _provide_uv(self, chosen: str | None = None) -> Uv:
+        if self._uv is None:
+            self._uv = provide_uv(
+                self.request.uv,
+                self.request.tools_dir,
+                self.request.uv_lock,
+                self.account,
+                bootstrap_pythons(chosen or self.request.python),
+                pip_settings(self.sources, self.environ),
+            )
+        return self._uv
+
+    def _uv_run(
+        self,
+        arguments: Sequence[str],
+        stdin: str = "",
+        sources: pip_config.Sources | None = None,
+        settings: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        account: Account | None = None,
+    ) -> Finished:
+        sources = sources or self.sources
+        account = account or self.account
+        certificates = any(os.path.exists(path) for path in SYSTEM_CERTIFICATES)
+        env = {
+            **base_environment(account),
+            **{name: value for name, value in self.request.environment.items() if not name.startswith(("PIP_", "UV_"))},
+            **pip_config.uv_environment(sources, self.environ, certificates),
+            **pip_config.inherited_uv_settings(self.environ),
+            "UV_CACHE_DIR": self.cache,
+            **credentials_place(account, (settings or {}).get("UV_CACHE_DIR", self.cache)),
+            "UV_NO_PROGRESS": "1",
+            "UV_PYTHON_DOWNLOADS": "never",
+            **(settings or {}),
+        }
+        if "UV_CONFIG_FILE" not in env:
+            # A uv.toml in somebody's home is not part of what was asked for.
+            env["UV_NO_CONFIG"] = "1"
+        return run([self._provide_uv().path, *arguments], env, account, stdin, timeout)
+
+    def _pip(
+        self,
+        arguments: Sequence[str],
+        requirements: str = "",
+        sources: pip_config.Sources | None = None,
+        settings: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> Finished:
+        sources = sources or self.sources
+        command = ["pip", "install", "--python", os.path.join(self.path, "bin", "python")]
+        if self.request.compile_bytecode and "--dry-run" not in arguments:
+            command.append("--compile-bytecode")
+        command += [*pip_config.uv_arguments(sources), *arguments]
+        if requirements:
+            command += ["--requirements", "-"]
+        return self._uv_run(command, requirements, sources, settings, timeout)
+
+    def _must(self, done: Finished, what: str = "") -> None:
+        if done.ok:
+            return
+        problem = uv_errors.explain(done.text)
+        if problem.kind == "no_version" and self.unreached:
+            # The likelier cause: the source that has it is the one that is down.
+            first = self.unreached[0]
+            what = f"{problem.what}, and one could not be asked: {first.what}"
+            problem = replace(problem, kind=first.kind, what=what, do=first.do)
+        doing = f"{self.doing} ({what})" if what else self.doing
+        raise Failure(problem.message(doing), problem)
+
+    def _make_venv(self, interpreter: Interpreter) -> None:
+        # One that uv fetched is none of its managed ones here (it is not told the folder): the environment then names the
+        # very release, not uv's link that moves to the next.
+        command = ["venv", "--no-managed-python", "--allow-existing", "--python", interpreter.executable, self.path]
+        self._must(self._uv_run(command))
+
+    def _reach(
+        self,
+        sources: pip_config.Sources,
+        requirements: str,
+        settings: Mapping[str, str],
+        arguments: Sequence[str] = ("--no-deps", "--reinstall"),
+        timeout: float | None = PROBE_SECONDS,
+        names: Collection[str] = (),
+    ) -> tuple[pip_config.Sources, uv_errors.Problem | None]:
+        """The sources that answer, asked for those requirements, and why these cannot be had from them (None: they can).
+        Of the packages in `names`, no extra may be lacking.
+
+        pip passes over an index that does not answer; uv stops there. So the dead ones are taken out beforehand.
+        """
+        while True:
+            done = self._pip(["--dry-run", *arguments], requirements, sources, settings, timeout)
+            problem = uv_errors.missing_extra(done.text, names) if done.ok else uv_errors.explain(done.text)
+            if problem is None:
+                return sources, None
+            if not problem.unreachable:
+                return sources, problem
+            reduced = sources.without(problem.address or "")
+            if reduced == sources or reduced.empty:
+                return sources, problem
+            self.unreached.append(problem)
+            sources = reduced.note(f"left out: {problem.what}")
+
+    def _reach_host(self, requirement: str) -> uv_errors.Problem | None:
+        if self.reached:
+            return None
+        self.sources, problem = self._reach(self.sources, requirement, HOST_PROBE)
+        if problem is not None and problem.unreachable:
+            raise Failure(problem.message(self.doing), problem)
+        self.reached = True
+        return problem
+
+    # -- pinned packages
+
+    def _find_pins(self, pins: Sequence[Pin], excluded: str = "") -> Found:
+        """The first source that has these pins, which name the same one; nothing is installed yet.
+
+        With `excluded`, the path of a list of names to pass over, what they depend on has to be there too.
+        """
+        lines = "".join(one.requirement.text + _hashes(one) + "\n" for one in pins)
+        first = pins[0]
+        tried: list[tuple[str, uv_errors.Problem]] = []
+
+        def resolves(sources: pip_config.Sources, settings: Mapping[str, str]) -> Found | None:
+            if not excluded:
+                return Found(lines, sources, dict(settings))
+            names = [pin.name for pin in pins]
+            again = [one for name in names for one in ("--reinstall-package", name)]
+            sources, problem = self._reach(sources, lines, settings, ["--excludes", excluded, *again], None, names)
+            if problem is None:
+                return Found(lines, sources, dict(settings))
+            tried.append((shown, problem))
+            return None
+
+        if first.index or first.find_links:
+            shown = pip_config.redact(first.index or first.find_links or "")
+            only = (
+                self.sources.only_index(first.index) if first.index else self.sources.only_links(first.find_links or "")
+            )
+            problem = _not_there(first)
+            if problem is None:
+                only, problem = self._reach(only, lines, PIN_PROBE)
+            if problem is None:
+                found = resolves(only, {})
+                if found is None and tried[-1][1].kind in LACKING:
+                    # What it lacks, the host's own sources may have. The pin's index has the first word on every name, so that no
+                    # other build of the same comes instead.
+                    shown = f"{shown} and the host's pip configuration"
+                    found = resolves(self.sources.led_by(first.index, first.find_links), FIRST_INDEX)
+                if found is not None:
+                    return replace(found, shown=shown)
+            else:
+                tried.append((shown, problem))
+            why = tried[-1][1].what
+            self.sources = self.sources.note(f"{_texts(pins)} does not come from {shown}: {why}")
+        shown = HOSTS_OWN
+        sources, problem = self._reach(self.sources, lines, HOST_PROBE)
+        if problem is None:
+            self.sources, self.reached = sources, True
+            found = resolves(sources, {})
+            if found is not None:
+                return replace(found, shown=shown)
+        else:
+            tried.append((shown, problem))
+        if first.default is not None:
+            defaults = "".join((one.default or one.requirement).text + "\n" for one in pins)
+            return Found(defaults, self.sources, {}, f"{HOSTS_OWN} (default build)", tried=tuple(tried))
+        raise self._cannot_be_had(pins, tried)
+
+    def _cannot_be_had(self, pins: Sequence[Pin], tried: Sequence[tuple[str, uv_errors.Problem]]) -> Failure:
+        """The one message for pins that no source has."""
+        first = pins[0]
+        variable = first.variable or "the pinned requirement's index"
+        known = "; ".join(f"{shown}: {problem.what}" for shown, problem in tried)
+        with_all = " with what it depends on" if first.dependencies else ""
+        kind = "a page of wheels" if first.find_links else "an index"
+        advice = f"Set {variable} to {kind} that has it{with_all}, or put its wheel into a find-links folder of pip's"
+        advice += " configuration"
+        told = next((one for _shown, one in tried if one.kind in TELLING), None)
+        if told is not None and told.kind == "wrong_python":
+            advice = f"Choose another Python with python_env_python. Otherwise, {advice[0].lower()}{advice[1:]}"
+        if first.default_refused:
+            advice += ", or set python_env_allow_default_torch to take the default build (several GB)"
+        return Failure(
+            f"{self.doing}: {_texts(pins)} cannot be had{with_all}. Tried: {known}. Expected a source with exactly this build, "
+            f"because another one may bring several GB. {advice}.",
+            told or tried[-1][1],
+        )
+
+    def _install_pin(self, pin: Pin, plan: Plan) -> str:
+        """Install one pinned package, and nothing that it depends on; returns the source's name."""
+        found = self._find_pins([pin])
+        again = ["--reinstall-package", pin.name] if pin.name in plan.reinstall else []
+        if found.tried:
+            self._take_default([pin], found, again)
+        else:
+            arguments = ["--no-deps", *(["--require-hashes"] if pin.hashes else []), *again]
+            self._must(self._pip(arguments, found.lines, found.sources), pin.requirement.text)
+        return found.shown
+
+    def _take_default(self, pins: Sequence[Pin], found: Found, arguments: Sequence[str]) -> None:
+        done = self._pip(arguments, found.lines, self.sources)
+        if not done.ok:
+            problem = uv_errors.explain(done.text)
+            raise self._cannot_be_had(pins, [*found.tried, (" ".join(found.lines.split()), problem)])
+        self.sources = self.sources.note(f"{' '.join(found.lines.split())} was taken in place of {_texts(pins)}")
+
+    def _find_bringing(self, wish: Wish) -> list[tuple[list[Pin], str, Found]]:
+        """The pins that bring what they depend on, by source: which they are, what is passed over, where it comes from."""
+        groups: dict[tuple[str | None, str | None], list[Pin]] = {}
+        for pin in wish.bringing:
+            groups.setdefault((pin.index, pin.find_links), []).append(pin)
+        ready = []
+        for pins in groups.values():
+            # What is locked or pinned elsewhere is no business of theirs: uv neither looks for it nor moves it.
+            names = wish.fixed - {pin.name for pin in pins}
+            excluded = self._list_of("excluded", "".join(f"{name}\n" for name in sorted(names)))
+            ready.append((pins, excluded, self._find_pins(pins, excluded)))
+        return ready
+
+    def _install_bringing(self, pins: Sequence[Pin], excluded: str, found: Found, plan: Plan, fixed: set[str]) -> None:
+        names = sorted((plan.reinstall - fixed) | (plan.reinstall & {pin.name for pin in pins}))
+        again = [one for name in names for one in ("--reinstall-package", name)]
+        arguments = ["--excludes", excluded, *again]
+        if found.tried:
+            self._take_default(pins, found, arguments)
+        else:
+            self._must(self._pip(arguments, found.lines, found.sources, found.settings), _texts(pins))
+        for pin in pins:
+            self.pin_sources[pin.name] = found.shown
+
+    def _list_of(self, what: str, text: str) -> str:
+        """A file for uv to read, in the cache."""
+        with acting_as(self.account):
+            handle, path = tempfile.mkstemp(dir=self.cache, prefix=f"{what}-", suffix=".txt")
+            with open(handle, "w", encoding="utf-8") as stream:
+                stream.write(text)
+        return path
+
+    # -- all others
+
+    def _install_locked(self, plan: Plan) -> None:
+        self._reach_host(f"{plan.locked[0].name}=={plan.locked[0].version}")
+        again = [
+            one for entry in plan.locked if entry.name in plan.reinstall for one in ("--reinstall-package", entry.name)
+        ]
+        done = self._pip(["--no-deps", "--require-hashes", *again], lockfile.render(plan.locked, plan.reinstall))
+        self._must(done)
+
+    def _install_packages(self, wish: Wish, plan: Plan, site: str, needs: Collection[str]) -> None:
+        """The packages without a lock. What is locked or pinned, or came with a pin, is a constraint for them, so that
+        they cannot move it and be moved back by the next run."""
+        locked = {pin.name for pin in wish.pins} | set(wish.locked) | set(needs)
+        installed = self._scan(site)
+        fixed = "".join(f"{installed[name]}\n" for name in sorted(locked) if name in installed)
+        if not any(one.name in locked for one in wish.packages):
+            self._reach_host(wish.packages[0].text)
+        constraints = self._list_of("constraints", self._constraints_text() + fixed)
+        names = sorted(plan.reinstall - locked - wish.fixed)
+        again = [one for name in names for one in ("--reinstall-package", name)]
+        text = "".join(one.text + "\n" for one in wish.packages)
+        self._must(
+            self._pip(["--constraints", constraints, *again], text), ", ".join(one.text for one in wish.packages)
+        )
+
+    def _install_local(self, package: env_state.LocalPackage) -> None:
+        """Build from a copy: a build may write beside the source, which belongs to root."""
+        try:
+            with acting_as(self.account):
+                stage = os.path.join(
+                    tempfile.mkdtemp(dir=self.cache, prefix="source-"), os.path.basename(package.folder)
+                )
+                shutil.copytree(package.folder, stage, ignore=shutil.ignore_patterns(*env_state.BUILD_LEFTOVERS))
+        except (OSError, shutil.Error) as error:
+            raise Failure(
+                f"{self.doing}: the source folder {package.folder} cannot be copied ({error}). Expected a folder that "
+                f"{self.account.name} may read, and room for it. Correct its mode, then run this again."
+            ) from None
+        self._must(self._pip(["--no-deps", "--reinstall-package", package.name, stage]), package.name)
+
+    def _remove(self, names: Sequence[str]) -> None:
+        command = ["pip", "uninstall", "--python", os.path.join(self.path, "bin", "python"), *names]
+        self._must(self._uv_run(command))
