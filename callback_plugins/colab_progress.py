@@ -76,7 +76,7 @@ COLUMNS = (
     ("seconds", "seconds"),
 )
 
-PLACES = {"windows": "in Windows", "browser": "in the browser", "wsl": "in WSL"}
+PLACES = {"windows": "in Windows", "browser": "in the browser", "wsl": "in WSL", "bios": "in the BIOS"}
 
 # What Ansible says about sudo's password in its versions, and what a person can act on.
 PASSWORD_TROUBLES = (

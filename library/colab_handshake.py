@@ -56,9 +56,9 @@ options:
     type: bool
     default: true
   device_type:
-    description: The type of the device that the cell's tensors have to be on, in torch's words.
+    description: The type of the device that the cell's tensors have to be on, in torch's words. With ROCm it is V(cuda).
     type: str
-    choices: [cpu, privateuseone]
+    choices: [cpu, cuda, privateuseone, xpu]
     default: cpu
   device:
     description:
@@ -189,7 +189,7 @@ def main() -> None:
             "origin": {"type": "str", "default": "https://colab.research.google.com"},
             "kernel_name": {"type": "str", "default": "python3"},
             "http_over_ws": {"type": "bool", "default": True},
-            "device_type": {"type": "str", "choices": ["cpu", "privateuseone"], "default": "cpu"},
+            "device_type": {"type": "str", "choices": ["cpu", "cuda", "privateuseone", "xpu"], "default": "cpu"},
             "device": {"type": "int", "default": 0},
             "user": {"type": "str"},
             "wait_seconds": {"type": "float", "default": 30.0},

@@ -14,6 +14,8 @@ description:
     a process of its own; on a GPU one after the other, with the same device), compares the extension's state, looks
     for Jupyter configuration that others may write to or have put there, says whether a browser has come yet and, in
     WSL, what waits for C(wsl --shutdown), and writes the report.
+  - With ROCm it asks C(rocminfo) before the sum, as the user of the kernels. What that says explains a sum that fails, and
+    never makes a host not ready by itself.
   - What to prove is read from the settings that the runtime itself uses, not from variables, so that it is the
     runtime that is there which is proven.
   - A failed proof does not fail the module; C(ready) is false then.
@@ -92,7 +94,7 @@ import time
 from typing import Any, Callable
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.colab_ready import handshake_probe, tensor_probe
+from ansible.module_utils.colab_ready import handshake_probe, rocm_check, torch_faults
 from ansible.module_utils.colab_ready.child import probe_source, run_probe
 from ansible.module_utils.colab_ready.config_dirs import SYSTEM_DATA_DIRS, User
 from ansible.module_utils.colab_ready.config_repair import Repair, Settings
@@ -111,28 +113,48 @@ from ansible.module_utils.colab_ready.report import (
     summarize,
     with_runtime,
 )
-from ansible.module_utils.colab_ready.verdict import judge_handshake, judge_tensor
+from ansible.module_utils.colab_ready.rocm_faults import State
+from ansible.module_utils.colab_ready.tensor_run import run_tensor
+from ansible.module_utils.colab_ready.verdict import judge_handshake
 from ansible.module_utils.colab_ready.wsl_config import judge_wsl_host
 from ansible.module_utils.colab_ready.wsl_host_repair import restart_codes_here
 
 EXTENSION = "colab_http_over_ws"
+# A handshake starts a kernel at each of the two doors, and in WSL about one start of ROCm 10.0 in six fails (ROCm/librocdxg#33).
+HANDSHAKE_RETRIES = 2
 
 
-def tensor_check(settings: dict[str, Any], gpu: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
-    outcome = run_probe(
-        probe_source(tensor_probe),
-        {
-            "backend": settings["kernel"],
-            "device": None,
-            "adapter": decided_adapter(gpu, settings),
-            "wsl": wsl_facts() is not None,
-        },
-        "%s/kernels/%s/bin/python" % (settings["prefix"], settings["kernel"]),
-        timeout_seconds,
+def tensor_check(
+    settings: dict[str, Any], gpu: dict[str, Any], timeout_seconds: float, rocm_state: State | None = None
+) -> dict[str, Any]:
+    kernel = settings["kernel"]
+    return run_tensor(
+        kernel,
+        "%s/bin/python" % kernel_environment(settings),
+        adapter=decided_adapter(gpu, settings),
+        card=decided_card(gpu, settings),
+        wsl=wsl_facts() is not None,
         user=settings["user"],
-        name="tensor_probe",
+        env={key: str(value) for key, value in (settings.get("environment") or {}).items()},
+        timeout_seconds=timeout_seconds,
+        rocm_state=rocm_state,
     )
-    return judge_tensor(outcome, settings["kernel"])
+
+
+def kernel_environment(settings: dict[str, Any]) -> str:
+    return "%s/kernels/%s" % (settings["prefix"], settings["kernel"])
+
+
+def decided_card(gpu: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any] | None:
+    """The card that the runtime was set up for, as torch's devices are compared with it; of an earlier version's settings that
+    of today's decision, as below."""
+    backend = gpu.get("backend") or {}
+    return settings.get("card") or (backend.get("card") if backend.get("name") == settings["kernel"] else None)
+
+
+def rocm_look(settings: dict[str, Any], gpu: dict[str, Any], timeout_seconds: float) -> rocm_check.Looked:
+    place = rocm_check.Place(kernel_environment(settings))
+    return rocm_check.look(place, settings, gpu, wsl_facts() is not None, timeout_seconds)
 
 
 def decided_adapter(gpu: dict[str, Any], settings: dict[str, Any]) -> str | None:
@@ -153,6 +175,23 @@ def handshake_check(
     hang, in the kernel: then the cell runs on the CPU, for the doors' sake."""
     on_gpu = tensor is not None and tensor["ok"] is True
     device_type = settings["device_type"] if tensor is None or on_gpu else "cpu"
+    device = tensor.get("index") if tensor is not None and on_gpu else None
+    answer = ask_the_doors(settings, timeout_seconds, device_type, device)
+    retries = HANDSHAKE_RETRIES if settings["kernel"] == "rocm" and wsl_facts() is not None else 0
+    said: list[str] = []
+    while len(said) < retries and torch_faults.worth_a_retry(answer):
+        first = answer["reasons"][0]
+        answer = ask_the_doors(settings, timeout_seconds, device_type, device)
+        said.append(torch_faults.told_of_a_retry(first, answer["ok"]))
+    answer["warnings"] += said
+    if device_type != settings["device_type"]:
+        answer["warnings"].append("its cell ran on the CPU, since the tensor sum fails on the GPU")
+    return answer
+
+
+def ask_the_doors(
+    settings: dict[str, Any], timeout_seconds: float, device_type: str, device: int | None
+) -> dict[str, Any]:
     outcome = run_probe(
         probe_source(handshake_probe),
         {
@@ -162,7 +201,7 @@ def handshake_check(
             "kernel_name": "python3",
             "http_over_ws": settings["http_over_ws"],
             "device_type": device_type,
-            "device": tensor.get("index") if tensor is not None and on_gpu else None,
+            "device": device,
             # as long as the service manager takes to start a server again that was killed
             "wait_seconds": 8.0,
             "timeout_seconds": timeout_seconds,
@@ -174,24 +213,32 @@ def handshake_check(
         name="handshake_probe",
         grace_seconds=12.0,
     )
-    answer = judge_handshake(outcome, settings["http_over_ws"], device_type)
-    if device_type != settings["device_type"]:
-        answer["warnings"].append("its cell ran on the CPU, since the tensor sum fails on the GPU")
-    return answer
+    backend = "" if device_type == "cpu" else settings["kernel"]
+    return judge_handshake(outcome, settings["http_over_ws"], device_type, backend)
 
 
 def prove(settings: dict[str, Any], gpu: dict[str, Any], timeout_seconds: float) -> dict[str, dict[str, Any]]:
-    """The two proofs, and what can be looked at meanwhile."""
-    checks = {
-        "tensor_add": lambda: tensor_check(settings, gpu, timeout_seconds),
-        "config_dirs": lambda: config_dirs_check(settings),
-    }
+    """The proofs, and what can be looked at meanwhile."""
+
+    def cell(tensor: dict[str, Any] | None = None) -> dict[str, dict[str, Any]]:
+        return side_by_side({"colab_handshake": lambda: handshake_check(settings, timeout_seconds, tensor)})
+
+    checks: dict[str, Callable[[], Any]] = {"config_dirs": lambda: config_dirs_check(settings)}
+    if settings["kernel"] == "rocm":
+        # Before the sum, whose remedy hangs on it; and not beside it, since two that open the card at once disturb each other.
+        found = side_by_side({**checks, "rocminfo": lambda: rocm_look(settings, gpu, timeout_seconds)})
+        known = found.pop("rocminfo")
+        if not isinstance(known, rocm_check.Looked):
+            known = rocm_check.Looked(rocm_check.not_asked(known["reasons"][0]), State())
+        found.update(side_by_side({"tensor_add": lambda: tensor_check(settings, gpu, timeout_seconds, known.state)}))
+        found["rocminfo"] = rocm_check.settle(known, found["tensor_add"])
+        return {**found, **cell(found["tensor_add"])}
+    checks["tensor_add"] = lambda: tensor_check(settings, gpu, timeout_seconds)
     if settings["device_type"] == "cpu":
         return side_by_side({**checks, "colab_handshake": lambda: handshake_check(settings, timeout_seconds)})
     # One after the other: the cell takes the device that the tensor check has found, and a driver that fails is met once.
     found = side_by_side(checks)
-    tensor = found["tensor_add"]
-    return {**found, **side_by_side({"colab_handshake": lambda: handshake_check(settings, timeout_seconds, tensor)})}
+    return {**found, **cell(found["tensor_add"])}
 
 
 def config_dirs_check(settings: dict[str, Any]) -> dict[str, Any]:
@@ -238,7 +285,7 @@ def browser_check(settings: dict[str, Any], handshake_ok: bool) -> dict[str, Any
     return judge_browser(note, problem, handshake_ok)
 
 
-def side_by_side(checks: dict[str, Callable[[], dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+def side_by_side(checks: dict[str, Callable[[], Any]]) -> dict[str, Any]:
     """Run each check in a process of its own; one that dies is a failed check, not a failed module."""
     context = multiprocessing.get_context("fork")
     running = {}
@@ -248,7 +295,7 @@ def side_by_side(checks: dict[str, Callable[[], dict[str, Any]]]) -> dict[str, d
         process.start()
         writer.close()
         running[name] = (process, reader)
-    results: dict[str, dict[str, Any]] = {}
+    results: dict[str, Any] = {}
     for name, (process, reader) in running.items():
         try:
             results[name] = reader.recv()
@@ -300,7 +347,7 @@ def main() -> None:
         checks = not_set_up(given["runtime_config"], str(error))
     else:
         checks = prove(settings, gpu, given["timeout_seconds"])
-        gpu = with_runtime(gpu, settings["kernel"], settings["device_type"])
+        gpu = with_runtime(gpu, settings["kernel"], settings["device_type"], settings.get("card"))
         torch = (checks["tensor_add"].get("versions") or {}).get("torch")
         if settings["kernel"] == "directml" and torch:
             limits = warnings_for(torch)

@@ -35,7 +35,7 @@ options:
   backend:
     description: The backend whose device has to add.
     type: str
-    choices: [cpu, directml]
+    choices: [cpu, cuda, directml, rocm, xpu]
     default: cpu
   device:
     description:
@@ -45,15 +45,40 @@ options:
   adapter:
     description:
       - Name of the graphics adapter that has to add, as C(gpu_device) gives it. That no device has this name is an answer.
-      - Not asked for on the CPU, nor where O(device) is given.
+      - Not asked for on the CPU, nor where O(device) or O(card) is given.
     type: str
+  card:
+    description:
+      - The graphics card that has to add on CUDA, ROCm or XPU, as C(gpu_device) gives it (C(backend.card)). That none of
+        PyTorch's devices is this card is an answer.
+    type: dict
+    suboptions:
+      names:
+        description: What the card is called, by its driver and by its maker.
+        type: list
+        elements: str
+        default: []
+      gfx:
+        description: What ROCm may call its chip, its own name first.
+        type: list
+        elements: str
+        default: []
+      others:
+        description: The names of the host's other graphics adapters.
+        type: list
+        elements: str
+        default: []
+      capability:
+        description: CUDA's number for what the card can; empty where it is not known.
+        type: str
+        default: ""
   user:
     description:
       - The user to run the program as, usually the one who runs the kernels. Needs root unless it is the caller.
       - The caller when left out.
     type: str
   timeout_seconds:
-    description: How long the whole program may take before it is ended.
+    description: How long the whole program may take before it is ended; each try, where it is tried twice.
     type: float
     default: 120.0
   environment:
@@ -77,6 +102,14 @@ EXAMPLES = r"""
     python: /opt/colab-ready/kernels/directml/bin/python
     backend: directml
     adapter: AMD Radeon RX 6700 XT
+    user: student
+
+- name: Prove it with ROCm, on the card that was decided on
+  tensor_add:
+    python: /opt/colab-ready/kernels/rocm/bin/python
+    backend: rocm
+    card: "{{ gpu_backend_detected.backend.card }}"
+    environment: "{{ gpu_backend_kernel.environment }}"
     user: student
 
 - name: Stop where the sum is not right
@@ -107,7 +140,7 @@ index:
   returned: always
   sample: 0
 devices:
-  description: The devices that the backend lists; empty for a backend that lists none.
+  description: The devices that the backend lists; empty for a backend that lists none. With what C(gpu) has of them.
   type: list
   elements: dict
   returned: always
@@ -117,6 +150,14 @@ adapter:
   type: str
   returned: always
   sample: AMD Radeon RX 6700 XT
+gpu:
+  description:
+    - What PyTorch says of the graphics card that added. On ROCm also C(hip) and C(gfx), on CUDA C(cuda) and C(capability).
+    - Null on the CPU and on DirectML, and when it was not reached. C(free_bytes) is null where the driver does not tell.
+  type: dict
+  returned: always
+  sample:
+    {name: AMD Radeon RX 9070 XT, index: 0, memory_bytes: 17095983104, free_bytes: 14401142784, hip: 10.0.25264, gfx: gfx1201}
 throughput:
   description:
     - How many bytes are added per second on the device and on the CPU, with tensors of C(bytes) bytes, measured after the
@@ -196,27 +237,40 @@ remedies:
   elements: dict
   returned: always
   sample: [{id: torch_missing, cause: PyTorch is not installed., do: Run ./colab-ready again., where: wsl}]
+tries:
+  description: How often the program was run. It is 2 where the first try failed as ROCm in WSL does now and then.
+  type: int
+  returned: always
+  sample: 1
 seconds:
-  description: How long the program took.
+  description: How long the program took, in the last try.
   type: float
   returned: always
   sample: 1.4
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.colab_ready import tensor_probe
-from ansible.module_utils.colab_ready.child import probe_source, run_probe
 from ansible.module_utils.colab_ready.host import wsl_facts
-from ansible.module_utils.colab_ready.verdict import judge_tensor
+from ansible.module_utils.colab_ready.tensor_run import run_tensor
 
 
 def main() -> None:
+    names = {"type": "list", "elements": "str", "default": []}
     module = AnsibleModule(
         argument_spec={
             "python": {"type": "path", "required": True},
-            "backend": {"type": "str", "choices": ["cpu", "directml"], "default": "cpu"},
+            "backend": {"type": "str", "choices": ["cpu", "cuda", "directml", "rocm", "xpu"], "default": "cpu"},
             "device": {"type": "int"},
             "adapter": {"type": "str"},
+            "card": {
+                "type": "dict",
+                "options": {
+                    "names": names,
+                    "gfx": names,
+                    "others": names,
+                    "capability": {"type": "str", "default": ""},
+                },
+            },
             "user": {"type": "str"},
             "timeout_seconds": {"type": "float", "default": 120.0},
             "environment": {"type": "dict", "default": {}},
@@ -228,21 +282,17 @@ def main() -> None:
         module.fail_json(
             msg=f"timeout_seconds is {given['timeout_seconds']:g}, expected more than 0: give it some seconds"
         )
-    outcome = run_probe(
-        probe_source(tensor_probe),
-        {
-            "backend": given["backend"],
-            "device": given["device"],
-            "adapter": given["adapter"],
-            "wsl": wsl_facts() is not None,
-        },
+    answer = run_tensor(
+        given["backend"],
         given["python"],
-        given["timeout_seconds"],
+        device=given["device"],
+        adapter=given["adapter"],
+        card=given["card"],
+        wsl=wsl_facts() is not None,
         user=given["user"],
-        env={key: str(value) for key, value in given["environment"].items()},
-        name="tensor_probe",
+        env=given["environment"],
+        timeout_seconds=given["timeout_seconds"],
     )
-    answer = judge_tensor(outcome, given["backend"])
     for text in answer.pop("warnings"):
         module.warn(text)
     module.exit_json(changed=False, **answer)

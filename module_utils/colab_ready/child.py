@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the colab-ready authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run a probe under another Python, as another user, and come back whatever happens to it.
+"""Run a probe under another Python, or a program, as another user, and come back whatever happens to it.
 
 A GPU driver can end the interpreter with a bare SIGSEGV, abort it, hang in the kernel, write to the process's
 descriptors, or die when everything is done (facts: microsoft/DirectML#503, #570, #672). So a probe is a child in a
@@ -20,12 +20,13 @@ import json
 import os
 import pwd
 import re
+import resource
 import selectors
 import signal
 import subprocess
 import time
 import types
-from typing import Any, Callable
+from typing import Any, Callable, Mapping, Sequence
 
 # What the other interpreter is told on its command line: the same for every probe, and free of secrets. The source and
 # its parameters come on stdin, reports go to the descriptor that is named in argv.
@@ -65,6 +66,8 @@ ECHO_SECONDS = 0.5
 CHANNEL_BYTES = 4 << 20
 NOISE_BYTES = 16 << 10
 NOISE_LINES = 20
+# Of a program's output more is wanted: rocminfo prints 4 KB for each GPU.
+OUTPUT_BYTES = 256 << 10
 # A dump of faulthandler is long when it happens in an import, and what was said before it is wanted too.
 STDERR_LINES = 80
 LINE_CHARACTERS = 300
@@ -105,6 +108,37 @@ def run_probe(
     finally:
         talk.end(grace_seconds)
     return _outcome(talk.heard, _how_it_ended(process, talk), started)
+
+
+def run_program(
+    argv: Sequence[str],
+    timeout_seconds: float,
+    user: str | None = None,
+    env: Mapping[str, str] | None = None,
+    *,
+    last_words: bytes = b"",
+    exit_seconds: float = 2.0,
+) -> dict[str, Any]:
+    """Run a program; return {output, errors, cut_off, exit, seconds}, exit as of run_probe.
+
+    `output` is what it printed until it ended or was ended, its first 256 KiB; `cut_off`, whether there was more. Once it has
+    printed its `last_words` it has `exit_seconds` to end.
+    """
+    started = time.monotonic()
+    heard = _Printed(last_words)
+    try:
+        process = _start_program(argv, user, dict(env or {}), int(timeout_seconds + exit_seconds + BURIAL_SECONDS) + 1)
+    except _NotStarted as reason:
+        return _printed(heard, _exit("not_started", text=str(reason), problem=reason.problem), started)
+    # It knows no channel: this one is closed before the first word.
+    channel, writer = os.pipe()
+    os.close(writer)
+    talk = _Conversation(process, channel, b"", heard)
+    try:
+        talk.run(timeout_seconds, 0.0, exit_seconds)
+    finally:
+        talk.end(0.0)
+    return _printed(heard, _how_it_ended(process, talk), started)
 
 
 def probe_source(probe: types.ModuleType) -> str:
@@ -194,6 +228,35 @@ def _start(python: str, user: str | None, env: dict[str, str] | None) -> tuple[s
     return process, reader
 
 
+def _start_program(
+    argv: Sequence[str], user: str | None, env: dict[str, str], alarm_seconds: int
+) -> subprocess.Popen[bytes]:
+    account = _account(user)
+    become = _become(account)
+
+    def prepare() -> None:
+        become()
+        # As in BOOT. An alarm that was set before exec rings after it.
+        hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+        resource.setrlimit(resource.RLIMIT_CORE, (1, hard) if hard else (0, 0))
+        signal.alarm(alarm_seconds)
+
+    try:
+        return subprocess.Popen(
+            list(argv),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            cwd="/",
+            env=child_environment(account, env),
+            start_new_session=True,
+            preexec_fn=prepare,
+        )
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        raise _why_not_started(argv[0], account, error) from error
+
+
 def _why_not_started(python: str, account: pwd.struct_passwd | None, error: Exception) -> _NotStarted:
     who = account.pw_name if account is not None else f"uid {os.geteuid()}"
     if isinstance(error, FileNotFoundError):
@@ -264,13 +327,30 @@ class _Heard:
         self.stderr = (self.stderr + data)[-NOISE_BYTES:]
 
 
+class _Printed(_Heard):
+    """What a program prints; it has no channel, and its result is that its last words have come."""
+
+    def __init__(self, last_words: bytes) -> None:
+        super().__init__()
+        self.cut_off = False
+        self._last_words = last_words
+
+    def stdout(self, data: bytes) -> None:
+        room = OUTPUT_BYTES - len(self.noise)
+        self.cut_off = self.cut_off or len(data) > room
+        if room > 0:
+            self.noise += data[:room]
+            if self._last_words and self._last_words in self.noise:
+                self.result = {}
+
+
 class _Conversation:
     """Feed the probe its job, hear it out, and see it end."""
 
-    def __init__(self, process: subprocess.Popen[bytes], channel: int, job: bytes) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], channel: int, job: bytes, heard: _Heard | None = None) -> None:
         assert process.stdin is not None and process.stdout is not None and process.stderr is not None
         self.process = process
-        self.heard = _Heard()
+        self.heard = heard or _Heard()
         self.limit_text = ""
         self.signalled = False
         self.buried = False
@@ -439,5 +519,15 @@ def _outcome(heard: _Heard, ended: dict[str, Any], started: float) -> dict[str, 
         "noise": readable_lines(heard.noise)[:NOISE_LINES],
         "noise_lines": heard.noise_lines,
         "stderr_tail": readable_lines(heard.stderr)[-STDERR_LINES:],
+        "seconds": round(time.monotonic() - started, 3),
+    }
+
+
+def _printed(heard: _Printed, ended: dict[str, Any], started: float) -> dict[str, Any]:
+    return {
+        "output": heard.noise.decode("utf-8", "replace"),
+        "errors": readable_lines(heard.stderr)[-STDERR_LINES:],
+        "cut_off": heard.cut_off,
+        "exit": ended,
         "seconds": round(time.monotonic() - started, 3),
     }

@@ -119,7 +119,7 @@ REMEDIES: dict[str, tuple[str, str, str]] = {
         "windows",
     ),
     "adapter_not_seen": (
-        "DirectML does not see the graphics card that was chosen, only another one (microsoft/DirectML#239).",
+        "PyTorch does not see the graphics card that was chosen, only another one (microsoft/DirectML#239, ROCm/TheRock#3392).",
         f"{_DRIVER}. Or set colab_gpu to the card that it sees and {_AGAIN}.",
         "windows",
     ),

@@ -59,6 +59,9 @@ import torch_directml
 if not torch_directml.is_available():
     raise RuntimeError("torch_directml found 0 compatible adapters")
 device = torch_directml.device({index})""",
+    # Here the first tensor raises, with the driver's own words.
+    "cuda": "device = torch.device('cuda', {index})",
+    "xpu": "device = torch.device('xpu', {index})",
 }
 
 # The article's program. What it prints is made from copies on the CPU (see tensor_probe.py).
@@ -73,7 +76,7 @@ for tensor in (x, y, c):
     print(shown if c.device.type == "cpu" else shown[:-1] + ", device='" + str(tensor.device) + "')")
 print({mark!r} + json.dumps({{
     "a": a.tolist(), "b": b.tolist(), "sum": c.to("cpu").tolist(), "device": str(c.device),
-    "device_type": c.device.type, "torch": str(torch.__version__), "python": platform.python_version(),
+    "device_type": c.device.type, "index": c.device.index, "torch": str(torch.__version__), "python": platform.python_version(),
 }}))
 """
 # A driver writes it to the descriptors, at any place (see verdict.py).
@@ -385,8 +388,8 @@ def cell_error(content: dict[str, Any]) -> tuple[str, str]:
     return ("torch_missing" if missing else "cell_failed", f"the cell ended with {name}: {value}")
 
 
-def read_cell(stdout: str, mark: str, device_type: str) -> dict[str, Any]:
-    """What the torch cell printed: checked against plain Python's own addition, and against the device's type."""
+def read_cell(stdout: str, mark: str, device_type: str, index: int = 0) -> dict[str, Any]:
+    """What the torch cell printed: checked against plain Python's own addition, and against the device that was named."""
     shown, found, rest = STRAY_LINE.sub("", stdout).partition(mark)
     if not found:
         raise Problem("cell_failed", f"the cell did not print its values, but: {stdout[-TEXT_CHARACTERS:]}")
@@ -394,12 +397,14 @@ def read_cell(stdout: str, mark: str, device_type: str) -> dict[str, Any]:
     a, b, c = values["a"], values["b"], values["sum"]
     if not {len(a), len(b), len(c)} == {COUNT}:
         raise Problem("wrong_sum", f"expected {COUNT} values, got {len(a)}, {len(b)} and {len(c)}")
-    for index in range(COUNT):
-        if not abs(a[index] + b[index] - c[index]) <= TOLERANCE:
-            text = f"value {index}: {a[index]!r} + {b[index]!r} gave {c[index]!r}"
+    for place in range(COUNT):
+        if not abs(a[place] + b[place] - c[place]) <= TOLERANCE:
+            text = f"value {place}: {a[place]!r} + {b[place]!r} gave {c[place]!r}"
             raise Problem("wrong_sum", text)
     if values["device_type"] != device_type:
         raise Problem("wrong_device", f"the sum is on {values['device']}, expected a device of type {device_type}")
+    if device_type != "cpu" and values.get("index") not in (None, index):
+        raise Problem("wrong_device", f"the sum is on {values['device']}, expected number {index}")
     return {"output": shown.strip()[:OUTPUT_CHARACTERS], **values}
 
 
@@ -410,7 +415,7 @@ def cell_code(device_type: str, index: int, mark: str) -> str:
 async def torch_cell(socket: Any, device_type: str, index: int) -> dict[str, Any]:
     mark = f"colab-ready-{uuid.uuid4().hex}:"
     code = cell_code(device_type, index, mark)
-    return read_cell((await execute(socket, code))["stdout"], mark, device_type)
+    return read_cell((await execute(socket, code))["stdout"], mark, device_type, index)
 
 
 def answer_problem(method: str, path: str, status: int) -> str:

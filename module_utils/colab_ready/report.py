@@ -7,7 +7,7 @@ Pure functions: facts and proofs go in, a report comes out. The shape is a contr
 
 schema, generated_at (ISO 8601, UTC), host, ready (bool), reasons [str], wsl {..} or null, backend {..},
 adapters [..] or null, checks {name: {ok, seconds, steps, reasons, ..}}, versions {name: version}, warnings [str],
-remedies [{id, cause, do, where: wsl|windows|browser}]
+remedies [{id, cause, do, where: wsl|windows|bios|browser}]
 """
 
 from __future__ import annotations
@@ -103,7 +103,9 @@ def build_report(
     }
 
 
-def with_runtime(gpu: Mapping[str, Any], kernel: str, device_type: str) -> Mapping[str, Any]:
+def with_runtime(
+    gpu: Mapping[str, Any], kernel: str, device_type: str, card: Mapping[str, Any] | None = None
+) -> Mapping[str, Any]:
     """What gpu_device said, with the backend that the runtime has. `verify` decides without the wishes that the run had, so
     its decision may be another one; what is proven is what is there."""
     decision = gpu.get("backend") or {}
@@ -116,6 +118,7 @@ def with_runtime(gpu: Mapping[str, Any], kernel: str, device_type: str) -> Mappi
         "name": kernel,
         "device_type": device_type,
         "chosen_by": "runtime",
+        "card": card,
         "recommended": decision.get("recommended"),
         "reasons": ["this host was set up with %s; %s" % (kernel, would)],
     }

@@ -71,7 +71,7 @@ REMEDIES: dict[str, tuple[str, str, str]] = {
     # which card
     "rocm_card_unsupported": (
         "This release of ROCm does not know the card (ROCm/legacy-rocm-build#4215, #3413).",
-        f"Leave rocm_version empty, which takes {rocm_lines.DEFAULT}; if that does not know it either, {_DIRECTML}.",
+        f"Leave rocm_version empty, which takes {rocm_lines.DEFAULT}; if that does not either, {_DIRECTML} (in WSL) or cpu.",
         "wsl",
     ),
     "rocm_rdna2": (
@@ -96,10 +96,15 @@ REMEDIES: dict[str, tuple[str, str, str]] = {
         f"{_DRIVER}. If it stays, {_DIRECTML}.",
         "windows",
     ),
+    "rocm_card_not_listed": (
+        "ROCm lists a GPU, but not the card that this runtime was set up for.",
+        f"If a card was put in or taken out: {_AGAIN}. If not: {_DRIVER[0].lower()}{_DRIVER[1:]}.",
+        "windows",
+    ),
     "rocm_override_wanted": (
         "The runtime does not know the card's id and asks for HSA_OVERRIDE_GFX_VERSION (microsoft/WSL#40464).",
         f"Do not set it: it makes the card run what was built for another. Take the newest ROCm: leave rocm_version empty "
-        f"and {_AGAIN}; or {_DIRECTML}.",
+        f"and {_AGAIN}; or {_DIRECTML} (in WSL) or cpu.",
         "wsl",
     ),
     # the bridge
@@ -171,6 +176,24 @@ REMEDIES: dict[str, tuple[str, str, str]] = {
         f"{_DRIVER}. If it stays, {_DIRECTML}.",
         "windows",
     ),
+    "rocm_files_missing": (
+        "Files of ROCm in the kernel environment, or libraries of the distribution that they need, are missing.",
+        "Run ./colab-ready again, which installs what is missing. If it stays: remove the kernel environment's folder, and "
+        f"{_AGAIN}.",
+        "wsl",
+    ),
+    # without WSL
+    "rocm_native_no_gpu": (
+        "ROCm started and found no GPU that it can use.",
+        "Look whether the kernel's amdgpu has the card (ls -l /dev/kfd /dev/dri), and whether the user who runs the kernels is "
+        f"in the groups render and video; then {_AGAIN}. Until then set colab_backend: cpu.",
+        "wsl",
+    ),
+    "rocm_native_driver": (
+        "AMD's driver in this kernel hangs, or ends programs.",
+        "Restart the computer, then run ./colab-ready verify. If it stays, take a newer kernel, or set colab_backend: cpu.",
+        "wsl",
+    ),
     # torch
     "rocm_other_torch": (
         "rocminfo sees the card, but this PyTorch was not built for ROCm: another one was installed over it "
@@ -184,7 +207,7 @@ REMEDIES: dict[str, tuple[str, str, str]] = {
         "wsl",
     ),
     "rocm_torch_blind": (
-        "rocminfo sees the card and PyTorch does not (hipErrorNoDevice).",
+        "Nothing is known to be wrong with ROCm itself, and PyTorch does not see the card (hipErrorNoDevice).",
         f"{_ANEW} HIP_VISIBLE_DEVICES and ROCR_VISIBLE_DEVICES must be unset.",
         "wsl",
     ),
@@ -267,6 +290,10 @@ class State:
     packages: Sequence[str] = ()
     bridge_cached: bool | None = None
     rocminfo: Rocminfo | None = None
+    # Whether the card that was decided on is among what rocminfo lists.
+    card_listed: bool | None = None
+    # Of rocminfo's own failure, where it was asked before.
+    rocminfo_remedy: str = ""
     torch: str = ""
     torch_devices: int | None = None
     bundled_hsa: bool | None = None
@@ -303,7 +330,7 @@ class State:
 
     @property
     def card_seen(self) -> bool:
-        return self.rocminfo is not None and bool(self.rocminfo.gpus)
+        return self.rocminfo is not None and bool(self.rocminfo.gpus) and self.card_listed is not False
 
 
 @dataclass(frozen=True)
@@ -372,11 +399,11 @@ RULES: Sequence[Rule] = (
     # 25
     Rule("rocm_module_missing", r"ROCk module is NOT loaded", lambda state: not state.wsl),
     Rule("rocm_shadowed", r"ROCk module is NOT loaded", lambda state: state.shadowed),
+    # 6: the runtime that says so has been shown a card
+    Rule("rocm_override_wanted", r"HSA_OVERRIDE_GFX_VERSION may be needed"),
     Rule("rocm_detection_off", _WITHOUT_BRIDGE, lambda state: state.undetected),
     Rule("rocm_bridge_not_found", _WITHOUT_BRIDGE, lambda state: state.bridge_cached is False),
     Rule("rocm_without_bridge", r"ROCk module is NOT loaded"),
-    # 6
-    Rule("rocm_override_wanted", r"HSA_OVERRIDE_GFX_VERSION may be needed"),
     # 17, 18
     Rule(
         "rocm_rdna2",
@@ -416,6 +443,12 @@ RULES: Sequence[Rule] = (
     ),
     Rule("rocm_torch_blind", r"hipErrorNoDevice|no ROCm-capable device|Device count: 0|No HIP GPUs are available"),
     Rule("rocm_no_gpu", r"hsa_init Failed"),
+    # The runtime of the wheels also says so of its own library where all is well, after "failed -".
+    Rule(
+        "rocm_files_missing",
+        r"No module named '_?rocm_sdk|(?<!failed - )\blib(amdhip64|hsa-runtime64|hip\w+|roc\w+|MIOpen|rccl|atomic|quadmath)"
+        r"\.so[.\d]*: cannot open shared object",
+    ),
     # 6: somebody looks for what only native Linux has
     Rule("rocm_native_devices", r"/dev/(kfd|dri)\b", lambda state: state.wsl),
     # 6, 24: no faults; so last
@@ -424,22 +457,42 @@ RULES: Sequence[Rule] = (
 )
 
 
+# There is no Windows to do anything in.
+_NATIVE = {
+    "rocm_hangs": "rocm_native_driver",
+    "rocm_start_failed": "rocm_native_driver",
+    "rocm_unknown": "rocm_unknown",
+}
+
+
 def remedy_for(evidence: Evidence) -> str:
     """The id of the remedy for a failure."""
+    found = _remedy_for(evidence)
+    if evidence.state.wsl or REMEDIES[found][2] != "windows":
+        return found
+    return _NATIVE.get(found, "rocm_native_no_gpu")
+
+
+def _remedy_for(evidence: Evidence) -> str:
     text = "\n".join([*evidence.said, *evidence.heard])
     found = _first(text, evidence.state)
+    # Where ROCm itself fails, that torch sees nothing only follows from it.
+    before = evidence.state.rocminfo_remedy
+    if found in (None, "rocm_torch_blind", "rocm_no_gpu") and before not in ("", "rocm_unknown"):
+        return before
     if found:
         return found
     if evidence.ended == "timeout":
         return "rocm_without_amd" if evidence.state.amd is False else "rocm_hangs"
     seen = evidence.state.rocminfo
-    if seen is not None and seen.agents and not seen.gpus:
-        return _only_the_processor(evidence.state)
+    if seen is not None and seen.agents and (not seen.gpus or evidence.state.card_listed is False):
+        return _without_the_card(evidence.state, seen)
     return "rocm_start_failed" if evidence.ended == "signal" else "rocm_unknown"
 
 
 def worth_a_retry(evidence: Evidence) -> bool:
-    """Whether it is the failure at the start that 10.0 has in WSL about once in six times; to be tried once more, and said."""
+    """Whether it is the failure at the start that 10.0 has in WSL about once in six times; to be tried once more, and said.
+    Without WSL it is another remedy."""
     return remedy_for(evidence) == "rocm_start_failed"
 
 
@@ -450,8 +503,8 @@ def _first(text: str, state: State) -> str | None:
     return None
 
 
-def _only_the_processor(state: State) -> str:
-    """rocminfo came to its end and listed no GPU."""
+def _without_the_card(state: State, seen: Rocminfo) -> str:
+    """rocminfo came to its end and listed no GPU, or others."""
     if state.amd is False:
         return "rocm_without_amd"
     if state.windows_10:
@@ -462,7 +515,9 @@ def _only_the_processor(state: State) -> str:
         return "rocm_rdna2"
     if state.id_known is False:
         return "rocm_dids_missing"
-    return "rocm_driver_pairing" if state.era_a and state.id_known else "rocm_only_cpu"
+    if state.era_a and state.id_known:
+        return "rocm_driver_pairing"
+    return "rocm_card_not_listed" if seen.gpus else "rocm_only_cpu"
 
 
 # --- what to know though nothing failed -----------------------------------------------------------------------------

@@ -15,15 +15,16 @@ from typing import NamedTuple
 _AGENT = re.compile(r"^(?:\*+\n)?Agent +[0-9]+ *\n(?:\*+\n)?", re.MULTILINE)
 _FIELD = re.compile(r"^ *([A-Z][\w .()/]*?):[ \t]*(.*)$", re.MULTILINE)
 _GFX = re.compile(r"gfx[1-9][0-9a-f]{2,4}")
-_SIZE = re.compile(r"^ *Segment: +GLOBAL; FLAGS: COARSE GRAINED *\n *Size: +([0-9]+)\(", re.MULTILINE)
+_SIZE = re.compile(r"^ *Segment: +GLOBAL; FLAGS: COARSE GRAINED *\n *Size: +([0-9]{1,15})\(", re.MULTILINE)
 # "WSL environment detected." up to 7.2 and with some of the wheels, "WSL2 environment detected." since 7.14.
 _IN_WSL = re.compile(r"^WSL2? environment detected", re.MULTILINE)
 _NATIVE = re.compile(r"^ROCk module (version \S+ )?is loaded", re.MULTILINE)
-_DONE = "*** Done ***"
+# What it prints last.
+DONE = "*** Done ***"
 
 
 class Agent(NamedTuple):
-    """A processor or a GPU. What is not said is empty, or 0."""
+    """A processor or a GPU. What is not said is empty, or 0. `kind` is CPU, GPU, DSP."""
 
     kind: str
     name: str
@@ -54,7 +55,7 @@ def parse(text: str) -> Rocminfo:
         "wsl" if _IN_WSL.search(text) else "linux" if _NATIVE.search(text) else "",
         runtime.group(1) if runtime else "",
         [_agent(one) for one in rest],
-        _DONE in text,
+        DONE in text,
     )
 
 

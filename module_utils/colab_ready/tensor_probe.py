@@ -14,8 +14,10 @@ import importlib.util
 import os
 import platform
 import re
+import sys
 import time
 import traceback
+import types
 import warnings
 from dataclasses import dataclass
 from importlib import metadata
@@ -43,6 +45,11 @@ class Wrong(Exception):
     def __init__(self, problem: str, text: str) -> None:
         super().__init__(text)
         self.problem = problem
+
+    @classmethod
+    def found(cls, problem: str, text: str) -> Wrong:
+        """With a word of torch_devices."""
+        return cls(problem, text)
 
 
 def short(error: BaseException) -> str:
@@ -88,7 +95,7 @@ def step(report: Report, name: str) -> Iterator[dict]:
 # --- backends -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass
 class Run:
     """What the steps of one run share."""
 
@@ -96,14 +103,18 @@ class Run:
     report: Report
     result: dict
     caught: list
+    # The device of torch_devices that was chosen, where the backend has any.
+    chosen: Any = None
 
 
 @dataclass(frozen=True)
 class Backend:
-    """How one backend names its device; `find` runs its steps up to, and including, `device`."""
+    """How one backend names its device; `find` runs its steps up to, and including, `device`. `other` says what is wrong with
+    the device of the sum where the type alone does not show it."""
 
     device_type: str
     find: Callable[[Run, Any], Any]
+    other: Callable[[Run, Any], str] | None = None
 
 
 def cpu_device(run: Run, torch: Any) -> Any:
@@ -218,7 +229,92 @@ def directml_device(run: Run, torch: Any) -> Any:
     return device
 
 
-BACKENDS = {"cpu": Backend("cpu", cpu_device), "directml": Backend("privateuseone", directml_device)}
+# --- cuda, rocm, xpu -------------------------------------------------------------------------------------------------
+
+
+def torch_devices(params: dict) -> Any:
+    """The module of that name, whose text came with the parameters: nothing of ours is installed here."""
+    name = "torch_devices"
+    if name not in sys.modules:
+        module = types.ModuleType(name)
+        # dataclass looks its class's module up there.
+        sys.modules[name] = module
+        exec(compile(params[name], f"<{name}>", "exec"), module.__dict__)
+    return sys.modules[name]
+
+
+def namespace_of(run: Run, torch: Any) -> Any:
+    """torch.cuda or torch.xpu."""
+    return getattr(torch, torch_devices(run.params).DEVICE_TYPES[run.params["backend"]], None)
+
+
+def why_none(namespace: Any) -> str:
+    """What torch says when it is made to start although it counts nothing: mostly the driver's own words."""
+    try:
+        namespace.init()
+    except Exception as error:
+        return f": {short(error)}"
+    return ""
+
+
+def bundled_hsa(torch: Any) -> bool:
+    """Whether this torch brings a ROCm runtime that knows no WSL (ROCm/hip#3710)."""
+    folder = os.path.join(os.path.dirname(str(torch.__file__ or "")), "lib")
+    try:
+        return any(name.startswith("libhsa-runtime64.so") for name in os.listdir(folder))
+    except OSError:
+        return False
+
+
+def gpu_device(run: Run, torch: Any) -> Any:
+    report, params, result = run.report, run.params, run.result
+    backend, devices = params["backend"], torch_devices(params)
+    with step(report, "build") as said:
+        built = devices.built_for(torch)
+        versions = {"cuda": built.cuda, "hip": built.hip, "xpu": built.xpu}
+        said["built"] = {key: version for key, version in versions.items() if version}
+        if backend == "rocm":
+            said["bundled_hsa"] = bundled_hsa(torch)
+        wrong = devices.build_problem(backend, built)
+        if wrong:
+            raise Wrong.found(*wrong)
+        said["detail"] = ", ".join(f"{key} {version}" for key, version in said["built"].items()) or "xpu"
+    with step(report, "count") as said:
+        namespace = namespace_of(run, torch)
+        count = said["count"] = int(namespace.device_count())
+        said["detail"] = f"{count} device{'' if count == 1 else 's'}"
+        if count < 1:
+            raise Wrong.found(f"{backend}_no_device", f"torch sees no GPU{why_none(namespace)}")
+    with step(report, "name") as said:
+        there = devices.devices(backend, namespace)
+        said["devices"] = [devices.facts(backend, device, built) for device in there]
+        card = params.get("card") or {}
+        names = card.get("names") or ([params["adapter"]] if params.get("adapter") else [])
+        wanted = devices.Wanted(names, card.get("gfx") or [], card.get("others") or [], card.get("capability") or "")
+        chosen, problem, why = devices.choose(backend, there, wanted, params.get("device"))
+        if problem:
+            raise Wrong.found(problem, why)
+        said["index"], said["adapter"] = chosen.index, chosen.name
+        said["gpu"] = result["gpu"] = devices.facts(backend, chosen, built)
+        said["detail"] = why
+    with step(report, "device") as said:
+        device = torch.device(f"{devices.DEVICE_TYPES[backend]}:{chosen.index}")
+        said["detail"] = str(device)
+    run.chosen = chosen
+    return device
+
+
+def gpu_other(run: Run, where: Any) -> str:
+    return str(torch_devices(run.params).same_device(where.type, where.index, run.chosen, run.params["backend"]))
+
+
+BACKENDS = {
+    "cpu": Backend("cpu", cpu_device),
+    "directml": Backend("privateuseone", directml_device),
+    "cuda": Backend("cuda", gpu_device, gpu_other),
+    "rocm": Backend("cuda", gpu_device, gpu_other),
+    "xpu": Backend("xpu", gpu_device, gpu_other),
+}
 
 
 # --- the sum --------------------------------------------------------------------------------------------------------
@@ -257,8 +353,8 @@ def fallback_in(caught: list) -> str:
 def add(backend: Backend, run: Run) -> Any:
     report, result = run.report, run.result
     with step(report, "import_torch") as said:
-        if run.params["backend"] == "directml":
-            said["host"] = what_windows_gives(run.params)
+        directml = run.params["backend"] == "directml"
+        said["host"] = what_windows_gives(run.params) if directml else {"wsl": run.params.get("wsl")}
         import torch
 
         said["version"] = result["versions"]["torch"] = str(torch.__version__)
@@ -271,11 +367,14 @@ def add(backend: Backend, run: Run) -> Any:
         t3 = t1 + t2
         result["device"], result["device_type"] = str(t3.device), str(t3.device.type)
         said["detail"] = f"the sum is on {t3.device}"
-        fallback = fallback_in(run.caught)
+        fallback = fallback_in(run.caught) if run.params["backend"] in ("cpu", "directml") else ""
         if fallback:
             raise Wrong("directml_cpu_fallback", f"the sum is on {t3.device}, and {fallback}")
         if t3.device.type != backend.device_type:
             raise Wrong("wrong_device", f"the sum is on {t3.device}, expected a device of type {backend.device_type}")
+        other = backend.other(run, t3.device) if backend.other else ""
+        if other:
+            raise Wrong("wrong_device", other)
     with step(report, "copy_back"):
         copies = [tensor.to("cpu") for tensor in (t1, t2, t3)]
         result["text"] = "\n".join(article_text(copy, t3.device) for copy in copies)
@@ -303,7 +402,7 @@ def numpy_clash(torch: Any) -> str:
 
 
 def rate(tensor: Any) -> float:
-    """Bytes added per second. There is no synchronize(): a number that is fetched waits for all the work before it."""
+    """Bytes added per second. DirectML has no synchronize(); a number that is fetched waits for all the work before it."""
     total = tensor + tensor
     total[0].to("cpu")
     started = time.perf_counter()
@@ -313,11 +412,21 @@ def rate(tensor: Any) -> float:
     return round(ROUNDS * FLOATS * 4 / (time.perf_counter() - started))
 
 
+def free_bytes(torch: Any, device: Any) -> int | None:
+    """Of the card's memory. Some drivers in WSL do not say (pytorch/pytorch#194576)."""
+    try:
+        return int(getattr(torch, device.type).mem_get_info(device.index)[0])
+    except Exception:
+        return None
+
+
 def throughput(report: Report, device: Any) -> None:
     """Not part of the answer: whoever reads it may tell a card from software by it."""
     with step(report, "throughput") as said:
         import torch
 
+        if device.type in ("cuda", "xpu"):
+            said["free_bytes"] = free_bytes(torch, device)
         values = torch.rand(FLOATS)
         said["bytes"] = FLOATS * 4
         said["cpu_bytes_per_second"] = rate(values)
@@ -331,7 +440,7 @@ def main(params: dict, report: Report) -> None:
         warnings.simplefilter("always")
         with contextlib.suppress(StepFailed):
             device = add(BACKENDS[params["backend"]], Run(params, report, result, caught))
-        if device is not None and params["backend"] != "cpu" and importlib.util.find_spec("numpy"):
+        if device is not None and params["backend"] == "directml" and importlib.util.find_spec("numpy"):
             import torch
 
             result["numpy_clash"] = numpy_clash(torch)

@@ -123,19 +123,28 @@ def choose(backend: str, found: Sequence[Device], wanted: Wanted, index: int | N
             return Found(None, "no_such_device", f"there is no device number {index}; there is {there}")
         return Found(named, "", f"{shown(named)}, which was asked for")
     mine = {plain(name) for name in wanted.names if name}
+    bare_mine = {plain(bare(name)) for name in wanted.names if name}
     foreign = {plain(name) for name in wanted.others} - mine
+
+    def is_foreign(device: Device) -> bool:
+        return plain(device.name) in foreign or (
+            plain(device.name) not in mine and plain(bare(device.name)) in foreign - bare_mine
+        )
+
     fitting = [
         device
         for device in found
         if (not wanted.gfx or not device.gfx or device.gfx in wanted.gfx)
         # A runtime has called an iGPU by the card's gfx (ROCm/rocm-systems#11549).
-        and plain(device.name) not in foreign
+        and not is_foreign(device)
         and (not wanted.capability or not device.capability or device.capability == wanted.capability)
     ]
     card = f"{next(iter(wanted.names), '') or 'the decided GPU'}{f' ({wanted.gfx[0]})' if wanted.gfx else ''}"
     if not fitting:
         return Found(None, "adapter_not_seen", f"torch does not see {card}; it sees {there}")
-    called = [device for device in fitting if plain(device.name) in mine]
+    called = [device for device in fitting if plain(device.name) in mine] or [
+        device for device in fitting if plain(bare(device.name)) in bare_mine
+    ]
     if called:
         twins = f"; {len(called)} devices have this name" if len(called) > 1 else ""
         return Found(called[0], "", f"{shown(called[0])}{twins}")
@@ -145,9 +154,17 @@ def choose(backend: str, found: Sequence[Device], wanted: Wanted, index: int | N
         return Found(fitting[0], "", f"{shown(fitting[0])}, by its capability")
     if len(found) == 1:
         return Found(fitting[0], "", f"{shown(fitting[0])}, the only one")
+    # Intel's driver may call a card by its id alone: Intel(R) Graphics [0x56a5] (pytorch/pytorch#147226).
+    if len(fitting) == 1 and wanted.others and sum(map(is_foreign, found)) == len(wanted.others) == len(found) - 1:
+        return Found(fitting[0], "", f"{shown(fitting[0])}, since the others are this host's other ones")
     if not mine and not wanted.gfx:
         return Found(fitting[0], "", f"{shown(fitting[0])}; no card was named, so it is the first")
     return Found(None, "adapter_unclear", f"which of torch's devices is {card} cannot be told; it sees {there}")
+
+
+def bare(name: str) -> str:
+    """Without a remark in brackets at its end, as (16GB)."""
+    return re.sub(r"\s*\([^()]*\)$", "", name)
 
 
 def plain(name: Any) -> str:

@@ -12,11 +12,11 @@ import math
 import re
 from typing import Any
 
-from ansible.module_utils.colab_ready import directml_faults
+from ansible.module_utils.colab_ready import directml_faults, rocm_faults, torch_devices, torch_faults
 
 # --- remedies -------------------------------------------------------------------------------------------------------
 
-# id: (cause, what to do, where). Where is wsl (this host), windows or browser.
+# id: (cause, what to do, where). Where is wsl (this host), windows, bios or browser.
 _AGAIN = "run ./colab-ready again"
 _RUN_AGAIN = "Run ./colab-ready again"
 REMEDIES: dict[str, tuple[str, str, str]] = {
@@ -283,6 +283,8 @@ REMEDIES: dict[str, tuple[str, str, str]] = {
     ),
 }
 REMEDIES.update(directml_faults.REMEDIES)
+REMEDIES.update(rocm_faults.REMEDIES)
+REMEDIES.update(torch_faults.REMEDIES)
 # The same doors, seen through /http_over_websocket.
 REMEDIES["open_ws_foreign_origin"] = REMEDIES["open_foreign_origin"]
 for _name in ("no_token", "wrong_token", "auth_url"):
@@ -447,6 +449,7 @@ def public(step: dict[str, Any], **more: Any) -> dict[str, Any]:
 # --- tensor_add -----------------------------------------------------------------------------------------------------
 
 _SUM = ["copy", "add", "copy_back", "compare"]
+_GPU = ["import_torch", "build", "count", "name", "device", *_SUM]
 # One entry per backend: torch's word for its device, and the steps of the probe.
 TENSOR_BACKENDS: dict[str, dict[str, Any]] = {
     "cpu": {"device_type": "cpu", "steps": ["import_torch", "device", *_SUM]},
@@ -454,6 +457,7 @@ TENSOR_BACKENDS: dict[str, dict[str, Any]] = {
         "device_type": "privateuseone",
         "steps": ["import_torch", "import_backend", "count", "name", "device", *_SUM],
     },
+    **{name: {"device_type": kind, "steps": _GPU} for name, kind in torch_devices.DEVICE_TYPES.items()},
 }
 # It comes after the result, and is in no list of steps: nothing depends on it.
 THROUGHPUT = "throughput"
@@ -514,6 +518,32 @@ def directml_problem(step: dict[str, Any], ended: dict[str, Any], outcome: dict[
     return usual if step["id"] == "import_torch" and found not in early else found
 
 
+def gpu_problem(
+    backend: str,
+    step: dict[str, Any],
+    ended: dict[str, Any],
+    outcome: dict[str, Any],
+    told: _Told,
+    state: rocm_faults.State | None,
+) -> str:
+    """The same for CUDA, ROCm and XPU."""
+    died = step.get("died")
+    heard = [*native_lines(outcome), *_texts(told.result.get("warnings"))]
+    error = [str(step["error"].get(key, "")) for key in ("class", "text")] + _texts(step["error"].get("chain"))
+    failure = torch_faults.Failure(
+        step["id"],
+        tensor_problem({**step, "problem": ""}, ended),
+        step["problem"],
+        said=[step["detail"], *error],
+        heard=heard,
+        ended=ended["kind"] if died else "",
+        torch=str(told.versions.get("torch") or ""),
+        count=told.count(),
+        bundled_hsa=told.bundled_hsa(),
+    )
+    return torch_faults.remedy_for(backend, failure, state)
+
+
 class _Told:
     """What the probe told on its way, for the case that it did not live to give a result."""
 
@@ -531,7 +561,15 @@ class _Told:
     def devices(self) -> list[dict[str, Any]]:
         listed = self._of("name").get("devices")
         found = [_table(one) for one in listed] if isinstance(listed, list) else []
-        return [{"index": one.get("index"), "name": str(one.get("name", ""))} for one in found]
+        more = ("memory_bytes", "hip", "gfx", "cuda", "capability")
+        return [
+            {
+                "index": one.get("index"),
+                "name": str(one.get("name", "")),
+                **{key: one[key] for key in more if key in one},
+            }
+            for one in found
+        ]
 
     def index(self) -> int | None:
         index = self._of("name").get("index")
@@ -540,6 +578,22 @@ class _Told:
     def adapter(self) -> str | None:
         name = self._of("name").get("adapter")
         return str(name) if name else None
+
+    def count(self) -> int | None:
+        count = self._of("count").get("count")
+        return count if isinstance(count, int) and not isinstance(count, bool) else None
+
+    def bundled_hsa(self) -> bool | None:
+        bundled = self._of("build").get("bundled_hsa")
+        return bundled if isinstance(bundled, bool) else None
+
+    def gpu(self) -> dict[str, Any] | None:
+        """torch_devices.facts of the device that was taken, with what was free of its memory when the sum was right."""
+        known = _table(self._of("name").get("gpu"))
+        if not known:
+            return None
+        free = _number(self._of(THROUGHPUT).get("free_bytes"))
+        return plain({**known, "free_bytes": None if free is None else int(free)})
 
     def throughput(self) -> dict[str, Any] | None:
         step = self._of(THROUGHPUT)
@@ -570,7 +624,21 @@ def native_lines(outcome: dict[str, Any]) -> list[str]:
     return [line for line in lines if line]
 
 
-def _late_findings(outcome: dict[str, Any], result: dict[str, Any], backend: str) -> list[tuple[str, str]]:
+def _late_on_gpu(told: _Told, result: dict[str, Any], backend: str) -> list[tuple[str, str]]:
+    """That it is the device that was named, and that the report can show what it is."""
+    device, index = str(result.get("device")), told.index()
+    if index is not None and device not in (
+        torch_devices.DEVICE_TYPES[backend],
+        f"{result.get('device_type')}:{index}",
+    ):
+        return [("wrong_device", f"add: the sum is on {device}, and device {index} was taken ({told.adapter()})")]
+    lacks = torch_devices.lacks(backend, told.gpu() or {})
+    if lacks or index is None:
+        return [("gpu_facts", f"name: torch does not say of the device: {', '.join(lacks or ['index'])}")]
+    return []
+
+
+def _late_findings(outcome: dict[str, Any], result: dict[str, Any], backend: str, told: _Told) -> list[tuple[str, str]]:
     """(problem, reason) for what no step of a complete run has seen."""
     plan = TENSOR_BACKENDS[backend]
     found = []
@@ -580,6 +648,8 @@ def _late_findings(outcome: dict[str, Any], result: dict[str, Any], backend: str
     if result.get("device_type") != plan["device_type"]:
         text = f"add: the sum is on {result.get('device')}, expected a device of type {plan['device_type']}"
         found.append(("wrong_device", text))
+    if backend in torch_devices.DEVICE_TYPES:
+        found += _late_on_gpu(told, result, backend)
     if backend == "directml":
         said = [*_texts(result.get("warnings")), *native_lines(outcome)]
         fallback = next((line for line in said if directml_faults.ADD_FELL_BACK.search(line)), "")
@@ -592,8 +662,8 @@ def _late_findings(outcome: dict[str, Any], result: dict[str, Any], backend: str
     return found
 
 
-def judge_tensor(outcome: dict[str, Any], backend: str) -> dict[str, Any]:
-    """Everything that tensor_add returns."""
+def judge_tensor(outcome: dict[str, Any], backend: str, state: rocm_faults.State | None = None) -> dict[str, Any]:
+    """Everything that tensor_add returns. `state` is what is known of a host with ROCm, for the remedy."""
     plan = TENSOR_BACKENDS[backend]
     ended = outcome["exit"]
     result = outcome["result"] or {}
@@ -610,6 +680,8 @@ def judge_tensor(outcome: dict[str, Any], backend: str) -> dict[str, Any]:
             reasons.append(f"{step['id']}: {step['detail']}" + (f" ({words})" if words else "") + last)
             if backend == "directml":
                 problems.append(directml_problem(step, ended, outcome, told))
+            elif backend in torch_devices.DEVICE_TYPES:
+                problems.append(gpu_problem(backend, step, ended, outcome, told, state))
             else:
                 problems.append(tensor_problem(step, ended))
     if not reasons and (not_reached or not outcome["result"]):
@@ -620,7 +692,7 @@ def judge_tensor(outcome: dict[str, Any], backend: str) -> dict[str, Any]:
         reasons.append(f"{where}: {bad}" + (f" ({words})" if words else "") + last)
         problems.append(ended_problem(ended, "python_broken"))
     elif not reasons:
-        for problem, reason in _late_findings(outcome, result, backend):
+        for problem, reason in _late_findings(outcome, result, backend, told):
             problems.append(problem)
             reasons.append(reason)
     ok = not reasons
@@ -635,6 +707,7 @@ def judge_tensor(outcome: dict[str, Any], backend: str) -> dict[str, Any]:
         "index": told.index(),
         "devices": told.devices(),
         "adapter": told.adapter(),
+        "gpu": told.gpu(),
         "values": plain({key: values.get(key) for key in VALUES}) if isinstance(values, dict) else None,
         "text": str(result.get("text", "")),
         "steps": [public(step) for step in steps],
@@ -648,9 +721,16 @@ def judge_tensor(outcome: dict[str, Any], backend: str) -> dict[str, Any]:
         + (exit_warnings(outcome) if ok and not late else [])
         + noise_warnings(outcome),
         "reasons": reasons,
-        "remedies": remedies_for(problems),
+        "remedies": on_this_host(remedies_for(problems), backend, told.host),
         "seconds": outcome["seconds"],
     }
+
+
+def on_this_host(remedies: list[dict[str, str]], backend: str, host: dict[str, Any]) -> list[dict[str, str]]:
+    """Without WSL there is no Windows beside it to do anything in; DirectML is nowhere else."""
+    if host.get("wsl") is not False or backend not in torch_devices.DEVICE_TYPES:
+        return remedies
+    return [{**one, "where": "wsl"} if one["where"] == "windows" else one for one in remedies]
 
 
 # --- colab_handshake ------------------------------------------------------------------------------------------------
@@ -678,7 +758,7 @@ _OVER = (
 )
 _SHUT = ("shut_no_token", "shut_wrong_token", "shut_foreign_origin", "shut_foreign_host")
 _SHUT_OVER = ("shut_ws_no_token", "shut_ws_wrong_token", "shut_ws_auth_url", "shut_ws_foreign_origin")
-DEVICE_TYPES = ("cpu", "privateuseone")
+DEVICE_TYPES = ("cpu", "privateuseone", "cuda", "xpu")
 # Their names are those of handshake_probe.py.
 _CELL_FAILED = ("cell_failed", "kernel_died")
 
@@ -693,29 +773,34 @@ def handshake_plan(http_over_ws: bool) -> dict[str, str]:
     return plan
 
 
-def handshake_problem(step: dict[str, Any], ended: dict[str, Any], device_type: str) -> str:
+def handshake_problem(step: dict[str, Any], ended: dict[str, Any], device_type: str, backend: str = "") -> str:
     """Which remedy a failed step wants. A cell that fails on a GPU mostly has the driver's reasons."""
     problem = str(step["problem"] or ended_problem(ended, "broken_answer"))
-    if device_type != "privateuseone" or step["id"] not in ("cell", "ws_cell"):
+    if device_type == "cpu" or step["id"] not in ("cell", "ws_cell"):
         return problem
     if problem == "check_hangs":
-        return "directml_hangs"
+        kind = backend or {"privateuseone": "directml", "xpu": "xpu"}.get(device_type, "")
+        return f"{kind}_hangs" if kind else problem
     if problem not in _CELL_FAILED:
         return problem
+    if device_type != "privateuseone":
+        return torch_faults.cell_remedy(backend, device_type, step["detail"], problem != "cell_failed") or problem
     found = directml_faults.remedy_for(
         directml_faults.Evidence(said=[step["detail"]], ended="" if problem == "cell_failed" else "signal")
     )
     return problem if found == "directml_unknown" else found
 
 
-def judge_handshake(outcome: dict[str, Any], http_over_ws: bool, device_type: str = "cpu") -> dict[str, Any]:
-    """Everything that colab_handshake returns."""
+def judge_handshake(
+    outcome: dict[str, Any], http_over_ws: bool, device_type: str = "cpu", backend: str = ""
+) -> dict[str, Any]:
+    """Everything that colab_handshake returns. `backend` tells ROCm from CUDA where the cell runs on a device of cuda."""
     plan = handshake_plan(http_over_ws)
     ended = outcome["exit"]
     result = outcome["result"] or {}
     steps, not_reached = settle_steps(outcome, list(plan))
     failed = [step for step in steps if not step["ok"]]
-    problems = [handshake_problem(step, ended, device_type) for step in failed]
+    problems = [handshake_problem(step, ended, device_type, backend) for step in failed]
     for step in failed:
         step["detail"] = directml_faults.with_names(step["detail"])
     reasons = [f"{step['id']}: {step['detail']}" for step in failed]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import resource
 import signal
 import stat
 import subprocess
@@ -336,3 +337,73 @@ def test_the_source_of_a_probe_is_at_hand() -> None:
 
 def test_lines_for_a_report_are_printable() -> None:
     assert child.readable_lines(b"one\r\n\r\n\x1b[31mtwo\x00\n\xff") == ["one", "[31mtwo", "\ufffd"]
+
+
+# --- a program that is no probe -------------------------------------------------------------------------------------
+
+
+def program(tmp_path: Path, body: str) -> list[str]:
+    path = tmp_path / "program"
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+    return [str(path)]
+
+
+def test_a_program_brings_home_what_it_printed_and_how_it_ended(tmp_path: Path) -> None:
+    ran = child.run_program(program(tmp_path, "echo out; echo err >&2; cat; exit 3"), 10)
+    assert (ran["output"], ran["errors"], ran["cut_off"]) == ("out\n", ["err"], False)
+    assert (ran["exit"]["kind"], ran["exit"]["text"]) == ("exit", "ended with status 3")
+
+
+def test_a_program_has_the_environment_that_is_given_and_nothing_of_the_caller_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/planted")
+    ran = child.run_program(program(tmp_path, 'echo "$HSA_X/$LD_LIBRARY_PATH/"'), 10, env={"HSA_X": "1"})
+    assert ran["output"] == "1//\n"
+
+
+def test_a_program_that_crashes_leaves_no_core_dump(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+    try:
+        ran = child.run_program(["/bin/cat", "/proc/self/limits"], 10)
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
+    (line,) = (line for line in ran["output"].splitlines() if line.startswith("Max core file size"))
+    assert line.split()[4] == ("1" if hard else "0")
+
+
+def test_what_a_program_printed_before_it_hung_is_kept_and_nothing_of_it_stays(tmp_path: Path) -> None:
+    ran = child.run_program(program(tmp_path, "echo $$; sleep 60 & echo $!; sleep 60"), 0.5)
+    assert ran["exit"]["kind"] == "timeout"
+    pids = [int(line) for line in ran["output"].split()]
+    assert len(pids) == 2 and all(gone(pid) for pid in pids)
+
+
+def test_after_its_last_words_a_program_is_not_waited_for_long(tmp_path: Path) -> None:
+    ran = child.run_program(program(tmp_path, "echo 'the end'; sleep 60"), 60, last_words=b"the end", exit_seconds=0.2)
+    assert (ran["output"], ran["exit"]["kind"]) == ("the end\n", "timeout")
+    assert "the result came" in ran["exit"]["text"] and ran["seconds"] < 30
+
+
+def test_a_program_that_floods_is_heard_up_to_a_limit(tmp_path: Path) -> None:
+    ran = child.run_program(program(tmp_path, "printf abc; sleep 0.1; exec yes"), 1)
+    assert (len(ran["output"]), ran["cut_off"], ran["exit"]["kind"]) == (child.OUTPUT_BYTES, True, "timeout")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_program_runs_as_the_user_who_is_named(tmp_path: Path) -> None:
+    ran = child.run_program(["/usr/bin/id", "-un"], 10, "nobody")
+    assert (ran["output"], ran["exit"]["kind"]) == ("nobody\n", "ok")
+    (tmp_path / "closed").mkdir(mode=0o700)
+    ran = child.run_program(program(tmp_path / "closed", "echo reached"), 10, "nobody")
+    assert (ran["output"], ran["exit"]["kind"]) == ("", "not_started")
+    assert "nobody may not execute" in ran["exit"]["text"]
+
+
+def test_a_program_that_cannot_be_started_is_an_answer(tmp_path: Path) -> None:
+    for path, words in ((tmp_path / "none", "does not exist"), (tmp_path, "may not execute")):
+        ran = child.run_program([str(path)], 10)
+        assert ran["exit"]["kind"] == "not_started" and words in ran["exit"]["text"]
+    assert child.run_program(["/bin/true"], 10, "no-such-user-here")["exit"]["problem"] == "no_such_user"

@@ -148,6 +148,7 @@ def test_of_a_failed_command_only_the_end_of_its_output_is_shown() -> None:
             "The driver is old: Update it. (in Windows)",
         ),
         ({"do": "Allow it", "where": "browser"}, "Allow it (in the browser)"),
+        ({"do": "Switch it off", "where": "bios"}, "Switch it off (in the BIOS)"),
         ({"do": "Allow it", "where": "elsewhere"}, "Allow it"),
     ],
 )

@@ -134,8 +134,9 @@ def test_every_problem_that_the_probe_can_name_has_a_remedy() -> None:
 
 def test_every_remedy_is_a_sentence_and_says_where() -> None:
     for name, (cause, do, where) in verdict.REMEDIES.items():
-        assert where in ("wsl", "windows", "browser"), name
-        assert all(text[0].isupper() or text.startswith(("colab", "jupyter", "/")) for text in (cause, do)), name
+        assert where in ("wsl", "windows", "bios", "browser"), name
+        named = ("colab", "jupyter", "/", "amdgpu-install", "rocminfo", "libcuda", "ldconfig", "sudo ")
+        assert all(text[0].isupper() or text.startswith(named) for text in (cause, do)), name
         assert all(text.endswith(".") and "  " not in text for text in (cause, do)), name
 
 
@@ -327,12 +328,24 @@ def test_a_right_cell_is_read_whatever_else_was_printed(stdout: str) -> None:
         (printed(a=[], b=[], sum=[]), "wrong_sum"),
         (printed(sum=[float("nan")] * 10), "wrong_sum"),
         (printed(device="meta", device_type="meta"), "wrong_device"),
+        (printed(device="cuda:0", device_type="cuda", index=0), "wrong_device"),
     ],
 )
 def test_a_cell_that_is_not_right_is_a_problem(stdout: str, problem: str) -> None:
     with pytest.raises(handshake_probe.Problem) as caught:
         handshake_probe.read_cell(stdout, "MARK:", "cpu")
     assert caught.value.problem == problem
+
+
+@pytest.mark.parametrize(("index", "right"), [(1, True), (None, True), (0, False)])
+def test_a_cell_on_another_card_than_the_proven_one_is_a_problem(index: int | None, right: bool) -> None:
+    text = printed(device=f"cuda:{index}", device_type="cuda", index=index)
+    if right:
+        assert handshake_probe.read_cell(text, "MARK:", "cuda", 1)["sum"] == [0.75] * 10
+        return
+    with pytest.raises(handshake_probe.Problem, match="the sum is on cuda:0, expected number 1") as caught:
+        handshake_probe.read_cell(text, "MARK:", "cuda", 1)
+    assert caught.value.problem == "wrong_device"
 
 
 @pytest.mark.parametrize(
@@ -355,6 +368,7 @@ def test_the_cell_is_python_and_runs_as_written(device_type: str) -> None:
     code = handshake_probe.cell_code(device_type, 3, "MARK:")
     compile(code, "<cell>", "exec")
     assert ("torch_directml.device(3)" in code) is (device_type == "privateuseone")
+    assert (f"torch.device('{device_type}', 3)" in code) is (device_type in ("cuda", "xpu"))
 
 
 def test_the_cell_asks_directml_whether_there_is_a_device_before_it_names_one() -> None:
@@ -395,6 +409,43 @@ def test_a_cell_on_directml_fails_for_the_drivers_reasons(case: tuple[str, str])
         answer = verdict.judge_handshake(given, True, device_type)
         assert [one["id"] for one in answer["remedies"]] == [remedy]
     assert ("0x80070057" in answer["reasons"][0]) is ("-2147024809" in case[1])
+
+
+# type of the device, backend, problem of the cell, its text: the remedy
+GPU_CELLS = [
+    ("cuda", "cuda", "cell_failed", "RuntimeError: No CUDA GPUs are available", "cuda_no_device"),
+    ("cuda", "", "cell_failed", "RuntimeError: No CUDA GPUs are available", "cuda_no_device"),
+    ("cuda", "rocm", "cell_failed", "RuntimeError: No HIP GPUs are available", "rocm_no_device"),
+    ("cuda", "", "cell_failed", "RuntimeError: No HIP GPUs are available", "rocm_no_device"),
+    ("cuda", "", "cell_failed", "AcceleratorError: HIP error: device kernel image is invalid", "rocm_wrong_device"),
+    ("cuda", "", "cell_failed", "OutOfMemoryError: HIP out of memory. Tried to allocate 2 GiB", "gpu_memory"),
+    ("cuda", "", "cell_failed", "OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", "gpu_memory"),
+    ("xpu", "", "cell_failed", "RuntimeError: No XPU devices are available.", "xpu_no_device"),
+    ("xpu", "xpu", "cell_failed", "RuntimeError: level_zero backend failed with error: 20 (UR_RESULT_ERROR_DEVICE_LOST)", "xpu_lost"),
+    ("cuda", "cuda", "kernel_died", "the kernel died; jupyter_server says it is restarting", "cuda_crashes"),
+    ("cuda", "rocm", "kernel_died", "the kernel died; jupyter_server says it is restarting", "rocm_start_failed"),
+    ("cuda", "", "kernel_died", "the kernel died; jupyter_server says it is restarting", "kernel_died"),
+    ("xpu", "", "kernel_died", "the kernel died; jupyter_server says it is restarting", "xpu_crashes"),
+    ("cuda", "rocm", "check_hangs", "no answer within 72 s", "rocm_hangs"),
+    ("cuda", "cuda", "check_hangs", "no answer within 72 s", "cuda_hangs"),
+    ("cuda", "", "check_hangs", "no answer within 72 s", "check_hangs"),
+    ("xpu", "", "check_hangs", "no answer within 72 s", "xpu_hangs"),
+    ("cuda", "cuda", "cell_failed", "NameError: name 'x' is not defined", "cell_failed"),
+    ("cuda", "rocm", "cell_failed", "NameError: name 'x' is not defined", "cell_failed"),
+    ("cuda", "rocm", "wrong_sum", "value 0", "wrong_sum"),
+    ("xpu", "xpu", "torch_missing", "ModuleNotFoundError: No module named 'torch'", "torch_missing"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("device_type", "backend", "problem", "detail", "remedy"), GPU_CELLS)
+def test_a_cell_on_a_gpu_fails_for_the_drivers_reasons(
+    device_type: str, backend: str, problem: str, detail: str, remedy: str
+) -> None:
+    given = without("session_delete", cell=problem)
+    next(step for step in given["steps"] if step["step"] == "cell")["detail"] = detail
+    answer = verdict.judge_handshake(given, True, device_type, backend)
+    assert [one["id"] for one in answer["remedies"]] == [remedy]
+    assert remedy in verdict.REMEDIES
 
 
 @pytest.mark.parametrize(

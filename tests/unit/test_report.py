@@ -64,13 +64,14 @@ def test_the_backend_of_the_report_is_the_one_that_is_there(decided: str | None,
         "recommended": {"name": "rocm"}, "reasons": ["found a card"], "rejected": [{"name": "xpu", "why": "no"}],
     }  # fmt: skip
     gpu = {"wsl": {"version": 2}, "backend": decision if decided else None}
-    found = dict(with_runtime(gpu, kernel, "y"))
+    card = {"names": ["the card of the run"]}
+    found = dict(with_runtime(gpu, kernel, "y", card))
     assert found["wsl"] == gpu["wsl"]
     if chosen_by != "runtime":
         assert found == gpu
         return
     backend = found["backend"]
-    assert set(backend) == set(decision)
+    assert set(backend) == {*decision, "card"} and backend["card"] == card
     assert (backend["name"], backend["device_type"], backend["chosen_by"]) == (kernel, "y", "runtime")
     assert (backend["adapter"], backend["gfx"], backend["rejected"]) == (None, None, [])
     assert backend["recommended"] == {"name": "rocm"}
@@ -360,3 +361,9 @@ def test_a_host_that_is_not_ready_is_told_about_wsl_as_well():
 def test_a_wsl_for_which_nothing_waits_says_nothing():
     report = build_report(HOST, CPU, dict(GOOD, wsl_host=judge_wsl_host([])), "2026-01-01T00:00:00Z")
     assert (report["checks"]["wsl_host"]["ok"], person_message(report)) == (True, "READY")
+
+
+def test_what_is_to_do_in_the_bios_is_said_with_its_place():
+    remedy = {"id": "rocm_resizable_bar", "cause": "c", "do": "Switch it on.", "where": "bios"}
+    text = person_message(report_of(tensor_add={"ok": False, "reasons": ["x"], "remedies": [remedy]}))
+    assert text.splitlines()[-1] == "  do (bios): Switch it on."

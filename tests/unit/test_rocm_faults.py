@@ -41,6 +41,7 @@ FINE = State(
 )  # fmt: skip
 OLD = replace(FINE, line="7.2.1", torch="2.9.1+rocm7.2.1.lw.gitff65f5bc", detection="1")
 SEEN = rocminfo.parse(read("good_7.2.1_rx_9060_xt"))
+BOTH = rocminfo.parse(read("good_10.0.0_card_beside_igpu"))
 ONLY_CPU = rocminfo.parse(read("cpu_only_6.3.4_rx_6800_xt"))
 
 # Facts, section 5: the number of the complaint, what is there, the remedy.
@@ -148,6 +149,11 @@ def test_a_failure_of_rocminfo_has_a_remedy_whatever_else_is_known(name: str) ->
 MORE: list[tuple[Evidence, str]] = [
     (heard("bad_not_loaded", replace(OLD, detection="")), "rocm_detection_off"),
     (heard("bad_not_loaded", State(wsl=False)), "rocm_module_missing"),
+    # There is no Windows, so nothing is to be done there.
+    (heard("bad_hsa_init", State(wsl=False)), "rocm_native_no_gpu"),
+    (Evidence(state=State(wsl=False, rocminfo=ONLY_CPU)), "rocm_native_no_gpu"),
+    (Evidence(ended="timeout", state=State(wsl=False)), "rocm_native_driver"),
+    (Evidence(ended="signal", state=State(wsl=False)), "rocm_native_driver"),
     # Where the bridge speaks it was found and asked.
     (heard("bad_no_wddm_7.2", replace(OLD, detection="")), "rocm_no_adapter"),
     (heard("bad_no_wddm_10.0", replace(FINE, bridge_cached=False)), "rocm_no_adapter"),
@@ -161,6 +167,20 @@ MORE: list[tuple[Evidence, str]] = [
     (Evidence(state=replace(FINE, rocminfo=ONLY_CPU, amd=False)), "rocm_without_amd"),
     (Evidence(state=replace(FINE, rocminfo=ONLY_CPU, line="6.3.4")), "rocm_driver_pairing"),
     (Evidence(state=replace(OLD, rocminfo=ONLY_CPU, detection="")), "rocm_detection_off"),
+    (Evidence(state=replace(FINE, rocminfo=BOTH, card_listed=False)), "rocm_card_not_listed"),
+    (Evidence(state=replace(FINE, rocminfo=BOTH, card_listed=False, gfx="gfx1102", id_known=False)), "rocm_dids_missing"),
+    (Evidence(state=replace(FINE, rocminfo=BOTH, card_listed=False, torch_devices=0)), "rocm_card_not_listed"),
+    (said("ModuleNotFoundError: No module named 'rocm_sdk'", FINE), "rocm_files_missing"),
+    (said("ImportError: libamdhip64.so.7: cannot open shared object file: No such file or directory", FINE), "rocm_files_missing"),
+    (said("rocminfo: error while loading shared libraries: libatomic.so.1: cannot open shared object file", FINE), "rocm_files_missing"),
+    (heard("bad_override", replace(FINE, bridge_cached=False)), "rocm_override_wanted"),
+    # Where rocminfo has failed before, that torch sees nothing only follows.
+    (said("RuntimeError: No HIP GPUs are available", replace(FINE, rocminfo_remedy="rocm_bridge_not_found")), "rocm_bridge_not_found"),
+    (Evidence(ended="timeout", state=replace(FINE, rocminfo_remedy="rocm_no_adapter")), "rocm_no_adapter"),
+    (said("RuntimeError: No HIP GPUs are available", replace(FINE, rocminfo_remedy="rocm_unknown")), "rocm_torch_blind"),
+    (said("HIP error: device kernel image is invalid", replace(FINE, rocminfo_remedy="rocm_no_adapter")), "rocm_wrong_device"),
+    # The runtime of the wheels says so where all is well.
+    (said("[hsakmt_hsa_loader_init] dlopen libhsa-runtime64.so failed - libhsa-runtime64.so: cannot open shared object file", FINE), "rocm_unknown"),
     # Another torch in the environment, and nothing else to go by.
     (said("AssertionError: Torch not compiled with CUDA enabled", replace(FINE, torch="2.13.0+cpu")), "rocm_other_torch"),
     # A harmless line beside the true cause.
@@ -181,6 +201,7 @@ def test_only_the_known_failure_at_the_start_is_tried_once_more() -> None:
     assert not worth_a_retry(heard("bad_no_wddm_10.0", FINE))
     assert not worth_a_retry(heard("bad_bridge_not_found", FINE, ended="signal"))
     assert not worth_a_retry(Evidence(ended="timeout", state=FINE))
+    assert not worth_a_retry(Evidence(ended="signal", state=replace(FINE, wsl=False)))
 
 
 # --- the table ------------------------------------------------------------------------------------------------------

@@ -75,6 +75,11 @@ def test_an_instruction_set_is_no_gpu(name: str) -> None:
     assert rocminfo.parse(text).gpus == []
 
 
+def test_a_number_that_is_no_size_is_not_read() -> None:
+    text = read("good_7.2.1_rx_9060_xt").replace("16693248(", f"{'9' * 5000}(")
+    assert [(agent.gfx, agent.bytes) for agent in rocminfo.parse(text).gpus] == [("gfx1200", 0)]
+
+
 def test_an_agent_of_another_kind_is_no_gpu() -> None:
     text = read("good_7.2.1_rx_9060_xt").replace("Device Type:             GPU", "Device Type:             DSP")
     assert [agent.kind for agent in rocminfo.parse(text).agents] == ["CPU", "DSP"]

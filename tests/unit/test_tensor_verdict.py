@@ -385,3 +385,81 @@ def test_the_articles_text_names_a_device_that_is_not_the_cpu(device: str, expec
             return "tensor([0.5])"
 
     assert tensor_probe.article_text(Copy(), Device(device)) == expected
+
+
+# --- CUDA, ROCm, XPU ------------------------------------------------------------------------------------------------
+
+GPU_STEPS = verdict.TENSOR_BACKENDS["rocm"]["steps"]
+RADEON = {"name": "AMD Radeon RX 9070 XT", "index": 1, "memory_bytes": 16 << 30, "hip": "10.0.25264", "gfx": "gfx1201"}
+OF_GPU: dict[str, dict[str, Any]] = {
+    "import_torch": {"version": "2.13.0+rocm10.0.0", "host": {"wsl": True}},
+    "build": {"built": {"hip": "10.0.25264"}, "bundled_hsa": False},
+    "count": {"count": 2},
+    "name": {"devices": [{"index": 0, "name": "AMD Radeon(TM) Graphics"}, RADEON], "index": 1, "adapter": RADEON["name"], "gpu": RADEON},
+}  # fmt: skip
+ON_GPU: dict[str, Any] = {
+    **GOOD,
+    "steps": [{"step": name, "ok": True, "seconds": 0.1, "detail": "fine", **OF_GPU.get(name, {})} for name in GPU_STEPS]
+    + [{"step": "throughput", "ok": True, "seconds": 0.1, "free_bytes": 14 << 30, **RATES}],
+    "result": {**GOOD["result"], "device": "cuda:1", "device_type": "cuda"},
+}  # fmt: skip
+
+
+def on_gpu(name: dict[str, Any] | None = None, **result: Any) -> dict[str, Any]:
+    given = copy.deepcopy(ON_GPU)
+    next(step for step in given["steps"] if step["step"] == "name").update(name or {})
+    given["result"].update(result)
+    return given
+
+
+def test_a_good_sum_on_rocm_shows_the_card_hip_and_the_gfx() -> None:
+    answer = verdict.judge_tensor(ON_GPU, "rocm")
+    assert (answer["ok"], answer["reasons"], answer["warnings"]) == (True, [], [])
+    assert answer["gpu"] == {**RADEON, "free_bytes": 14 << 30}
+    assert (answer["index"], answer["adapter"]) == (1, RADEON["name"])
+    assert answer["devices"] == OF_GPU["name"]["devices"]
+
+
+# what the probe told: (the remedy, words of the reason). The probe itself said that all is well.
+LATE: dict[str, tuple[dict[str, Any], str, str]] = {
+    "another device of the same type": (on_gpu(device="cuda:0"), "wrong_device", "on cuda:0, and device 1 was taken"),
+    "a device of another type": (
+        on_gpu(device="cpu", device_type="cpu"),
+        "wrong_device",
+        "expected a device of type cuda",
+    ),
+    "no gfx": (on_gpu({"gpu": {**RADEON, "gfx": None}}), "gpu_facts", "torch does not say of the device: gfx"),
+    "neither name nor HIP": (on_gpu({"gpu": {**RADEON, "name": "", "hip": ""}}), "gpu_facts", "name, hip"),
+    "nothing of the card": (on_gpu({"gpu": None}), "gpu_facts", "name, hip, gfx"),
+    "no number": (on_gpu({"index": None}), "gpu_facts", "index"),
+    "zeros": (on_gpu(values={"a": A, "b": B, "sum": [0.0] * 10, "expected": SUM}), "wrong_sum", "value 0"),
+}
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_the_probes_own_word_is_not_enough_on_a_gpu(name: str) -> None:
+    given, remedy, words = LATE[name]
+    answer = verdict.judge_tensor(given, "rocm")
+    assert answer["ok"] is False and words in answer["reasons"][0]
+    assert answer["remedies"][0]["id"] == remedy
+
+
+def test_torch_may_leave_out_the_number_of_the_current_device() -> None:
+    assert verdict.judge_tensor(on_gpu(device="cuda"), "rocm")["ok"] is True
+
+
+@pytest.mark.parametrize("backend", ["cuda", "rocm", "xpu"])
+@pytest.mark.parametrize(
+    "junk",
+    [
+        {"steps": [{"step": "name", "ok": True, "gpu": [1], "devices": 3, "index": "1"}]},
+        {"steps": [{"step": "count", "ok": False, "count": True, "error": {"chain": {}, "text": None}}]},
+        {"steps": [{"step": "build", "ok": False, "bundled_hsa": 3, "problem": "no such problem"}], "result": None},
+        {"steps": [{"step": "throughput", "ok": True, "free_bytes": float("inf")}], "result": {"warnings": 3}},
+    ],
+)
+def test_nonsense_from_the_child_on_a_gpu_is_never_ok_and_never_an_error(backend: str, junk: dict[str, Any]) -> None:
+    answer = verdict.judge_tensor({**copy.deepcopy(ON_GPU), **junk}, backend)
+    assert answer["ok"] is False
+    assert answer["reasons"] and answer["remedies"]
+    json.dumps(answer, allow_nan=False)

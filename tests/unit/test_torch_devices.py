@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import torch_devices
+from ansible.module_utils.colab_ready import torch_devices, torch_faults, verdict
 from ansible.module_utils.colab_ready.torch_devices import Built, Device, Wanted
 
 IGPU = Device(0, "AMD Radeon(TM) Graphics", "gfx1036")
@@ -39,7 +40,15 @@ CASES: list[tuple[str, str, list[Device], Wanted, int | None, int | str]] = [
     ("the only one, but of another capability", "cuda", [OLD], Wanted(["AD104"], capability="8.9"), None, "adapter_not_seen"),
     ("nobody decided", "cuda", [OLD, NEW], Wanted(), None, 0),
     ("an Arc beside the processor's", "xpu", [replace(UHD, index=0), replace(ARC, index=1)], Wanted(["Intel Arc A770 Graphics"], [], ["Intel(R) UHD Graphics 770"]), None, 1),
-    ("the processor's own left out by name", "xpu", [replace(UHD, index=0), replace(ARC, index=1)], Wanted(["Arc"], [], ["Intel(R) UHD Graphics 770"]), None, "adapter_unclear"),
+    ("the processor's own left out by name", "xpu", [replace(UHD, index=0), replace(ARC, index=1)], Wanted(["Arc"], [], ["Intel(R) UHD Graphics 770"]), None, 1),
+    ("an id in place of a name, and all others known", "xpu", [replace(UHD, index=0), Device(1, "Intel(R) Graphics [0x56a5]")], Wanted(["Intel(R) Arc(TM) A770 Graphics"], [], ["Intel(R) UHD Graphics 770"]), None, 1),
+    ("an id in place of a name, and another one that is nobody", "xpu", [Device(0, "Intel(R) Graphics [0x4680]"), Device(1, "Intel(R) Graphics [0x56a5]")], Wanted(["Intel(R) Arc(TM) A770 Graphics"], [], ["Intel(R) UHD Graphics 770"]), None, "adapter_unclear"),
+    ("one left of two, and a third adapter that torch may not see", "xpu", [replace(UHD, index=0), Device(1, "Intel(R) Graphics [0x56a5]")], Wanted(["Intel(R) Arc(TM) A770 Graphics"], [], ["Intel(R) UHD Graphics 770", "Intel(R) Arc(TM) A380 Graphics"]), None, "adapter_unclear"),
+    ("one left of two, but of another gfx", "rocm", [IGPU, replace(CARD, gfx="gfx1100", name="Another")], Wanted(["Navi 48"], ["gfx1201"], ["AMD Radeon(TM) Graphics"]), None, "adapter_not_seen"),
+    ("Windows adds the memory in brackets", "xpu", [replace(UHD, index=0), Device(1, "Intel(R) Arc(TM) 140V GPU")], Wanted(["Intel(R) Arc(TM) 140V GPU (16GB)"]), None, 1),
+    ("torch adds a remark in brackets", "cuda", [OLD, replace(NEW, name="NVIDIA GeForce RTX 4070 (a remark)")], Wanted(["NVIDIA GeForce RTX 4070"]), None, 1),
+    ("the name itself counts more than one with a remark", "cuda", [replace(NEW, index=0, name="NVIDIA GeForce RTX 4070 (a remark)"), NEW], Wanted(["NVIDIA GeForce RTX 4070"]), None, 1),
+    ("another adapter with a remark", "rocm", [replace(IGPU, name="AMD Radeon(TM) Graphics (a remark)", gfx="gfx1201")], Wanted(["Navi 48"], ["gfx1201"], ["AMD Radeon(TM) Graphics"]), None, "adapter_not_seen"),
     ("none", "cuda", [], Wanted(["GeForce RTX 4070"]), None, "cuda_no_device"),
     ("none", "rocm", [], Wanted(), None, "rocm_no_device"),
     ("the driver's short name, by gfx", "rocm", [IGPU, Device(1, "AMD Radeon Graphics", "gfx1201")], Wanted(["Radeon RX 9070 XT"], ["gfx1201"]), None, 1),
@@ -198,3 +207,36 @@ def test_its_text_runs_where_nothing_of_ours_is() -> None:
     command = [sys.executable, "-I", "-S", "-c", BOOT]
     done = subprocess.run(command, input=source, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
+
+
+def test_every_word_for_the_verdict_has_a_remedy() -> None:
+    words = {expected for *_rest, expected in CASES if isinstance(expected, str)}
+    words |= {f"{backend}_{what}" for backend in torch_devices.DEVICE_TYPES for what in ("no_device", "other_torch")}
+    for backend in torch_devices.DEVICE_TYPES:
+        # those that torch_faults makes of a death, a hang and of words that nobody knows
+        words |= {
+            torch_faults.remedy_for(backend, torch_faults.Failure("copy", "x", ended=ended))
+            for ended in ("", "signal", "timeout")
+        }
+    for table in torch_faults.TEXTS.values():
+        words |= {remedy for _pattern, remedy in table}
+    assert words <= set(verdict.REMEDIES)
+
+
+def test_no_remedy_for_cuda_and_xpu_stands_there_for_nothing() -> None:
+    reached = {remedy for table in torch_faults.TEXTS.values() for _pattern, remedy in table}
+    reached |= {
+        f"{backend}_{what}"
+        for backend in ("cuda", "xpu")
+        for what in ("no_device", "other_torch", "hangs", "crashes", "unknown")
+    }
+    assert set(torch_faults.REMEDIES) == (
+        reached | {"adapter_unclear", "no_such_device", "gpu_facts", "rocm_no_device"}
+    ) - {"out_of_memory"}
+
+
+@pytest.mark.parametrize("remedy", torch_faults.REMEDIES)
+def test_no_remedy_puts_a_driver_into_wsl(remedy: str) -> None:
+    cause, do, where = torch_faults.REMEDIES[remedy]
+    assert where in ("wsl", "windows")
+    assert not re.search(r"apt(-get)? install|LD_LIBRARY_PATH=|\.run\b", cause + do)
