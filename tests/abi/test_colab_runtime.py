@@ -62,6 +62,7 @@ class Runtime:
             self.port: int = chooser.getsockname()[1]
         self.home, self.run_dir, self.log_dir = folder / "home", folder / "run", folder / "log"
         self.token, self.config = folder / "token", folder / "etc"
+        self.environment = folder / "environment.d"
         self.settings = folder / "runtime.json"
         self.program = folder / "colab-runtime"
         for path in (self.home, self.run_dir, self.log_dir, self.config, folder / "server" / "bin"):
@@ -95,6 +96,7 @@ class Runtime:
             "config_dir": str(self.config),
             "run_dir": str(self.run_dir),
             "log_dir": str(self.log_dir),
+            "environment_dir": str(self.environment),
         }
         self.settings.write_text(json.dumps({**values, **changes}), encoding="utf-8")
         self.settings.chmod(0o644)
@@ -204,6 +206,55 @@ def test_the_server_starts_in_clean_surroundings(runtime: Runtime) -> None:
     assert set(seen["files"]) <= {"0", "1", "2", "3"}  # 3: the listing itself
 
 
+def environment_file(runtime: Runtime, text: str) -> Path:
+    runtime.environment.mkdir(exist_ok=True)
+    runtime.environment.chmod(0o755)
+    path = runtime.environment / "rocm.conf"
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o644)
+    return path
+
+
+def test_the_server_has_what_a_driver_wants_in_its_environment_and_nothing_of_it_is_run(runtime: Runtime) -> None:
+    touched = runtime.home / "touched"
+    path = environment_file(
+        runtime,
+        f"# Made by colab-ready\nHSA_ENABLE_DXG_DETECTION=1\nODD=$(touch {touched})\nexport SECRET=hunter2\n"
+        "JUPYTER_TOKEN=planted\nPYTHONPATH=/planted\n",
+    )
+    assert runtime("start").returncode == 0
+    seen = runtime.seen()["environment"]
+    assert (seen["HSA_ENABLE_DXG_DETECTION"], seen["ODD"]) == ("1", f"$(touch {touched})")
+    assert "planted" not in json.dumps(seen) and not touched.exists()
+    assert f"Not read, line 4 of {path}: expected NAME=value" in runtime.log() and "hunter2" not in runtime.log()
+    environment_file(runtime, "HSA_ENABLE_DXG_DETECTION=0\n")
+    assert runtime("restart").returncode == 0
+    seen = runtime.seen()["environment"]
+    assert seen["HSA_ENABLE_DXG_DETECTION"] == "0" and "ODD" not in seen
+
+
+@pytest.mark.parametrize("command", ["start", "serve"])
+def test_the_server_is_not_started_with_an_environment_that_others_can_write(runtime: Runtime, command: str) -> None:
+    path = environment_file(runtime, "LD_PRELOAD=/planted.so\n")
+    path.chmod(0o666)
+    refused = runtime(command)
+    assert refused.returncode == 78
+    assert "rocm.conf can be changed by everybody (mode 0666)" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+    assert not (runtime.home / "standin_seen.json").exists()
+
+
+@needs_root
+def test_an_environment_that_the_user_may_not_read_is_named_and_stops_nothing(runtime: Runtime) -> None:
+    path = environment_file(runtime, "A=1\n")
+    path.chmod(0o600)
+    assert runtime("start").returncode == 0
+    assert f"Not read, {path}: Permission denied" in runtime.log()
+    runtime.environment.chmod(0o700)
+    assert runtime("restart").returncode == 0
+    assert f"Not read, {runtime.environment}: Permission denied" in runtime.log()
+
+
 def test_start_keeps_no_file_of_its_caller_open(runtime: Runtime) -> None:
     reader, writer = os.pipe()
     os.set_inheritable(writer, True)
@@ -239,6 +290,72 @@ def test_restart_makes_a_new_server(runtime: Runtime) -> None:
     before = runtime.seen()["pid"]
     assert runtime("restart").returncode == 0
     assert runtime.seen()["pid"] != before and not living(before)
+
+
+@pytest.mark.parametrize("root", [False, pytest.param(True, marks=needs_root)])
+def test_an_idle_server_is_not_restarted_for_another_kernel(runtime: Runtime, root: bool) -> None:
+    environment_file(runtime, "A=1\n")
+    assert runtime("start").returncode == 0
+    before = runtime.supervisor(), runtime.seen()["pid"]
+    runtime.write_settings(
+        kernel="directml", device_type="privateuseone", adapter="A", card={"names": ["A"]}, environment={"B": "1"}
+    )
+    done = runtime("restart", "--unless-idle", root=root)
+    assert (done.returncode, done.stderr) == (0, "") and "needs no restart" in done.stdout
+    assert (runtime.supervisor(), runtime.seen()["pid"]) == before
+
+
+def links_the_note(runtime: Runtime) -> None:
+    (runtime.run_dir / "served").rename(runtime.home / "served")
+    (runtime.run_dir / "served").symlink_to(runtime.home / "served")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda it: lists(it, kernels=[{"id": "aaaaaaaa-1"}]),  # a notebook that still runs in the other kernel
+        lambda it: it.write_settings(server_digest="another"),
+        lambda it: it.write_settings(http_over_ws=False),
+        lambda it: it.token.write_text("f" * len(TOKEN)),
+        lambda it: environment_file(it, "A=2\nB=1\n"),
+        lambda it: (it.environment / "rocm.conf").unlink(),
+        lambda it: (it.run_dir / "served").unlink(),
+        lambda it: (it.run_dir / "served").write_text("f" * 64),
+        links_the_note,
+    ],
+)
+@pytest.mark.parametrize("root", [False, pytest.param(True, marks=needs_root)])
+def test_a_server_that_is_not_idle_or_has_read_something_else_is_restarted(
+    runtime: Runtime, change: Callable[[Runtime], Any], root: bool
+) -> None:
+    environment_file(runtime, "A=1\n")
+    runtime.write_settings(server_digest="one")
+    assert runtime("start").returncode == 0
+    before = runtime.seen()["pid"]
+    runtime.write_settings(server_digest="one", kernel="directml")
+    change(runtime)
+    done = runtime("restart", "--unless-idle", root=root)
+    assert (done.returncode, done.stderr) == (0, "") and "needs no restart" not in done.stdout
+    assert runtime.seen()["pid"] != before and not living(before)
+
+
+def test_a_server_that_does_not_run_is_started(runtime: Runtime) -> None:
+    assert runtime("restart", "--unless-idle").returncode == 0
+    assert runtime("status").returncode == 0
+
+
+@needs_root
+def test_the_token_of_an_idle_server_is_not_sent_to_a_stranger(runtime: Runtime) -> None:
+    assert runtime("start").returncode == 0
+    noted = (runtime.run_dir / "served").read_text()
+    assert runtime("stop").returncode == 0
+    (runtime.run_dir / "served").write_text(noted)
+    Thief.heard.clear()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", runtime.port), Thief) as thief:
+        threading.Thread(target=thief.serve_forever, daemon=True).start()
+        assert runtime("restart", "--unless-idle", root=True).returncode == 75
+        thief.shutdown()
+    assert Thief.heard == []
 
 
 def test_a_killed_server_comes_back_and_its_kernels_are_ended(runtime: Runtime) -> None:

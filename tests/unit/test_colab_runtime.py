@@ -17,6 +17,7 @@ from typing import Any
 
 import jinja2
 import pytest
+from ansible.module_utils.colab_ready.rocm_host_plan import setting_files
 
 PROJECT = Path(__file__).resolve().parents[2]
 PROGRAM = PROJECT / "roles" / "colab_runtime" / "files" / "colab-runtime"
@@ -68,6 +69,7 @@ def test_settings_of_the_role_are_read_and_more_keys_do_no_harm() -> None:
     assert (read.user, read.port, read.systemd) == (ME.pw_name, 8888, True)
     assert read.log_file == "/var/log/colab-ready/server.log"
     assert read.run_dir == "/run/colab-ready"
+    assert read.environment_dir == "/etc/colab-ready/environment.d"
 
 
 @pytest.mark.parametrize(
@@ -83,7 +85,9 @@ def test_settings_of_the_role_are_read_and_more_keys_do_no_harm() -> None:
         ({"prefix": "opt/colab-ready"}, "prefix must be an absolute path"),
         ({"token_file": None}, "token_file must be an absolute path"),
         ({"run_dir": "run"}, "run_dir must be an absolute path"),
+        ({"environment_dir": 7}, "environment_dir must be an absolute path"),
         ({"http_over_ws": "yes"}, "http_over_ws must be true or false"),
+        ({"server_digest": 7}, "server_digest must be text"),
     ],
 )
 def test_wrong_settings_are_refused_by_name(changes: dict[str, Any], said: str) -> None:
@@ -186,6 +190,98 @@ def test_a_token_behind_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "token").symlink_to("real")
     with pytest.raises(runtime.Problem, match="symbolic link"):
         runtime.read_token(str(tmp_path / "token"), os.getuid())
+
+
+# --- what a backend's driver wants in the environment
+
+
+@pytest.mark.parametrize(
+    ("text", "found", "wrong"),
+    [
+        ("", {}, []),
+        ("# a word\n; another\n\n  \t\nA=1\nB_2=/opt/rocm/lib:x,+-.\n", {"A": "1", "B_2": "/opt/rocm/lib:x,+-."}, []),
+        ("A=1", {"A": "1"}, []),  # no newline at the end
+        ("A=1\r\nB=2\r\n", {"A": "1", "B": "2"}, []),
+        ("  A = 1 \t\nB\t=\t2\n", {"A": "1", "B": "2"}, []),
+        ("\tA=  1 2  \n", {"A": "1 2"}, []),
+        ("A=\n", {"A": ""}, []),
+        ("A=1\nA=2\n", {"A": "2"}, []),
+        ("A=b=c # d\n", {"A": "b=c # d"}, []),
+        ("A=$(touch x) `touch x` ${B} ; touch x & | %n\n", {"A": "$(touch x) `touch x` ${B} ; touch x & | %n"}, []),
+        ("export A=1\nB=2\n", {"B": "2"}, [1]),
+        ("A\n=1\n1A=1\nA-B=1\nB=2\n", {"B": "2"}, [1, 2, 3, 4]),
+        ("A='1'\nB=\"1\"\nC=1\\\nD=2\n", {"D": "2"}, [1, 2, 3]),
+        ("A=1\x00\nB=\x1b[31m\nC=\u00e4\nD=\ufffd\nE=x\x0bF=2\n", {}, [1, 2, 3, 4, 5]),
+    ],
+)
+def test_a_line_of_the_environment_means_itself_or_is_not_taken(text: str, found: dict[str, str], wrong: list[int]) -> None:
+    assert runtime.parse_environment(text) == (found, wrong)
+
+
+def test_all_that_the_role_rocm_writes_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = {"HSA_ENABLE_DXG_DETECTION": "1", "HSA_OVERRIDE_GFX_VERSION": "10.3.0", "FOLDERS": "/opt/rocm/lib:/a,b+c-d", "NONE": ""}
+    written = setting_files({"line": "7.2.4", "environment": wanted, "loader": []})
+    path = f"{settings().environment_dir}/rocm.conf"
+    assert runtime.parse_environment(written[path]) == (wanted, [])
+
+
+@pytest.fixture
+def environment_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "environment.d"
+    folder.mkdir(mode=0o755)
+    folder.chmod(0o755)
+    for name, text in {"b.conf": "A=b\nB=b\nC='c'\n", "a.conf": "A=a\nZ=z\n", "c.txt": "C=c\n", ".d.conf": "D=d\n"}.items():
+        (folder / name).write_text(text, encoding="utf-8")
+        (folder / name).chmod(0o644)
+    return folder
+
+
+def test_the_files_of_the_environment_are_read_in_the_order_of_systemd(
+    environment_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (environment_folder / "e.conf").symlink_to("missing")
+    (environment_folder / "f.conf").mkdir()
+    os.mkfifo(environment_folder / "g.conf")
+    read = runtime.driver_environment(str(environment_folder), os.getuid())
+    assert read == {"A": "b", "B": "b", "Z": "z"}
+    said = capsys.readouterr().out
+    assert said.startswith(f"Not read, line 3 of {environment_folder}/b.conf: ") and said.count("\n") == 1
+    assert "'c'" not in said  # it may be a password
+    assert runtime.driver_environment(str(environment_folder / "missing"), os.getuid()) == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "mode", "said"),
+    [
+        ("a.conf", 0o666, "a.conf can be changed by everybody (mode 0666)"),
+        (".", 0o777, "environment.d can be changed by everybody (mode 0777)"),
+        (".", 0o1777, "environment.d can be changed by everybody (mode 1777)"),
+        ("c.txt", 0o666, None),  # nobody reads it
+    ],
+)
+def test_an_environment_that_others_can_write_is_refused(
+    environment_folder: Path, path: str, mode: int, said: str | None
+) -> None:
+    (environment_folder / path).chmod(mode)
+    if said is None:
+        runtime.environment_files(str(environment_folder), os.getuid())
+        return
+    with pytest.raises(runtime.Problem) as caught:
+        runtime.environment_files(str(environment_folder), os.getuid())
+    assert caught.value.code == runtime.EXIT_SETTINGS
+    assert said in str(caught.value) and f"chmod -R go-w {environment_folder}" in str(caught.value)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a file away")
+def test_a_strangers_environment_is_refused(environment_folder: Path) -> None:
+    nobody = pwd.getpwnam("nobody")
+    os.chown(environment_folder / "a.conf", nobody.pw_uid, nobody.pw_gid)
+    with pytest.raises(runtime.Problem, match=r"a\.conf belongs to 'nobody'"):
+        runtime.environment_files(str(environment_folder), os.getuid())
+
+
+def test_the_unit_reads_the_environment_where_the_program_does_and_can_do_without() -> None:
+    assert unit()["EnvironmentFile"] == [f"-{settings().environment_dir}/*.conf"]
 
 
 # --- who holds the port
@@ -718,6 +814,23 @@ def test_the_sentence_of_a_refusal_is_found_between_systemds_lines() -> None:
     lines = ["Starting colab-ready.service...", "colab-runtime: The token is short. Do: x", "Main process exited"]
     assert runtime.refusal(lines) == "The token is short. Do: x"
     assert runtime.refusal(["[I 2026] ServerApp", "Traceback"]) is None
+
+
+# --- at boot
+
+
+def test_a_unit_that_does_not_start_at_boot_is_told_of_as_the_role_listens_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, _, name = runtime.BOOT_LINK.rpartition("/")
+    assert folder == f"/etc/systemd/system/{unit()['WantedBy'][0]}.wants" and name == runtime.UNIT
+    monkeypatch.setattr(runtime, "BOOT_LINK", str(tmp_path / "link"))
+    tasks = (PROJECT / "roles" / "colab_runtime" / "tasks" / "main.yml").read_text(encoding="utf-8")
+    runtime.tell_boot()
+    assert "does not start at boot" in capsys.readouterr().out and "'does not start at boot' in" in tasks
+    (tmp_path / "link").symlink_to("/gone")
+    runtime.tell_boot()
+    assert capsys.readouterr().out == ""
 
 
 # --- the unit

@@ -1,0 +1,208 @@
+"""The role colab_runtime in real runs of ansible-playbook: what it hands to the runtime, and which environments it takes away."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+PROJECT = Path(__file__).resolve().parents[2]
+ANSIBLE_PLAYBOOK = str(Path(sys.executable).parent / "ansible-playbook")
+CARD = {
+    "names": ["NVIDIA GeForce RTX 4070", "the {{ name }} of 'a' \"card\""],
+    "gfx": [],
+    "others": ["Intel(R) UHD Graphics 770"],
+    "capability": "8.9",
+}
+
+
+def play(folder: Path, tasks: list[dict[str, Any]], *options: str, **variables: Any) -> dict[str, Any]:
+    """Run these tasks; what the tasks registered or set comes back, with what changed by the names of the tasks."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
+    (folder / "play.yml").write_text(
+        yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]), encoding="utf-8"
+    )
+    variables = {"ansible_python_interpreter": sys.executable, **variables}
+    (folder / "variables.json").write_text(json.dumps(variables), encoding="utf-8")
+    done = subprocess.run(
+        [
+            ANSIBLE_PLAYBOOK,
+            "-i",
+            "localhost,",
+            "-c",
+            "local",
+            *options,
+            folder / "play.yml",
+            "-e",
+            f"@{folder}/variables.json",
+        ],
+        env={
+            **kept,
+            "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
+            "ANSIBLE_STDOUT_CALLBACK": "json",
+            "ANSIBLE_NOCOLOR": "1",
+        },
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    found["rc"] = done.returncode
+    found["said"] = [task["hosts"]["localhost"].get("msg", "") for one in found["plays"] for task in one["tasks"]]
+    found["warned"] = done.stderr
+    return found
+
+
+def results(found: dict[str, Any]) -> dict[str, Any]:
+    return {task["task"]["name"]: task["hosts"]["localhost"] for task in found["plays"][0]["tasks"]}
+
+
+# As the playbook hands the values on: through templates, from what a module found out, which Ansible never takes for a template.
+HANDED_ON = {
+    "said": "{{ found.content | b64decode | from_json }}",
+    "colab_runtime_card": "{{ said.card }}",
+    "colab_runtime_kernel_environment": "{{ said.environment | default({}) }}",
+    "colab_runtime_keep_kernels": "{{ said.keep | default(true) | bool }}",
+}
+
+
+@pytest.mark.parametrize(
+    ("said", "card", "environment", "kernel"),
+    [
+        ({"card": None}, None, {}, {}),
+        ({"card": {}}, None, {}, {}),
+        ({"card": CARD}, CARD, {}, {}),
+        (
+            {
+                "card": CARD,
+                "environment": {"HSA_ENABLE_DXG_DETECTION": "1", "B": "a$b", "NUMBER": 1, "PATH": "/planted"},
+            },
+            CARD,
+            {"HSA_ENABLE_DXG_DETECTION": "1", "B": "a$b", "NUMBER": "1", "PATH": "/planted"},
+            {"HSA_ENABLE_DXG_DETECTION": "1", "B": "a$$b", "NUMBER": "1"},
+        ),
+    ],
+)
+def test_card_and_environment_are_handed_to_the_runtime_and_the_kernel(
+    tmp_path: Path, said: dict[str, Any], card: Any, environment: dict[str, str], kernel: dict[str, str]
+) -> None:
+    """The role's own variables, and its arguments as its specification takes them."""
+    role = PROJECT / "roles" / "colab_runtime"
+    specification = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))
+    options = specification["argument_specs"]["main"]["options"]
+    (tmp_path / "said.json").write_text(json.dumps(said), encoding="utf-8")
+    tasks: list[dict[str, Any]] = [
+        {"name": "find out", "ansible.builtin.slurp": {"src": f"{tmp_path}/said.json"}, "register": "found"},
+        {"name": "load", "ansible.builtin.include_vars": {"file": str(role / "defaults" / "main.yml")}},
+        {"name": "load more", "ansible.builtin.include_vars": {"file": str(role / "vars" / "main.yml")}},
+        {
+            "name": "take",
+            "ansible.builtin.validate_argument_spec": {
+                "argument_spec": options,
+                "provided_arguments": {name: "{{ %s }}" % name for name in HANDED_ON if name in options},
+            },
+        },
+        {
+            "name": "write",
+            "managed_files": {
+                "files": [
+                    {"path": f"{tmp_path}/runtime.json", "json": True, "content": "{{ __colab_runtime_settings }}"},
+                    {"path": f"{tmp_path}/kernel.json", "json": True, "content": "{{ __colab_runtime_kernelspec }}"},
+                ]
+            },
+        },
+    ]
+    found = play(tmp_path, tasks, **HANDED_ON)
+    assert found["rc"] == 0, found["said"]
+    settings = json.loads((tmp_path / "runtime.json").read_text(encoding="utf-8"))
+    assert (settings["card"], settings["environment"]) == (card, environment)
+    spec = json.loads((tmp_path / "kernel.json").read_text(encoding="utf-8"))
+    own = {
+        "PATH": "/opt/colab-ready/kernels/cpu/bin:${PATH}",
+        "PIP_CONSTRAINT": "/opt/colab-ready/kernels/cpu/constraints.txt",
+        "VIRTUAL_ENV": "/opt/colab-ready/kernels/cpu",
+    }
+    assert spec["env"] == {**kernel, **own}
+
+
+@pytest.fixture
+def prefix(tmp_path: Path) -> Path:
+    """Two environments of ours (one half built), somebody's own one, and other things beside them."""
+    for name, files in {
+        "cpu": ["colab-ready.json", "pyvenv.cfg", "lib/python3.11/x.py"],
+        "directml": ["colab-ready.json", "pyvenv.cfg", "lib/python3.11/site-packages/y/colab-ready.json"],
+        "rocm": ["colab-ready.json"],
+        "mine": ["pyvenv.cfg", "bin/python", "lib/colab-ready.json"],
+        "notes": ["todo.txt"],
+    }.items():
+        for file in files:
+            path = tmp_path / "prefix" / "kernels" / name / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("{}", encoding="utf-8")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "colab-ready.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "prefix" / "kernels" / "linked").symlink_to(tmp_path / "elsewhere")
+    return tmp_path / "prefix"
+
+
+def test_only_environments_of_ours_go_and_the_used_one_stays(tmp_path: Path, prefix: Path) -> None:
+    take_away = {
+        "name": "role",
+        "ansible.builtin.import_role": {"name": "colab_runtime", "tasks_from": "other_kernels"},
+    }
+    variables = {"colab_runtime_prefix": str(prefix), "colab_runtime_kernel": "cpu"}
+    task = "colab_runtime : Keep only the kernel environment that is used, cpu"
+    names = {"cpu", "directml", "linked", "mine", "notes", "rocm"}
+
+    predicted = play(tmp_path, [take_away], "--check", **variables)
+    assert predicted["rc"] == 0 and results(predicted)[task]["changed"], predicted["said"]
+    assert {path.name for path in (prefix / "kernels").iterdir()} == names
+
+    done = play(tmp_path, [take_away], **variables)
+    assert done["rc"] == 0, done["said"]
+    gone = {Path(one["colab_runtime_left_kernel"]).name for one in results(done)[task]["results"] if one["changed"]}
+    assert gone == {"directml", "rocm"}
+    assert {path.name for path in (prefix / "kernels").iterdir()} == names - gone
+    assert (prefix / "kernels" / "mine" / "bin" / "python").exists()
+    assert (tmp_path / "elsewhere" / "colab-ready.json").exists()
+
+    again = play(tmp_path, [take_away], **variables)
+    assert again["rc"] == 0 and not any(result.get("changed") for result in results(again).values())
+
+
+@pytest.mark.parametrize(
+    ("keep", "options", "before", "ran"),
+    [
+        (True, [], "student", False),
+        (True, ["--check"], "student", False),
+        (False, [], "student", True),
+        (False, [], "", True),
+        (False, ["--check"], "student", True),
+        (False, ["--check"], "", False),  # a fresh host: there is no folder yet to look into
+    ],
+)
+def test_it_looks_for_others_only_when_they_are_not_to_be_kept(
+    tmp_path: Path, prefix: Path, keep: bool, options: list[str], before: str, ran: bool
+) -> None:
+    """The last task of the role, alone: the ones before it would change this machine."""
+    last = yaml.safe_load((PROJECT / "roles/colab_runtime/tasks/main.yml").read_text(encoding="utf-8"))[-1]
+    assert last["ansible.builtin.import_tasks"] == "other_kernels.yml"
+    role = {"name": "colab_runtime", "tasks_from": "other_kernels"}
+    found = play(
+        tmp_path,
+        [{"name": "role", "ansible.builtin.import_role": role, "when": last["when"]}],
+        *options,
+        colab_runtime_prefix=str(prefix),
+        colab_runtime_keep_kernels=keep,
+        colab_runtime_previous_user=before,
+    )
+    assert found["rc"] == 0, found["said"]
+    assert all(("skipped" in result) is not ran for result in results(found).values()), found
+    assert (prefix / "kernels" / "directml").exists() is (not ran or "--check" in options)
