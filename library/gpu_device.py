@@ -115,7 +115,8 @@ adapters:
     - The graphics adapters; null where nobody tells.
     - V(source) says of each field who told it, V(dxg), V(dxcore), V(powershell), V(nvidia-smi), V(rocminfo), V(sysfs),
       V(pci.ids) or V(table), colab-ready's own table of GPUs.
-    - V(primary) is the one that the machine would compute on; if there is none such, the one it started with, or the largest.
+    - V(primary) is the one that the machine computes on, or would; if there is none such, the one it started with, or the
+      largest.
     - V(luid) is Windows' own number of it, until Windows is started again.
   returned: always
   type: list
@@ -180,26 +181,33 @@ backend:
   description:
     - The decision, with V(name), V(device_type) (torch's word), V(adapter) (its index), V(gfx), V(chosen_by), V(reasons),
       V(cautions), V(rejected), V(opt_in), V(python) and V(python_requires).
-    - V(recommended) is what the machine could have, whether or not this version builds it.
+    - V(card) is what tells the adapter among the devices that torch counts; null for the CPU. V(names) and V(gfx) are its own,
+      the borrowed one of an experimental card last; V(others) are the names of the host's other GPUs.
+    - V(recommended) is what would be taken with O(backend=auto).
+    - V(opt_in) is what would run only on request; V(do) says which variables ask for it.
   returned: success
   type: dict
   sample:
-    name: directml
-    device_type: privateuseone
+    name: rocm
+    device_type: cuda
     chosen_by: auto
     adapter: 0
     gfx: gfx1100
+    card: {names: [AMD Radeon RX 7900 XTX, Radeon RX 7900 XTX], gfx: [gfx1100], others: [], capability: ""}
     recommended:
-      {name: rocm, device_type: cuda, adapter: 0, gfx: gfx1100, available: false, why: AMD supports it in WSL with ROCm}
+      name: rocm
+      device_type: cuda
+      adapter: 0
+      gfx: gfx1100
+      why: "Radeon RX 7900 XTX (gfx1100): AMD supports it in WSL with ROCm"
     reasons:
       - found AMD Radeon RX 7900 XTX
-      - "Radeon RX 7900 XTX (gfx1100): DirectML works on it"
-      - Radeon RX 7900 XTX (gfx1100) would get ROCm, but this version of colab-ready does not build it yet
+      - "Radeon RX 7900 XTX (gfx1100): AMD supports it in WSL with ROCm"
     cautions: []
     rejected: [{name: cuda, why: "it is for NVIDIA graphics, and there is none"}]
     opt_in: []
-    python: {requires: ">=3.10,<3.13", use: "3.12", path: /usr/bin/python3.12, fetch: false}
-    python_requires: ">=3.10,<3.13"
+    python: {requires: ">=3.11,<3.15", use: "3.12", path: /usr/bin/python3.12, fetch: false}
+    python_requires: ">=3.11,<3.15"
 null_reasons:
   description: Why a field is null, by the field's path. For V(wsl.interop), also why it is false.
   returned: always

@@ -13,7 +13,6 @@ import argparse
 import sys
 import textwrap
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import ansible.module_utils
@@ -29,7 +28,6 @@ from ansible.module_utils.colab_ready.gpu_rules import GB, Backend  # noqa: E402
 from fixtures.machines import GROUPS, MACHINES, Machine  # noqa: E402  needs the paths above
 
 PAGE = PROJECT / "docs" / "backends.md"
-ALL_BUILT = tuple(replace(backend, available_in_this_version=True) for backend in BACKENDS)
 TITLES = {backend.name: backend.title for backend in BACKENDS}
 OWN = {backend.vendor_id: backend.title for backend in BACKENDS if backend.vendor_id}
 VENDORS = ((gpus.AMD, "AMD"), (gpus.NVIDIA, "NVIDIA"), (gpus.INTEL, "Intel"))
@@ -40,20 +38,23 @@ RULES = (
     "**NVIDIA gets CUDA** where the driver is there: in WSL the Windows driver (it puts `libcuda.so` into "
     "`/usr/lib/wsl/lib`; nothing is installed in Linux), on native Linux NVIDIA's own driver, not `nouveau`.",
     "**AMD gets ROCm** if AMD supports that very chip there: in WSL on Windows 11 with an Ubuntu that AMD "
-    "names, on native Linux with the `amdgpu` driver and `/dev/kfd`.",
-    "**Intel gets XPU** if PyTorch lists the GPU and the Ubuntu.",
+    "names (on Debian, Kali and others it is DirectML), on native Linux with the `amdgpu` driver and `/dev/kfd`.",
+    "**Intel gets XPU** if PyTorch lists the GPU and the Ubuntu. Intel's compute runtime, which it needs, is for Ubuntu "
+    f"{', '.join(gpus.INTELS_RUNTIME)} alone.",
     "**Every other GPU in WSL gets DirectML** if it is new enough for it. DirectML needs Windows: native Linux "
     "has none.",
-    "**What works for some but is promised by nobody** runs only if it is asked for with `colab_backend`. "
-    "Until then the next backend is taken, and the report says what could be tried.",
+    "**What works for some but is promised by nobody** runs only if it is asked for with `colab_backend`, and ROCm on a "
+    "card that AMD does not list with `rocm_experimental: true` as well. Until then the next backend is taken, and the report "
+    "says what could be tried.",
     "**No GPU, or none that can be used: the CPU**, with the reason and what to do.",
     "**Several GPUs:** a card of its own comes before graphics in the processor; then CUDA, ROCm and XPU "
-    "before DirectML; then the larger memory. The number that the system gives a GPU decides nothing.",
+    "before DirectML; then the larger memory. The number that the system gives a GPU decides nothing. What would have to be "
+    "done for a card that was passed over is said.",
     "**Wishes:** `colab_backend` asks for a backend, `colab_gpu` for a GPU (its number, or part of its name), "
     "and that GPU then gets its best backend. A wish that cannot be met stops the run with the reason; nothing "
     "else is taken in its place.",
     "**Python belongs to the decision.** If the host has none that the backend has packages for, another one "
-    "is fetched for its environment; if that is impossible, so is the backend.",
+    "is fetched for its environment; if that is impossible (`colab_python_fetch: false`), so is the backend.",
     "**What is not known forbids nothing.** Driver versions and free disk space are reported, not judged. In "
     "the end only the tensor sum of `./colab-ready verify` makes a host ready.",
 )
@@ -135,28 +136,21 @@ def backend_row(backend: Backend) -> tuple[str, ...]:
         f"3.{first} to 3.{last}" + (f" ({backend.python_note})" if backend.python_note else ""),
         ", ".join(backend.architectures),
         disk,
-        "yes" if backend.available_in_this_version else "not yet",
     )
 
 
 def machine_row(machine: Machine) -> tuple[str, ...]:
     """What it is, what it gets, and the sentence that the test looks for."""
     try:
-        decision = decide(machine.wish, machine.adapters, machine.why_unknown, machine.gpu, backends=ALL_BUILT, host=machine.host)
+        decision = decide(machine.wish, machine.adapters, machine.why_unknown, machine.gpu, host=machine.host)
     except Refusal as refusal:
         return machine.about, "refused", str(refusal)
     said = [*decision["reasons"], *decision["cautions"]]
     why = next((sentence for sentence in said if machine.says in sentence), "")
-    gets = f"**{TITLES[decision['name']]}**"
-    now = TITLES[machine.this_version[0]]
-    if machine.wish == "auto" and machine.gpu is None and now != TITLES[decision["name"]]:
-        gets += f" (now: {now})"
-    return machine.about, gets, why
+    return machine.about, f"**{TITLES[decision['name']]}**", why
 
 
 def page() -> str:
-    built = [backend.title for backend in BACKENDS if backend.available_in_this_version]
-    missing = [backend.title for backend in BACKENDS if not backend.available_in_this_version]
     lines = [
         "# Which backend does my computer get?",
         "",
@@ -165,18 +159,15 @@ def page() -> str:
         "",
         *fill(
             "A backend is the way in which PyTorch reaches your GPU. `./colab-ready` looks which GPU there is and picks the "
-            "best one that runs on it; `./colab-ready verify` shows what was picked and why. Find your card below."
+            "best one that runs on it; `./colab-ready verify` shows what was picked and why. Find your card below. You would "
+            "rather have another backend? `./colab-ready -e colab_backend=directml` takes that one, if the computer can have it."
         ),
+        "## Find your card",
+        "",
     ]
-    if missing:
-        lines += fill(
-            f"**This version builds: {', '.join(built)}.** {', '.join(missing)} are decided and explained already, but not "
-            "built yet: until then the report says `recommended` for what this page promises, and the best of what can be "
-            "built is taken: DirectML for a GPU in WSL, else the CPU."
-        )
-    lines += ["## Find your card", ""]
     lines += fill(
-        "*On request* means: it works for some, but nobody promises it, so it is only taken with `colab_backend`. *gfx…* is "
+        "*On request* means: it works for some, but nobody promises it, so it is only taken with `colab_backend` (for ROCm on "
+        "such a card: `./colab-ready -e colab_backend=rocm -e rocm_experimental=true`). *gfx…* is "
         "AMD's name of the chip. *AMD's bridge* (`librocdxg`) is what lets ROCm in WSL reach the Windows driver; it opens the "
         "chips that it knows, and those in its file `dids.conf`. On native Linux there is no DirectML."
     )
@@ -188,12 +179,17 @@ def page() -> str:
     lines += ["## The rules", ""]
     for number, rule in enumerate(RULES, 1):
         lines += fill(rule, f"{number}. ")
-    head = ("backend", "for", "PyTorch's word", "Python", "processor", "disk", "in this version")
+    head = ("backend", "for", "PyTorch's word", "Python", "processor", "disk")
     lines += ["", "## The backends", "", *table(head, [backend_row(backend) for backend in BACKENDS])]
+    lines += fill(
+        "The disk is about what the environment with PyTorch takes, with the cache of what was fetched for it; for XPU nobody "
+        "has written it down. ROCm's Pythons are those of the default release; another `rocm_version` has others."
+    )
     lines += [f"## {len(MACHINES)} computers", ""]
     lines += fill(
-        "Every one is a test: its adapters as Windows or Linux describes them go in, and this answer has to come out once all "
-        "backends are built; *now* is what comes out until then."
+        "Every one is a test: its adapters as Windows or Linux describes them go in, and this answer has to come out. It is "
+        "what is decided, on computers that were described to a test; whether a backend then runs on yours only its own "
+        "tensor sum shows."
     )
     for title, group in GROUPS:
         lines += [f"### {title}", "", *table(("computer", "gets", "because"), [machine_row(machine) for machine in group])]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
-from ansible.module_utils.colab_ready import gpus
+from ansible.module_utils.colab_ready import gpus, rocm_lines
 from ansible.module_utils.colab_ready.gpu_rules import (
     BACKENDS,
     NOT_WINDOWS,
@@ -30,6 +30,7 @@ from ansible.module_utils.colab_ready.gpu_rules import (
 )
 from ansible.module_utils.colab_ready.gpus import NO, OPT_IN, YES
 
+CPU = next(backend for backend in BACKENDS if backend.name == "cpu")
 # What colab_backend may say.
 BACKEND_WISHES = ("auto", *(backend.name for backend in BACKENDS))
 SHOWN_NONE = "Windows shows WSL no GPU. Do: install the newest driver of the GPU on Windows"
@@ -83,49 +84,60 @@ def card_for(
     return max(theirs, key=rank, default=None)
 
 
+def card_of(adapter: Mapping[str, Any], adapters: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What tells an adapter among the devices that torch counts: the fields of torch_devices.Wanted."""
+    own = gpus.gfx_of(adapter) or adapter.get("gfx")
+    # With HSA_OVERRIDE_GFX_VERSION it says that it is the other one.
+    borrowed = rocm_lines.BORROWED_TARGETS.get(str(own))
+    others = [one for one in adapters if one is not adapter and why_no_gpu(one) is None]
+    return {
+        "names": gpus.names_of(adapter),
+        "gfx": [*([own] if own else []), *([borrowed[0]] if borrowed else [])],
+        "others": list(dict.fromkeys(name for one in others for name in gpus.names_of(one))),
+        # A family of NVIDIA's is of several, and a wrong one would hide the right card.
+        "capability": "",
+    }
+
+
 def decide(
     wish: str,
     adapters: Sequence[Mapping[str, Any]] | None,
     why_unknown: str | None = None,
     gpu: str | None = None,
-    backends: Sequence[Backend] = BACKENDS,
     host: Mapping[str, Any] | HostFacts | None = None,
 ) -> dict[str, Any]:
     """The backend that this host gets, or a Refusal of a wish that cannot be met.
 
     `adapters` is None when they cannot be known, for the reason `why_unknown`.
 
-    name, device_type, adapter (index), gfx: what is built on this host now; chosen_by auto, colab_backend or colab_gpu.
-    recommended {name, device_type, adapter, gfx, available, why}: what the machine could have, whether or not this
-    version builds it. reasons, cautions, rejected [{name, why}], opt_in [{name, adapter, why, do, available}].
-    python {requires, use, path, fetch}, and python_requires once more.
+    name, device_type, adapter (index), gfx, card (see card_of; None for the CPU); chosen_by auto, colab_backend or colab_gpu.
+    recommended {name, device_type, adapter, gfx, why}: what would be taken if colab_backend were auto. reasons, cautions,
+    rejected [{name, why}], opt_in [{name, adapter, why, do}]. python {requires, use, path, fetch}, and python_requires once more.
     """
-    available = [backend for backend in backends if backend.available_in_this_version]
-    wished = next((backend for backend in backends if backend.name == wish), None)
-    if wish != "auto" and (wished is None or not wished.available_in_this_version):
-        raise _no_such_backend(wish, available, wished is not None)
+    wished = next((backend for backend in BACKENDS if backend.name == wish), None)
+    if wish != "auto" and wished is None:
+        raise _no_such_backend(wish)
     if gpu and adapters is None and wish != "cpu":
         raise Refusal(
             f"colab_gpu is {gpu!r}, but which graphics this host has is not known: {why_unknown}. Expected: adapters that "
             "can be looked up. Do: leave colab_gpu empty, or see to the cause."
         )
     asked = choose_adapter(gpu, adapters)
-    case = _Case(adapters, why_unknown, HostFacts.of(host), backends, asked if wish != "cpu" else None)
+    case = _Case(adapters, why_unknown, HostFacts.of(host), asked if wish != "cpu" else None)
 
-    recommended = case.best([YES])
+    chosen = recommended = case.best([YES])
     if wished is None:
-        chosen = case.best([YES], only_available=True)
         if asked is not None and recommended is None:
             raise _unusable_adapter(case, asked, str(gpu))
     elif wished.name == "cpu":
         chosen = None
     else:
-        chosen = recommended = case.best([YES, OPT_IN], wished.name)
+        chosen = case.best([YES, OPT_IN], wished.name)
         if chosen is None:
             raise _impossible_backend(case, wished)
 
-    backend = chosen.backend if chosen else next(one for one in available if one.name == "cpu")
-    hints = case.hints(chosen or recommended) if wished is None else []
+    backend = chosen.backend if chosen else CPU
+    hints = case.hints(chosen) if wished is None else []
     python = python_for(backend, case.host)
     return {
         "name": backend.name,
@@ -133,8 +145,9 @@ def decide(
         "chosen_by": "colab_backend" if wished else "colab_gpu" if asked is not None and chosen else "auto",
         "adapter": chosen.adapter.get("index") if chosen else None,
         "gfx": gpus.gfx_of(chosen.adapter) if chosen else None,
+        "card": card_of(chosen.adapter, adapters or ()) if chosen else None,
         "recommended": _recommended(case, recommended),
-        "reasons": _reasons(case, wished, gpu, chosen, recommended, hints),
+        "reasons": _reasons(case, wished, gpu, chosen, hints),
         "cautions": list(chosen.verdict.cautions) if chosen else [],
         "rejected": _rejected(case, backend, chosen, wished is not None),
         "opt_in": hints,
@@ -151,21 +164,14 @@ class _Case:
         adapters: Sequence[Mapping[str, Any]] | None,
         why_unknown: str | None,
         host: HostFacts,
-        backends: Sequence[Backend],
         asked: Mapping[str, Any] | None,
     ) -> None:
-        self.adapters, self.why_unknown, self.host, self.backends, self.asked = (
-            adapters,
-            why_unknown,
-            host,
-            backends,
-            asked,
-        )
+        self.adapters, self.why_unknown, self.host, self.asked = adapters, why_unknown, host, asked
         self.gpus = [adapter for adapter in adapters or () if why_no_gpu(adapter) is None]
         self.candidates = [
             Candidate(adapter, backend, judge(backend, adapter, host))
             for adapter in (self.gpus if asked is None else [asked])
-            for backend in backends
+            for backend in BACKENDS
             # The CPU needs no GPU, and ROCm on a GeForce needs no sentence.
             if backend.name != "cpu" and backend.vendor_id in (None, adapter.get("vendor_id"))
         ]
@@ -174,8 +180,8 @@ class _Case:
         self,
         levels: Sequence[str],
         backend: str | None = None,
-        only_available: bool = False,
         without: Mapping[str, Any] | None = None,
+        on: Mapping[str, Any] | None = None,
     ) -> Candidate | None:
         """Never the first by index. A card of its own before one in the processor; then what its vendor keeps up to
         date; then the larger memory, where that is known of all; then the order of the backends."""
@@ -184,14 +190,14 @@ class _Case:
             for one in self.candidates
             if one.verdict.level in levels
             and backend in (None, one.backend.name)
-            and (one.backend.available_in_this_version or not only_available)
             and one.adapter is not without
+            and (on is None or one.adapter is on)
         ]
         sizes_known = all(one.adapter.get("dedicated_bytes") is not None for one in fitting)
 
         def rank(one: Candidate) -> tuple[Any, ...]:
             size = int(one.adapter["dedicated_bytes"]) if sizes_known else 0
-            order = list(self.backends).index(one.backend)
+            order = BACKENDS.index(one.backend)
             willing = one.verdict.level == YES
             return (
                 not willing,
@@ -258,8 +264,16 @@ class _Case:
         return [
             f"for {one.backend.title} on it: {one.verdict.do}"
             for one in self.on(chosen.adapter)
-            if one is not chosen and one.verdict.level == NO and one.verdict.do
-            if one.backend.available_in_this_version and not one.verdict.at_best_opt_in
+            if one is not chosen and one.verdict.level == NO and one.verdict.do and not one.verdict.at_best_opt_in
+        ]
+
+    def passed_over(self, chosen: Candidate) -> list[Candidate]:
+        """Other cards of their own, whose vendor's backend lacks only what somebody could do."""
+        return [
+            one
+            for one in self.candidates
+            if one.adapter is not chosen.adapter and one.backend.vendor_id and not is_integrated(one.adapter)
+            if one.verdict.level == NO and one.verdict.do and not one.verdict.at_best_opt_in
         ]
 
     def hints(self, chosen: Candidate | None) -> list[dict[str, Any]]:
@@ -269,8 +283,7 @@ class _Case:
                 "name": one.backend.name,
                 "adapter": one.adapter.get("index"),
                 "why": f"{label(one.adapter)}: {one.verdict.why}",
-                "do": f"colab_backend: {one.backend.name}",
-                "available": one.backend.available_in_this_version,
+                "do": listed(one.verdict.settings),
             }
             for one in self.candidates
             if one.verdict.level == OPT_IN and one is not chosen and (chosen is None or one.adapter is chosen.adapter)
@@ -296,7 +309,6 @@ def _reasons(
     wished: Backend | None,
     gpu: str | None,
     chosen: Candidate | None,
-    recommended: Candidate | None,
     hints: Sequence[Mapping[str, Any]],
 ) -> list[str]:
     reasons = ["colab_backend asks for it"] if wished else []
@@ -305,11 +317,9 @@ def _reasons(
         reasons.append(case.why_this(chosen))
         reasons += _before_others(case, wished, chosen)
         reasons += case.remedies(chosen)
-        titles = {backend.name: backend.title for backend in case.backends}
-        reasons += [f"experimental {titles[hint['name']]}: {hint['do']}" for hint in hints if hint["available"]]
-    if wished is None and recommended is not None and recommended is not chosen:
-        reasons += _not_yet(case, recommended, chosen)
-    elif wished is None and chosen is None:
+        titles = {backend.name: backend.title for backend in BACKENDS}
+        reasons += [f"experimental {titles[hint['name']]}: {hint['do']}" for hint in hints]
+    elif wished is None:
         reasons += case.why_none()
     if gpu and chosen is None:
         reasons.append(f"colab_gpu ({gpu}) has no effect on the CPU")
@@ -322,48 +332,42 @@ def _before_others(case: _Case, wished: Backend | None, chosen: Candidate) -> li
     if not others or case.asked is not None:
         return []
     other = case.best([YES, OPT_IN], wished.name if wished else None, without=chosen.adapter)
+    passed_over = [] if wished else case.passed_over(chosen)
+    why = [f"{label(one.adapter)}: {one.verdict.about(one.backend.title)}" for one in passed_over]
     if other is None:
-        return [f"{listed([label(adapter) for adapter in others])} cannot {'run it' if wished else 'be used'}"]
+        rest = [label(adapter) for adapter in others if not any(one.adapter is adapter for one in passed_over)]
+        return why + ([f"{listed(rest)} cannot {'run it' if wished else 'be used'}"] if rest else [])
+    return [_before(chosen, other), *why]
+
+
+def _before(chosen: Candidate, other: Candidate) -> str:
     name = label(other.adapter)
     if other.verdict.level != YES and chosen.verdict.level == YES:
-        return [f"{name} would run {other.backend.title} only on request"]
+        return f"{name} would run {other.backend.title} only on request"
     if is_integrated(other.adapter) and not is_integrated(chosen.adapter):
-        return [f"it is a card of its own, so it comes before {name} in the processor"]
+        return f"it is a card of its own, so it comes before {name} in the processor"
     if other.backend.tier != chosen.backend.tier:
-        return [f"{chosen.backend.title} comes before {other.backend.title}, which {name} would get"]
+        return f"{chosen.backend.title} comes before {other.backend.title}, which {name} would get"
     sizes = [candidate.adapter.get("dedicated_bytes") for candidate in (chosen, other)]
     if None not in sizes and sizes[0] != sizes[1]:
-        return [f"it has more memory than {name}"]
-    return [f"{name} is as good; colab_gpu: {other.adapter.get('index')} takes that one"]
-
-
-def _not_yet(case: _Case, recommended: Candidate, chosen: Candidate | None) -> list[str]:
-    """What the machine could have, but this version does not build."""
-    title = recommended.backend.title
-    if chosen is not None:
-        return [
-            f"{label(recommended.adapter)} would get {title}, but this version of colab-ready does not build it yet"
-        ]
-    first = f"this version of colab-ready does not build {title} yet, so PyTorch runs on the CPU"
-    return [first, f"this machine would get {title}. {case.why_this(recommended)}"]
+        return f"it has more memory than {name}"
+    return f"{name} is as good; colab_gpu: {other.adapter.get('index')} takes that one"
 
 
 def _recommended(case: _Case, candidate: Candidate | None) -> dict[str, Any]:
-    cpu = next(backend for backend in case.backends if backend.name == "cpu")
-    backend = candidate.backend if candidate else cpu
+    backend = candidate.backend if candidate else CPU
     return {
         "name": backend.name,
         "device_type": backend.device_type,
         "adapter": candidate.adapter.get("index") if candidate else None,
         "gfx": gpus.gfx_of(candidate.adapter) if candidate else None,
-        "available": backend.available_in_this_version,
         "why": case.why_this(candidate) if candidate else "; ".join(case.why_none()) or "no GPU found",
     }
 
 
 def _rejected(case: _Case, taken: Backend, chosen: Candidate | None, wished: bool) -> list[dict[str, str]]:
     result = []
-    for backend in case.backends:
+    for backend in BACKENDS:
         if backend is taken:
             continue
         possible = case.best([YES], backend.name)
@@ -371,16 +375,14 @@ def _rejected(case: _Case, taken: Backend, chosen: Candidate | None, wished: boo
             why = "colab_backend asks for another one" if wished else f"{taken.title} on a GPU is faster"
         elif possible is None:
             why = case.why_not(backend)
-        elif not backend.available_in_this_version:
-            why = f"not in this version of colab-ready; {label(possible.adapter)} could have it"
         elif wished or chosen is None:
             why = "colab_backend asks for another one"
         elif any(one.backend is backend and one.verdict.level == YES for one in case.on(chosen.adapter)):
             why = f"{taken.title} is the better one for {label(chosen.adapter)}"
         else:
-            only = case.best([YES], without=chosen.adapter)
-            also = "" if only is possible else f", colab_backend: {backend.name}"
-            how = f"colab_gpu: {possible.adapter.get('index')}{also}"
+            how = f"colab_gpu: {possible.adapter.get('index')}"
+            if case.best([YES], on=possible.adapter) is not possible:
+                how += f" with colab_backend: {backend.name}"
             why = f"{label(chosen.adapter)} was chosen; {how} takes it, on {label(possible.adapter)}"
         result.append({"name": backend.name, "why": why})
     return result
@@ -389,21 +391,16 @@ def _rejected(case: _Case, taken: Backend, chosen: Candidate | None, wished: boo
 # --- refusing -------------------------------------------------------------------------------------------------------
 
 
-def _no_such_backend(wish: str, available: Sequence[Backend], known: bool) -> Refusal:
-    expected = " or ".join(["auto", *(backend.name for backend in available)])
-    what, later = "is no backend", ""
-    if known:
-        what, later = "this version of colab-ready does not bring yet", ", or use a later version"
+def _no_such_backend(wish: str) -> Refusal:
+    expected = " or ".join(BACKEND_WISHES)
     return Refusal(
-        f"colab_backend is {wish!r}, which {what}. Expected: {expected}. Do: set colab_backend to one of them{later}."
+        f"colab_backend is {wish!r}, which is no backend. Expected: {expected}. Do: set colab_backend to one of them."
     )
 
 
 def _impossible_backend(case: _Case, wished: Backend) -> Refusal:
-    able = {
-        one.backend.name for one in case.candidates if one.verdict.level != NO and one.backend.available_in_this_version
-    }
-    expected = " or ".join(["auto", *(backend.name for backend in case.backends if backend.name in (*able, "cpu"))])
+    able = {one.backend.name for one in case.candidates if one.verdict.level != NO}
+    expected = " or ".join(["auto", *(backend.name for backend in BACKENDS if backend.name in (*able, "cpu"))])
     where = f" on {label(case.asked)}, which colab_gpu asks for" if case.asked is not None else ""
     why, _, do = case.why_not(wished).partition(". Do: ")
     also = f"{do}; or set" if do else "set"

@@ -232,10 +232,12 @@ def look(places: Places, environ: Mapping[str, str] | None = None) -> dict[str, 
 
 
 def decide_on(found: Mapping[str, Any], backend: str, gpu: str | None) -> dict[str, Any]:
-    """decide() for what look() found. The primary adapter is then the one that the machine would compute on."""
+    """decide() for what look() found. The primary adapter is then the one that the machine computes on, or would."""
     why = found["null_reasons"].get("adapters", {}).get("detail")
     decision = decide(backend, found["adapters"], why, gpu, host=found["host"])
-    best = decision["recommended"]["adapter"]
+    best = decision["adapter"]
+    if best is None:
+        best = decision["recommended"]["adapter"]
     if best is not None:
         for adapter in found["adapters"]:
             adapter["primary"] = adapter["index"] == best

@@ -10,7 +10,7 @@ known about a host is None and forbids nothing: the proof (tensor_add) has the l
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
 from ansible.module_utils.colab_ready import gpus
@@ -30,7 +30,6 @@ class Backend:
 
     name: str
     device_type: str
-    available_in_this_version: bool
     on: str
     title: str = ""
     # The vendor whose own it is; DirectML is nobody's.
@@ -55,20 +54,23 @@ GB = 1000**3
 # fmt: off
 BACKENDS = (
     Backend(
-        "cuda", "cuda", False, "NVIDIA graphics", "CUDA", gpus.NVIDIA,
+        "cuda", "cuda", "NVIDIA graphics", "CUDA", gpus.NVIDIA,
         architectures=("x86_64", "aarch64"), disk_bytes=10 * GB,
     ),
-    # ROCm's torch answers to the name cuda as well. Packages and wheels are for Python 3.11 to 3.14 (ROCm 10.0).
-    Backend("rocm", "cuda", False, "AMD graphics", "ROCm", gpus.AMD, python=(11, 14), disk_bytes=30 * GB),
-    Backend("xpu", "xpu", False, "Intel graphics", "XPU", gpus.INTEL, python=(10, 13)),
+    # ROCm's torch answers to the name cuda as well. Python: the wheels of ROCm 10.0; another rocm_version has others. Disk:
+    # for one chip they are 1.1 GB to fetch (ROCm/TheRock RELEASES.md), the same libraries as packages take 6.2 GB
+    # (rocm_lines.py), and torch comes beside them. What AMD's packages take, where asked for, is rocm_host's to say.
+    Backend("rocm", "cuda", "AMD graphics", "ROCm", gpus.AMD, python=(11, 14), disk_bytes=8 * GB),
+    # Nobody has written down what it takes on disk.
+    Backend("xpu", "xpu", "Intel graphics", "XPU", gpus.INTEL, python=(10, 13)),
     # torch-directml registers as PrivateUse1 and has no name of its own. Disk: with torch's CPU build, and pip's cache; the
     # default index's build with CUDA alone takes 5.1 GB (directml_torch_build: index).
     Backend(
-        "directml", "privateuseone", True, "any DirectX 12 graphics, in WSL", "DirectML",
+        "directml", "privateuseone", "any DirectX 12 graphics, in WSL", "DirectML",
         tier=1, python=(10, 12), disk_bytes=2 * GB,
         python_note="torch-directml's last wheels are for 3.8 to 3.12, and the other packages of the kernel begin with 3.10",
     ),
-    Backend("cpu", "cpu", True, "every host", "CPU", tier=2, architectures=("x86_64", "aarch64")),
+    Backend("cpu", "cpu", "every host", "CPU", tier=2, architectures=("x86_64", "aarch64")),
 )
 # fmt: on
 
@@ -130,7 +132,8 @@ class HostFacts:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that bears on whether a backend runs on an adapter."""
+    """One thing that bears on whether a backend runs on an adapter. `do`: the way out of a no; of what is only on request, the
+    variable that has to say so beside colab_backend."""
 
     level: str
     why: str
@@ -147,6 +150,8 @@ class Verdict(Finding):
     cautions: tuple[str, ...] = ()
     # It would not be a yes either if what forbids it were mended.
     at_best_opt_in: bool = False
+    # What has to be set for what is only on request.
+    settings: tuple[str, ...] = ()
 
     def about(self, title: str) -> str:
         """The sentence, after the backend's name unless it begins with that."""
@@ -252,6 +257,7 @@ def listed(words: Sequence[str] | None, nothing: str = "none") -> str:
 # --- what bears on every backend --------------------------------------------------------------------------------------
 
 _SHUTDOWN = "in PowerShell: wsl --shutdown"
+_UBUNTU = "in PowerShell: wsl --install Ubuntu-24.04, and run colab-ready there"
 _UPDATE = "in PowerShell: wsl --update, then wsl --shutdown; and install the newest driver of the GPU on Windows"
 _NO_DEVICE = (
     "the GPU device of WSL, /dev/dxg, is not there, so Windows gives this WSL no GPU",
@@ -333,6 +339,10 @@ def _on_ubuntu(host: HostFacts, line: str) -> tuple[tuple[str, ...], bool]:
     return named, not named or not known or (host.distribution == "ubuntu" and host.distribution_version in named)
 
 
+def _has_intels_runtime(host: HostFacts) -> bool:
+    return host.distribution == "ubuntu" and host.distribution_version in gpus.INTELS_RUNTIME
+
+
 def _own_support(family: gpus.Family, host: HostFacts) -> Finding:
     support = family.wsl if host.behind_windows else family.linux
     return Finding(support.level or OPT_IN, support.why)
@@ -361,13 +371,15 @@ def _of_rocm(adapter: Mapping[str, Any], host: HostFacts) -> Iterator[Finding]:
         why = f"the table of AMD's GPUs does not have {adapter.get('vendor_id')}:{adapter.get('device_id')}"
         yield Finding(NO, why, "if AMD lists it for ROCm, tell us, or add its line to module_utils/colab_ready/gpus.py")
         return
-    yield _own_support(family, host)
+    own = _own_support(family, host)
+    # The card is what takes a wish of its own (rocm_plan.py); a system that AMD does not name takes none.
+    yield replace(own, do="rocm_experimental: true") if own.level == OPT_IN else own
     named, fits = _on_ubuntu(host, family.line)
     if host.behind_windows:
         if not fits:
             kind = "Ryzen processors" if family.line == "ryzen" else "Radeon cards"
             why = f"AMD's ROCm in WSL for {kind} is made for Ubuntu {listed(named)}, this is {_system(host)}"
-            yield Finding(NO, why, "in PowerShell: wsl --install Ubuntu-24.04, and run colab-ready there")
+            yield Finding(NO, why, _UBUNTU)
         if host.windows_10:
             yield Finding(NO, "AMD supports ROCm in WSL on Windows 11 only, this is Windows 10", "update to Windows 11")
         return
@@ -379,16 +391,25 @@ def _of_rocm(adapter: Mapping[str, Any], host: HostFacts) -> Iterator[Finding]:
         yield _no_device_file(host, "/dev/kfd", "--device /dev/kfd --device /dev/dri")
 
 
+_ELSE_DIRECTML = "if ./colab-ready ends with NOT READY, set colab_backend: directml"
+
+
 def _of_xpu(adapter: Mapping[str, Any], host: HostFacts) -> Iterator[Finding]:
     family = gpus.family_of(adapter)
     unknown = Finding(OPT_IN, "the table of Intel's GPUs does not have it; if it is a new one, XPU may work")
     yield _own_support(family, host) if family else unknown
     named, fits = _on_ubuntu(host, family.line if family else "")
-    if not fits:
+    if None not in (host.distribution, host.distribution_version) and not _has_intels_runtime(host):
+        why = f"Intel's compute runtime is for Ubuntu {listed(gpus.INTELS_RUNTIME)}, this is {_system(host)}"
+        yield Finding(NO, why, _UBUNTU if host.behind_windows else "run colab-ready on one of these")
+    elif not fits:
         yield Finding(OPT_IN, f"PyTorch lists Ubuntu {listed(named)} for XPU on it, this is {_system(host)}")
     if host.behind_windows:
         if host.windows_10:
             yield Finding(OPT_IN, "PyTorch lists Windows 11 for XPU, this is Windows 10")
+        # torch 2.13 ended on an Arc in WSL (intel/torch-xpu-ops#4045). PyTorch lists WSL from 2.14 on (pytorch/pytorch#192398),
+        # which was seen to compute wrong (roles/xpu/vars). Others run 2.13 in WSL (pytorch/pytorch#194576), and the proof tells.
+        yield Finding(CAUTION, "PyTorch 2.13 does not promise XPU in WSL, and crashed there on an Arc card", _ELSE_DIRECTML)
     elif adapter.get("driver") not in ("i915", "xe"):
         yield _other_driver(adapter, "which XPU cannot use", "use the kernel's xe or i915 driver")
     elif host.render_node is False:
@@ -456,11 +477,12 @@ def judge(backend: Backend, adapter: Mapping[str, Any], host: HostFacts) -> Verd
     findings += _of_machine(backend, adapter, host)
     findings += _of_python(backend, host)
     cautions = tuple(found.sentence() for found in findings if found.level == CAUTION)
-    wanted = [found.why for found in findings if found.level == OPT_IN]
+    on_request = [found for found in findings if found.level == OPT_IN]
+    wanted = [found.why for found in on_request]
     for found in findings:
         if found.level == NO:
             return Verdict(NO, "; ".join([*wanted[:1], found.why]), found.do, cautions, bool(wanted))
     if wanted:
-        do = f"to try it, set colab_backend: {backend.name}" if backend.available_in_this_version else ""
-        return Verdict(OPT_IN, "; ".join(wanted), do, cautions)
+        settings = (f"colab_backend: {backend.name}", *dict.fromkeys(found.do for found in on_request if found.do))
+        return Verdict(OPT_IN, "; ".join(wanted), f"to try it, set {listed(settings)}", cautions, settings=settings)
     return Verdict(YES, next(found.why for found in findings if found.level == YES), "", cautions)

@@ -22,6 +22,7 @@ Where it comes from:
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
 
@@ -77,6 +78,9 @@ UBUNTU: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "arc": (("24.04", "26.04"), ("24.04", "26.04")),
     "panther_lake": (("24.04", "26.04"), ("26.04",)),
 }
+
+# Where Intel's compute runtime can be had from apt, whatever PyTorch lists: xpu_packages.py says from where.
+INTELS_RUNTIME = ("22.04", "24.04", "26.04")
 
 # fmt: off
 # One family, a line or few: a table is read across.
@@ -469,3 +473,13 @@ def product_of(adapter: Mapping[str, Any]) -> str | None:
         if not revisions or revision in revisions.split():
             return product
     return None
+
+
+def names_of(adapter: Mapping[str, Any]) -> list[str]:
+    """What it may be called: by its driver, or by pci.ids and there in brackets, and by its box."""
+    name = str(adapter.get("name") or "")
+    # Several products of one id are one bracket with slashes, which names none: "[Radeon RX 7900 XT/7900 XTX]". NVIDIA's
+    # driver does not tell the cards apart that pci.ids does: "GA106 [GeForce RTX 3060 Lite Hash Rate]".
+    bracket = re.search(r"\[([^][/]+?)(?: Lite Hash Rate)?\]$", name)
+    product = product_of(adapter) or (bracket[1] if bracket else "")
+    return list(dict.fromkeys(filter(None, [name, product])))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.colab_ready.backend import BACKEND_WISHES
 from ansible.module_utils.colab_ready.windows_build import LIBRARY
 from conftest import RunModule
 from doubles import dxcore_stand_in
@@ -54,14 +55,17 @@ def look(run_module: RunModule) -> Any:
     return lambda args, env=None, **how: run_module("gpu_device", args, env={"WSL_INTEROP": "", **(env or {})}, **how)
 
 
-def test_this_host_gets_the_cpu_and_every_null_has_its_reason(look: Any) -> None:
+def test_this_host_gets_a_backend_and_every_null_has_its_reason(look: Any) -> None:
+    """Which one depends on the computer that the tests run on."""
     result = look({"backend": "auto"})
     assert result["changed"] is False
-    assert (result["backend"]["name"], result["backend"]["chosen_by"]) == ("cpu", "auto")
+    decision = result["backend"]
+    assert (decision["name"] in BACKEND_WISHES[1:], decision["chosen_by"]) == (True, "auto")
+    assert (decision["card"] is None) == (decision["name"] == "cpu")
     assert nulls_of(result) <= set(result["null_reasons"])
 
 
-def test_a_native_host_shows_its_adapters_and_says_that_their_backend_is_not_there_yet(look: Any, tmp_path: Path) -> None:
+def test_a_native_host_shows_its_adapters_and_gets_the_backend_of_the_one_that_can_be_used(look: Any, tmp_path: Path) -> None:
     args = stand_in(tmp_path, NATIVE)
     sysfs = Sysfs(tmp_path / "sys")
     sysfs.card(0, sysfs.pci("0000:03:00.0", AMD, driver="amdgpu"))
@@ -74,8 +78,9 @@ def test_a_native_host_shows_its_adapters_and_says_that_their_backend_is_not_the
         ("NVIDIA", None, False),
     ]
     assert result["backend"]["reasons"][0].startswith("found AMD Navi 31")
-    assert "does not build ROCm yet, so PyTorch runs on the CPU" in result["backend"]["reasons"][1]
-    assert (result["backend"]["recommended"]["name"], result["backend"]["recommended"]["gfx"]) == ("rocm", "gfx1100")
+    assert result["backend"]["reasons"][1] == "Radeon RX 7900 XTX (gfx1100): AMD supports it with ROCm"
+    assert (result["backend"]["name"], result["backend"]["gfx"]) == ("rocm", "gfx1100")
+    assert (result["backend"]["card"]["names"][-1], result["backend"]["card"]["gfx"]) == ("Radeon RX 7900 XTX", ["gfx1100"])
     assert (result["adapters"][0]["source"]["device_id"], result["adapters"][0]["source"]["name"]) == (
         "sysfs",
         "pci.ids",
@@ -126,9 +131,14 @@ def test_the_adapters_of_windows_come_from_the_device(look: Any, tmp_path: Path,
         "dxg",
         "table",
     )
-    taken, recommended = result["backend"], result["backend"]["recommended"]
-    assert (taken["name"], taken["device_type"], taken["adapter"]) == ("directml", "privateuseone", 1)
-    assert (recommended["name"], recommended["adapter"], recommended["available"]) == ("rocm", 1, False)
+    taken = result["backend"]
+    assert (taken["name"], taken["device_type"], taken["adapter"]) == ("rocm", "cuda", 1)
+    assert taken["card"] == {
+        "names": ["AMD Radeon RX 7900 XTX", "Radeon RX 7900 XTX"],
+        "gfx": ["gfx1100"],
+        "others": ["AMD Radeon(TM) Graphics"],
+        "capability": "",
+    }
     assert (result["host"]["dxg"], result["host"]["d3d12"], result["host"]["libcuda"]) == (True, True, False)
     assert nulls_of(result) <= set(result["null_reasons"])
 
@@ -148,7 +158,7 @@ def test_where_the_device_does_not_answer_libdxcore_is_asked(look: Any, tmp_path
         ("46a6", False, "dxcore"),
     ]
     assert (result["host"]["dxg"], result["host"]["dxg_failure"]) == (True, "enum_failed")
-    assert result["backend"]["recommended"]["name"] == "rocm"
+    assert result["backend"]["name"] == "rocm"
     assert nulls_of(result) <= set(result["null_reasons"])
 
 
@@ -156,6 +166,32 @@ def test_outside_of_wsl_the_device_counts_as_well(look: Any, tmp_path: Path) -> 
     with DxgDouble([Adapter()]) as double:
         result = look({**stand_in(tmp_path, NATIVE), "dev": "/dev"}, double.env)
     assert (result["wsl"], result["adapters"][0]["product"]) == (None, "Radeon RX 7900 XTX")
+
+
+@pytest.mark.parametrize(
+    ("options", "name", "primary"),
+    [
+        ({}, "rocm", 1),
+        ({"backend": "cpu"}, "cpu", 1),
+        ({"backend": "directml"}, "directml", 1),
+        ({"backend": "directml", "gpu": "0"}, "directml", 0),
+        ({"distribution": "debian"}, "directml", 1),
+    ],
+)
+def test_the_primary_adapter_is_the_one_that_computes_or_would(
+    look: Any, tmp_path: Path, options: dict[str, Any], name: str, primary: int
+) -> None:
+    args = {**stand_in(tmp_path, WSL2), "dev": "/dev", **options}
+    if args.pop("distribution", None):
+        (tmp_path / "etc/os-release").write_text('ID=debian\nVERSION_ID="13"\n')
+    (tmp_path / "usr/lib/wsl/lib").mkdir(parents=True)
+    for library in WSL_LIBRARIES:
+        (tmp_path / "usr/lib/wsl/lib" / library).touch()
+    small = Adapter(name="AMD Radeon(TM) Graphics", ids=(0x1002, 0x164E, 0x1043, 1, 0xC1), dedicated=1 << 29, address=(20, 0, 0))
+    with DxgDouble([small, Adapter()]) as double:
+        result = look(args, double.env)
+    assert result["backend"]["name"] == name
+    assert [one["index"] for one in result["adapters"] if one["primary"]] == [primary]
 
 
 def test_wsl_1_has_no_adapter_and_nobody_is_asked(look: Any, tmp_path: Path) -> None:
@@ -217,9 +253,9 @@ def test_directml_is_met_or_refused_with_one_message(
 @pytest.mark.parametrize(
     ("wish", "words"),
     [
-        ({"backend": "rocm"}, "Expected: auto or directml or cpu"),
+        ({"backend": "rocm"}, "it is for AMD graphics, and there is none. Expected: auto or cpu"),
         ({"backend": "directml"}, "DirectML is a part of Windows, and this is not WSL. Expected: auto or cpu"),
-        ({"backend": "cuda9"}, "no backend"),
+        ({"backend": "cuda9"}, "is no backend. Expected: auto or cuda or rocm or xpu or directml or cpu"),
         ({"gpu": "3"}, "no adapter"),
     ],
 )

@@ -38,12 +38,10 @@ UNTOLD = ("architecture", "python_fetch", "disk_free_bytes")
 # Reads a line for each computer, and prints a line with what was found and decided.
 PROGRAM = """
 import json, sys
-from dataclasses import replace
 import ansible.module_utils
 ansible.module_utils.__path__ = [*ansible.module_utils.__path__, sys.argv[1]]
 from ansible.module_utils.colab_ready import gpu_look
-from ansible.module_utils.colab_ready.backend import BACKENDS, Refusal, decide
-built = [replace(backend, available_in_this_version=True) for backend in BACKENDS]
+from ansible.module_utils.colab_ready.backend import Refusal, decide
 for line in sys.stdin:
     job = json.loads(line)
     found = gpu_look.look(gpu_look.Places(**job["places"]), {})
@@ -52,7 +50,7 @@ for line in sys.stdin:
     told = job["known"] if found["adapters"] is None and job["known"] is not None else found["adapters"]
     result = {"found": found}
     try:
-        result["decision"] = decide(job["wish"], told, why, job["gpu"], built, host)
+        result["decision"] = decide(job["wish"], told, why, job["gpu"], host)
     except Refusal as refusal:
         result["refusal"] = str(refusal)
     print(json.dumps(result))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from ansible.module_utils.colab_ready import backend, gpus
 from ansible.module_utils.colab_ready.backend import BACKENDS, Refusal
+from ansible.module_utils.colab_ready.torch_devices import Wanted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,40 +19,49 @@ GEFORCE = {"index": 1, "name": None, "vendor": "NVIDIA", "vendor_id": "10de", "d
 VIRTUAL = {"index": 0, "name": None, "vendor": "QEMU", "vendor_id": "1234", "device_id": "1111",
            "address": "0000:00:02.0", "software": True}  # fmt: skip
 
-NO_ROCM, NO_CUDA = (
-    f"this version of colab-ready does not build {title} yet, so PyTorch runs on the CPU" for title in ("ROCm", "CUDA")
-)
-CUDA = "this machine would get CUDA. NVIDIA 10de:2684: NVIDIA's driver brings CUDA"
-ROCM = "this machine would get ROCm. Radeon RX 7900 XTX (gfx1100): AMD supports it with ROCm"
+ARC = {"index": 0, "name": "Battlemage G21 [Arc B580]", "vendor": "Intel", "vendor_id": "8086", "device_id": "e20b",
+       "address": "0000:03:00.0", "driver": "xe", "software": False}  # fmt: skip
 
-# wish, adapters, why they are unknown, gpu, chosen_by, reasons
-DECISIONS: list[tuple[str, str, list[dict[str, Any]] | None, str | None, str | None, str, list[str]]] = [
-    ("nothing", "auto", [], None, None, "auto", ["no GPU found"]),
-    ("a card", "auto", [RADEON], None, None, "auto", ["found AMD Navi 31 [Radeon RX 7900 XTX]", NO_ROCM, ROCM]),
-    ("a card without a name", "auto", [GEFORCE], None, None, "auto", ["found NVIDIA 10de:2684", NO_CUDA, CUDA]),
-    ("no real card", "auto", [VIRTUAL], None, None, "auto", ["no GPU found, only QEMU 1234:1111 (software)"]),
-    ("unknown", "auto", None, "not yet", None, "auto", ["which graphics this host has is not known: not yet"]),
-    ("cpu asked for", "cpu", [], None, None, "colab_backend", ["colab_backend asks for it", "no GPU found"]),
-    ("a card asked for", "auto", [RADEON, GEFORCE], None, "1", "auto",
-     ["found AMD Navi 31 [Radeon RX 7900 XTX], NVIDIA 10de:2684", NO_CUDA, CUDA, "colab_gpu (1) has no effect on the CPU"]),
+CUDA = "NVIDIA 10de:2684: NVIDIA's driver brings CUDA"
+ROCM = "Radeon RX 7900 XTX (gfx1100): AMD supports it with ROCm"
+BOTH = "found AMD Navi 31 [Radeon RX 7900 XTX], NVIDIA 10de:2684"
+EVEN = "Radeon RX 7900 XTX (gfx1100) is as good; colab_gpu: 0 takes that one"
+
+# wish, adapters, why they are unknown, gpu, the backend, torch's word, chosen_by, reasons
+DECISIONS: list[tuple[str, str, list[dict[str, Any]] | None, str | None, str | None, tuple[str, str, str], list[str]]] = [
+    ("nothing", "auto", [], None, None, ("cpu", "cpu", "auto"), ["no GPU found"]),
+    ("a Radeon", "auto", [RADEON], None, None, ("rocm", "cuda", "auto"), ["found AMD Navi 31 [Radeon RX 7900 XTX]", ROCM]),
+    ("a card without a name", "auto", [GEFORCE], None, None, ("cuda", "cuda", "auto"), ["found NVIDIA 10de:2684", CUDA]),
+    ("an Arc", "auto", [ARC], None, None, ("xpu", "xpu", "auto"),
+     ["found Intel Battlemage G21 [Arc B580]", "Intel Battlemage G21 [Arc B580]: PyTorch lists it for Intel's XPU"]),
+    ("no real card", "auto", [VIRTUAL], None, None, ("cpu", "cpu", "auto"), ["no GPU found, only QEMU 1234:1111 (software)"]),
+    ("unknown", "auto", None, "not yet", None, ("cpu", "cpu", "auto"), ["which graphics this host has is not known: not yet"]),
+    ("cpu asked for", "cpu", [], None, None, ("cpu", "cpu", "colab_backend"), ["colab_backend asks for it", "no GPU found"]),
+    ("cpu asked for beside a card", "cpu", [RADEON], None, "0", ("cpu", "cpu", "colab_backend"),
+     ["colab_backend asks for it", "found AMD Navi 31 [Radeon RX 7900 XTX]", "colab_gpu (0) has no effect on the CPU"]),
+    ("two cards", "auto", [RADEON, GEFORCE], None, None, ("cuda", "cuda", "auto"), [BOTH, CUDA, EVEN]),
+    ("a card asked for", "auto", [RADEON, GEFORCE], None, "1", ("cuda", "cuda", "colab_gpu"), [BOTH, CUDA]),
+    ("the other card asked for", "auto", [RADEON, GEFORCE], None, "0", ("rocm", "cuda", "colab_gpu"), [BOTH, ROCM]),
+    ("a backend asked for", "rocm", [RADEON, GEFORCE], None, None, ("rocm", "cuda", "colab_backend"),
+     ["colab_backend asks for it", BOTH, ROCM, "NVIDIA 10de:2684 cannot run it"]),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("wish", "adapters", "unknown", "gpu", "chosen_by", "reasons"),
+    ("wish", "adapters", "unknown", "gpu", "taken", "reasons"),
     [case[1:] for case in DECISIONS],
     ids=[case[0] for case in DECISIONS],
 )
-def test_on_native_linux_this_version_decides_for_the_cpu_and_says_why(
+def test_on_native_linux_the_vendors_own_backend_is_taken_and_the_reasons_are_said(
     wish: str,
     adapters: list[dict[str, Any]] | None,
     unknown: str | None,
     gpu: str | None,
-    chosen_by: str,
+    taken: tuple[str, str, str],
     reasons: list[str],
 ) -> None:
     decision = backend.decide(wish, adapters, unknown, gpu)
-    assert (decision["name"], decision["device_type"], decision["chosen_by"]) == ("cpu", "cpu", chosen_by)
+    assert (decision["name"], decision["device_type"], decision["chosen_by"]) == taken
     assert decision["reasons"] == reasons
 
 
@@ -63,30 +72,69 @@ def test_every_other_backend_is_rejected_with_a_reason() -> None:
     assert all("and there is none" in why for why in rejected.values())
 
 
-def test_a_backend_that_only_this_version_lacks_is_said_to_be_possible() -> None:
-    decision = backend.decide("auto", [RADEON])
-    assert {"name": "rocm", "why": "not in this version of colab-ready; Radeon RX 7900 XTX (gfx1100) could have it"} in decision["rejected"]
+@pytest.mark.parametrize(("wish", "name"), [("auto", "rocm"), ("cpu", "cpu"), ("directml", "directml"), ("rocm", "rocm")])
+def test_what_would_be_taken_without_a_wish_is_recommended_beside_it(wish: str, name: str) -> None:
+    decision = backend.decide(wish, [RADEON], host={"wsl": 2})
+    assert decision["name"] == name
     assert decision["recommended"] == {
         "name": "rocm",
         "device_type": "cuda",
         "adapter": 0,
         "gfx": "gfx1100",
-        "available": False,
-        "why": "Radeon RX 7900 XTX (gfx1100): AMD supports it with ROCm",
+        "why": "Radeon RX 7900 XTX (gfx1100): AMD supports it in WSL with ROCm",
     }
 
 
-def test_the_better_backend_of_a_later_version_is_named_beside_the_one_of_this() -> None:
-    decision = backend.decide("auto", [RADEON], host={"wsl": 2})
-    assert (decision["name"], decision["recommended"]["name"]) == ("directml", "rocm")
-    assert "Radeon RX 7900 XTX (gfx1100) would get ROCm, but this version of colab-ready does not build it yet" in decision["reasons"]
+def test_nobody_with_a_card_is_told_how_to_get_more_out_of_the_processors_own() -> None:
+    in_the_processor = {**ARC, "name": "Intel(R) Arc(TM) Graphics", "device_id": "7d55", "driver": None}
+    host = {"wsl": 2, "libcuda": True, "distribution": "debian", "distribution_version": "13"}
+    decision = backend.decide("auto", [in_the_processor, GEFORCE], host=host)
+    assert decision["name"] == "cuda"
+    assert not [reason for reason in decision["reasons"] if "XPU" in reason]
+    assert any("wsl --install" in entry["why"] for entry in decision["rejected"] if entry["name"] == "xpu")
+
+
+# --- the card, for whoever has to find it among torch's devices -------------------------------------------------------
+
+RX_6600 = {"index": 1, "name": "AMD Radeon RX 6600", "vendor": "AMD", "vendor_id": "1002", "device_id": "73ff", "revision": "c7",
+           "software": False}  # fmt: skip
+IN_THE_PROCESSOR = {"index": 0, "name": "AMD Radeon(TM) Graphics", "vendor": "AMD", "vendor_id": "1002", "device_id": "164e",
+                    "revision": "d8", "software": False}  # fmt: skip
+BASIC = {"index": 2, "name": "Microsoft Basic Render Driver", "vendor": "Microsoft", "vendor_id": "1414", "device_id": "008c",
+         "software": True}  # fmt: skip
+UNLISTED = {"index": 0, "name": None, "vendor": "AMD", "vendor_id": "1002", "device_id": "7fff", "gfx": "gfx1300", "software": False}
+
+CARDS: list[tuple[str, dict[str, Any], list[dict[str, Any]], dict[str, Any]]] = [
+    ("by its driver and by its box", RADEON, [RADEON], {"names": ["Navi 31 [Radeon RX 7900 XTX]", "Radeon RX 7900 XTX"], "gfx": ["gfx1100"], "others": []}),
+    ("one that borrows a target: its own first", RX_6600, [RX_6600], {"names": ["AMD Radeon RX 6600", "Radeon RX 6600"], "gfx": ["gfx1032", "gfx1030"]}),
+    ("the other GPUs, and no software", RX_6600, [IN_THE_PROCESSOR, RX_6600, BASIC], {"others": ["AMD Radeon(TM) Graphics", "Radeon 610M"]}),
+    ("another vendor's has no gfx", GEFORCE, [RADEON, GEFORCE], {"names": [], "gfx": [], "others": ["Navi 31 [Radeon RX 7900 XTX]", "Radeon RX 7900 XTX"], "capability": ""}),
+    ("a gfx that only a tool told", UNLISTED, [UNLISTED], {"names": [], "gfx": ["gfx1300"]}),
+    ("two of one name", RADEON, [RADEON, {**RADEON, "index": 1}], {"others": ["Navi 31 [Radeon RX 7900 XTX]", "Radeon RX 7900 XTX"]}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("adapter", "adapters", "expected"), [case[1:] for case in CARDS], ids=[case[0] for case in CARDS])
+def test_a_card_is_told_by_names_and_gfx_and_from_the_others(
+    adapter: dict[str, Any], adapters: list[dict[str, Any]], expected: dict[str, Any]
+) -> None:
+    card = backend.card_of(adapter, adapters)
+    assert {key: card[key] for key in expected} == expected
+    assert sorted(card) == sorted(Wanted._fields)
+
+
+def test_the_decision_says_the_card_of_its_adapter_and_none_for_the_cpu() -> None:
+    adapters = [IN_THE_PROCESSOR, RX_6600, BASIC]
+    decision = backend.decide("auto", adapters, host={"wsl": 2})
+    assert (decision["name"], decision["adapter"]) == ("directml", 1)
+    assert decision["card"] == backend.card_of(RX_6600, adapters)
+    assert backend.decide("cpu", adapters, host={"wsl": 2})["card"] is None
 
 
 @pytest.mark.parametrize(("name", "requires"), [("rocm", ">=3.11,<3.15"), ("directml", ">=3.10,<3.13"), ("cpu", ">=3.10,<3.15")])
 def test_the_python_of_the_backend_is_part_of_the_decision(name: str, requires: str) -> None:
-    table = tuple(replace(entry, available_in_this_version=True) for entry in BACKENDS)
     host = {"wsl": 2, "pythons": ["3.15.0"], "python_fetch": True}
-    decision = backend.decide(name, [RADEON], backends=table, host=host)
+    decision = backend.decide(name, [RADEON], host=host)
     assert decision["python_requires"] == requires
     assert decision["python"] == {"requires": requires, "use": "3.12", "path": None, "fetch": True}
 
@@ -119,13 +167,13 @@ def test_nobody_on_windows_10_is_told_to_get_a_driver_that_there_is_not(build: i
 
 
 def test_facts_that_the_decision_does_not_know_are_ignored() -> None:
-    assert backend.decide("auto", [RADEON], host={"colour": "beige"})["name"] == "cpu"
+    assert backend.decide("auto", [RADEON], host={"colour": "beige"})["name"] == "rocm"
 
 
 REFUSALS: list[tuple[str, str, list[dict[str, Any]] | None, str | None, list[str]]] = [
-    ("a backend of a later version", "rocm", [RADEON], None, ["'rocm'", "does not bring yet", "Expected: auto or directml or cpu"]),
-    ("no backend", "rocmm", [], None, ["'rocmm'", "is no backend", "Expected: auto or directml or cpu"]),
-    ("no backend by letter case", "CPU", [], None, ["'CPU'", "Expected: auto or directml or cpu"]),
+    ("a backend without its card", "cuda", [RADEON], None, ["'cuda'", "for NVIDIA graphics, and there is none", "Expected: auto or rocm or cpu"]),
+    ("no backend", "rocmm", [], None, ["'rocmm'", "is no backend", "Expected: auto or cuda or rocm or xpu or directml or cpu"]),
+    ("no backend by letter case", "CPU", [], None, ["'CPU'", "is no backend"]),
     ("an adapter that is not there", "auto", [RADEON], "1", ["fits no adapter", "0: AMD Navi 31"]),
     ("an adapter where there is none", "auto", [], "0", ["fits no adapter", "one of none"]),
     ("an adapter where adapters are unknown", "auto", None, "7", ["'7'", "is not known"]),
@@ -164,13 +212,10 @@ def test_for_the_cpu_no_adapter_needs_to_be_known() -> None:
     assert backend.decide("cpu", None, "not yet", gpu="7")["name"] == "cpu"
 
 
-def test_a_backend_that_enters_the_table_can_be_asked_for() -> None:
-    table = tuple(
-        replace(entry, available_in_this_version=True) if entry.name == "rocm" else entry for entry in BACKENDS
-    )
-    decision = backend.decide("rocm", [RADEON], backends=table)
-    assert (decision["name"], decision["device_type"]) == ("rocm", "cuda")
+def test_who_asks_for_a_backend_reads_that_the_others_were_not_asked_for() -> None:
+    decision = backend.decide("rocm", [RADEON], host={"wsl": 2})
     assert {"name": "cpu", "why": "colab_backend asks for another one"} in decision["rejected"]
+    assert {"name": "directml", "why": "colab_backend asks for another one"} in decision["rejected"]
 
 
 def test_the_wishes_are_the_ones_of_the_contract() -> None:
@@ -209,27 +254,22 @@ HOSTS = st.fixed_dictionaries(
 )
 
 
-@given(
-    adapters=st.one_of(st.none(), st.lists(ODD_ADAPTERS, max_size=5)),
-    host=HOSTS,
-    built=st.sets(st.sampled_from([entry.name for entry in BACKENDS])),
-)
+@given(adapters=st.one_of(st.none(), st.lists(ODD_ADAPTERS, max_size=5)), host=HOSTS)
 @settings(deadline=None, max_examples=300)
 def test_whatever_is_found_the_answer_is_whole_and_takes_nothing_that_is_only_on_request(
-    adapters: list[dict[str, Any]] | None, host: dict[str, Any], built: set[str]
+    adapters: list[dict[str, Any]] | None, host: dict[str, Any]
 ) -> None:
-    table = tuple(replace(entry, available_in_this_version=entry.name in (*built, "cpu")) for entry in BACKENDS)
     found = None
     if adapters is not None:
         found = [
             {**adapter, "index": index, "vendor_id": adapter["ids"][0], "device_id": adapter["ids"][1]}
             for index, adapter in enumerate(adapters)
         ]
-    decision = backend.decide("auto", found, "not yet", backends=table, host=host)
-    assert decision["name"] in (*built, "cpu")
-    assert sorted([decision["name"], *(entry["name"] for entry in decision["rejected"])]) == sorted(entry.name for entry in table)
+    decision = backend.decide("auto", found, "not yet", host=host)
+    assert sorted([decision["name"], *(entry["name"] for entry in decision["rejected"])]) == sorted(entry.name for entry in BACKENDS)
     assert all(decision["reasons"]) and all(entry["why"] for entry in decision["rejected"])
-    assert (decision["adapter"] is None) == (decision["name"] == "cpu")
+    assert (decision["adapter"] is None) == (decision["card"] is None) == (decision["name"] == "cpu")
+    assert all(hint["do"].startswith(f"colab_backend: {hint['name']}") for hint in decision["opt_in"])
     taken = [hint for hint in decision["opt_in"] if hint["name"] == decision["name"] and hint["adapter"] == decision["adapter"]]
     assert not taken
     if decision["adapter"] is not None:

@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import gpus
+from ansible.module_utils.colab_ready import gpus, xpu_packages
 
 
 def adapter(vendor: str | None, device: str | None, revision: str | None = None) -> dict[str, Any]:
@@ -61,6 +61,31 @@ NVIDIA_GENERATIONS = [
 @pytest.mark.parametrize(("device", "family"), NVIDIA_GENERATIONS)
 def test_a_generation_of_nvidia_is_told_by_the_id(device: str, family: gpus.Family) -> None:
     assert gpus.family_of(adapter("10de", device)) is family
+
+
+# name, vendor, device, revision, what it may be called
+NAMES: list[tuple[str | None, str, str, str, list[str]]] = [
+    ("AMD Radeon RX 7900 XTX", gpus.AMD, "744c", "c8", ["AMD Radeon RX 7900 XTX", "Radeon RX 7900 XTX"]),
+    ("Navi 31 [Radeon RX 7900 XT/7900 XTX]", gpus.AMD, "744c", "c8", ["Navi 31 [Radeon RX 7900 XT/7900 XTX]", "Radeon RX 7900 XTX"]),
+    ("Navi 31 [Radeon RX 7900 XT/7900 XTX]", gpus.AMD, "744c", "99", ["Navi 31 [Radeon RX 7900 XT/7900 XTX]"]),
+    ("Battlemage G21 [Arc B580]", gpus.INTEL, "e20b", "00", ["Battlemage G21 [Arc B580]", "Arc B580"]),
+    ("GA106 [GeForce RTX 3060 Lite Hash Rate]", gpus.NVIDIA, "2504", "a1", ["GA106 [GeForce RTX 3060 Lite Hash Rate]", "GeForce RTX 3060"]),
+    ("NVIDIA GeForce RTX 4090", gpus.NVIDIA, "2684", "a1", ["NVIDIA GeForce RTX 4090"]),
+    ("Radeon RX 6800 XT", gpus.AMD, "73bf", "c1", ["Radeon RX 6800 XT"]),
+    (None, gpus.AMD, "73bf", "c1", ["Radeon RX 6800 XT"]),
+    (None, gpus.NVIDIA, "2684", "a1", []),
+]
+
+
+@pytest.mark.parametrize(("name", "vendor", "device", "revision", "called"), NAMES)
+def test_what_an_adapter_may_be_called_is_its_name_and_the_one_on_the_box(
+    name: str | None, vendor: str, device: str, revision: str, called: list[str]
+) -> None:
+    assert gpus.names_of({"name": name, "vendor_id": vendor, "device_id": device, "revision": revision}) == called
+
+
+def test_intels_runtime_is_where_its_role_finds_it() -> None:
+    assert sorted(gpus.INTELS_RUNTIME) == sorted(xpu_packages.RELEASES)
 
 
 def test_an_empty_adapter_is_nothing() -> None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import drm, gpus
+from ansible.module_utils.colab_ready import drm, gpu_look, gpus, rocm_lines, rocm_plan, xpu_packages
 from ansible.module_utils.colab_ready.backend import BACKENDS, Refusal, decide
+from ansible.module_utils.colab_ready.torch_devices import Device, Wanted, choose
 from fixtures.machines import MACHINES, NATIVE_LINUX, Machine
 from fixtures.sysfs_tree import Sysfs
 
-# What the table says holds once every backend can be built.
-ALL_BUILT = tuple(replace(backend, available_in_this_version=True) for backend in BACKENDS)
 DECIDED = [machine for machine in MACHINES if machine.backend is not None]
 REFUSED = [machine for machine in MACHINES if machine.backend is None]
 
@@ -24,7 +22,7 @@ def by_name(machine: Machine) -> str:
 
 
 def decision_of(machine: Machine, **other: Any) -> dict[str, Any]:
-    arguments: dict[str, Any] = {"backends": ALL_BUILT, "host": machine.host, **other}
+    arguments: dict[str, Any] = {"host": machine.host, **other}
     adapters = arguments.pop("adapters", machine.adapters)
     return decide(machine.wish, adapters, machine.why_unknown, machine.gpu, **arguments)
 
@@ -61,14 +59,89 @@ def test_an_impossible_wish_is_refused_with_the_reason(machine: Machine) -> None
     assert "Expected: " in said and "Do: " in said
 
 
-@pytest.mark.parametrize("machine", [one for one in DECIDED if one.wish == "auto"], ids=by_name)
-def test_this_version_takes_what_it_can_build_and_recommends_what_the_machine_could_have(machine: Machine) -> None:
-    decision = decision_of(machine, backends=BACKENDS)
-    assert (decision["name"], decision["adapter"]) == machine.this_version
-    assert (decision["recommended"]["name"], decision["recommended"]["adapter"]) == (machine.backend, machine.adapter)
-    assert decision["recommended"]["available"] is (machine.backend in ("cpu", "directml"))
-    not_yet = [reason for reason in decision["reasons"] if "does not build" in reason]
-    assert bool(not_yet) is (machine.backend != decision["name"])
+@pytest.mark.parametrize("machine", DECIDED, ids=by_name)
+def test_recommended_is_what_would_be_taken_without_a_wish_for_a_backend(machine: Machine) -> None:
+    recommended = decision_of(machine)["recommended"]
+    without = decide("auto", machine.adapters, machine.why_unknown, machine.gpu if machine.wish != "cpu" else None, host=machine.host)
+    assert (recommended["name"], recommended["adapter"]) == (without["name"], without["adapter"])
+    assert recommended["why"]
+
+
+@pytest.mark.parametrize("wish", ["auto", "cpu", "cuda", "rocm"])
+def test_the_primary_adapter_is_the_one_that_computes_or_else_the_one_that_would(wish: str) -> None:
+    """A GeForce beside a Radeon that is as large: the GeForce, but for who asks for ROCm."""
+    machine = next(one for one in MACHINES if one.name == "geforce-and-radeon-even")
+    adapters = [dict(adapter) for adapter in machine.adapters or ()]
+    decision = gpu_look.decide_on({"adapters": adapters, "host": machine.host, "null_reasons": {}}, wish, None)
+    wanted = decision["recommended"]["adapter"] if decision["adapter"] is None else decision["adapter"]
+    assert [adapter["index"] for adapter in adapters if adapter["primary"]] == [wanted] == [0 if wish == "rocm" else 1]
+
+
+# --- what comes after the decision ----------------------------------------------------------------------------------
+
+
+def role_takes(machine: Machine, decision: dict[str, Any], settings: str = "") -> None:
+    """What the backend's role asks of the tables before it installs anything; it raises a Refusal."""
+    adapter = dict((machine.adapters or ())[decision["adapter"]])
+    host, wsl = machine.host, machine.host.get("wsl") is not None
+    distribution, version = host.get("distribution"), host.get("distribution_version")
+    if decision["name"] == "rocm":
+        seen = rocm_plan.Host(
+            wsl, distribution, version, host.get("architecture"), decision["python"]["use"], host.get("windows_build")
+        )
+        rocm_plan.choose_line(adapter, seen, rocm_plan.Wish(experimental="rocm_experimental: true" in settings))
+    if decision["name"] == "xpu":
+        xpu_packages.choose_packages(adapter, str(distribution), str(version), wsl)
+
+
+@pytest.mark.parametrize("machine", [one for one in DECIDED if one.wish == "auto" and one.backend in ("rocm", "xpu")], ids=by_name)
+def test_the_role_of_what_is_taken_without_being_asked_for_does_not_refuse_it(machine: Machine) -> None:
+    role_takes(machine, decision_of(machine))
+
+
+@pytest.mark.parametrize("machine", [one for one in DECIDED if one.opt_in], ids=by_name)
+def test_who_does_what_the_hint_says_is_refused_by_nobody(machine: Machine) -> None:
+    for hint in decision_of(machine)["opt_in"]:
+        assert f"colab_backend: {hint['name']}" in hint["do"]
+        wished = decide(hint["name"], machine.adapters, gpu=str(hint["adapter"]), host=machine.host)
+        role_takes(machine, wished, hint["do"])
+        if "rocm_experimental" in hint["do"]:
+            with pytest.raises(Refusal, match="rocm_experimental: true"):
+                role_takes(machine, wished)
+
+
+def as_torch_says(index: int, backend: str, adapter: dict[str, Any]) -> Device:
+    """The adapter as its backend's torch names it: by the driver's name in WSL; natively by the box, and pci.ids' chip is
+    nobody's name."""
+    names = [one for one in gpus.names_of(adapter) if "[" not in one] or [f"GPU {adapter['device_id']}"]
+    name = names[0] if adapter["wddm"] else f"{adapter['vendor']} {names[-1]}"
+    gfx = gpus.gfx_of(adapter) or ""
+    borrowed = rocm_lines.BORROWED_TARGETS.get(gfx, (gfx, ""))[0]
+    return Device(index, name, gfx=borrowed if backend == "rocm" else "", bytes=adapter["dedicated_bytes"] or 0)
+
+
+@pytest.mark.parametrize("machine", [one for one in DECIDED if one.backend in ("cuda", "rocm", "xpu")], ids=by_name)
+def test_the_card_finds_the_decided_adapter_among_all_that_torch_may_count(machine: Machine) -> None:
+    decision = decision_of(machine)
+    # One by one from behind, so that the decided one is not always the first; all that its vendor's torch can count.
+    decided = dict((machine.adapters or ())[decision["adapter"]])
+    theirs = [dict(one) for one in reversed(machine.adapters or ()) if one["vendor_id"] == decided["vendor_id"]]
+    counted = [as_torch_says(index, decision["name"], one) for index, one in enumerate(theirs)]
+    found = choose(decision["name"], counted, Wanted(**decision["card"]))
+    assert found.device is not None, found
+    assert theirs[found.device.index]["index"] == decision["adapter"], found
+
+
+@pytest.mark.parametrize("machine", DECIDED, ids=by_name)
+def test_the_card_is_whole_wherever_there_is_one(machine: Machine) -> None:
+    decision = decision_of(machine)
+    card = decision["card"]
+    assert (card is None) == (decision["adapter"] is None) == (decision["name"] == "cpu")
+    if card is not None:
+        assert sorted(card) == sorted(Wanted._fields)
+        assert card["gfx"][:1] == [gfx for gfx in [decision["gfx"]] if gfx]
+        # No software, no NPU.
+        assert not {"Microsoft Basic Render Driver", "Intel(R) AI Boost"} & set(card["others"])
 
 
 def test_the_order_in_which_a_system_lists_its_adapters_decides_nothing() -> None:
