@@ -29,7 +29,7 @@ _INTEL = (
     "Install Intel's newest graphics driver (in WSL: on Windows, then in PowerShell: wsl --update; wsl --shutdown), and run "
     "./colab-ready again, which brings the packages of Intel that go with it"
 )
-_OTHERWISE = "until then set colab_backend: directml (in WSL) or cpu"
+_OTHERWISE = "set colab_backend: directml (in WSL) or cpu"
 _ANEW = f"Remove the kernel environment's folder and {_AGAIN}; install nothing over torch with pip or conda."
 _RESTART = "In WSL: wsl --shutdown in PowerShell; else restart the computer"
 
@@ -64,7 +64,7 @@ REMEDIES: dict[str, tuple[str, str, str]] = {
     ),
     "cuda_no_device": (
         "PyTorch finds no card of NVIDIA.",
-        f"{_NVIDIA}. CUDA_VISIBLE_DEVICES must be unset; {_OTHERWISE}.",
+        f"{_NVIDIA}. CUDA_VISIBLE_DEVICES must be unset; until then {_OTHERWISE}.",
         "windows",
     ),
     "cuda_no_driver": (
@@ -90,7 +90,8 @@ REMEDIES: dict[str, tuple[str, str, str]] = {
     ),
     "cuda_kernel_image": (
         "This PyTorch has no code for the card: the card is older, or newer, than the build.",
-        f"{_AGAIN[0].upper()}{_AGAIN[1:]}, which takes a build that has it, and install nothing over torch; {_OTHERWISE}.",
+        f"{_AGAIN[0].upper()}{_AGAIN[1:]}, which takes a build that has it, and install nothing over torch; "
+        f"until then {_OTHERWISE}.",
         "wsl",
     ),
     "cuda_busy": (
@@ -139,7 +140,7 @@ REMEDIES: dict[str, tuple[str, str, str]] = {
     ),
     "xpu_no_device": (
         "PyTorch finds no GPU of Intel: the driver is older than it needs, or the GPU is (pytorch/pytorch#147226, #194487).",
-        f"{_INTEL}; {_OTHERWISE}.",
+        f"{_INTEL}; until then {_OTHERWISE}.",
         "windows",
     ),
     "xpu_runtime": (

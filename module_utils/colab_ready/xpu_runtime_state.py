@@ -64,10 +64,12 @@ class Runtime:
 
     # --- looking ---
 
-    def installed(self) -> dict[str, str]:
+    def listing(self) -> str:
         # dpkg-query ends with 1 where it does not know one of the names, so all are asked for.
-        said = run([self.places.dpkg_query, "--show", f"--showformat={apt_words.LIST_FORMAT}"])
-        return apt_words.installed_packages(said or "")
+        return run([self.places.dpkg_query, "--show", f"--showformat={apt_words.LIST_FORMAT}"]) or ""
+
+    def installed(self) -> dict[str, str]:
+        return apt_words.installed_packages(self.listing())
 
     # --- acting ---
 
@@ -157,7 +159,8 @@ class Runtime:
         return key
 
     def _put_packages(self, packages: Sequence[str], repository: Mapping[str, str] | None) -> None:
-        before = self.installed()
+        listing = self.listing()
+        before = apt_words.installed_packages(listing)
         recorded = self.record.get("packages", {}) if repository is not None else None
         missing = thinking.wanting(packages, before, recorded)
         self.outcome.packages = {name: before[name] for name in packages if name in before}
@@ -174,15 +177,23 @@ class Runtime:
         if self.check:
             return
         new: list[str] = []
+        if repository is not None:
+            self._read(self.places.at(repository["path"]))
         if missing:
-            steps = self._simulate(missing, repository)
+            steps = self._simulate(missing)
             wrong = thinking.judge_steps(steps)
             if wrong is not None:
                 raise Stopped(wrong)
             new = steps.new
-            # Not to be taken back from here on: what is installed half is mended with the repository, not without.
-            self.undo = []
-            self._apt(["--yes", "--no-install-recommends", "install", *missing], INSTALL_SECONDS, "the installation")
+            try:
+                self._apt(
+                    ["--yes", "--no-install-recommends", "install", *missing], INSTALL_SECONDS, "the installation"
+                )
+            except Stopped:
+                if self.listing() != listing:
+                    # What is installed half is mended with the repository, not without.
+                    self.undo = []
+                raise
         after = self.installed()
         gone = [name for name in packages if name not in after]
         if gone:
@@ -193,13 +204,13 @@ class Runtime:
         self.outcome.packages = now
         self._remember(now, [name for name in new if name in after], repository)
 
-    def _simulate(self, missing: Sequence[str], repository: Mapping[str, str] | None) -> apt_words.Steps:
-        if repository is not None:
-            # This source alone, and strictly: what else is wrong on this host is not ours to refuse.
-            source = self.places.at(repository["path"])
-            options = ["-o", f"Dir::Etc::sourcelist={source}", "-o", "Dir::Etc::sourceparts=-"]
-            options += ["-o", "APT::Get::List-Cleanup=0", "-o", "APT::Update::Error-Mode=any"]
-            self._apt([*options, "update"], UPDATE_SECONDS, "Intel's repository")
+    def _read(self, source: str) -> None:
+        """This source alone, and strictly: what else is wrong on this host is not ours to refuse."""
+        options = ["-o", f"Dir::Etc::sourcelist={source}", "-o", "Dir::Etc::sourceparts=-"]
+        options += ["-o", "APT::Get::List-Cleanup=0", "-o", "APT::Update::Error-Mode=any"]
+        self._apt([*options, "update"], UPDATE_SECONDS, "Intel's repository")
+
+    def _simulate(self, missing: Sequence[str]) -> apt_words.Steps:
         command = ["--simulate", "--no-install-recommends", "install", *missing]
         try:
             return apt_words.simulated(self._apt(command, UPDATE_SECONDS, "Intel's packages"))

@@ -327,7 +327,7 @@ def describe(project: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
             "tasks": [{"copy": {"content": "{{ gpu_backend_kernel | to_json }}", "dest": str(out)}}],
         }  # fmt: skip
         known = {
-            "cuda_checked": {"build": build, "cautions": ["a caution"]},
+            "cuda_checked": {"build": build, "cautions": []},
             "cuda_files": str(project / "roles/cuda/files"),
         }
         done = play(project, tmp_path, content, gpu_backend_name="cuda", **known, **variables)
@@ -343,9 +343,7 @@ def test_the_kernel_of_a_build_is_torch_from_its_index_and_the_rest_locked(
 ) -> None:
     found = describe(lock)
     release, tag = lock.split("_")
-    assert set(found) == {
-        "display_name", "lock_text", "pinned", "constraints", "python_requires", "python_fetch",
-    }  # fmt: skip
+    assert set(found) == {"display_name", "lock_text", "pinned", "constraints", "python_requires"}
     assert [one["requirement"] for one in found["pinned"]] == [f"torch=={release}+{tag}", f"torchvision==0.29.0+{tag}"]
     assert {one["index"] for one in found["pinned"]} == {f"https://index.example/{tag}"}
     assert {str(one["allow_default"]) for one in found["pinned"]} == {"False"}

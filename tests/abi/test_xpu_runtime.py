@@ -234,11 +234,33 @@ def test_a_source_of_before_is_put_back_when_the_new_one_fails(system: SmallSyst
     assert system.source.read_text() == "Types: deb\nURIs: https://my.example\n"
 
 
+def test_a_repository_that_moved_is_read_before_it_stays(system: SmallSystem) -> None:
+    """Also where nothing is to be installed: apt would complain of it on somebody's next day."""
+    system.module()
+    before = system.listing()
+    system.packages(fault="unsigned")
+    found = system.module(apt_address="https://moved.example/gpu/ubuntu")
+    assert [one["id"] for one in found["problems"]] == ["xpu_apt_signature"]
+    assert system.listing() == before
+    system.packages(fault="")
+    assert system.module(apt_address="https://moved.example/gpu/ubuntu")["changed"] is True
+    assert "moved.example" in system.source.read_text()
+
+
+def test_packages_that_are_not_what_the_list_names_leave_nothing_behind(system: SmallSystem) -> None:
+    before, installed = system.listing(), system.installed()
+    system.packages(fault="checksum")
+    assert [one["id"] for one in system.module()["problems"]] == ["xpu_apt_checksum"]
+    assert (system.listing(), system.installed()) == (before, installed)
+
+
 @pytest.mark.parametrize(("fault", "name"), [("half", "xpu_apt"), ("checksum", "xpu_apt_checksum")])
 def test_an_installation_that_broke_is_mended_by_the_next_run(system: SmallSystem, fault: str, name: str) -> None:
     system.packages(fault=fault)
     found = system.module()
     assert [one["id"] for one in found["problems"]] == [name]
+    # What is there half wants its repository.
+    assert system.source.exists() is (fault == "half")
     system.packages(fault="")
     assert system.module()["packages"] == {name: INTELS[name] for name in PACKAGES}
 
@@ -297,7 +319,7 @@ def describe(project: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
                 "xpu/defaults/main.yml", "xpu/vars/main.yml", "gpu_backend/vars/main.yml")],
             "tasks": [{"copy": {"content": "{{ gpu_backend_kernel | to_json }}", "dest": str(out)}}],
         }  # fmt: skip
-        known = {"xpu_installed": {"cautions": ["a caution"]}, "xpu_files": str(project / "roles/xpu/files")}
+        known = {"xpu_installed": {"cautions": []}, "xpu_files": str(project / "roles/xpu/files")}
         done = play(project, tmp_path, content, gpu_backend_name="xpu", **known, **variables)
         assert done.returncode == 0, done.stdout + done.stderr
         return dict(json.loads(out.read_text()))
@@ -309,6 +331,7 @@ def test_the_kernel_is_torch_from_its_index_and_intel_s_libraries_locked(
     describe: Callable[..., dict[str, Any]],
 ) -> None:
     found = describe()
+    assert set(found) == {"display_name", "lock_text", "pinned", "constraints", "python_requires"}
     pinned = [one["requirement"] for one in found["pinned"]]
     assert pinned == ["triton-xpu==3.7.2", "torch==2.13.0+xpu", "torchvision==0.28.0+xpu"]
     assert {one["index"] for one in found["pinned"]} == {"https://download.pytorch.org/whl/xpu"}
@@ -333,3 +356,8 @@ def test_a_mirror_of_the_index_is_taken(describe: Callable[..., dict[str, Any]])
     }
     found = describe(xpu_index="https://mirror.example/xpu", python_env_torch_index="file:///srv/torch")
     assert {one["index"] for one in found["pinned"]} == {"file:///srv/torch"}
+
+
+def test_a_lock_of_one_s_own_is_taken(describe: Callable[..., dict[str, Any]]) -> None:
+    own = f"alpha==1.0 \\\n    --hash=sha256:{'0' * 64}\n"
+    assert describe(xpu_lock=own)["lock_text"].strip() == own.strip()

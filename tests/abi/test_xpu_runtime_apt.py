@@ -11,11 +11,10 @@ from typing import Any
 import docker_engine
 import pytest
 from conftest import Host, StartHost
-from doubles.rocm_repository import Key, Package, Repository
+from doubles.intel_repository import VERSIONS, IntelRepository
 
 PLACE = "/srv/stand-in"
 CODE = "/opt/under-test"
-PACKAGES = ("libze1", "libze-intel-gpu1", "intel-opencl-icd")
 ARC = {"vendor_id": "8086", "device_id": "56a0", "name": "Intel(R) Arc(TM) A770 Graphics"}
 # What the module does, without Ansible around it, which is quicker.
 RUNNER = f"""
@@ -37,50 +36,19 @@ except Stopped as stopped:
 """
 
 
-class StandIn:
-    """Intel's repository, signed by a key of this run; the distribution's, with a runtime of 2023; a stranger's key."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        keys = folder.with_name(f"{folder.name}-keys")
-        keys.mkdir(mode=0o700)
-        self.intel, self.stranger = Key(keys, "intel"), Key(keys, "stranger")
-        (folder / "intel.asc").write_text(self.intel.armored)
-        for name, key in (("good", self.intel), ("forged", self.stranger)):
-            repository = Repository(folder / name, "noble", [
-                Package("libze1", "1.21.1.0-1123~24.04"),
-                Package("libze-intel-gpu1", "25.31.34666.3-1~24.04", depends=["libigc2", "libze1"]),
-                Package("intel-opencl-icd", "25.31.34666.3-1~24.04", depends=["libigc2"]),
-                Package("libigc2", "2.18.0-1~24.04"),
-            ])  # fmt: skip
-            index = repository.folder / "dists/noble"
-            repository.index()
-            # Intel's component is called unified.
-            (index / "unified").symlink_to("main")
-            release = index / "Release"
-            release.write_text(release.read_text().replace("main", "unified"))
-            repository.sign_with(key)
-        own = Repository(folder / "ubuntu", "noble", [Package("intel-opencl-icd", "23.43.27642.40-1ubuntu3")])
-        own.index()
-
-    def end(self) -> None:
-        for key in (self.intel, self.stranger):
-            key.end()
-
-
 @pytest.fixture(scope="module")
-def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IntelRepository]:
     folder = tmp_path_factory.mktemp("intel-repository")
     # apt reads it as a user of its own.
     for one in (folder, *folder.parents[:2]):
         one.chmod(0o755)
-    made = StandIn(folder)
+    made = IntelRepository(folder)
     yield made
     made.end()
 
 
 class Pc:
-    def __init__(self, host: Host, stand_in: StandIn, project: Path) -> None:
+    def __init__(self, host: Host, stand_in: IntelRepository, project: Path) -> None:
         self.host, self.stand_in = host, stand_in
         target = f"{CODE}/ansible/module_utils"
         self.must("mkdir", "-p", target)
@@ -103,7 +71,7 @@ class Pc:
         return sorted([*packages.splitlines(), *files.splitlines()])
 
     def __call__(self, state: str = "present", repository: str = "good", fingerprint: str = "") -> dict[str, Any]:
-        allowed = [fingerprint or self.stand_in.intel.fingerprint]
+        allowed = [fingerprint or self.stand_in.fingerprint]
         asked = json.dumps([ARC, f"file://{PLACE}/{repository}", f"file://{PLACE}/intel.asc", allowed, state])
         done = docker_engine.docker("exec", "-i", self.host.name, "python3", "-c", RUNNER, stdin=asked, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -111,7 +79,7 @@ class Pc:
 
 
 @pytest.fixture
-def pc(start_host: StartHost, stand_in: StandIn, project: Path) -> Pc:
+def pc(start_host: StartHost, stand_in: IntelRepository, project: Path) -> Pc:
     host = start_host("xpu-runtime", init="plain", extra=[f"--volume={stand_in.folder}:{PLACE}:ro"])
     host.run("mkdir", "-p", "/var/lib/colab-ready")
     host.run("touch", "/var/lib/apt/extended_states")
@@ -121,7 +89,7 @@ def pc(start_host: StartHost, stand_in: StandIn, project: Path) -> Pc:
 def test_it_comes_from_a_signed_repository_stays_and_goes_without_a_trace(pc: Pc) -> None:
     found = pc()
     assert found["problem"] is None and found["changed"] is True
-    assert found["packages"]["intel-opencl-icd"] == "25.31.34666.3-1~24.04", "not the distribution's own of 2023"
+    assert found["packages"]["intel-opencl-icd"] == VERSIONS["intel-opencl-icd"], "not the distribution's own of 2023"
     there = pc.listing()
     assert pc()["changed"] is False
     assert pc.listing() == there
@@ -134,10 +102,11 @@ def test_it_comes_from_a_signed_repository_stays_and_goes_without_a_trace(pc: Pc
     ("asked", "name"),
     [
         ({"repository": "forged"}, "xpu_apt_signature"),
+        ({"repository": "spoiled"}, "xpu_apt_checksum"),
         ({"repository": "nowhere"}, "xpu_apt_unreachable"),
         ({"fingerprint": "F" * 40}, "xpu_apt_key"),
     ],
-    ids=["signed by a stranger", "no repository", "another key"],
+    ids=["signed by a stranger", "another package than is listed", "no repository", "another key"],
 )
 def test_a_repository_that_is_not_to_be_trusted_leaves_nothing_behind(pc: Pc, asked: dict[str, str], name: str) -> None:
     found = pc(**asked)
