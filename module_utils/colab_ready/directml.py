@@ -195,7 +195,7 @@ def check_python(requires: str, python: PythonState) -> Problem | None:
             "directml_python",
             f"{what}, and none may be fetched",
             f"a Python {requires}",
-            f"set directml_python_fetch: true, or {install}, {_ANOTHER}",
+            f"set colab_python_fetch: true, or {install}, {_ANOTHER}",
         )
     if python.unreachable:
         return Problem(

@@ -287,7 +287,7 @@ def test_the_small_build_is_the_default_and_never_the_big_one_unasked(
 ) -> None:
     found = describe(project, tmp_path, **own_python)
     assert set(found) == {
-        "display_name", "lock_text", "pinned", "constraints", "python_requires", "python_fetch",
+        "display_name", "lock_text", "pinned", "constraints", "python_requires",
     }  # fmt: skip
     torch, torchvision, own = found["pinned"]
     assert torch == {
@@ -299,18 +299,16 @@ def test_the_small_build_is_the_default_and_never_the_big_one_unasked(
     assert own["requirement"].count("--hash=sha256:") == 10
     assert found["constraints"] == ["torch==2.4.1", "torchvision==0.19.1", f"torch-directml=={NAME}"]
     assert found["python_requires"] == ">=3.10,<3.13"
-    assert str(found["python_fetch"]) == "True"
     assert found["display_name"] == "Python 3 (DirectML)"
     assert not [one for one in lockfile.parse_lock(found["lock_text"]) if one.name.startswith(("torch", "nvidia"))]
 
 
 def test_the_index_build_is_locked_as_a_whole(project: Path, tmp_path: Path, own_python: dict[str, Any]) -> None:
-    found = describe(project, tmp_path, directml_torch_build="index", directml_python_fetch=False, **own_python)
+    found = describe(project, tmp_path, directml_torch_build="index", **own_python)
     assert [one["requirement"].split(" ")[0] for one in found["pinned"]] == [f"torch-directml=={NAME}"]
     locked = {one.name: one for one in lockfile.parse_lock(found["lock_text"])}
     assert (locked["torch"].version, len(locked["torch"].hashes) > 0) == ("2.4.1", True)
     assert found["constraints"][0] == "torch==2.4.1"
-    assert str(found["python_fetch"]) == "False"
 
 
 def test_the_older_release_keeps_numpy_below_2(project: Path, tmp_path: Path, own_python: dict[str, Any]) -> None:
@@ -345,8 +343,8 @@ def test_a_release_of_ones_own_stands_beside_the_shipped_ones(
     ("variables", "fetched"),
     [
         ({}, True),
-        ({"directml_python_fetch": False}, False),
-        ({"directml_python_fetch": False, "python_env_python": "/opt/python3.12"}, True),
+        ({"colab_python_fetch": False}, False),
+        ({"colab_python_fetch": False, "python_env_python": "/opt/python3.12"}, True),
     ],
     ids=["as it comes", "forbidden", "forbidden, and one is named"],
 )
@@ -359,7 +357,7 @@ def test_a_python_that_is_named_does_not_need_to_be_fetched(
     out = tmp_path / "fetch.json"
     play = {
         "hosts": "localhost", "gather_facts": False, "vars": variables,
-        "roles": [{"role": name, "when": False} for name in ("gpu_backend", "directml", "python_env")],
+        "roles": [{"role": name, "when": False} for name in ("colab", "python_env")],
         "tasks": [{"copy": {"content": "{{ (" + told.strip("{} ") + ") | to_json }}", "dest": str(out)}}],
     }  # fmt: skip
     run_play(project, tmp_path, play)

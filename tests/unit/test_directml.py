@@ -52,7 +52,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str], list[str]]] = {
         ["/usr/bin/python3 is 3.13.5", "Python 3.12", "github.com", "python_env_python_mirror", "python_env_python"],
     ),
     "Python 3.13, fetching forbidden": (
-        {"python": replace(NEW, fetch_allowed=False)}, ["directml_python"], ["none may be fetched", "directml_python_fetch"],
+        {"python": replace(NEW, fetch_allowed=False)}, ["directml_python"], ["none may be fetched", "colab_python_fetch"],
     ),
     "a named Python that does not fit": (
         {"python": PythonState(rejected=["/opt/py/bin/python is 3.14.0"], named=True, series="3.12")},
