@@ -82,6 +82,10 @@ class Packages:
         said = self.ask(["/usr/bin/dpkg-query", "--show", f"--showformat={apt_words.LIST_FORMAT}"], QUESTION_SECONDS)
         return apt_words.installed_packages(said)
 
+    def is_broken(self) -> bool:
+        """Whether something that is installed lacks what it depends on."""
+        return self.run(["/usr/bin/apt-get", "-q", *WAIT, "check"]).status != 0
+
     def damaged(self, package: str) -> bool:
         return bool(thinking.damaged_files(self.ask(["/usr/bin/dpkg", "--verify", package], QUESTION_SECONDS)))
 

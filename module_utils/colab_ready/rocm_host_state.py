@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The host side of a ROCm plan as one state: look, say all that is in the way, and only then change anything.
 
-What comes from outside (key, lists of the repository, bridge) is fetched into a folder of this run and checked there. What
-was done is recorded before it is done, so that an interrupted run can be taken back like a whole one.
+What comes from outside is checked before any of it is on the host (rocm_host_outside.py); what was done is recorded before it
+is done (rocm_host_record.py).
 """
 
 from __future__ import annotations
@@ -14,38 +14,31 @@ import grp
 import hashlib
 import json
 import os
-import re
 import tempfile
 from contextlib import suppress
 from typing import Any, Mapping, NamedTuple, Sequence
 
-from ansible.module_utils.colab_ready import dids, host, loader_cache, openpgp, rocm_lines, rocm_plan
+from ansible.module_utils.colab_ready import host, loader_cache, openpgp, rocm_plan
 from ansible.module_utils.colab_ready import rocm_host_plan as thinking
 from ansible.module_utils.colab_ready.extension import Problem as FileProblem
-from ansible.module_utils.colab_ready.extension import write_record
-from ansible.module_utils.colab_ready.guarded_paths import Attributes, UnsafePath
+from ansible.module_utils.colab_ready.guarded_paths import UnsafePath
 from ansible.module_utils.colab_ready.lockfile import matches
 from ansible.module_utils.colab_ready.managed import explain, primary_gid
 from ansible.module_utils.colab_ready.pip_config import redact, secrets_in
 from ansible.module_utils.colab_ready.preflight import Problem, message
-from ansible.module_utils.colab_ready.programs import NotAnswered, ask
+from ansible.module_utils.colab_ready.rocm_host_dids import BRIDGE_LIBRARY, DidsFile
+from ansible.module_utils.colab_ready.rocm_host_outside import Outside, address_of
 from ansible.module_utils.colab_ready.rocm_host_packages import (
-    DEB_BYTES_MAX,
     QUESTION_SECONDS,
     STRICT,
     Packages,
     Stopped,
     apt_options,
-    fetch,
     take_proxies,
 )
-from ansible.module_utils.colab_ready.wsl_host_repair import File
+from ansible.module_utils.colab_ready.rocm_host_record import Record, empty
 
-SCHEMA = 1
 BRIDGE = "rocdxg-roct"
-# Without the folder of its libraries nothing of it is on the loader's path.
-BRIDGE_LIBRARY = f"{rocm_lines.BRIDGE_FOLDER}/librocdxg.so"
-OWN = Attributes(0, 0, 0o644)
 
 
 class Work(NamedTuple):
@@ -71,31 +64,30 @@ class RocmHost:
         self.warnings: list[str] = []
         self.plan: dict[str, Any] = {}
         self.skipped: list[str] = []
-        self.touched = False
-        self._record: dict[str, Any] = {}
-        self._folder = ""
+        self.record = Record(params["state_file"], self.warnings)
+        self.dids = DidsFile(self.record, [])
         self._packages = Packages(params["timeout_seconds"])
 
     # ---- present ------------------------------------------------------------------------------
 
     def present(self) -> None:
-        self._record = self._read_record()
+        self.record.read()
         work = self._prepare()
         self._say(work)
         if self.check:
             return
         with tempfile.TemporaryDirectory(prefix="colab-ready-rocm-") as folder:
-            self._folder = folder
             # apt reads what it checks as its own user, _apt; nobody else writes here.
             os.chmod(folder, 0o755)
-            keyring = self._fetched_key() if work.fetch_key else None
-            debs = [self._fetched_deb(deb) for deb in work.debs]
+            outside = Outside(self.plan, folder, self._packages, self.warnings)
+            keyring = outside.key() if work.fetch_key else None
+            debs = [outside.deb(deb) for deb in work.debs]
             if keyring is not None:
                 work.files[self.plan["repository"]["keyring"]] = keyring
-            if self.plan["packages"] and (work.fetch_key or work.packages):
-                self._try_repository(keyring)
+            if self.plan["packages"] and (work.fetch_key or work.packages or self._is_new_source(work)):
+                outside.try_repository(keyring)
             self._act(work, debs)
-        self._settle_dids()
+        self.dids.settle()
         self._settle_loader()
         self._join(work.groups)
 
@@ -144,6 +136,7 @@ class RocmHost:
         except rocm_plan.Refused as refused:
             raise Stopped(*problems, *refused.problems) from None
         plan = self.plan
+        self.dids = DidsFile(self.record, plan["dids"])
         problems += self._pythons()
         repository = plan["repository"]
         if repository:
@@ -183,12 +176,12 @@ class RocmHost:
             return []
         have = ", ".join(f"{path} is {found['version']}" for path, found in seen if found) or "there is none"
         what = f"PyTorch for ROCm {self.plan['line']} has no wheels for a Python of this host ({have})"
-        do = "set rocm_python_fetch: true, or install one of them beside it"
+        do = "set colab_python_fetch: true, or install one of them beside it"
         return [Problem("rocm_python", what, f"Python {requires}", do)]
 
     def _compare(self, wsl: bool, problems: list[Problem]) -> Work:
         """What is there, what should be, and the difference."""
-        params, plan, record = self.params, self.plan, self._record
+        params, plan, record = self.params, self.plan, self.record.data
         needs_dpkg = bool(plan["packages"] or plan["debs"] or record["packages"] or record["debs"])
         there = self._packages.installed() if needs_dpkg else {}
         wanted = [*plan["prerequisites"], *plan["packages"]]
@@ -213,6 +206,9 @@ class RocmHost:
             steps = self._packages.simulate(["purge", *found.remove])
             problems += thinking.judge_steps(steps, found.remove, plan["line"])
         missing = [name for name in wanted if name not in left]
+        # What those depend on, only if it is missed: a newer release may do without it.
+        gone = [name for name in record["packages"] if name not in {*there, *missing}]
+        missing += gone if gone and self._packages.is_broken() else []
         debs = []
         for deb in plan["debs"]:
             ours = record["debs"].get(deb["package"]) or {}
@@ -227,7 +223,7 @@ class RocmHost:
         for program in ("/usr/bin/apt-get", "/usr/bin/dpkg"):
             if needs_dpkg and not os.access(program, os.X_OK):
                 problems.append(Problem("rocm_no_apt", f"there is no {program}", "apt and dpkg", rocm_plan.DIRECTML))
-        problems += self._dids_problems()
+        problems += self.dids.problems()
         return Work(
             files=files,
             fetch_key=self._key_is_wanted(),
@@ -243,8 +239,8 @@ class RocmHost:
         repository = self.plan["repository"]
         if not repository:
             return False
-        known = self._record["files"].get(repository["keyring"]) or {}
-        now = self._content(repository["keyring"])
+        known = self.record.data["files"].get(repository["keyring"]) or {}
+        now = self.record.content(repository["keyring"])
         if now is None:
             return True
         sum_now = hashlib.sha256(now).hexdigest()
@@ -256,13 +252,12 @@ class RocmHost:
                 return False
         return True
 
-    def _dids_problems(self) -> list[Problem]:
-        if not self.plan["dids"]:
-            return []
-        content = self._content(self._dids_path())
-        return dids.merge(
-            (content or b"").decode("utf-8", "replace"), dids.parse("\n".join(self.plan["dids"])).entries
-        ).problems
+    def _is_new_source(self, work: Work) -> bool:
+        """Whether apt is to read another address than before; one that was only damaged is put back unasked."""
+        path = self.plan["repository"]["path"]
+        known = self.record.data["files"].get(path) or {}
+        same = known.get("sha256") == hashlib.sha256(work.files[path]).hexdigest()
+        return not same and self.record.content(path) != work.files[path]
 
     def _groups(self, problems: list[Problem]) -> list[str]:
         user, wanted = self.params["user"], self.plan["groups"]
@@ -291,7 +286,7 @@ class RocmHost:
             again = " (again, as it is damaged)" if deb and there.get(name) == deb["version"] else ""
             self.lines.append((was, f"package {name}: {becomes}{again}\n"))
         for path, content in work.files.items():
-            if not self._is_right(path, content):
+            if not self.record.is_right(path, content):
                 self._say_file(path, content)
         if work.fetch_key:
             path = self.plan["repository"]["keyring"]
@@ -299,9 +294,9 @@ class RocmHost:
             self.lines.append((f"{path}: {was}\n", f"{path}: the repository's key\n"))
         for path in self._stale_files(work):
             self._say_file(path, None)
-        text, after = self._dids_texts()
+        text, after = self.dids.texts()
         lines = [set(one.splitlines()) for one in (text, after)]
-        path = self._dids_path()
+        path = self.dids.path()
         self.lines += [(f"{path}: with {line}\n", "") for line in sorted(lines[0] - lines[1])]
         self.lines += [("", f"{path}: with {line}\n") for line in sorted(lines[1] - lines[0])]
         if self._cache_is_wrong():
@@ -310,7 +305,7 @@ class RocmHost:
         self.lines += [("", f"group {name}: with {user}\n") for name in work.groups]
 
     def _say_file(self, path: str, content: bytes | None) -> None:
-        now = self._content(path)
+        now = self.record.content(path)
         shown = [
             f"{path}: absent\n" if one is None else f"{path}:\n{one.decode('utf-8', 'replace')}"
             for one in (now, content)
@@ -322,7 +317,7 @@ class RocmHost:
     def _stale_files(self, work: Work) -> list[str]:
         """Files of ours that the plan has no use for any more."""
         kept = {*work.files, *([self.plan["repository"]["keyring"]] if self.plan["repository"] else [])}
-        return [path for path in self._record["files"] if path not in kept]
+        return [path for path in self.record.data["files"] if path not in kept]
 
     def _act(self, work: Work, debs: Sequence[str]) -> None:
         """Until the end of the download only three text files of apt's are touched, and they are put back if it fails."""
@@ -330,15 +325,15 @@ class RocmHost:
         # The source last: apt never sees it without its key.
         places = [repository[name] for name in ("keyring", "pin_path", "path") if repository.get(name)]
         apt_files = [path for path in places if path in work.files]
-        before, contents = json.dumps(self._record), {path: self._content(path) for path in apt_files}
-        self._record["line"] = self.plan["line"]
+        before, contents = json.dumps(self.record.data), {path: self.record.content(path) for path in apt_files}
+        self.record.data["line"] = self.plan["line"]
         try:
             for path in apt_files:
                 origin = _key_source(repository) if path == repository["keyring"] else ""
-                self._put(path, work.files[path], origin)
+                self.record.put(path, work.files[path], origin)
             self._download(work)
         except BaseException:
-            self._roll_back(contents, json.loads(before))
+            self.record.roll_back(contents, json.loads(before))
             raise
         if work.stale_debs or work.stale_packages or work.shadows:
             self._take_away(work)
@@ -347,99 +342,10 @@ class RocmHost:
         for deb, path in zip(work.debs, debs):
             self._install_deb(deb, path)
         for path in self._stale_files(work):
-            self._restore(path)
+            self.record.restore(path)
         for path in work.files:
             if path not in apt_files:
-                self._put(path, work.files[path])
-
-    def _roll_back(self, contents: Mapping[str, bytes | None], record: dict[str, Any]) -> None:
-        """The files as they were, and the record with them."""
-        for path, content in contents.items():
-            if content is not None:
-                File(path).write(content, OWN)
-            elif os.path.lexists(path):
-                File(path).remove()
-        for folder in reversed(self._record["folders"]):
-            if folder not in record["folders"]:
-                with suppress(OSError):
-                    os.rmdir(folder)
-        self._record = record
-        self._write_record()
-        self.touched = False
-
-    # ---- from outside -------------------------------------------------------------------------
-
-    def _fetched_key(self) -> bytes:
-        repository = self.plan["repository"]
-        raw = fetch(repository["key"], openpgp.KEY_BYTES_MAX, "rocm_apt_key_unreachable", "rocm_apt_key")
-        try:
-            ring = openpgp.binary(raw)
-            problem = thinking.judge_key(repository, hashlib.sha256(raw).hexdigest(), openpgp.fingerprints(ring))
-        except openpgp.NotAKey as error:
-            what = f"what {repository['key']} answers is no key: {error}"
-            problem = Problem("rocm_apt_key", what, "the repository's public key", "set rocm_apt_key to it")
-        if problem is not None:
-            raise Stopped(problem)
-        if not (repository["key_fingerprint"] or repository["key_sha256"]):
-            prints = ", ".join(openpgp.fingerprints(ring))
-            self.warnings.append(
-                f"{repository['key']} is taken because of its address alone: its fingerprint is published nowhere that "
-                f"colab-ready knows. It is {prints}; set rocm_apt_key_fingerprint to hold it to that"
-            )
-        return ring
-
-    def _fetched_deb(self, deb: Mapping[str, str]) -> str:
-        """The path of a package that is what its checksum says. Before that dpkg never sees it."""
-        raw = fetch(deb["url"], DEB_BYTES_MAX, "rocm_bridge_unreachable", "rocm_bridge_address")
-        problem = thinking.judge_deb(deb, hashlib.sha256(raw).hexdigest(), "rocm_bridge_address")
-        if problem is not None:
-            raise Stopped(problem)
-        private = f"{self._folder}/debs"
-        os.makedirs(private, 0o700, exist_ok=True)
-        path = f"{private}/{os.path.basename(deb['file'])}"
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-            stream.write(raw)
-        said = self._packages.ask(["/usr/bin/dpkg-deb", "--field", path, "Package", "Version"], QUESTION_SECONDS)
-        if said != f"Package: {deb['package']}\nVersion: {deb['version']}\n":
-            what = f"{deb['file']} says of itself: {' '.join(said.split()) or 'nothing'}"
-            do = "correct rocm_bridge_version or the checksum that you set"
-            raise Stopped(Problem("rocm_bridge", what, f"{deb['package']} {deb['version']}", do))
-        return path
-
-    def _try_repository(self, keyring: bytes | None) -> None:
-        """Read the repository in a folder of this run, with the key that was fetched: nothing of it is on the host yet."""
-        repository = self.plan["repository"]
-        private = f"{self._folder}/apt"
-        for name in ("lists/partial", "cache/archives/partial"):
-            os.makedirs(f"{private}/{name}")
-        key = repository["keyring"]
-        if keyring is not None:
-            key = f"{private}/key.gpg"
-            with open(key, "wb") as stream:
-                stream.write(keyring)
-        source = f"{private}/source{os.path.splitext(repository['path'])[1]}"
-        with open(source, "w", encoding="utf-8") as stream:
-            stream.write(repository["text"].replace(repository["keyring"], key))
-        options = apt_options(
-            {
-                "Dir::Etc::SourceList": source,
-                "Dir::Etc::SourceParts": "/dev/null",
-                "Dir::State::Lists": f"{private}/lists",
-                "Dir::Cache": f"{private}/cache",
-                **STRICT,
-            }
-        )
-        where = redact(_address_of(repository))
-        self._packages.apt(["update", *options], where, list_is_read=True)
-        for package in self.plan["packages"]:
-            try:
-                answer = ask(
-                    ["/usr/bin/apt-cache", *options, "show", package], QUESTION_SECONDS, self._packages.environment()
-                )
-            except NotAnswered as error:
-                raise Stopped(Problem("rocm_apt", str(error), "an answer", "run ./colab-ready again")) from None
-            if answer.status or not answer.text.strip():
-                raise Stopped(thinking.apt_problem(f"E: Unable to locate package {package}", where))
+                self.record.put(path, work.files[path])
 
     # ---- packages -----------------------------------------------------------------------------
 
@@ -447,7 +353,7 @@ class RocmHost:
         if not work.packages:
             return
         repository = self.plan["repository"]
-        where = redact(_address_of(repository)) if repository else "the distribution's packages"
+        where = redact(address_of(repository)) if repository else "the distribution's packages"
         if repository:
             one = {"Dir::Etc::SourceList": repository["path"], "Dir::Etc::SourceParts": "/dev/null", **STRICT}
             self._packages.apt(
@@ -459,165 +365,52 @@ class RocmHost:
             # The lists of the distribution may be old, or not there at all; or what ours depend on was forced away.
             self._packages.apt(["update"], "the distribution's packages", list_is_read=True)
             there = self._packages.installed()
-            work.packages.extend(name for name in self._record["packages"] if name not in {*there, *work.packages})
+            work.packages.extend(name for name in self.record.data["packages"] if name not in {*there, *work.packages})
             steps = self._packages.simulate(["install", *work.packages])
         problems = thinking.judge_steps(steps, [*work.stale_packages, *work.shadows], self.plan["line"])
         if problems:
             raise Stopped(*problems)
         self._packages.apt(["install", "--download-only", *self._packages.install_options(), *work.packages], where)
         for name in steps.new:
-            self._record["packages"].setdefault(name, steps.install[name])
-        self._record["asked"] = list(self.plan["packages"])
+            self.record.data["packages"].setdefault(name, steps.install[name])
+        self.record.data["asked"] = list(self.plan["packages"])
 
     def _install(self, work: Work) -> None:
-        self._write_record()
-        self.touched = True
+        self.record.write()
+        self.record.touched = True
         tidy = ["-o", "APT::Keep-Downloaded-Packages=false"]
         self._packages.apt(["install", *tidy, *self._packages.install_options(), *work.packages], "apt")
 
     def _install_deb(self, deb: Mapping[str, str], path: str) -> None:
         was = self._packages.installed().get(deb["package"])
-        before = self._record["debs"].get(deb["package"])
-        self._record["debs"][deb["package"]] = {
+        before = self.record.data["debs"].get(deb["package"])
+        self.record.data["debs"][deb["package"]] = {
             "version": deb["version"],
             "sha256": deb["sha256"],
             "was": before["was"] if before else was,
         }
-        self._write_record()
-        self.touched = True
+        self.record.write()
+        self.record.touched = True
         self._packages.install_deb(path, deb["file"])
 
     def _take_away(self, work: Work) -> None:
         there = self._packages.installed()
         for name in work.shadows:
-            self._record["removed"][name] = there[name]
-        self._write_record()
-        self.touched = True
+            self.record.data["removed"][name] = there[name]
+        self.record.write()
+        self.record.touched = True
         if work.stale_debs:
-            self._take_dids_back()
+            self.dids.take_back()
             self._packages.purge(work.stale_debs)
         stayed = self._packages.purge([*work.stale_packages, *work.shadows])
         for name in work.stale_packages:
             if name not in stayed:
-                self._record["packages"].pop(name, None)
+                self.record.data["packages"].pop(name, None)
         if not self.plan["packages"]:
-            self._record["asked"] = []
+            self.record.data["asked"] = []
         for name in work.stale_debs:
-            self._record["debs"].pop(name, None)
-        self._write_record()
-
-    # ---- files --------------------------------------------------------------------------------
-
-    def _content(self, path: str) -> bytes | None:
-        try:
-            return File(path).read()
-        except FileNotFoundError:
-            return None
-
-    def _is_right(self, path: str, content: bytes) -> bool:
-        file = File(path)
-        try:
-            return file.read() == content and file.entry is not None and file.entry.attributes == OWN
-        except FileNotFoundError:
-            return False
-
-    def _put(self, path: str, content: bytes, origin: str = "") -> None:
-        """A file of ours; what was in its place is recorded."""
-        if self._is_right(path, content) and (not origin or self._record["files"].get(path, {}).get("from") == origin):
-            return
-        now = self._content(path)
-        known = self._record["files"].get(path)
-        was = known["was"] if known else None if now is None else base64.b64encode(now).decode("ascii")
-        self._record["files"][path] = {
-            "was": was,
-            "sha256": hashlib.sha256(content).hexdigest(),
-            **({"from": origin} if origin else {}),
-        }
-        if was is not None and known is None:
-            self.warnings.append(f"{path} was there, and is replaced; ./colab-ready remove puts it back")
-        self._make_folder(os.path.dirname(path))
-        self._write_record()
-        self.touched = True
-        File(path).write(content, OWN)
-
-    def _make_folder(self, folder: str) -> None:
-        if os.path.isdir(folder):
-            return
-        self._make_folder(os.path.dirname(folder))
-        self._record["folders"].append(folder)
-        os.mkdir(folder, 0o755)
-        os.chmod(folder, 0o755)
-
-    def _restore(self, path: str) -> None:
-        """What was there before us. What somebody else wrote since then stays."""
-        known = self._record["files"].pop(path)
-        now = self._content(path)
-        if now is not None and hashlib.sha256(now).hexdigest() != known["sha256"]:
-            self.warnings.append(f"{path} is kept: it has been changed by others since then")
-        elif now is not None and known["was"] is None:
-            File(path).remove()
-            self.touched = True
-        elif now is not None:
-            File(path).write(base64.b64decode(known["was"]), OWN)
-            self.touched = True
-        for folder in reversed(self._record["folders"]):
-            with suppress(OSError):
-                os.rmdir(folder)
-                self._record["folders"].remove(folder)
-        self._write_record()
-
-    # ---- dids.conf ----------------------------------------------------------------------------
-
-    def _dids_path(self) -> str:
-        known = self._record["dids"].get("path")
-        return str(known) if known else dids.path_beside(os.path.realpath(BRIDGE_LIBRARY))
-
-    def _dids_texts(self) -> tuple[str, str]:
-        """The text now and as it should be. Lines that somebody else wrote are never touched."""
-        text = (self._content(self._dids_path()) or b"").decode("utf-8", "surrogateescape")
-        known = self._record["dids"].get("added") or []
-        stale = [line for line in known if line not in self.plan["dids"]]
-        return text, dids.merge(dids.without(text, stale), dids.parse("\n".join(self.plan["dids"])).entries).text
-
-    def _settle_dids(self) -> None:
-        text, after = self._dids_texts()
-        if not self.plan["dids"] and not self._record["dids"]:
-            return
-        path = self._dids_path()
-        merged = dids.merge(text, dids.parse("\n".join(self.plan["dids"])).entries)
-        if merged.problems:
-            raise Stopped(*merged.problems)
-        known = self._record["dids"]
-        kept = [line for line in known.get("added") or [] if line in self.plan["dids"]]
-        self._record["dids"] = {
-            "path": path,
-            "added": [*kept, *(line for line in merged.added if line not in kept)],
-            "created": bool(known.get("created")) or self._content(path) is None,
-        }
-        if not self._record["dids"]["added"]:
-            self._record["dids"] = {}
-        if text != after:
-            self._make_folder(os.path.dirname(path))
-            self._write_record()
-            self.touched = True
-            File(path).write(after.encode("utf-8", "surrogateescape"), OWN)
-        self._write_record()
-
-    def _take_dids_back(self) -> None:
-        known = self._record["dids"]
-        if not known:
-            return
-        path = known["path"]
-        content = self._content(path)
-        if content is not None:
-            text = content.decode("utf-8", "surrogateescape")
-            after = dids.without(text, known["added"])
-            if not after.strip() and known["created"]:
-                File(path).remove()
-            elif after != text:
-                File(path).write(after.encode("utf-8", "surrogateescape"), OWN)
-        self._record["dids"] = {}
-        self._write_record()
+            self.record.data["debs"].pop(name, None)
+        self.record.write()
 
     # ---- the loader's cache -------------------------------------------------------------------
 
@@ -630,8 +423,8 @@ class RocmHost:
     def _settle_loader(self) -> None:
         if not self.plan["loader"]:
             return
-        if self.touched or self._cache_is_wrong():
-            self.touched = True
+        if self.record.touched or self._cache_is_wrong():
+            self.record.touched = True
             host.run([self.params["ldconfig"]], QUESTION_SECONDS)
         problem = rocm_plan.loader_problem(self._cached(), self.plan["line"])
         if problem is not None:
@@ -642,9 +435,9 @@ class RocmHost:
     def _join(self, groups: Sequence[str]) -> None:
         user = self.params["user"]
         for name in groups:
-            self._record["groups"].append([user, name])
-            self._write_record()
-            self.touched = True
+            self.record.data["groups"].append([user, name])
+            self.record.write()
+            self.record.touched = True
             if self._packages.run(["/usr/sbin/usermod", "--append", "--groups", name, user]).status:
                 do = f"sudo usermod -aG {name} {user}"
                 raise Stopped(Problem("rocm_group", f"{user} could not be put into the group {name}", "a member", do))
@@ -653,7 +446,8 @@ class RocmHost:
 
     def absent(self) -> None:
         """Take back what the record names, newest first, and nothing else."""
-        record = self._record = self._read_record()
+        self.record.read()
+        record = self.record.data
         there = self._packages.installed() if record["packages"] or record["debs"] or record["removed"] else {}
         ours = [name for name, one in record["debs"].items() if name in there and not one["was"]]
         packages = [name for name in record["packages"] if name in there]
@@ -665,13 +459,13 @@ class RocmHost:
             # A member may have gone, and so may the group or the user.
             self._packages.run(["/usr/bin/gpasswd", "--delete", user, name])
             record["groups"].remove([user, name])
-            self.touched = True
+            self.record.touched = True
         for name, one in record["debs"].items():
             if one["was"] and name in there:
                 self.warnings.append(f"{name} {there[name]} stays: {one['was']} was there before colab-ready")
         if record["line"]:
-            self._take_dids_back()
-        kept = self._packages.with_changed_configuration(ours, self._content)
+            self.dids.take_back()
+        kept = self._packages.with_changed_configuration(ours, self.record.content)
         if kept:
             self._packages.apt(["remove", "--yes", *kept], "apt")
             self.warnings.append(f"the configuration of {', '.join(kept)} is kept: it has been changed by others")
@@ -679,10 +473,10 @@ class RocmHost:
         stayed = [*self._packages.purge([name for name in ours if name not in kept]), *self._packages.purge(packages)]
         if stayed:
             self.warnings.append(f"{', '.join(stayed)} stays: other packages need it")
-        self.touched = self.touched or bool(ours or packages)
+        self.record.touched = self.record.touched or bool(ours or packages)
         record["debs"], record["packages"] = {}, {}
         for path in list(record["files"]):
-            self._restore(path)
+            self.record.restore(path)
         if record["line"]:
             host.run([self.params["ldconfig"]], QUESTION_SECONDS)
         if back:
@@ -691,62 +485,28 @@ class RocmHost:
             except Stopped:
                 names = " ".join(back)
                 self.warnings.append(f"removed for ROCm, and not put back: {names} (sudo apt-get install {names})")
-        self._record = _empty()
-        self._write_record()
+        self.record.data = empty()
+        self.record.write()
 
     def _say_absent(
         self, ours: Sequence[str], packages: Sequence[str], back: Sequence[str], there: Mapping[str, str]
     ) -> None:
-        record = self._record
+        record = self.record.data
         for name in sorted({*ours, *packages}):
             self.lines.append((f"package {name}: {there[name]}\n", f"package {name}: absent\n"))
         for name in back:
             self.lines.append((f"package {name}: absent\n", f"package {name}: {record['removed'][name]}\n"))
         for path, known in record["files"].items():
-            now = self._content(path)
+            now = self.record.content(path)
             if now is not None and hashlib.sha256(now).hexdigest() == known["sha256"]:
                 self._say_file(path, base64.b64decode(known["was"]) if known["was"] is not None else None)
         for line in record["dids"].get("added") or []:
             self.lines.append((f"{record['dids']['path']}: with {line}\n", ""))
         self.lines += [(f"group {name}: with {user}\n", "") for user, name in record["groups"]]
 
-    # ---- the record ---------------------------------------------------------------------------
-
-    def _read_record(self) -> dict[str, Any]:
-        path = self.params["state_file"]
-        data = host.read_json(path)
-        if data is None and os.path.lexists(path):
-            self.warnings.append(
-                f"{path}, the record of what was put here, could not be read. It is begun anew; what was done before is not "
-                "taken back with the rest."
-            )
-        if not data or data.get("schema") != SCHEMA:
-            return _empty()
-        shape = _empty()
-        fits = all(isinstance(data.get(name), type(value)) for name, value in shape.items())
-        return {name: data[name] for name in shape} if fits else shape
-
-    def _write_record(self) -> None:
-        path = self.params["state_file"]
-        if self._record == _empty():
-            if os.path.lexists(path):
-                write_record(path, None)
-        elif host.read_json(path) != self._record:
-            write_record(path, self._record)
-
-
-def _empty() -> dict[str, Any]:
-    lists: dict[str, Any] = {"folders": [], "asked": [], "groups": []}
-    return {"schema": SCHEMA, "line": "", "files": {}, "packages": {}, "debs": {}, "dids": {}, "removed": {}, **lists}
-
 
 def _key_source(repository: Mapping[str, str]) -> str:
     return " ".join(repository[name] for name in ("key", "key_fingerprint", "key_sha256")).strip()
-
-
-def _address_of(repository: Mapping[str, str]) -> str:
-    found = re.search(r"(?:^URIs: |\] )(\S+)", repository["text"], re.MULTILINE)
-    return found[1] if found else repository["path"]
 
 
 def settle(params: Mapping[str, Any], check: bool) -> tuple[dict[str, Any], list[str]]:
@@ -770,13 +530,13 @@ def settle(params: Mapping[str, Any], check: bool) -> tuple[dict[str, Any], list
         text = explain(error, str(error.filename or params["state_file"]))
     failed = bool(problems or text)
     text = text or (message(problems) if problems else "")
-    if failed and state.touched:
+    if failed and state.record.touched:
         done = "What was done before it is recorded; run ./colab-ready again, or ./colab-ready remove takes it back."
         text = f"{text.replace(' Nothing was changed.', '')}\n{done}"
-    shown = state.lines if not failed or state.touched else []
+    shown = state.lines if not failed or state.record.touched else []
     plan = state.plan if not failed else {}
     result = {
-        "changed": state.touched or (check and bool(shown)),
+        "changed": state.record.touched or (check and bool(shown)),
         "msg": text,
         "problems": [problem.as_dict() for problem in problems],
         "skipped_parts": state.skipped,

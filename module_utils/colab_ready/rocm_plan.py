@@ -378,15 +378,17 @@ def conflicts(
     problems: list[Problem] = []
     old = sorted(name for name in packages if _is_other(name, packages[name], line, classic))
     if old:
-        versions = listed(sorted({_release(packages[name]) for name in old if name != _ERA_A})) or "before 7.2.1"
+        releases = sorted({_release(packages[name]) for name in old if name != _ERA_A})
+        versions = listed(releases) or "before 7.2.1"
+        usable = [release for release in releases if release in rocm_lines.offered() and (wsl or _light(release))]
+        keep = f"; or set rocm_version: {usable[0]}, which is there" if len(releases) == len(usable) == 1 else ""
         first = "sudo amdgpu-uninstall, " if "amdgpu-install" in packages else ""
         problems.append(
             Problem(
                 "rocm_other_line",
                 f"another ROCm is installed ({versions}: {', '.join(old)}), and AMD supports no upgrade in place",
                 f"none but {line}",
-                f"{first}sudo apt-get autoremove --purge {' '.join(old)}, then run ./colab-ready again; "
-                f"or set rocm_version to what is there",
+                f"{first}sudo apt-get autoremove --purge {' '.join(old)}, then run ./colab-ready again{keep}",
             )
         )
     modules = sorted(name for name in packages if wsl and NEVER_IN_WSL.fullmatch(name))
@@ -437,6 +439,7 @@ def loader_problem(ldconfig: str, line: str) -> Problem | None:
     if found is None or found.light or (runtime or "").startswith("/opt/rocm"):
         return None
     if runtime is None:
+        do = "sudo ldconfig; if it stays, sudo apt-get install --reinstall hsa-rocr, and run ./colab-ready again"
         return Problem(
             "rocm_runtime_not_found", "the loader does not find libhsa-runtime64.so", "that of /opt/rocm", do
         )

@@ -352,6 +352,7 @@ DAMAGE = [
     f"chmod 0666 {PROFILE}",
     f"rm {PROFILE} {ENVIRONMENT}",
     "dpkg --remove --force-depends hsa-rocr rocminfo",
+    "dpkg --remove --force-depends hsa-rocr",
     "rm /etc/apt/keyrings/rocm.gpg",
     "echo >/etc/apt/sources.list.d/rocm.list",
     "apt-get purge -y libatomic1",
@@ -449,7 +450,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"bridge_version": "1.2.1"}, "rocm_bridge", "corrupts memory"),
     ({**CLASSIC, "python": "/usr/bin/python3.13-stand-in"}, "rocm_python", "3.13.5"),
     ({"python": "/usr/bin/no-python"}, "rocm_python", "does not start"),
-    ({"python_fetch": False, "usr": "/srv"}, "rocm_python", "rocm_python_fetch"),
+    ({"python_fetch": False, "usr": "/srv"}, "rocm_python", "colab_python_fetch"),
     ({"bridge_sha256": "a" * 64}, "rocm_checksum", "a" * 64),
     ({**FULL, "bridge_sha256": "a" * 64}, "rocm_checksum", "was not installed"),
     ({"bridge_address": NOWHERE}, "rocm_bridge_unreachable", "rocm_bridge_address"),
@@ -486,6 +487,17 @@ def test_what_is_wrong_is_one_message_and_nothing_is_half_installed(pc: RocmPc) 
         assert "hunter22" not in text
     # The same host is fine with the right ones.
     pc.fine(**FULL)
+
+
+def test_another_address_is_tried_before_anything_of_it_is_on_the_host(pc: RocmPc) -> None:
+    pc.fine(**FULL)
+    signed = pc.stand_in.copy("elsewhere", pc.stand_in.current)
+    foreign = pc.stand_in.copy("of-a-stranger", pc.stand_in.current)
+    foreign.sign_with(pc.stand_in.stranger)
+    pc.refused("rocm_apt_signature", **FULL, apt_address=f"file://{PLACE}/{foreign.folder.name}")
+    pc.refused("rocm_apt_unreachable", **FULL, apt_address=NOWHERE)
+    pc.fine(**FULL, apt_address=f"file://{PLACE}/{signed.folder.name}")
+    assert signed.folder.name in pc.read(SOURCES)
 
 
 # --- what is there already ----------------------------------------------------------------------------------------------

@@ -327,6 +327,15 @@ def test_the_message_names_the_old_rocm_and_its_uninstaller() -> None:
     assert problem.do.startswith("sudo amdgpu-uninstall, sudo apt-get autoremove --purge")
 
 
+def test_the_message_offers_the_rocm_that_is_there_only_where_it_can_be_had() -> None:
+    (problem,) = conflicts(ROCM_7_2, "10.0.0", wsl=True).problems
+    assert problem.do.endswith("; or set rocm_version: 7.2.1, which is there")
+    (problem,) = conflicts(ROCM_7_2, "10.0.0", wsl=False, system_packages=True).problems
+    assert "rocm_version" not in problem.do
+    (problem,) = conflicts({"rocm-core": "6.4.2.60402-120~24.04"}, "10.0.0", wsl=True).problems
+    assert "rocm_version" not in problem.do
+
+
 def test_a_folder_in_the_place_of_the_link_is_found() -> None:
     (problem,) = conflicts({}, "7.2.4", wsl=True, opt_rocm_is_folder=True).problems
     assert problem.id == "rocm_opt_folder"

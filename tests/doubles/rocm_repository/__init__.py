@@ -91,9 +91,6 @@ CURRENT = (
 _74 = "7.2.4.70204-93~24.04"
 CLASSIC = (
     Package("rocm-libs", _74, depends=["rocm-core"]),
-    Package(
-        "rocminfo", "1.0.0.70204-93~24.04", {"/opt/rocm-7.2.4/bin/rocminfo": "#!/bin/sh\n"}, ["rocm-core", "hsa-rocr"]
-    ),
     Package("hip-runtime-amd", _74, depends=["rocm-core", "hsa-rocr"]),
     Package(
         "hsa-rocr",
@@ -106,6 +103,14 @@ CLASSIC = (
     ),
     Package("rocm-core", _74, {"/opt/rocm-7.2.4/.info/version": "7.2.4\n"}, postinst=LINK_SCRIPT, prerm=UNLINK_SCRIPT),
 )
+
+
+def rocminfo_7_2(program: str) -> Package:
+    return Package(
+        "rocminfo", "1.0.0.70204-93~24.04", {"/opt/rocm-7.2.4/bin/rocminfo": program}, ["rocm-core", "hsa-rocr"]
+    )
+
+
 _LIBRARIES = "/usr/lib/x86_64-linux-gnu"
 DISTRIBUTION = (
     Package("libatomic1", "14.2.0-4ubuntu2~24.04"),
@@ -195,9 +200,9 @@ class Repository:
 
 
 class StandIn:
-    """All of it in one folder, which a container mounts as `place`."""
+    """All of it in one folder, which a container has at `place`. `rocminfo` is the program of ROCm 7.2's package."""
 
-    def __init__(self, folder: Path, place: str) -> None:
+    def __init__(self, folder: Path, place: str, rocminfo: str = "#!/bin/sh\n") -> None:
         self.folder, self.place = folder, place
         self.keys = folder.with_name(f"{folder.name}-keys")
         self.keys.mkdir(mode=0o700)
@@ -209,7 +214,7 @@ class StandIn:
         self.release.mkdir(parents=True)
         self.bridge_sha256 = hashlib.sha256(BRIDGE.build(self.release).read_bytes()).hexdigest()
         self.current = self._repository("amd-10.0.0", "stable", CURRENT)
-        self.classic = self._repository("amd-7.2.4", "noble", CLASSIC)
+        self.classic = self._repository("amd-7.2.4", "noble", [*CLASSIC, rocminfo_7_2(rocminfo)])
         ubuntu = Repository(folder / "ubuntu", "noble", DISTRIBUTION)
         ubuntu.index()
         self.distribution = f"deb [trusted=yes] file://{place}/ubuntu noble main\n"
