@@ -145,7 +145,6 @@ class RocmHost:
                 if given:
                     repository[name] = given.lower() if name == "key_sha256" else given.upper()
             problems += thinking.check_key_wish(repository)
-        self.warnings += plan["cautions"]
         if not (wsl or plan["packages"] or plan["groups"]):
             self.skipped.append("nothing of the host is needed")
         work = self._compare(wsl, problems)
@@ -543,4 +542,6 @@ def settle(params: Mapping[str, Any], check: bool) -> tuple[dict[str, Any], list
         "plan": plan,
         "diff": {"before": "".join(before for before, _ in shown), "after": "".join(after for _, after in shown)},
     }
-    return result, state.warnings
+    # What is always so is said when something comes to the host, and not at each run.
+    cautions = plan["cautions"] if plan and result["changed"] else []
+    return result, [*cautions, *state.warnings]
