@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import difflib
 import functools
 import itertools
 import os
@@ -19,6 +20,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -26,6 +28,7 @@ from ansible import constants as C
 from ansible import context
 from ansible.playbook.task_include import TaskInclude
 from ansible.plugins.callback.default import CallbackModule as DefaultCallback
+from ansible.utils.vars import load_extra_vars
 
 DOCUMENTATION = r"""
 name: colab_progress
@@ -76,7 +79,7 @@ COLUMNS = (
     ("seconds", "seconds"),
 )
 
-PLACES = {"windows": "in Windows", "browser": "in the browser", "wsl": "in WSL", "bios": "in the BIOS"}
+PLACES = {"windows": "in Windows", "browser": "in the browser", "wsl": "in Linux", "bios": "in the BIOS"}
 
 # What Ansible says about sudo's password in its versions, and what a person can act on.
 PASSWORD_TROUBLES = (
@@ -281,6 +284,31 @@ def unproven_of(action: str, result: Mapping[str, Any]) -> list[Mapping[str, Any
     return of_wsl(remedy for remedy in remedies if isinstance(remedy, Mapping))
 
 
+def variables_of(roles: Path) -> dict[str, set[str]]:
+    """The variables that may be set, by role: the names in its defaults and in its argument specification."""
+    found: dict[str, set[str]] = {}
+    for role in sorted(path for path in roles.glob("*") if path.is_dir()):
+        names = found.setdefault(role.name, set())
+        for file in (role / "defaults/main.yml", role / "meta/argument_specs.yml"):
+            with contextlib.suppress(OSError, ValueError):
+                # Each stands at the start of its line, whatever follows it.
+                names.update(re.findall(rf"^ *({role.name}_[a-z0-9_]+):", file.read_text(encoding="utf-8"), re.MULTILINE))
+    return found
+
+
+def misspelt(names: Iterable[str], variables: Mapping[str, Iterable[str]]) -> list[str]:
+    """A warning for each name given with -e that looks like a variable of ours and is none: Ansible ignores it."""
+    known = sorted(set().union(*variables.values()))
+    said = []
+    for name in sorted(set(names) - set(known)):
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
+        if close or any(name.startswith(f"{role}_") for role in variables):
+            close = close or difflib.get_close_matches(name, known, n=1)
+            perhaps = f"write {close[0]} if that is what was meant" if close else "leave it out"
+            said.append(f"{name} is no variable of colab-ready and changes nothing. Do: {perhaps}; README.md has the usual ones.")
+    return said
+
+
 class Step(NamedTuple):
     """A step that is running on a host."""
 
@@ -468,6 +496,9 @@ class CallbackModule(DefaultCallback):
         self._hosts = 1
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
+        # -e alone: in an inventory stand variables of other projects, too.
+        for text in misspelt(load_extra_vars(playbook._loader), variables_of(Path(playbook._basedir).parent / "roles")):
+            self._display.warning(text)
         if self._display.verbosity > 0:
             super().v2_playbook_on_start(playbook)
             return

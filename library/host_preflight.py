@@ -61,6 +61,13 @@ options:
     description: The versions of Python that fit.
     type: str
     default: ">=3.10,<3.15"
+  wishes:
+    description:
+      - Variables of roles that come later, judged here so that none of them stops a run halfway.
+      - By name, each with C(value), as it came; C(kind), one of V(bool), V(choice), V(choices) (a list of them), V(octal_mode),
+        V(seconds), V(whole_seconds) and V(origin); and C(choices) where the kind has some.
+    type: dict
+    default: {}
   runtime_config:
     description: The settings of an earlier run, by which our own server and prefix are recognised.
     type: path
@@ -72,6 +79,10 @@ EXAMPLES = r"""
   host_preflight:
     backend: auto
     port: 8888
+    wishes:
+      browser_policy_enabled:
+        kind: bool
+        value: "{{ browser_policy_enabled }}"
   become: false
   register: colab_host
 """
@@ -203,6 +214,7 @@ from ansible.module_utils.colab_ready import host, ports
 from ansible.module_utils.colab_ready.backend import BACKEND_WISHES
 from ansible.module_utils.colab_ready.preflight import (
     SYSTEM_USER,
+    WISH_KINDS,
     PortState,
     Seen,
     Wishes,
@@ -252,6 +264,7 @@ def main() -> None:
             "prefix": {"type": "str", "default": "/opt/colab-ready"},
             "needs_bytes": {"type": "int", "default": 4294967296},
             "python_requires": {"type": "str", "default": ">=3.10,<3.15"},
+            "wishes": {"type": "dict", "default": {}},
             "runtime_config": {"type": "path", "default": "/etc/colab-ready/runtime.json"},
         },
         supports_check_mode=True,
@@ -264,6 +277,10 @@ def main() -> None:
         version_fits("3", wishes.python_requires)
     except ValueError as error:
         module.fail_json(msg=f"python_requires is {error}. Expected: a range such as >=3.10,<3.15. Do: correct it.")
+    for name, wish in wishes.wishes.items():
+        if not isinstance(wish, dict) or wish.get("kind") not in WISH_KINDS:
+            kinds = ", ".join(WISH_KINDS)
+            module.fail_json(msg=f"wishes has {name}: {wish!r}. Expected: value, and as kind one of {kinds}. Do: correct it.")
 
     uid = os.getuid()
     caller = host.name_of(uid)

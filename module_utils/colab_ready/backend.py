@@ -56,7 +56,11 @@ def choose_adapter(wish: str | None, adapters: Sequence[Mapping[str, Any]] | Non
         ]
     if len(found) == 1:
         return found[0]
-    there = "; ".join(f"{adapter.get('index')}: {describe(adapter)}" for adapter in adapters) or "none"
+    if not adapters:
+        raise Refusal(
+            f"colab_gpu is {wish!r}, but no GPU was found on this host. Expected: an empty colab_gpu. Do: leave colab_gpu out."
+        )
+    there = "; ".join(f"{adapter.get('index')}: {describe(adapter)}" for adapter in adapters)
     raise Refusal(
         f"colab_gpu is {wish!r}, which fits {'no' if not found else len(found)} adapter{'s' if len(found) > 1 else ''} "
         f"of this host. Expected: one of {there}. Do: set colab_gpu to the number in front, or leave it empty."

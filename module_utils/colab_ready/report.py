@@ -12,6 +12,7 @@ remedies [{id, cause, do, where: wsl|windows|bios|browser}]
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,6 +23,7 @@ SCHEMA = 1
 
 # What a host must show before it may be called ready. A check that is missing counts as failed: ready is no default.
 REQUIRED_CHECKS = ("tensor_add", "colab_handshake", "extension", "server_config")
+NOT_SET_UP = "this host is not set up"
 # A directory that everybody may write to can hold any number of files.
 FINDINGS_MAX = 20
 
@@ -67,13 +69,19 @@ def build_report(
     remedies: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Put facts and proofs together; ``ready`` only if every required check is there and ok."""
-    reasons: list[str] = []
+    failed: dict[str, list[str]] = {}
     for name in REQUIRED_CHECKS:
         check = checks.get(name)
         if check is None:
-            reasons.append("%s: not run" % name)
+            failed.setdefault("not run", []).append(name)
         elif check.get("ok") is not True:
-            reasons.extend("%s: %s" % (name, reason) for reason in check.get("reasons") or ["failed without a reason"])
+            for reason in check.get("reasons") or ["failed without a reason"]:
+                failed.setdefault(reason, []).append(name)
+    # What is true of the host, and not of a check, needs no check's name.
+    reasons = [
+        reason if reason.startswith(NOT_SET_UP) else "%s: %s" % (", ".join(_once(names)), reason)
+        for reason, names in failed.items()
+    ]
 
     versions: dict[str, str] = {}
     said: list[str] = list(gpu.get("warnings") or []) + list(warnings)
@@ -165,18 +173,19 @@ def person_message(report: Mapping[str, Any]) -> str:
 
 
 def not_set_up(path: str, problem: str) -> dict[str, dict[str, Any]]:
-    """The checks of a host that has no settings to prove anything by."""
+    """The checks of a host that has no settings to prove anything by; `problem` as Python says an error."""
+    missing = problem.startswith("[Errno %d]" % errno.ENOENT)
     return {
         name: {
             "ok": False,
             "seconds": 0.0,
             "steps": [],
-            "reasons": ["this host is not set up: %s cannot be read (%s)" % (path, problem)],
+            "reasons": [NOT_SET_UP if missing else "%s: %s cannot be read (%s)" % (NOT_SET_UP, path, problem)],
             "remedies": [
                 {
                     "id": "not_set_up",
                     "cause": "There is no runtime on this host.",
-                    "do": "Run ./colab-ready.",
+                    "do": "run ./colab-ready",
                     "where": "wsl",
                 }
             ],

@@ -315,7 +315,7 @@ def test_not_ready_shows_reasons_and_remedies_once(runs: Runs) -> None:
     assert ended.status == 2 and ended.verdict == "not ready"
     assert "NOT READY  0 changed" in ended.out
     assert ended.line("connection refused") == "  colab_handshake: connection refused"
-    assert ended.line("to do:") == "  to do: The server is down: colab-runtime start (in WSL)"
+    assert ended.line("to do:") == "  to do: The server is down: colab-runtime start (in Linux)"
 
 
 def test_a_run_without_a_report_ends_with_what_waits_for_windows(runs: Runs) -> None:

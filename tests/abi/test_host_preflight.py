@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from conftest import RunModule
 
+PROJECT = Path(__file__).resolve().parents[2]
+
 # Says its port when it listens, and ends with its standard input.
 STAND_IN_SERVER = """
 import socket, sys
@@ -124,3 +126,49 @@ def test_a_range_that_is_none_is_said_to_be_none(run_module: RunModule, wishes: 
     result = run_module("host_preflight", {**wishes, "python_requires": "three"})
     assert result["failed"] is True
     assert "Expected: a range such as >=3.10,<3.15" in result["msg"]
+
+
+def test_a_wish_of_no_known_kind_is_one_message(run_module: RunModule, wishes: dict[str, Any]) -> None:
+    for wish in ({"kind": "colour", "value": "red"}, {"value": "red"}, "red"):
+        result = run_module("host_preflight", {**wishes, "wishes": {"x": wish}})
+        assert result["failed"] is True
+        assert "Expected: value, and as kind one of bool, " in result["msg"]
+
+
+def test_what_later_roles_would_refuse_is_in_the_first_message_of_the_real_playbook(tmp_path: Path) -> None:
+    wrong = {
+        "colab_port": 80,
+        "colab_keep_kernels": "maybe",
+        "browser_policy_enabled": "x",
+        "browser_policy_browsers": ["firefox"],
+        "jupyter_config_dir_mode": "banana",
+        "wsl_host_systemd": "perhaps",
+        "rocm_experimental": 2,
+        "directml_torch_build": "gpu",
+        "readiness_timeout_seconds": "long",
+    }
+    misspelt = {"colab_prot": 9000}
+    fine = {"colab_http_over_ws": "no", "browser_policy_older_browsers": True, "jupyter_config_dir_create": "never"}
+    ended = subprocess.run(
+        [
+            str(Path(sys.executable).parent / "ansible-playbook"),
+            str(PROJECT / "playbooks/site.yml"),
+            *("-e", json.dumps({**wrong, **fine, **misspelt, "ansible_become": False, "colab_prefix": str(tmp_path / "prefix")})),
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), "ANSIBLE_HOME": str(tmp_path / "ansible")},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 2, ended.stdout + ended.stderr
+    assert "stopped at: Check that the host and the wishes fit" in ended.stdout
+    lines = [line.strip() for line in ended.stdout.splitlines()]
+    for name in wrong:
+        assert [line for line in lines if f". {name} " in line and ". Expected: " in line and ". Do: " in line], name
+    warned = " ".join(ended.stderr.split())
+    assert warned.count("is no variable of colab-ready") == 1
+    assert "colab_prot is no variable of colab-ready and changes nothing. Do: write colab_port if" in warned
+    assert not [name for name in fine if f"{name} is" in ended.stdout]

@@ -542,7 +542,7 @@ def test_when_uv_fails_it_is_said_and_venv_is_tried(box: Sandbox) -> None:
     box.set(ensurepip="", **{"uv-fails": ""})
     ended = box.run()
     assert ended.status == 0, ended.err
-    assert "colab-ready: uv: Caused by: dns error\n" in ended.err
+    assert "colab-ready: not with uv (Caused by: dns error); trying the next way\n" in ended.err
     assert not (box.environments()[0] / "half-of-one").exists(), "the next way begins from nothing"
     assert any("[-m] [pip] [install]" in call and "[--require-hashes]" in call for call in box.calls("python"))
     assert not box.calls("apt-get")
@@ -573,7 +573,7 @@ def test_without_venv_it_comes_from_apt(box: Sandbox) -> None:
     (box.bin / "uv").unlink()
     ended = box.run()
     assert ended.status == 0, ended.err
-    assert "venv: ModuleNotFoundError: No module named 'ensurepip'\n" in ended.err
+    assert "colab-ready: not with venv (No module named 'ensurepip'); trying the next way\n" in ended.err
     assert "installing python3.11-venv and ca-certificates with apt-get" in ended.err
     update, install = box.calls("apt-get")
     assert update.endswith("[update]")
@@ -594,14 +594,14 @@ def test_apt_is_not_asked_for_a_python_that_is_not_its_own(box: Sandbox) -> None
     box.stand_in(box.bin / "dpkg", "dpkg", 'echo "dpkg-query: no path found" >&2; exit 1\n')
     ended = box.run()
     assert ended.status == 1 and not box.calls("apt-get")
-    assert "apt: dpkg-query: no path found" in ended.err
+    assert "colab-ready: not with apt (dpkg-query: no path found)\n" in ended.err
 
 
 def test_when_every_way_fails_the_log_is_named_and_the_next_run_recovers(box: Sandbox) -> None:
     box.set(ensurepip="", **{"uv-fails": "", "pip-fails": ""})
     ended = box.run()
     assert ended.status == 1
-    assert "uv: Caused by: dns error\n" in ended.err and "venv: ERROR: no route to the index\n" in ended.err
+    assert "not with uv (Caused by: dns error); trying" in ended.err and "not with venv (ERROR: no route to the" in ended.err
     log = box.cache / "controller.log"
     assert f"all output is in {log}" in ended.err
     assert "error: first line" in log.read_text() and "no route to the index" in log.read_text()

@@ -175,7 +175,7 @@ REFUSALS: list[tuple[str, str, list[dict[str, Any]] | None, str | None, list[str
     ("no backend", "rocmm", [], None, ["'rocmm'", "is no backend", "Expected: auto or cuda or rocm or xpu or directml or cpu"]),
     ("no backend by letter case", "CPU", [], None, ["'CPU'", "is no backend"]),
     ("an adapter that is not there", "auto", [RADEON], "1", ["fits no adapter", "0: AMD Navi 31"]),
-    ("an adapter where there is none", "auto", [], "0", ["fits no adapter", "one of none"]),
+    ("an adapter where there is none", "auto", [], "0", ["'0', but no GPU was found on this host", "Expected: an empty colab_gpu. Do: leave colab_gpu out."]),
     ("an adapter where adapters are unknown", "auto", None, "7", ["'7'", "is not known"]),
     ("an adapter that is none", "auto", [VIRTUAL], "0", ["QEMU 1234:1111", "it is software, not a GPU"]),
     ("an adapter that is ambiguous", "auto", [RADEON, GEFORCE], "0000:0", ["fits 2 adapters", "1: NVIDIA 10de:2684"]),

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import yaml
 
 PLUGIN = Path(__file__).parents[2] / "callback_plugins" / "colab_progress.py"
 
@@ -142,7 +143,7 @@ def test_of_a_failed_command_only_the_end_of_its_output_is_shown() -> None:
 @pytest.mark.parametrize(
     ("remedy", "text"),
     [
-        (REMEDY, "The server is down: colab-runtime start (in WSL)"),
+        (REMEDY, "The server is down: colab-runtime start (in Linux)"),
         (
             {"cause": "The driver is old", "do": "Update it.", "where": "windows"},
             "The driver is old: Update it. (in Windows)",
@@ -212,7 +213,7 @@ def test_of_a_lab_each_pc_whose_wsl_has_to_be_started_again_is_named_ready_or_no
     assert text.splitlines()[1:] == [
         f"  a: {said}",
         "  b: colab_handshake: connection refused",
-        "  b: to do: The server is down: colab-runtime start (in WSL)",
+        "  b: to do: The server is down: colab-runtime start (in Linux)",
         f"  b: {said}",
     ]
 
@@ -252,7 +253,7 @@ def test_not_ready_tells_reasons_and_remedies() -> None:
     assert text_of(lines) == (
         "NOT READY  3 changed, 1 min 01 s\n"
         "  colab_handshake: connection refused\n"
-        "  to do: The server is down: colab-runtime start (in WSL)"
+        "  to do: The server is down: colab-runtime start (in Linux)"
     )
 
 
@@ -296,3 +297,39 @@ def test_only_the_report_module_speaks_for_a_host(action: str) -> None:
 )
 def test_a_finished_step_is_one_line(state: str, symbols: bool, text: str) -> None:
     assert text_of([progress.step_line(state, 0.4, "Name", "", symbols)]) == text
+
+
+OURS = {"colab": {"colab_port", "colab_gpu"}, "rocm": {"rocm_version"}, "browser_policy": {"browser_policy_enabled"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "guess"),
+    [
+        ("colab_prot", "Do: write colab_port if"),
+        ("colba_port", "Do: write colab_port if"),
+        ("colab-port", "Do: write colab_port if"),
+        ("rocm_versoin", "Do: write rocm_version if"),
+        ("browser_policy_enable", "Do: write browser_policy_enabled if"),
+        ("rocm_zzzzzzzzzzzzzzzzzzzz", "Do: leave it out"),
+    ],
+)
+def test_a_misspelt_variable_is_named_with_the_one_that_was_meant(name: str, guess: str) -> None:
+    said = progress.misspelt(["colab_port", name], OURS)
+    assert len(said) == 1
+    assert said[0].startswith(f"{name} is no variable of colab-ready and changes nothing. ") and guess in said[0]
+
+
+@pytest.mark.parametrize("names", [[], ["colab_port", "rocm_version"], ["ansible_become", "school_proxy", "port", "x"]])
+def test_variables_of_ours_and_of_others_are_not_called_misspelt(names: list[str]) -> None:
+    assert progress.misspelt(names, OURS) == []
+    assert progress.misspelt(["colab_prot"], {}) == [], "not where our roles are not known"
+
+
+def test_every_variable_that_the_roles_document_is_known() -> None:
+    roles = Path(__file__).parents[2] / "roles"
+    variables = progress.variables_of(roles)
+    assert sorted(variables) == sorted(path.name for path in roles.iterdir() if path.is_dir())
+    for role, names in variables.items():
+        options = yaml.safe_load((roles / role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+        defaults = yaml.safe_load((roles / role / "defaults/main.yml").read_text())
+        assert names == {*options, *defaults}, role

@@ -162,10 +162,34 @@ def test_the_extension_counts_only_as_its_file_says(tmp_path, content, wanted, o
 
 
 def test_a_host_without_settings_fails_every_required_check_and_says_what_to_run():
-    report = build_report(HOST, CPU, not_set_up("/etc/x", "No such file"), "2026-01-01T00:00:00Z")
+    checks = not_set_up("/etc/x", "[Errno 2] No such file or directory: '/etc/x'")
+    assert all(checks[name]["ok"] is False and checks[name]["reasons"] for name in REQUIRED_CHECKS)
+    report = build_report(HOST, CPU, checks, "2026-01-01T00:00:00Z")
     assert report["ready"] is False
-    assert len(report["reasons"]) == len(REQUIRED_CHECKS)
     assert [remedy["id"] for remedy in report["remedies"]] == ["not_set_up"]
+    assert report["reasons"] == ["this host is not set up"]
+    assert report["remedies"][0]["do"] == "run ./colab-ready"
+
+
+@pytest.mark.parametrize("problem", ["[Errno 13] Permission denied: '/etc/x'", "Expecting value: line 1 column 1"])
+def test_settings_that_are_there_and_cannot_be_read_are_named_with_the_cause(problem):
+    report = build_report(HOST, CPU, not_set_up("/etc/x", problem), "2026-01-01T00:00:00Z")
+    assert report["reasons"] == [f"this host is not set up: /etc/x cannot be read ({problem})"]
+
+
+def test_a_reason_that_checks_share_is_given_once_with_their_names():
+    report = report_of(
+        tensor_add={"ok": False, "reasons": ["a", "c"]},
+        colab_handshake={"ok": False, "reasons": ["b", "a"]},
+        extension=None,
+        server_config=None,
+    )
+    assert report["reasons"] == [
+        "tensor_add, colab_handshake: a",
+        "tensor_add: c",
+        "colab_handshake: b",
+        "extension, server_config: not run",
+    ]
 
 
 def test_a_person_reads_ready_or_the_reasons_with_what_to_do():
