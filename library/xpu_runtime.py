@@ -17,7 +17,9 @@ description:
   - The key is compared with the fingerprints that are known before it is written, the repository is read and the installation
     simulated before a package is touched, and what was written is taken back where one of these fails. A package of a kernel or
     of its modules is never installed, and none is taken away for the runtime.
-  - What was done is recorded, so that O(state=absent) takes back that and nothing else.
+  - Without WSL the O(user) gets into the groups C(render) and C(video), into those of the two that there are.
+  - What was done is recorded, with the memberships that were not there before, so that O(state=absent) takes back that and
+    nothing else.
 author:
   - the colab-ready authors (@colab-ready)
 attributes:
@@ -52,6 +54,11 @@ options:
     type: list
     elements: str
     default: [E0258B57D9C442D5DB1855C271740E4DE392BFE3, 4E9EFCDEF82800256C1E7C64B02DB9BD8C321DCB]
+  user:
+    description:
+      - Who runs the kernels, and so has to be in the groups that may open the GPU. Empty, nobody. In WSL everybody may open it.
+    type: str
+    default: ""
   etc:
     description: Where the configuration of the system is. Another folder is for tests.
     type: path
@@ -74,6 +81,7 @@ EXAMPLES = r"""
 - name: Install Intel's compute runtime
   xpu_runtime:
     gpu: "{{ gpu_backend_detected }}"
+    user: student
 
 - name: Install it from a school's mirror
   xpu_runtime:
@@ -107,7 +115,7 @@ packages:
   type: dict
   sample: {libze1: 1.21.1.0-1123~24.04}
 groups:
-  description: The groups that may open the GPU; none in WSL.
+  description: The groups that may open the GPU, where there are such; none in WSL.
   returned: always
   type: list
   elements: str
@@ -125,7 +133,7 @@ changed_paths:
   elements: str
   sample: [/etc/apt/keyrings/intel-graphics.gpg, /etc/apt/sources.list.d/intel-gpu.sources]
 diff:
-  description: What was and what is, for each file that changed, and for the packages.
+  description: What was and what is, for each file that changed, the packages, and each group that O(user) joins or leaves.
   returned: always
   type: list
   elements: dict
@@ -164,6 +172,7 @@ def main() -> None:
                 "default": ["E0258B57D9C442D5DB1855C271740E4DE392BFE3", "4E9EFCDEF82800256C1E7C64B02DB9BD8C321DCB"],
                 "no_log": False,
             },
+            "user": {"type": "str", "default": ""},
             "etc": {"type": "path", "default": "/etc"},
             "apt_get": {"type": "path", "default": "/usr/bin/apt-get"},
             "dpkg_query": {"type": "path", "default": "/usr/bin/dpkg-query"},
@@ -192,7 +201,7 @@ def main() -> None:
                 options["apt_address"], options["apt_key"],
             )  # fmt: skip
             result.update(card=str(card.get("name") or ""), groups=plan["groups"], cautions=plan["cautions"])
-            runtime.present(plan, options["apt_key_fingerprints"])
+            runtime.present(plan, options["apt_key_fingerprints"], options["user"])
     except Refusal as refusal:
         problem = xpu_runtime_plan.problem_of(refusal, "xpu_unsupported")
     except xpu_runtime_state.Stopped as stopped:
@@ -204,8 +213,7 @@ def main() -> None:
         changed=outcome.changed, packages=outcome.packages, changed_paths=outcome.changed_paths, diff=outcome.diff
     )
     if problem is not None:
-        # What was written is taken back, but for packages that dpkg stopped half-way in.
-        result.update(changed=False, problems=[problem.as_dict()], diff=[], changed_paths=[])
+        result["problems"] = [problem.as_dict()]
         module.fail_json(msg=message([problem]), **result)
     module.exit_json(**result)
 

@@ -15,6 +15,7 @@ from typing import Any, Mapping, NamedTuple, Sequence
 from ansible.module_utils.colab_ready import apt_words, gpus
 from ansible.module_utils.colab_ready.apt_words import Steps, kernels_in
 from ansible.module_utils.colab_ready.backend import card_for
+from ansible.module_utils.colab_ready.gpu_groups import groups_to_join as groups_to_join
 from ansible.module_utils.colab_ready.preflight import Problem
 
 # Left out on purpose in small images (dpkg's path-exclude).
@@ -165,11 +166,3 @@ def repository_files(repository: Mapping[str, str] | None) -> dict[str, str]:
     if repository["pin_path"]:
         files[repository["pin_path"]] = repository["pin"]
     return files
-
-
-# --- groups ---------------------------------------------------------------------------------------------------------
-
-
-def groups_to_join(wanted: Sequence[str], members: Mapping[str, Sequence[str]], user: str) -> list[str]:
-    """Of the groups that there are (a small image lacks them), those that the user is not in."""
-    return [name for name in wanted if name in members and user not in members[name]]

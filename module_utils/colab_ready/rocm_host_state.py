@@ -10,7 +10,6 @@ is done (rocm_host_record.py).
 from __future__ import annotations
 
 import base64
-import grp
 import hashlib
 import json
 import os
@@ -18,12 +17,12 @@ import tempfile
 from contextlib import suppress
 from typing import Any, Mapping, NamedTuple, Sequence
 
-from ansible.module_utils.colab_ready import host, loader_cache, openpgp, rocm_plan
+from ansible.module_utils.colab_ready import gpu_groups, host, loader_cache, openpgp, rocm_plan
 from ansible.module_utils.colab_ready import rocm_host_plan as thinking
 from ansible.module_utils.colab_ready.extension import Problem as FileProblem
 from ansible.module_utils.colab_ready.guarded_paths import UnsafePath
 from ansible.module_utils.colab_ready.lockfile import matches
-from ansible.module_utils.colab_ready.managed import explain, primary_gid
+from ansible.module_utils.colab_ready.managed import explain
 from ansible.module_utils.colab_ready.pip_config import redact, secrets_in
 from ansible.module_utils.colab_ready.preflight import Problem, message
 from ansible.module_utils.colab_ready.rocm_host_dids import BRIDGE_LIBRARY, DidsFile
@@ -262,17 +261,15 @@ class RocmHost:
         user, wanted = self.params["user"], self.plan["groups"]
         if not user or not wanted:
             return []
-        if host.account(user) is None and not self.check:
-            what = f"there is no user {user}"
-            problems.append(Problem("rocm_user", what, "the user who runs the kernels", "correct colab_user"))
+        nobody = gpu_groups.user_problem(user, "rocm")
+        if nobody is not None and not self.check:
+            problems.append(nobody)
             return []
-        account = host.account(user)
-        own = primary_gid(account.uid) if account else None
-        members = {one.gr_name: [*one.gr_mem, *([user] if one.gr_gid == own else [])] for one in grp.getgrall()}
-        absent = [name for name in wanted if name not in members]
-        if absent:
-            self.skipped.append(f"there is no group {' and no group '.join(absent)}, so nobody needs to be in it")
-        return thinking.groups_to_join(wanted, members, user)
+        found = gpu_groups.look(user, wanted)
+        if found.missing:
+            missing = " and no group ".join(found.missing)
+            self.skipped.append(f"there is no group {missing}, so nobody needs to be in it")
+        return found.to_join
 
     def _say(self, work: Work) -> None:
         """The diff. In check mode it is all that comes of it."""
@@ -432,14 +429,15 @@ class RocmHost:
     # ---- groups -------------------------------------------------------------------------------
 
     def _join(self, groups: Sequence[str]) -> None:
-        user = self.params["user"]
+        recorded = self.record.data["groups"]
         for name in groups:
-            self.record.data["groups"].append([user, name])
-            self.record.write()
             self.record.touched = True
-            if self._packages.run(["/usr/sbin/usermod", "--append", "--groups", name, user]).status:
-                do = f"sudo usermod -aG {name} {user}"
-                raise Stopped(Problem("rocm_group", f"{user} could not be put into the group {name}", "a member", do))
+            problem = gpu_groups.join(self.params["user"], name, recorded, self.record.write, self._status, "rocm")
+            if problem is not None:
+                raise Stopped(problem)
+
+    def _status(self, command: Sequence[str]) -> int:
+        return self._packages.run(command).status
 
     # ---- absent -------------------------------------------------------------------------------
 
@@ -454,11 +452,11 @@ class RocmHost:
         self._say_absent(ours, packages, back, there)
         if self.check:
             return
-        for user, name in list(record["groups"]):
-            # A member may have gone, and so may the group or the user.
-            self._packages.run(["/usr/bin/gpasswd", "--delete", user, name])
-            record["groups"].remove([user, name])
-            self.record.touched = True
+        for user, name in gpu_groups.still_there(record["groups"]):
+            stays = gpu_groups.leave(user, name, self._status)
+            self.warnings += [stays] if stays else []
+        self.record.touched = self.record.touched or bool(record["groups"])
+        record["groups"] = []
         for name, one in record["debs"].items():
             if one["was"] and name in there:
                 self.warnings.append(f"{name} {there[name]} stays: {one['was']} was there before colab-ready")

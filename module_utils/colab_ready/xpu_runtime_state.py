@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the colab-ready authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Intel's compute runtime as one state: its repository with key, and the packages; and back again.
+"""Intel's compute runtime as one state: its repository with key, the packages, and who may open the GPU; and back again.
 
 The order is such that nothing is left half done: the key is looked at before it is written, the repository is read and the
 installation is simulated before a package is touched, and what was written is taken back where one of these fails.
@@ -15,7 +15,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from typing import Any, Mapping, Sequence
 
-from ansible.module_utils.colab_ready import apt_words, managed, openpgp, programs
+from ansible.module_utils.colab_ready import apt_words, gpu_groups, managed, openpgp, programs
 from ansible.module_utils.colab_ready import xpu_runtime_plan as thinking
 from ansible.module_utils.colab_ready.host import read_json, run
 from ansible.module_utils.colab_ready.pip_config import redact
@@ -24,6 +24,7 @@ from ansible.module_utils.colab_ready.preflight import Problem
 UPDATE_SECONDS = 300.0
 INSTALL_SECONDS = 1800.0
 KEY_SECONDS = 30.0
+GROUP_SECONDS = 60.0
 PROXIES = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "no_proxy", "NO_PROXY", "ALL_PROXY", "all_proxy")
 
 
@@ -73,8 +74,12 @@ class Runtime:
 
     # --- acting ---
 
-    def present(self, plan: Mapping[str, Any], fingerprints: Sequence[str]) -> Outcome:
+    def present(self, plan: Mapping[str, Any], fingerprints: Sequence[str], user: str = "") -> Outcome:
         repository = plan["repository"]
+        groups = plan["groups"] if user else []
+        nobody = gpu_groups.user_problem(user, "xpu") if groups else None
+        if nobody is not None and not self.check:
+            raise Stopped(nobody)
         try:
             if repository is not None:
                 self._put_repository(repository, fingerprints)
@@ -82,6 +87,8 @@ class Runtime:
         except Stopped:
             self._take_back()
             raise
+        # Where this fails, what is installed stays.
+        self._join(user, groups)
         return self.outcome
 
     def absent(self) -> Outcome:
@@ -92,11 +99,15 @@ class Runtime:
                 f"These packages of Intel's runtime stay, as others need them: {', '.join(needed)}."
             )
         if ours:
-            self._changed("packages", "".join(f"{name}\n" for name in ours), "")
             if not self.check:
                 self._apt(["--yes", "remove", *ours], INSTALL_SECONDS, "the removal")
+            self._changed("packages", "".join(f"{name}\n" for name in ours), "")
         paths = [path for path in self.record.get("paths", []) if os.path.lexists(path)]
         self._write([managed.Entry(path, state="absent") for path in paths])
+        for user, name in gpu_groups.still_there(self.record.get("groups", [])):
+            self._changed(f"group {name}", f"{user}\n", "")
+            stays = None if self.check else gpu_groups.leave(user, name, self._status)
+            self.outcome.notes += [stays] if stays else []
         if self.record:
             self._write([managed.Entry(self.places.record, state="absent")])
         return self.outcome
@@ -236,20 +247,45 @@ class Runtime:
             raise Stopped(thinking.apt_problem(answer.errors.decode("utf-8", "replace") or text, where))
         return text
 
+    # --- groups ---
+
+    def _join(self, user: str, groups: Sequence[str]) -> None:
+        """After the packages, as one of them may bring a group."""
+        to_join = gpu_groups.look(user, groups).to_join if groups else []
+        if to_join and not self.check:
+            # On a host that had it all no run has written one yet.
+            self.record = {"schema": 1, "groups": [], **self.record}
+        for name in to_join:
+            if not self.check:
+                problem = gpu_groups.join(user, name, self.record["groups"], self._write_record, self._status, "xpu")
+                if problem is not None:
+                    raise Stopped(problem)
+            self._changed(f"group {name}", "", f"{user}\n")
+
+    def _status(self, command: Sequence[str]) -> int:
+        try:
+            return programs.ask(command, GROUP_SECONDS).status
+        except programs.NotAnswered:
+            return 1
+
     # --- files ---
 
     def _remember(self, packages: Mapping[str, str], new: Sequence[str], repository: Mapping[str, str] | None) -> None:
-        record = {
+        self.record = {
             "schema": 1,
             "packages": dict(packages) if repository is not None else {},
             "new": sorted({*self.record.get("new", []), *new}),
             "paths": [self.places.at(repository[key]) for key in ("path", "keyring")] if repository else [],
             "key": redact(repository["key"]) if repository else "",
+            "groups": self.record.get("groups", []),
         }
+        self._write_record()
+
+    def _write_record(self) -> None:
         folder = os.path.dirname(self.places.record)
         if not os.path.isdir(folder):
             managed.apply(managed.Change(folder, "make_directory", mode=0o755))
-        entry = managed.Entry(self.places.record, content=managed.canonical_json(record), mode=0o644)
+        entry = managed.Entry(self.places.record, content=managed.canonical_json(self.record), mode=0o644)
         change = managed.decide(entry, managed.look(entry.path), managed.Host.here())
         if change is not None:
             managed.apply(change)
@@ -272,6 +308,8 @@ class Runtime:
             managed.apply(change)
 
     def _take_back(self) -> None:
+        """All that was written, but not packages that dpkg stopped half-way in."""
+        self.outcome.changed, self.outcome.diff, self.outcome.changed_paths = False, [], []
         if self.check:
             return
         changes, _ = managed.plan(self.undo, managed.Host.here())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import grp
 import hashlib
 import json
 import subprocess
@@ -13,8 +14,8 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils.colab_ready import lockfile, xpu_packages
-from ansible.module_utils.colab_ready.xpu_runtime_state import Places, Runtime
+from ansible.module_utils.colab_ready import gpu_groups, host, lockfile, programs, xpu_packages
+from ansible.module_utils.colab_ready.xpu_runtime_state import Places, Runtime, Stopped
 from conftest import ansible_environment
 
 DOUBLES = Path(__file__).parents[1] / "doubles"
@@ -91,6 +92,9 @@ class SmallSystem:
 
     def module(self, check: bool = False, env: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
         return dict(self.run_module("xpu_runtime", {**self.args, **more}, check=check, diff=True, env=env))
+
+    def places(self) -> Places:
+        return Places(*(self.args[name] for name in ("etc", "apt_get", "dpkg_query", "state_file")))
 
     def listing(self) -> dict[str, bytes]:
         ours = (self.etc, self.record.parent)
@@ -267,10 +271,8 @@ def test_an_installation_that_broke_is_mended_by_the_next_run(system: SmallSyste
 
 def test_the_diff_shows_files_and_packages_but_no_key(system: SmallSystem) -> None:
     plan = xpu_packages.choose_packages(ARC, "ubuntu", "24.04", True, key=system.args["apt_key"])
-    places = Places(*(system.args[name] for name in ("etc", "apt_get", "dpkg_query", "state_file")))
-    shown = {
-        one["after_header"]: one["after"] for one in Runtime(places, False).present(plan, [system.fingerprint]).diff
-    }
+    outcome = Runtime(system.places(), False).present(plan, [system.fingerprint])
+    shown = {one["after_header"]: one["after"] for one in outcome.diff}
     assert shown[str(system.keyring)] == "a key\n"
     assert "Suites: noble" in shown[str(system.source)]
     assert "libze1 1.21.1\n" in shown["packages"]
@@ -286,6 +288,172 @@ def test_a_mirror_s_password_is_nowhere(system: SmallSystem) -> None:
     found = system.module(apt_key="https://kid:hunter22@127.0.0.1:1/key", env=env)
     assert found["failed"] is True
     assert "hunter22" not in json.dumps(found)
+
+
+# --- the groups -----------------------------------------------------------------------------------------------------
+
+
+class Groups:
+    """A stand-in for the groups of a host where there is a student, and for what usermod and gpasswd do to them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, members: dict[str, list[str]], own: str = "student") -> None:
+        self.members = {"student": [], **members}
+        self.status = 0
+        self.numbers = {name: 5000 + place for place, name in enumerate(self.members)}
+        student = host.Account("student", 5000, "/home/student")
+        self.ask = programs.ask
+        monkeypatch.setattr(host, "account", lambda name: student if name == "student" else None)
+        monkeypatch.setattr(gpu_groups, "primary_gid", lambda uid: self.numbers[own])
+        monkeypatch.setattr(grp, "getgrall", self.all)
+        monkeypatch.setattr(programs, "ask", self.run)
+
+    def all(self) -> list[grp.struct_group]:
+        return [grp.struct_group((name, "x", self.numbers[name], who)) for name, who in self.members.items()]
+
+    def run(self, argv: list[str], *more: Any) -> programs.Answer:
+        if argv[0] == "/usr/sbin/usermod" and not self.status:
+            assert argv[1:3] == ["--append", "--groups"] and argv[4] == "student"
+            self.members[argv[3]].append("student")
+        elif argv[0] == "/usr/bin/gpasswd" and not self.status:
+            assert argv[1:3] == ["--delete", "student"]
+            self.members[argv[3]].remove("student")
+        elif argv[0] not in ("/usr/sbin/usermod", "/usr/bin/gpasswd"):
+            return self.ask(argv, *more)
+        return programs.Answer(self.status, b"", b"")
+
+    def of_the_student(self) -> list[str]:
+        return sorted(name for name, who in self.members.items() if "student" in who)
+
+
+def here(system: SmallSystem, state: str = "present", check: bool = False, wsl: bool = False) -> Runtime:
+    """The module without Ansible around it, in this process, whose groups are the stand-in's."""
+    runtime = Runtime(system.places(), check)
+    if state == "absent":
+        runtime.absent()
+    else:
+        present(system, runtime, wsl)
+    return runtime
+
+
+def present(system: SmallSystem, runtime: Runtime, wsl: bool = False) -> None:
+    version = host.os_facts(str(system.etc))["version_id"]
+    address, key = system.args["apt_address"], system.args["apt_key"]
+    plan = xpu_packages.choose_packages(ARC, "ubuntu", version, wsl, address, key)
+    runtime.present(plan, [system.fingerprint], "student")
+
+
+def memberships(runtime: Runtime, side: str) -> list[str]:
+    """The groups of the diff that name the student before (or after)."""
+    groups = [one for one in runtime.outcome.diff if one["after_header"].startswith("group ")]
+    return sorted(one["after_header"][len("group ") :] for one in groups if one[side] == "student\n")
+
+
+@pytest.mark.parametrize("had_it_all", [False, True], ids=["packages come", "packages were there"])
+@pytest.mark.parametrize(
+    ("members", "own", "wsl", "joined"),
+    [
+        ({"render": [], "video": ["other"]}, "student", False, ["render", "video"]),
+        ({"video": []}, "student", False, ["video"]),
+        ({}, "student", False, []),
+        ({"render": [], "video": ["student"]}, "student", False, ["render"]),
+        ({"render": [], "video": []}, "render", False, ["video"]),
+        ({"render": ["student"], "video": ["student"]}, "student", False, []),
+        ({"render": [], "video": []}, "student", True, []),
+    ],
+    ids=["both", "no render", "neither", "one from before", "the own group", "both from before", "WSL"],
+)
+def test_the_user_joins_the_groups_that_there_are_and_leaves_those_that_were_joined(
+    system: SmallSystem,
+    monkeypatch: pytest.MonkeyPatch,
+    members: dict[str, list[str]],
+    own: str,
+    wsl: bool,
+    joined: list[str],
+    had_it_all: bool,
+) -> None:
+    if had_it_all:
+        system.release("26.04")
+        system.packages(own=INTELS, installed=INTELS)
+    groups = Groups(monkeypatch, members, own)
+    before, was = groups.of_the_student(), system.listing()
+    foreseen = here(system, check=True, wsl=wsl)
+    assert (memberships(foreseen, "after"), groups.of_the_student(), system.listing()) == (joined, before, was)
+    done = here(system, wsl=wsl)
+    assert memberships(done, "after") == joined
+    assert groups.of_the_student() == sorted([*before, *joined])
+    assert done.outcome.changed is (bool(joined) or not had_it_all)
+    recorded = json.loads(system.record.read_text())["groups"] if system.record.exists() else []
+    assert recorded == [["student", name] for name in joined]
+    assert here(system, wsl=wsl).outcome.changed is False
+    foreseen = here(system, "absent", check=True)
+    assert (memberships(foreseen, "before"), groups.of_the_student()) == (joined, sorted([*before, *joined]))
+    assert memberships(here(system, "absent"), "before") == joined
+    assert (groups.of_the_student(), system.listing()) == (before, was)
+    assert here(system, "absent").outcome.changed is False
+
+
+def test_what_is_recorded_of_the_groups_outlives_a_later_installation(
+    system: SmallSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups = Groups(monkeypatch, {"video": []})
+    here(system)
+    system.packages(installed={"base-files": "13"})
+    assert here(system).outcome.packages["libze1"] == INTELS["libze1"]
+    here(system, "absent")
+    assert groups.of_the_student() == []
+
+
+def test_a_membership_that_its_owner_ended_is_made_again_and_recorded_once(
+    system: SmallSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups = Groups(monkeypatch, {"video": []})
+    here(system)
+    groups.members["video"].clear()
+    assert here(system).outcome.changed is True
+    assert json.loads(system.record.read_text())["groups"] == [["student", "video"]]
+    groups.members["video"].clear()
+    # And one that is gone needs no taking back.
+    groups.status = 3
+    assert here(system, "absent").outcome.notes == []
+
+
+def test_a_group_that_cannot_be_joined_is_one_message_and_the_rest_stays(
+    system: SmallSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups = Groups(monkeypatch, {"video": []})
+    groups.status = 10
+    runtime = Runtime(system.places(), False)
+    with pytest.raises(Stopped) as stopped:
+        present(system, runtime)
+    assert runtime.outcome.changed is True and str(system.source) in runtime.outcome.changed_paths
+    assert memberships(runtime, "after") == []
+    assert stopped.value.problem.id == "xpu_group"
+    assert stopped.value.problem.do == "sudo usermod -aG video student"
+    assert system.source.exists() and system.installed()["libze1"] == INTELS["libze1"]
+    # As the message says; what was done by hand is not ours to take back.
+    groups.members["video"].append("student")
+    groups.status = 0
+    assert here(system).outcome.changed is False
+    here(system, "absent")
+    assert groups.of_the_student() == ["video"]
+
+
+def test_a_group_that_cannot_be_left_is_said(system: SmallSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = Groups(monkeypatch, {"video": []})
+    here(system)
+    groups.status = 1
+    (note,) = here(system, "absent").outcome.notes
+    assert "student stays in the group video" in note and "sudo gpasswd --delete student video" in note
+
+
+def test_a_user_that_there_is_not_is_refused_before_anything_is_changed(system: SmallSystem) -> None:
+    before, installed = system.listing(), system.installed()
+    found = system.module(gpu=LINUX, user="nobody-of-this-name")
+    assert [one["id"] for one in found["problems"]] == ["xpu_user"]
+    assert "there is no user nobody-of-this-name" in found["msg"] and "correct colab_user" in found["msg"]
+    assert (system.listing(), system.installed()) == (before, installed)
+    # In check mode the run may be the one that makes the user.
+    assert system.module(gpu=LINUX, user="nobody-of-this-name", check=True)["failed"] is False
 
 
 # --- the role -------------------------------------------------------------------------------------------------------
@@ -306,6 +474,18 @@ def test_the_role_stops_a_play_with_the_module_s_message(project: Path, tmp_path
     done = play(project, tmp_path, {"roles": ["xpu"]}, xpu_gpu={**WSL, "adapters": [UHD]})
     assert done.returncode == 2
     assert "UHD Graphics 630 cannot have XPU" in done.stdout
+
+
+def test_the_role_leaves_the_groups_to_the_module_which_records_them(
+    system: SmallSystem, project: Path, tmp_path: Path
+) -> None:
+    args = {name: value for name, value in system.args.items() if not name.startswith(("gpu", "apt_a", "apt_k"))}
+    content = {"roles": ["xpu"], "module_defaults": {"xpu_runtime": args}}
+    given = {f"xpu_{name}": system.args[name] for name in ("apt_address", "apt_key", "apt_key_fingerprints")}
+    done = play(project, tmp_path, content, xpu_gpu=LINUX, xpu_user="nobody-of-this-name", **given)
+    assert "there is no user nobody-of-this-name" in done.stdout
+    tasks = yaml.safe_load((project / "roles/xpu/tasks/main.yml").read_text())
+    assert not [one for one in tasks if "ansible.builtin.user" in one]
 
 
 @pytest.fixture

@@ -22,12 +22,12 @@ import json, sys
 sys.path.insert(0, "{CODE}")
 from ansible.module_utils.colab_ready import xpu_packages
 from ansible.module_utils.colab_ready.xpu_runtime_state import Places, Runtime, Stopped
-card, address, key, fingerprints, state = json.load(sys.stdin)
+card, address, key, fingerprints, state, user = json.load(sys.stdin)
 runtime = Runtime(Places(), False)
 try:
     if state == "present":
-        plan = xpu_packages.choose_packages(card, "ubuntu", "24.04", True, address, key)
-        outcome = runtime.present(plan, fingerprints)
+        plan = xpu_packages.choose_packages(card, "ubuntu", "24.04", not user, address, key)
+        outcome = runtime.present(plan, fingerprints, user)
     else:
         outcome = runtime.absent()
     print(json.dumps({{"changed": outcome.changed, "packages": outcome.packages, "notes": outcome.notes, "problem": None}}))
@@ -70,9 +70,12 @@ class Pc:
         files = self.must("find", "/etc/apt", "/var/lib/colab-ready", "/var/lib/apt/extended_states", "-type", "f")
         return sorted([*packages.splitlines(), *files.splitlines()])
 
-    def __call__(self, state: str = "present", repository: str = "good", fingerprint: str = "") -> dict[str, Any]:
+    def __call__(
+        self, state: str = "present", repository: str = "good", fingerprint: str = "", user: str = ""
+    ) -> dict[str, Any]:
+        """With a user it is native Linux, else WSL."""
         allowed = [fingerprint or self.stand_in.fingerprint]
-        asked = json.dumps([ARC, f"file://{PLACE}/{repository}", f"file://{PLACE}/intel.asc", allowed, state])
+        asked = json.dumps([ARC, f"file://{PLACE}/{repository}", f"file://{PLACE}/intel.asc", allowed, state, user])
         done = docker_engine.docker("exec", "-i", self.host.name, "python3", "-c", RUNNER, stdin=asked, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return dict(json.loads(done.stdout))
@@ -111,4 +114,25 @@ def test_it_comes_from_a_signed_repository_stays_and_goes_without_a_trace(pc: Pc
 def test_a_repository_that_is_not_to_be_trusted_leaves_nothing_behind(pc: Pc, asked: dict[str, str], name: str) -> None:
     found = pc(**asked)
     assert found["problem"]["id"] == name, found["problem"]
+    assert pc.listing() == pc.bare
+
+
+@pytest.mark.parametrize(
+    ("was_in", "groups_are"),
+    [("", "audio"), ("video", "audio,video")],
+    ids=["a new member", "a member from before"],
+)
+def test_natively_the_user_joins_the_groups_that_there_are_until_it_goes(pc: Pc, was_in: str, groups_are: str) -> None:
+    """With the real usermod and gpasswd, on a system that has no group render."""
+    pc.must("sh", "-c", "groupdel render 2>/dev/null; getent group video")
+    pc.must("useradd", "--groups", f"audio,{was_in}".strip(","), "student")
+
+    def groups() -> list[str]:
+        return sorted({*pc.must("id", "-nG", "student").split()} - {"student"})
+
+    found = pc(user="student")
+    assert (found["problem"], found["changed"], groups()) == (None, True, ["audio", "video"])
+    assert pc(user="student")["changed"] is False
+    gone = pc("absent")
+    assert (gone["problem"], gone["notes"], groups()) == (None, [], groups_are.split(","))
     assert pc.listing() == pc.bare
