@@ -60,6 +60,12 @@ options:
     type: str
     choices: [cpu, cuda, privateuseone, xpu]
     default: cpu
+  backend:
+    description:
+      - The backend of the kernel, for the remedies of a cell that fails; it tells ROCm from CUDA, whose devices have one type.
+      - One that does not go with O(device_type) is none. Without it the words of the failure have to tell.
+    type: str
+    default: ""
   device:
     description:
       - Number of the device, as C(tensor_add) found it (its C(index)). It is not asked for on the CPU.
@@ -173,6 +179,7 @@ from urllib.parse import urlsplit
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready import handshake_probe
 from ansible.module_utils.colab_ready.child import probe_source, run_probe
+from ansible.module_utils.colab_ready.host import wsl_facts
 from ansible.module_utils.colab_ready.verdict import judge_handshake
 
 # After its own deadline the probe deletes what it made; then it is told to end, and then ended.
@@ -190,6 +197,7 @@ def main() -> None:
             "kernel_name": {"type": "str", "default": "python3"},
             "http_over_ws": {"type": "bool", "default": True},
             "device_type": {"type": "str", "choices": ["cpu", "cuda", "privateuseone", "xpu"], "default": "cpu"},
+            "backend": {"type": "str", "default": ""},
             "device": {"type": "int", "default": 0},
             "user": {"type": "str"},
             "wait_seconds": {"type": "float", "default": 30.0},
@@ -227,7 +235,9 @@ def main() -> None:
         name="handshake_probe",
         grace_seconds=GRACE_SECONDS,
     )
-    answer = judge_handshake(outcome, given["http_over_ws"], given["device_type"])
+    answer = judge_handshake(
+        outcome, given["http_over_ws"], given["device_type"], given["backend"], wsl=wsl_facts() is not None
+    )
     for text in answer.pop("warnings"):
         module.warn(text)
     module.exit_json(changed=False, **answer)

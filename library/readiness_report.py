@@ -214,7 +214,7 @@ def ask_the_doors(
         grace_seconds=12.0,
     )
     backend = "" if device_type == "cpu" else settings["kernel"]
-    return judge_handshake(outcome, settings["http_over_ws"], device_type, backend)
+    return judge_handshake(outcome, settings["http_over_ws"], device_type, backend, wsl=wsl_facts() is not None)
 
 
 def prove(settings: dict[str, Any], gpu: dict[str, Any], timeout_seconds: float) -> dict[str, dict[str, Any]]:
@@ -229,7 +229,7 @@ def prove(settings: dict[str, Any], gpu: dict[str, Any], timeout_seconds: float)
         found = side_by_side({**checks, "rocminfo": lambda: rocm_look(settings, gpu, timeout_seconds)})
         known = found.pop("rocminfo")
         if not isinstance(known, rocm_check.Looked):
-            known = rocm_check.Looked(rocm_check.not_asked(known["reasons"][0]), State())
+            known = rocm_check.Looked(rocm_check.not_asked(known["reasons"][0]), State(wsl=wsl_facts() is not None))
         found.update(side_by_side({"tensor_add": lambda: tensor_check(settings, gpu, timeout_seconds, known.state)}))
         found["rocminfo"] = rocm_check.settle(known, found["tensor_add"])
         return {**found, **cell(found["tensor_add"])}

@@ -160,7 +160,7 @@ plan:
   description:
     - What this host gets, and what its kernel environment is to be made of.
     - V(line) and V(target) are the release and what its wheels are made for; V(environment) is to be set before anything
-      looks for the card; V(torch) says where torch comes from; V(retries) is how often a failed start may be repeated.
+      looks for the card; V(torch) says where torch comes from.
   returned: success
   type: dict
   sample:
@@ -175,7 +175,6 @@ plan:
       requirements: ["torch[device-gfx1201]==2.13.0+rocm10.0.0"]
       constraints: []
       drop_bundled_hsa: false
-    retries: 1
 problems:
   description: What is in the way, each with V(id), V(what), V(expected) and V(do). The module fails if there are any.
   returned: always

@@ -60,6 +60,8 @@ NO_RECORD = "has no readable RECORD"
 # torch's own copy of AMD's runtime. Up to ROCm 7.2 it does not know WSL, and hides the system's from torch (AMD's page on PyTorch
 # in WSL has it deleted).
 BUNDLED_HSA = "torch/lib/libhsa-runtime64.so"
+# torch's with ROCm has some 3 MB.
+RECORD_MOST = 1 << 26
 DECIDED_LATER = "(version decided when it is installed)"
 
 
@@ -150,13 +152,19 @@ def read_config(path: str) -> dict[str, str]:
     return {name.strip().lower(): value.strip() for name, separator, value in pairs if separator}
 
 
+def _read(path: str, most: int = 1 << 22, errors: str = "strict", newline: str | None = None) -> str:
+    """A file of an environment, which may be a user's own, as are its files: no link is followed, and nobody waited for."""
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    with open(handle, encoding="utf-8", errors=errors, newline=newline) as stream:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(f"{path} is no file")
+        return stream.read(most)
+
+
 def read_memory(path: str) -> dict[str, Any]:
     """Our note in the environment; empty where it is missing or nonsense."""
     try:
-        # Not through a link: in an environment of a user this is a file of that user.
-        handle = os.open(os.path.join(path, MEMORY), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-        with open(handle, encoding="utf-8") as stream:
-            data = json.loads(stream.read(1 << 22))
+        data = json.loads(_read(os.path.join(path, MEMORY)))
     except (OSError, ValueError):
         return {}
     if not isinstance(data, dict) or data.get("schema") != MEMORY_SCHEMA:
@@ -215,8 +223,7 @@ def examine(site: str, package: Installed, from_address: bool = False, taken_out
     if package.others:
         return f"is there more than once ({', '.join((*package.others, package.folder))})"
     try:
-        with open(os.path.join(site, package.folder, "RECORD"), encoding="utf-8", newline="") as stream:
-            text = stream.read()
+        text = _read(os.path.join(site, package.folder, "RECORD"), RECORD_MOST, newline="")
         handle = os.open(site, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except (OSError, UnicodeDecodeError):
         return NO_RECORD
@@ -374,21 +381,22 @@ def _requirements(
 
 def _metadata(site: str, package: Installed) -> tuple[list[Requirement], set[str]]:
     """What a package requires, and the extras that it has."""
-    requires, extras = [], set()
+    requires: list[Requirement] = []
+    extras: set[str] = set()
     try:
-        with open(os.path.join(site, package.folder, "METADATA"), encoding="utf-8", errors="replace") as stream:
-            for line in stream:
-                if not line.strip():
-                    break
-                if line.startswith("Provides-Extra:"):
-                    extras.add(normalize(line.split(":", 1)[1].strip()))
-                if line.startswith("Requires-Dist:"):
-                    try:
-                        requires.append(parse_requirement(line.split(":", 1)[1].strip()))
-                    except LockError:
-                        continue
+        text = _read(os.path.join(site, package.folder, "METADATA"), errors="replace")
     except OSError:
-        pass
+        return requires, extras
+    for line in text.split("\n"):
+        if not line.strip():
+            break
+        if line.startswith("Provides-Extra:"):
+            extras.add(normalize(line.split(":", 1)[1].strip()))
+        if line.startswith("Requires-Dist:"):
+            try:
+                requires.append(parse_requirement(line.split(":", 1)[1].strip()))
+            except LockError:
+                continue
     return requires, extras
 
 

@@ -74,11 +74,6 @@ def failed(why: Unknown) -> Reading:
     return None, {"adapters": why.said()}
 
 
-def number_in(text: str, pattern: str) -> int | None:
-    match = re.search(pattern, text, re.MULTILINE)
-    return int(match.group(1)) if match else None
-
-
 # --- nvidia-smi -----------------------------------------------------------------------------------------------------
 
 

@@ -246,12 +246,6 @@ def settle(looked: Looked, tensor: Mapping[str, Any]) -> dict[str, Any]:
     gpu = tensor.get("gpu") or {}
     state = replace(looked.state, torch_bytes=gpu.get("memory_bytes"), free_bytes=gpu.get("free_bytes"))
     notes = [(name, " ".join(REMEDIES[name][:2])) for name in notes_for(state)]
-    index = tensor.get("index")
-    if right and index:
-        # ROCm/TheRock#3392: what calls itself cuda is the first, whatever that is.
-        check["warnings"].append(
-            f"the card is the device cuda:{index}, and cuda alone is another: say torch.device('cuda:{index}') in a notebook"
-        )
     for name, text in notes:
         if REMEDIES[name][1].startswith("Nothing"):
             check["notes"].append({"id": name, "text": text})

@@ -183,6 +183,17 @@ REMEDIES: dict[str, tuple[str, str, str]] = {
         "wsl",
     ),
     # without WSL
+    "rocm_native_files": (
+        "Files of ROCm in the kernel environment, or libraries of the distribution that they need, are missing.",
+        f"sudo apt-get install libatomic1 libquadmath0 (which no run installs outside of WSL), then {_AGAIN}. "
+        f"If it stays: remove the kernel environment's folder, and {_AGAIN}.",
+        "wsl",
+    ),
+    "rocm_native_unknown": (
+        "ROCm failed in a way that this version does not know.",
+        "Restart the computer, then run ./colab-ready verify. If it stays, set colab_backend: cpu, and tell us the text.",
+        "wsl",
+    ),
     "rocm_native_no_gpu": (
         "ROCm started and found no GPU that it can use.",
         "Look whether the kernel's amdgpu has the card (ls -l /dev/kfd /dev/dri), and whether the user who runs the kernels is "
@@ -215,7 +226,7 @@ REMEDIES: dict[str, tuple[str, str, str]] = {
         "The program ran on graphics that it was not made for, such as those in the processor (ROCm/TheRock#3392, "
         "ROCm/rocm-cli#395).",
         "Name the device that ./colab-ready verify shows, as in torch.device('cuda:1'); or switch the processor's graphics "
-        "off in Windows' device manager or in the BIOS.",
+        "off in the BIOS (in WSL also: in Windows' device manager).",
         "wsl",
     ),
     "rocm_wheel_python": (
@@ -232,7 +243,7 @@ REMEDIES: dict[str, tuple[str, str, str]] = {
     "rocm_igpu_too": (
         "The processor's graphics are listed beside the card (ROCm/legacy-rocm-build#5535, #5866).",
         "Nothing, if ./colab-ready verify passes: it takes the card by its gfx. If programs take the wrong one: switch the "
-        "processor's graphics off in the BIOS, or in Windows' device manager.",
+        "processor's graphics off in the BIOS (in WSL also: in Windows' device manager).",
         "bios",
     ),
     "rocm_memory_of_wsl": (
@@ -329,6 +340,15 @@ class State:
         return chip is not None and int(chip.group(1)) < 11
 
     @property
+    def unlisted_in_wsl(self) -> bool:
+        return self.wsl and self.rdna2_or_older and not self.id_known
+
+    @property
+    def hidden_by_torch(self) -> bool:
+        """Natively torch's own runtime is the right one."""
+        return self.wsl and bool(self.bundled_hsa)
+
+    @property
     def card_seen(self) -> bool:
         return self.rocminfo is not None and bool(self.rocminfo.gpus) and self.card_listed is not False
 
@@ -381,10 +401,12 @@ RULES: Sequence[Rule] = (
     Rule(
         "rocm_bridge_not_found",
         r"Cannot load librocdxg\.so|librocdxg\.so[.\d]*: cannot open shared object|hsaKmtOpenKFD",
+        lambda state: state.wsl,
     ),
     Rule("rocm_driver_assertion", r"thunk_proxy\.cpp:\d+.*Assertion"),
     Rule("rocm_start_failed", r"\[CreateContext\] fail"),
-    Rule("rocm_profiler", r"rocprofiler[-_]register"),
+    # The variable against it is set in WSL alone.
+    Rule("rocm_profiler", r"rocprofiler[-_]register", lambda state: state.wsl),
     # 20
     Rule("rocm_wrong_device", r"device kernel image is invalid|no kernel image is available|invalid device function"),
     # Nothing found: why? First what forbids it altogether.
@@ -408,7 +430,7 @@ RULES: Sequence[Rule] = (
     Rule(
         "rocm_rdna2",
         r"hsa_init Failed|No WDDM adapters found|unsupported GPU|OUT_OF_RESOURCES",
-        lambda state: state.rdna2_or_older and not state.id_known,
+        lambda state: state.unlisted_in_wsl,
     ),
     Rule(
         "rocm_bridge_too_old",
@@ -432,14 +454,14 @@ RULES: Sequence[Rule] = (
     ),
     Rule(
         "rocm_bundled_hsa",
-        when=lambda state: state.card_seen and state.torch_devices == 0 and bool(state.bundled_hsa),
+        when=lambda state: state.card_seen and state.torch_devices == 0 and state.hidden_by_torch,
     ),
     Rule("rocm_torch_blind", when=lambda state: state.card_seen and state.torch_devices == 0),
     Rule("rocm_other_torch", when=lambda state: bool(state.torch) and not _torch_is_rocms(state)),
     Rule(
         "rocm_bundled_hsa",
         r"hipErrorNoDevice|no ROCm-capable device|No HIP GPUs",
-        lambda state: bool(state.bundled_hsa),
+        lambda state: state.hidden_by_torch,
     ),
     Rule("rocm_torch_blind", r"hipErrorNoDevice|no ROCm-capable device|Device count: 0|No HIP GPUs are available"),
     Rule("rocm_no_gpu", r"hsa_init Failed"),
@@ -457,20 +479,22 @@ RULES: Sequence[Rule] = (
 )
 
 
-# There is no Windows to do anything in.
+# Without WSL there is no Windows to do anything in, and nothing of the distribution is installed.
 _NATIVE = {
+    "rocm_files_missing": "rocm_native_files",
     "rocm_hangs": "rocm_native_driver",
     "rocm_start_failed": "rocm_native_driver",
-    "rocm_unknown": "rocm_unknown",
+    "rocm_unknown": "rocm_native_unknown",
 }
+UNKNOWN = ("rocm_unknown", "rocm_native_unknown")
 
 
 def remedy_for(evidence: Evidence) -> str:
     """The id of the remedy for a failure."""
     found = _remedy_for(evidence)
-    if evidence.state.wsl or REMEDIES[found][2] != "windows":
+    if evidence.state.wsl:
         return found
-    return _NATIVE.get(found, "rocm_native_no_gpu")
+    return _NATIVE.get(found, "rocm_native_no_gpu" if REMEDIES[found][2] == "windows" else found)
 
 
 def _remedy_for(evidence: Evidence) -> str:
@@ -478,7 +502,7 @@ def _remedy_for(evidence: Evidence) -> str:
     found = _first(text, evidence.state)
     # Where ROCm itself fails, that torch sees nothing only follows from it.
     before = evidence.state.rocminfo_remedy
-    if found in (None, "rocm_torch_blind", "rocm_no_gpu") and before not in ("", "rocm_unknown"):
+    if found in (None, "rocm_torch_blind", "rocm_no_gpu") and before not in ("", *UNKNOWN):
         return before
     if found:
         return found
@@ -511,7 +535,7 @@ def _without_the_card(state: State, seen: Rocminfo) -> str:
         return "rocm_windows_10"
     if state.undetected:
         return "rocm_detection_off"
-    if state.rdna2_or_older and not state.id_known:
+    if state.unlisted_in_wsl:
         return "rocm_rdna2"
     if state.id_known is False:
         return "rocm_dids_missing"
@@ -531,11 +555,11 @@ def notes_for(state: State) -> list[str]:
     gpus = state.rocminfo.gpus if state.rocminfo else []
     if len(gpus) > 1 and state.integrated is False:
         notes.append("rocm_igpu_too")
-    if state.free_bytes == 0:
+    if state.wsl and state.free_bytes == 0:
         notes.append("rocm_windows_10" if state.windows_10 else "rocm_no_free_memory")
     if state.torch_bytes:
         if state.integrated and state.wsl_bytes and abs(state.torch_bytes - state.wsl_bytes) < GIB:
             notes += ["rocm_memory_of_wsl", "rocm_resizable_bar"]
-        elif state.card_bytes and 1.5 * GIB < state.card_bytes - state.torch_bytes < 3.5 * GIB:
+        elif state.wsl and state.card_bytes and 1.5 * GIB < state.card_bytes - state.torch_bytes < 3.5 * GIB:
             notes.append("rocm_reserved_memory")
     return notes

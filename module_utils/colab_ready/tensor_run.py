@@ -50,11 +50,11 @@ def run_tensor(
 
     def judge(outcome: dict[str, Any]) -> dict[str, Any]:
         nonlocal state
-        answer = judge_tensor(outcome, backend, state)
+        answer = judge_tensor(outcome, backend, state, wsl)
         if answer["ok"] or backend != "rocm" or state is not None:
             return answer
         state = (rocm_state() if callable(rocm_state) else rocm_state) or State(wsl=wsl)
-        return judge_tensor(outcome, backend, state)
+        return judge_tensor(outcome, backend, state, wsl)
 
     answer = judge(run())
     answer["tries"] = 1

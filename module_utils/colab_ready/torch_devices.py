@@ -155,11 +155,19 @@ def choose(backend: str, found: Sequence[Device], wanted: Wanted, index: int | N
     if len(found) == 1:
         return Found(fitting[0], "", f"{shown(fitting[0])}, the only one")
     # Intel's driver may call a card by its id alone: Intel(R) Graphics [0x56a5] (pytorch/pytorch#147226).
-    if len(fitting) == 1 and wanted.others and sum(map(is_foreign, found)) == len(wanted.others) == len(found) - 1:
+    others = [device for device in found if is_foreign(device)]
+    if len(fitting) == 1 and len(others) == len(found) - 1 and _all_are_there(wanted.others, others):
         return Found(fitting[0], "", f"{shown(fitting[0])}, since the others are this host's other ones")
     if not mine and not wanted.gfx:
         return Found(fitting[0], "", f"{shown(fitting[0])}; no card was named, so it is the first")
     return Found(None, "adapter_unclear", f"which of torch's devices is {card} cannot be told; it sees {there}")
+
+
+def _all_are_there(names: Sequence[str], found: Sequence[Device]) -> bool:
+    """Whether each adapter of these names is among the devices. pci.ids has two for one, the second in brackets behind the
+    chip's: AlderLake-S GT1 [UHD Graphics 770]."""
+    called = {plain(form) for device in found for form in (device.name, bare(device.name))}
+    return all(plain(re.sub(r"^.*\[([^][]+)\]$", r"\1", name)) in called for name in names)
 
 
 def bare(name: str) -> str:

@@ -127,8 +127,8 @@ REMEDIES: dict[str, tuple[str, str, str]] = {
     # ROCm, besides rocm_faults.py
     "rocm_no_device": (
         "PyTorch for ROCm finds no GPU, and says no reason.",
-        "Run ./colab-ready verify: its check rocminfo shows whether AMD's bridge sees the card. HIP_VISIBLE_DEVICES and "
-        "ROCR_VISIBLE_DEVICES must be unset; until then set colab_backend: directml.",
+        "Run ./colab-ready verify: its check rocminfo shows whether ROCm itself sees the card. HIP_VISIBLE_DEVICES and "
+        f"ROCR_VISIBLE_DEVICES must be unset; until then {_OTHERWISE}.",
         "wsl",
     ),
     # XPU
@@ -288,7 +288,7 @@ def by_text(backend: str, lines: Sequence[str]) -> str | None:
 def _rocm(failure: Failure, state: State) -> str:
     text = "\n".join([*failure.said, *failure.heard])
     if _HIP_MEMORY.search(text):
-        return "rocm_no_free_memory" if _NOTHING_FREE.search(text) else "gpu_memory"
+        return "rocm_no_free_memory" if state.wsl and _NOTHING_FREE.search(text) else "gpu_memory"
     if failure.problem == "adapter_not_seen" and state.id_known is False:
         # The bridge works, since it shows another card; this one's id it does not have.
         return "rocm_rdna2" if state.rdna2_or_older else "rocm_dids_missing"
@@ -308,7 +308,7 @@ def _rocm(failure: Failure, state: State) -> str:
         if known.rocminfo is None or not known.rocminfo.agents:
             return "rocm_no_device"
         found = rocm_faults.remedy_for(rocm_faults.Evidence(state=replace(known, torch_devices=None)))
-    if found != "rocm_unknown":
+    if found not in rocm_faults.UNKNOWN:
         return found
     return failure.problem or (
         failure.usual if failure.early else "rocm_no_device" if known.torch_devices == 0 else found
@@ -318,19 +318,20 @@ def _rocm(failure: Failure, state: State) -> str:
 # --- in a cell ------------------------------------------------------------------------------------------------------
 
 _OF_ROCM = re.compile(r"\bHIP\b|hip[A-Z]|HSA_|ROCm|CreateContext")
-_DIED = {"xpu": "xpu_crashes", "cuda": "cuda_crashes", "rocm": "rocm_start_failed"}
+_DIED = {"xpu": "xpu_crashes", "cuda": "cuda_crashes"}
 
 
-def cell_remedy(backend: str, device_type: str, detail: str, died: bool) -> str | None:
+def cell_remedy(backend: str, device_type: str, detail: str, ended: str, wsl: bool) -> str | None:
     """The remedy for a cell that failed on a GPU; None where nothing tells. Where `backend` is empty, a device of cuda is one
-    of ROCm if its words are."""
+    of ROCm if its words are. `ended`: signal where the kernel died, timeout where it did not come back."""
     known = backend or {"xpu": "xpu"}.get(device_type, "rocm" if _OF_ROCM.search(detail) else "")
-    found = (
-        _rocm(Failure("cell", "", said=[detail]), State()) if known == "rocm" else by_text(known or "cuda", [detail])
-    )
-    if found and found != "rocm_unknown":
-        return found
-    return _DIED.get(known) if died else None
+    if known == "rocm":
+        found = _rocm(Failure("cell", "", said=[detail], ended=ended), State(wsl=wsl))
+        return None if found in rocm_faults.UNKNOWN else found
+    found_by_text = by_text(known or "cuda", [detail])
+    if found_by_text or not known or not ended:
+        return found_by_text
+    return f"{known}_hangs" if ended == "timeout" else _DIED[known]
 
 
 # --- once more ------------------------------------------------------------------------------------------------------

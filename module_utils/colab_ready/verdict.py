@@ -296,6 +296,16 @@ for _name in ("no_token", "wrong_token", "auth_url"):
     )
 
 
+# What to do instead where there is no WSL, and so no Windows beside it.
+_NATIVE: dict[str, str] = {
+    "out_of_memory": "Close other programs.",
+    "check_hangs": "Try once more when the host is idle; if it hangs at the same step again, restart the computer.",
+    "adapter_not_seen": (
+        f"Look whether the kernel's driver has the card (lspci -k), and {_AGAIN}; or set colab_gpu to the card that it sees."
+    ),
+}
+
+
 def remedies_for(problems: list[str]) -> list[dict[str, str]]:
     """One remedy per problem, in order, none twice."""
     result = []
@@ -638,6 +648,16 @@ def _late_on_gpu(told: _Told, result: dict[str, Any], backend: str) -> list[tupl
     return []
 
 
+def _not_the_first(told: _Told, backend: str) -> list[str]:
+    """What calls itself cuda, or xpu, is the first, whatever that is (ROCm/TheRock#3392)."""
+    kind, index = torch_devices.DEVICE_TYPES.get(backend), told.index()
+    if not kind or not index:
+        return []
+    return [
+        f"the card is the device {kind}:{index}, and {kind} alone is another: say torch.device('{kind}:{index}') in a notebook"
+    ]
+
+
 def _late_findings(outcome: dict[str, Any], result: dict[str, Any], backend: str, told: _Told) -> list[tuple[str, str]]:
     """(problem, reason) for what no step of a complete run has seen."""
     plan = TENSOR_BACKENDS[backend]
@@ -662,8 +682,11 @@ def _late_findings(outcome: dict[str, Any], result: dict[str, Any], backend: str
     return found
 
 
-def judge_tensor(outcome: dict[str, Any], backend: str, state: rocm_faults.State | None = None) -> dict[str, Any]:
-    """Everything that tensor_add returns. `state` is what is known of a host with ROCm, for the remedy."""
+def judge_tensor(
+    outcome: dict[str, Any], backend: str, state: rocm_faults.State | None = None, wsl: bool | None = None
+) -> dict[str, Any]:
+    """Everything that tensor_add returns. `state` is what is known of a host with ROCm, for the remedy. `wsl`: whether this
+    is one; None: as the probe says, if it lived to say it."""
     plan = TENSOR_BACKENDS[backend]
     ended = outcome["exit"]
     result = outcome["result"] or {}
@@ -700,6 +723,7 @@ def judge_tensor(outcome: dict[str, Any], backend: str, state: rocm_faults.State
     versions = told.versions
     known = ("python", "torch", "numpy") + (("torch_directml",) if backend == "directml" else ())
     late = told.throughput_warnings(outcome) if ok else []
+    wsl = told.host.get("wsl") if wsl is None else wsl
     return {
         "ok": ok,
         "device": str(result["device"]) if result.get("device") else None,
@@ -717,20 +741,24 @@ def judge_tensor(outcome: dict[str, Any], backend: str, state: rocm_faults.State
         "throughput": told.throughput(),
         "versions": {key: versions.get(key) for key in known},
         "warnings": _texts(result.get("warnings"))
+        + (_not_the_first(told, backend) if ok else [])
         + late
         + (exit_warnings(outcome) if ok and not late else [])
         + noise_warnings(outcome),
         "reasons": reasons,
-        "remedies": on_this_host(remedies_for(problems), backend, told.host),
+        "remedies": on_this_host(remedies_for(problems), plan["device_type"], wsl),
         "seconds": outcome["seconds"],
     }
 
 
-def on_this_host(remedies: list[dict[str, str]], backend: str, host: dict[str, Any]) -> list[dict[str, str]]:
+def on_this_host(remedies: list[dict[str, str]], device_type: str, wsl: Any) -> list[dict[str, str]]:
     """Without WSL there is no Windows beside it to do anything in; DirectML is nowhere else."""
-    if host.get("wsl") is not False or backend not in torch_devices.DEVICE_TYPES:
+    if wsl is not False or device_type == TENSOR_BACKENDS["directml"]["device_type"]:
         return remedies
-    return [{**one, "where": "wsl"} if one["where"] == "windows" else one for one in remedies]
+    return [
+        {**one, "do": _NATIVE.get(one["id"], one["do"]), "where": "wsl" if one["where"] == "windows" else one["where"]}
+        for one in remedies
+    ]
 
 
 # --- colab_handshake ------------------------------------------------------------------------------------------------
@@ -759,8 +787,8 @@ _OVER = (
 _SHUT = ("shut_no_token", "shut_wrong_token", "shut_foreign_origin", "shut_foreign_host")
 _SHUT_OVER = ("shut_ws_no_token", "shut_ws_wrong_token", "shut_ws_auth_url", "shut_ws_foreign_origin")
 DEVICE_TYPES = ("cpu", "privateuseone", "cuda", "xpu")
-# Their names are those of handshake_probe.py.
-_CELL_FAILED = ("cell_failed", "kernel_died")
+# What a cell that failed is called by handshake_probe.py, and how it ended in child.py's words.
+_CELL_ENDED = {"cell_failed": "", "kernel_died": "signal", "check_hangs": "timeout"}
 
 
 def handshake_plan(http_over_ws: bool) -> dict[str, str]:
@@ -773,26 +801,25 @@ def handshake_plan(http_over_ws: bool) -> dict[str, str]:
     return plan
 
 
-def handshake_problem(step: dict[str, Any], ended: dict[str, Any], device_type: str, backend: str = "") -> str:
+def handshake_problem(
+    step: dict[str, Any], ended: dict[str, Any], device_type: str, backend: str = "", wsl: bool = True
+) -> str:
     """Which remedy a failed step wants. A cell that fails on a GPU mostly has the driver's reasons."""
     problem = str(step["problem"] or ended_problem(ended, "broken_answer"))
-    if device_type == "cpu" or step["id"] not in ("cell", "ws_cell"):
+    if device_type == "cpu" or step["id"] not in ("cell", "ws_cell") or problem not in _CELL_ENDED:
         return problem
-    if problem == "check_hangs":
-        kind = backend or {"privateuseone": "directml", "xpu": "xpu"}.get(device_type, "")
-        return f"{kind}_hangs" if kind else problem
-    if problem not in _CELL_FAILED:
-        return problem
+    how = _CELL_ENDED[problem]
     if device_type != "privateuseone":
-        return torch_faults.cell_remedy(backend, device_type, step["detail"], problem != "cell_failed") or problem
-    found = directml_faults.remedy_for(
-        directml_faults.Evidence(said=[step["detail"]], ended="" if problem == "cell_failed" else "signal")
-    )
+        fits = torch_devices.DEVICE_TYPES.get(backend) == device_type
+        return torch_faults.cell_remedy(backend if fits else "", device_type, step["detail"], how, wsl) or problem
+    if how == "timeout":
+        return "directml_hangs"
+    found = directml_faults.remedy_for(directml_faults.Evidence(said=[step["detail"]], ended=how))
     return problem if found == "directml_unknown" else found
 
 
 def judge_handshake(
-    outcome: dict[str, Any], http_over_ws: bool, device_type: str = "cpu", backend: str = ""
+    outcome: dict[str, Any], http_over_ws: bool, device_type: str = "cpu", backend: str = "", *, wsl: bool = True
 ) -> dict[str, Any]:
     """Everything that colab_handshake returns. `backend` tells ROCm from CUDA where the cell runs on a device of cuda."""
     plan = handshake_plan(http_over_ws)
@@ -800,7 +827,7 @@ def judge_handshake(
     result = outcome["result"] or {}
     steps, not_reached = settle_steps(outcome, list(plan))
     failed = [step for step in steps if not step["ok"]]
-    problems = [handshake_problem(step, ended, device_type, backend) for step in failed]
+    problems = [handshake_problem(step, ended, device_type, backend, wsl) for step in failed]
     for step in failed:
         step["detail"] = directml_faults.with_names(step["detail"])
     reasons = [f"{step['id']}: {step['detail']}" for step in failed]
@@ -816,7 +843,7 @@ def judge_handshake(
         "steps": [public(step, door=plan[step["id"]]) for step in steps],
         "not_reached": not_reached,
         "reasons": reasons,
-        "remedies": remedies_for(problems),
+        "remedies": on_this_host(remedies_for(problems), device_type, wsl),
         "warnings": notes + (exit_warnings(outcome) if ok else []),
         "cell": plain(_table(result.get("cell"))),
         "versions": plain(_table(result.get("versions"))),

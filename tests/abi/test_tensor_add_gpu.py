@@ -157,7 +157,7 @@ BESIDE: dict[str, tuple[str, dict[str, Any], int]] = {
 
 
 @pytest.mark.parametrize("name", BESIDE)
-def test_the_decided_card_adds_wherever_it_stands(name: str) -> None:
+def test_the_decided_card_adds_wherever_it_stands(name: str, warnings: list[str]) -> None:
     backend, arguments, index = BESIDE[name]
     result = add(backend, **arguments)
     assert (result["ok"], result["reasons"]) == (True, [])
@@ -165,6 +165,8 @@ def test_the_decided_card_adds_wherever_it_stands(name: str) -> None:
     assert result["device"] == f"{torch_devices.DEVICE_TYPES[backend]}:{index}"
     assert [one["index"] for one in result["devices"]] == [0, 1]
     assert result["adapter"] == arguments["devices"][index]["name"]
+    # One that says no number in a notebook gets the first.
+    assert [f"torch.device('{result['device']}')" in text for text in warnings] == [True] * index
 
 
 # --- where it is not ------------------------------------------------------------------------------------------------
@@ -475,6 +477,8 @@ CELLS: dict[str, tuple[str, str, int, list[str]]] = {
     "xpu_lost": ("xpu", "xpu_lost", 0, ["xpu_lost"]),
     "cuda_elsewhere": ("cuda", "gpu_elsewhere", 0, ["wrong_device"]),
     "wrong_torch": ("cpu", "", 0, ["cuda_other_torch"]),
+    # Without a word, and without its backend, it may be any.
+    "rocm_dies": ("rocm", "gpu_copy_segfault", 0, ["kernel_died"]),
 }
 
 
@@ -508,6 +512,29 @@ def test_colabs_cell_adds_on_the_card_that_was_proven_or_names_the_remedy(
     for cell in result["cell"].values():
         assert (cell["device"], cell["device_type"]) == (f"{kind}:{index}", kind)
         assert cell["output"].count(f"device='{kind}:{index}')") == 3
+
+
+@pytest.mark.parametrize(
+    ("wsl", "backend", "remedy", "where"),
+    [
+        (True, "rocm", "rocm_start_failed", "windows"),
+        (True, "cuda", "cuda_crashes", "windows"),
+        (False, "rocm", "rocm_native_driver", "wsl"),
+        (False, "cuda", "cuda_crashes", "wsl"),
+        (False, "xpu", "kernel_died", "wsl"),
+    ],
+)
+def test_a_kernel_that_died_on_a_gpu_has_the_remedy_of_its_backend_and_of_this_host(
+    server: Server, server_python: Path, monkeypatch: pytest.MonkeyPatch, wsl: bool, backend: str, remedy: str, where: str
+) -> None:
+    monkeypatch.setattr("ansible.module_utils.colab_ready.host.wsl_facts", lambda: {"version": 2} if wsl else None)
+    result, _written = handshake(
+        python=str(server_python), url=server.url, token_file=str(server.token_file), kernel_name="rocm_dies",
+        device_type="cuda", backend=backend, http_over_ws=False, wait_seconds=20, timeout_seconds=60,
+    )  # fmt: skip
+    told = next(one for one in result["remedies"] if one["id"] == remedy)
+    assert told["where"] == where
+    assert wsl or "Adrenalin" not in told["do"]
 
 
 # --- the stand-in ---------------------------------------------------------------------------------------------------

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,43 @@ def package(
     record += [f"{name}/__pycache__/__init__.cpython-311.pyc,,", f"{folder.name}/RECORD,,"]
     (folder / "RECORD").write_text("\n".join(record) + "\n", encoding="utf-8")
     return folder
+
+
+@pytest.fixture
+def in_time() -> Iterator[None]:
+    """What waits for ever for a writer fails."""
+
+    def given_up(number: int, frame: Any) -> None:
+        # No OSError, which the code under test would take for an answer.
+        raise AssertionError("it waits")
+
+    before = signal.signal(signal.SIGALRM, given_up)
+    signal.alarm(10)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.usefixtures("in_time")
+@pytest.mark.parametrize("planted", ["fifo", "link"])
+@pytest.mark.parametrize(("name", "needed", "problem"), [("METADATA", {"a"}, None), ("RECORD", {"a", "b"}, environment.NO_RECORD)])
+def test_what_a_user_put_in_the_place_of_a_package_s_file_is_not_waited_for_nor_followed(
+    tmp_path: Path, name: str, needed: set[str], problem: str | None, planted: str
+) -> None:
+    """Root reads the environment of a user."""
+    site = tmp_path / "site"
+    package(site, "b")
+    path = package(site, "a", requires=("b",)) / name
+    roots = [lockfile.parse_requirement("a")]
+    assert environment.required_by(str(site), environment.scan(str(site)), roots, MARKERS) == {"a", "b"}
+    moved = path.rename(tmp_path / name)
+    if planted == "fifo":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(moved)
+    found = environment.scan(str(site))
+    assert environment.required_by(str(site), found, roots, MARKERS) == needed
+    assert problem is None or environment.examine(str(site), found["a"]) == problem
 
 
 def problems(site: Path) -> dict[str, str | None]:

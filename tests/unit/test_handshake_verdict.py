@@ -6,6 +6,7 @@ import ast
 import copy
 import errno
 import json
+import re
 import runpy
 from pathlib import Path
 from typing import Any
@@ -446,6 +447,35 @@ def test_a_cell_on_a_gpu_fails_for_the_drivers_reasons(
     answer = verdict.judge_handshake(given, True, device_type, backend)
     assert [one["id"] for one in answer["remedies"]] == [remedy]
     assert remedy in verdict.REMEDIES
+
+
+# The same without WSL; the backend that does not go with the device's type is none.
+NATIVE_CELLS = [
+    ("cuda", "rocm", "kernel_died", "the kernel died; jupyter_server says it is restarting", "rocm_native_driver"),
+    ("cuda", "rocm", "check_hangs", "no answer within 72 s", "rocm_native_driver"),
+    ("cuda", "rocm", "cell_failed", "RuntimeError: hsa_init Failed", "rocm_native_no_gpu"),
+    ("cuda", "", "cell_failed", "RuntimeError: No HIP GPUs are available", "rocm_no_device"),
+    ("cuda", "rocm", "cell_failed", "OutOfMemoryError: HIP out of memory. of which 0 bytes is free", "gpu_memory"),
+    ("cuda", "rocm", "cell_failed", "NameError: name 'x' is not defined", "cell_failed"),
+    ("cuda", "cuda", "cell_failed", "RuntimeError: Found no NVIDIA driver on your system", "cuda_no_driver"),
+    ("cuda", "cuda", "kernel_died", "the kernel died; jupyter_server says it is restarting", "cuda_crashes"),
+    ("cuda", "xpu", "kernel_died", "the kernel died; jupyter_server says it is restarting", "kernel_died"),
+    ("xpu", "", "check_hangs", "no answer within 72 s", "xpu_hangs"),
+    ("cpu", "cpu", "check_hangs", "no answer within 72 s", "check_hangs"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("device_type", "backend", "problem", "detail", "remedy"), NATIVE_CELLS)
+def test_outside_of_wsl_nothing_is_to_be_done_on_windows(
+    device_type: str, backend: str, problem: str, detail: str, remedy: str
+) -> None:
+    given = without("session_delete", cell=problem)
+    next(step for step in given["steps"] if step["step"] == "cell")["detail"] = detail
+    told = verdict.judge_handshake(given, True, device_type, backend, wsl=False)["remedies"]
+    assert [(one["id"], one["where"]) for one in told] == [(remedy, "wsl")]
+    assert "Adrenalin" not in told[0]["do"]
+    # What is only for WSL says so.
+    assert "wsl --shutdown" not in told[0]["do"] or re.search(r"\b[Ii]n WSL: ", told[0]["do"])
 
 
 @pytest.mark.parametrize(

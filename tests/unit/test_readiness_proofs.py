@@ -59,11 +59,13 @@ class Proofs:
         self.order.append("cell")
         self.cells.append(params)
 
-    def judge_handshake(self, outcome: None, over: bool, device_type: str, backend: str) -> dict[str, Any]:
+    def judge_handshake(
+        self, outcome: None, over: bool, device_type: str, backend: str, *, wsl: bool
+    ) -> dict[str, Any]:
         wrong = self.remedies[:1]
         del self.remedies[:1]
         return {
-            "ok": not wrong, "judged": device_type, "backend": backend, "warnings": [], "reasons": [f"cell: {one}" for one in wrong],
+            "ok": not wrong, "judged": device_type, "backend": backend, "wsl": wsl, "warnings": [], "reasons": [f"cell: {one}" for one in wrong],
             "remedies": [{"id": one} for one in wrong],
         }  # fmt: skip
 
@@ -175,7 +177,16 @@ def test_a_rocminfo_check_that_died_leaves_the_sum_its_turn(proofs: Proofs) -> N
     assert proofs.order == ["rocminfo", "sum", "cell"]
     assert (checks["tensor_add"]["ok"], checks["rocminfo"]["ok"]) == (True, None)
     assert "died" in checks["rocminfo"]["reasons"][0]
-    assert proofs.sums[0]["rocm_state"] == State()
+
+
+@pytest.mark.parametrize("wsl", [True, False])
+def test_whether_this_is_wsl_goes_with_every_proof(proofs: Proofs, wsl: bool) -> None:
+    """Outside of it there is no Windows to be told of."""
+    proofs.functions["prove"].__globals__["wsl_facts"] = lambda: {"version": 2} if wsl else None
+    proofs.looked = {"reasons": ["the check itself died; please report this"]}
+    checks = proofs.prove(GPU, **ROCM)
+    assert (proofs.sums[0]["wsl"], proofs.sums[0]["rocm_state"]) == (wsl, State(wsl=wsl))
+    assert checks["colab_handshake"]["wsl"] is wsl
 
 
 @pytest.mark.parametrize(("kernel", "device_type"), [("cuda", "cuda"), ("xpu", "xpu")])

@@ -150,11 +150,6 @@ def test_an_igpu_beside_the_card_is_a_note_and_nothing_to_do() -> None:
     assert ([note["id"] for note in check["notes"]], check["warnings"]) == (["rocm_igpu_too"], [])
 
 
-def test_a_card_that_is_not_the_first_has_its_number_said() -> None:
-    check = settle(looked_at(BOTH), {**RIGHT, "index": 1})
-    assert "torch.device('cuda:1')" in check["warnings"][0]
-
-
 def test_memory_that_windows_keeps_is_a_note_and_memory_that_wsl_caps_is_a_warning() -> None:
     reserved = settle(looked_at("good_10.0.0_from_the_wheels", replace(FINE, card_bytes=int(18.4 * GIB))), RIGHT)
     assert ([note["id"] for note in reserved["notes"]], "2.5 GB" in reserved["notes"][0]["text"]) == (

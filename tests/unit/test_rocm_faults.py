@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.colab_ready import rocm_faults, rocminfo
+from ansible.module_utils.colab_ready import rocm_faults, rocm_lines, rocminfo
 from ansible.module_utils.colab_ready.rocm_faults import (
     REMEDIES,
     RULES,
@@ -43,6 +43,7 @@ OLD = replace(FINE, line="7.2.1", torch="2.9.1+rocm7.2.1.lw.gitff65f5bc", detect
 SEEN = rocminfo.parse(read("good_7.2.1_rx_9060_xt"))
 BOTH = rocminfo.parse(read("good_10.0.0_card_beside_igpu"))
 ONLY_CPU = rocminfo.parse(read("cpu_only_6.3.4_rx_6800_xt"))
+NATIVE = State(wsl=False, distribution="ubuntu", line="10.0.0", amd=True, gfx="gfx1100", torch="2.13.0+rocm10.0.0")
 
 # Facts, section 5: the number of the complaint, what is there, the remedy.
 COMPLAINTS: list[tuple[int, Evidence, str]] = [
@@ -100,6 +101,7 @@ NOTES: list[tuple[int, State, list[str]]] = [
     (19, replace(FINE, rocminfo=SEEN), []),
     (22, replace(FINE, card_bytes=25 * GB, torch_bytes=int(22.4 * GB)), ["rocm_reserved_memory"]),
     (22, replace(FINE, card_bytes=25 * GB, torch_bytes=int(24.9 * GB)), []),
+    (0, replace(NATIVE, free_bytes=0, card_bytes=25 * GB, torch_bytes=int(22.4 * GB)), []),
     (0, FINE, []),
     (0, State(), []),
 ]
@@ -154,6 +156,17 @@ MORE: list[tuple[Evidence, str]] = [
     (Evidence(state=State(wsl=False, rocminfo=ONLY_CPU)), "rocm_native_no_gpu"),
     (Evidence(ended="timeout", state=State(wsl=False)), "rocm_native_driver"),
     (Evidence(ended="signal", state=State(wsl=False)), "rocm_native_driver"),
+    (said("something else", NATIVE), "rocm_native_unknown"),
+    (said("ImportError: libquadmath.so.0: cannot open shared object file", NATIVE), "rocm_native_files"),
+    (said("RuntimeError: No HIP GPUs are available", replace(NATIVE, rocminfo_remedy="rocm_native_unknown")), "rocm_torch_blind"),
+    # What is so with the bridge, or set for it, is nothing where there is none.
+    (heard("bad_hsa_init", replace(NATIVE, gfx="gfx1030")), "rocm_native_no_gpu"),
+    (heard("bad_unsupported_gpu", replace(NATIVE, gfx="gfx1030")), "rocm_card_unsupported"),
+    (Evidence(state=replace(NATIVE, gfx="gfx1030", rocminfo=ONLY_CPU)), "rocm_native_no_gpu"),
+    (said("libhsa-runtime64.so.1: undefined symbol: hsaKmtOpenKFD", NATIVE), "rocm_native_unknown"),
+    (said("rocprofiler_register library not found", NATIVE, ended="signal"), "rocm_native_driver"),
+    (said("RuntimeError: No HIP GPUs are available", replace(NATIVE, bundled_hsa=True)), "rocm_torch_blind"),
+    (said("", replace(NATIVE, rocminfo=SEEN, torch_devices=0, bundled_hsa=True)), "rocm_torch_blind"),
     # Where the bridge speaks it was found and asked.
     (heard("bad_no_wddm_7.2", replace(OLD, detection="")), "rocm_no_adapter"),
     (heard("bad_no_wddm_10.0", replace(FINE, bridge_cached=False)), "rocm_no_adapter"),
@@ -193,6 +206,34 @@ MORE: list[tuple[Evidence, str]] = [
 @pytest.mark.parametrize(("evidence", "remedy"), MORE)
 def test_what_is_known_of_the_host_decides_among_the_causes(evidence: Evidence, remedy: str) -> None:
     assert remedy_for(evidence) == remedy
+
+
+ENDS = ("", "signal", "timeout")
+
+
+@pytest.mark.parametrize("ended", ENDS)
+@pytest.mark.parametrize("gfx", ["gfx1100", "gfx1030", "gfx1151"])
+def test_outside_of_wsl_no_remedy_is_one_of_windows_or_of_the_bridge(gfx: str, ended: str) -> None:
+    states = [replace(NATIVE, gfx=gfx, rocminfo=seen, torch_devices=0) for seen in (None, SEEN, ONLY_CPU)]
+    words = [*(read(path.stem) for path in FIXTURES.glob("bad_*.txt")), "libatomic.so.1: cannot open shared object file",
+             "No module named 'rocm_sdk'", "hsaKmtOpenKFD", "rocprofiler-register", "hipErrorNoDevice", "invalid device function", ""]  # fmt: skip
+    for state in states:
+        for text in words:
+            remedy = remedy_for(said(text, state, ended))
+            cause, do, where = REMEDIES[remedy]
+            # The bridge's own words do not come from a host without it.
+            if re.search(r"librocdxg|thunk_proxy", text):
+                continue
+            assert where == "wsl", remedy
+            assert not re.search(r"Adrenalin|PowerShell|in WSL before|rocm_experimental", cause + do), remedy
+            assert re.search(r"directml(?! \(in WSL\) or cpu)", do) is None, remedy
+
+
+def test_outside_of_wsl_the_libraries_that_are_missing_are_named_since_no_run_installs_them() -> None:
+    line = rocm_lines.line_of(rocm_lines.DEFAULT)
+    assert line is not None and line.prerequisites
+    _, do, where = REMEDIES["rocm_native_files"]
+    assert f"sudo apt-get install {' '.join(line.prerequisites)}" in do and where == "wsl"
 
 
 def test_only_the_known_failure_at_the_start_is_tried_once_more() -> None:

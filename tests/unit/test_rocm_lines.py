@@ -105,7 +105,7 @@ def test_the_default_in_wsl_is_the_bridge_and_the_wheels() -> None:
         "constraints": [],
         "drop_bundled_hsa": False,
     }
-    assert (plan["python_requires"], plan["retries"], plan["windows_driver"]) == (">=3.11,<3.15", 1, "Adrenalin 26.8.1")
+    assert (plan["python_requires"], plan["windows_driver"]) == (">=3.11,<3.15", "Adrenalin 26.8.1")
 
 
 def test_system_packages_come_with_their_source_and_key() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import runpy
 from pathlib import Path
 from typing import Any
@@ -414,7 +415,7 @@ def on_gpu(name: dict[str, Any] | None = None, **result: Any) -> dict[str, Any]:
 
 def test_a_good_sum_on_rocm_shows_the_card_hip_and_the_gfx() -> None:
     answer = verdict.judge_tensor(ON_GPU, "rocm")
-    assert (answer["ok"], answer["reasons"], answer["warnings"]) == (True, [], [])
+    assert (answer["ok"], answer["reasons"]) == (True, [])
     assert answer["gpu"] == {**RADEON, "free_bytes": 14 << 30}
     assert (answer["index"], answer["adapter"]) == (1, RADEON["name"])
     assert answer["devices"] == OF_GPU["name"]["devices"]
@@ -442,6 +443,53 @@ def test_the_probes_own_word_is_not_enough_on_a_gpu(name: str) -> None:
     answer = verdict.judge_tensor(given, "rocm")
     assert answer["ok"] is False and words in answer["reasons"][0]
     assert answer["remedies"][0]["id"] == remedy
+
+
+@pytest.mark.parametrize(("backend", "kind"), [("cuda", "cuda"), ("rocm", "cuda"), ("xpu", "xpu")])
+def test_a_card_that_is_not_the_first_has_the_device_for_a_notebook_said_once(backend: str, kind: str) -> None:
+    card = {**RADEON, "cuda": "13.2", "capability": "8.9"}
+    given = on_gpu({"gpu": card}, device=f"{kind}:1", device_type=kind)
+    (told,) = verdict.judge_tensor(given, backend)["warnings"]
+    assert f"torch.device('{kind}:1')" in told
+    first = on_gpu({"gpu": {**card, "index": 0}, "index": 0}, device=f"{kind}:0", device_type=kind)
+    assert verdict.judge_tensor(first, backend)["warnings"] == []
+    # Where the sum is wrong, the device is not one to be used.
+    wrong = on_gpu({"gpu": card}, device=f"{kind}:0", device_type=kind)
+    assert verdict.judge_tensor(wrong, backend)["warnings"] == []
+
+
+# the step that the child died in, or that failed, on which backend: the remedy. Of a death before torch is there, the probe
+# does not say whether this is WSL.
+NATIVELY: list[tuple[str, str, dict[str, Any], str]] = [
+    ("cpu", "add", TIMEOUT, "check_hangs"),
+    ("cpu", "import_torch", SIGKILL, "out_of_memory"),
+    ("cuda", "import_torch", TIMEOUT, "check_hangs"),
+    ("cuda", "copy", TIMEOUT, "cuda_hangs"),
+    ("cuda", "copy", SIGSEGV, "cuda_crashes"),
+    ("xpu", "import_torch", SIGKILL, "out_of_memory"),
+    ("xpu", "copy", TIMEOUT, "xpu_hangs"),
+]
+
+
+@pytest.mark.parametrize(("backend", "step", "how", "remedy"), NATIVELY)
+def test_outside_of_wsl_no_remedy_sends_to_windows(
+    backend: str, step: str, how: dict[str, Any], remedy: str
+) -> None:
+    (told,) = verdict.judge_tensor(died_in(step, how), backend, wsl=False)["remedies"]
+    assert (told["id"], told["where"]) == (remedy, "wsl")
+    assert "wsl --shutdown" not in told["do"] or re.search(r"\b[Ii]n WSL: ", told["do"])
+    (in_wsl,) = verdict.judge_tensor(died_in(step, how), backend, wsl=True)["remedies"]
+    assert in_wsl["do"] == verdict.REMEDIES[remedy][1]
+
+
+def test_outside_of_wsl_a_card_that_torch_does_not_see_is_looked_for_in_the_kernel() -> None:
+    given = copy.deepcopy(ON_GPU)
+    failed = {"step": "name", "ok": False, "seconds": 0.1, "detail": "torch does not see it", "problem": "adapter_not_seen"}
+    given.update(steps=[*given["steps"][: GPU_STEPS.index("name")], failed], result=None)
+    (told,) = verdict.judge_tensor(given, "cuda", wsl=False)["remedies"]
+    assert (told["id"], told["where"]) == ("adapter_not_seen", "wsl")
+    assert "lspci" in told["do"] and "Windows" not in told["do"]
+    assert "Windows" in verdict.judge_tensor(given, "cuda")["remedies"][0]["do"]
 
 
 def test_torch_may_leave_out_the_number_of_the_current_device() -> None:

@@ -43,6 +43,9 @@ CASES: list[tuple[str, str, list[Device], Wanted, int | None, int | str]] = [
     ("the processor's own left out by name", "xpu", [replace(UHD, index=0), replace(ARC, index=1)], Wanted(["Arc"], [], ["Intel(R) UHD Graphics 770"]), None, 1),
     ("an id in place of a name, and all others known", "xpu", [replace(UHD, index=0), Device(1, "Intel(R) Graphics [0x56a5]")], Wanted(["Intel(R) Arc(TM) A770 Graphics"], [], ["Intel(R) UHD Graphics 770"]), None, 1),
     ("an id in place of a name, and another one that is nobody", "xpu", [Device(0, "Intel(R) Graphics [0x4680]"), Device(1, "Intel(R) Graphics [0x56a5]")], Wanted(["Intel(R) Arc(TM) A770 Graphics"], [], ["Intel(R) UHD Graphics 770"]), None, "adapter_unclear"),
+    ("pci.ids has two names for the processor's", "xpu", [replace(UHD, index=0), Device(1, "Intel(R) Graphics [0x56a5]")], Wanted(["DG2 [Arc A770]", "Arc A770"], [], ["AlderLake-S GT1 [UHD Graphics 770]", "UHD Graphics 770"]), None, 1),
+    ("pci.ids has two names for each, and the other card is not seen", "xpu", [replace(UHD, index=0), Device(1, "Intel(R) Graphics [0x56a5]")], Wanted(["DG2 [Arc A770]", "Arc A770"], [], ["AlderLake-S GT1 [UHD Graphics 770]", "UHD Graphics 770", "DG2 [Arc A380]", "Arc A380"]), None, "adapter_unclear"),
+    ("twins of another name beside the one that is left", "xpu", [replace(UHD, index=0), UHD, Device(2, "Intel(R) Graphics [0x56a5]")], Wanted(["DG2 [Arc A770]", "Arc A770"], [], ["AlderLake-S GT1 [UHD Graphics 770]", "UHD Graphics 770"]), None, 2),
     ("one left of two, and a third adapter that torch may not see", "xpu", [replace(UHD, index=0), Device(1, "Intel(R) Graphics [0x56a5]")], Wanted(["Intel(R) Arc(TM) A770 Graphics"], [], ["Intel(R) UHD Graphics 770", "Intel(R) Arc(TM) A380 Graphics"]), None, "adapter_unclear"),
     ("one left of two, but of another gfx", "rocm", [IGPU, replace(CARD, gfx="gfx1100", name="Another")], Wanted(["Navi 48"], ["gfx1201"], ["AMD Radeon(TM) Graphics"]), None, "adapter_not_seen"),
     ("Windows adds the memory in brackets", "xpu", [replace(UHD, index=0), Device(1, "Intel(R) Arc(TM) 140V GPU")], Wanted(["Intel(R) Arc(TM) 140V GPU (16GB)"]), None, 1),
@@ -238,5 +241,7 @@ def test_no_remedy_for_cuda_and_xpu_stands_there_for_nothing() -> None:
 @pytest.mark.parametrize("remedy", torch_faults.REMEDIES)
 def test_no_remedy_puts_a_driver_into_wsl(remedy: str) -> None:
     cause, do, where = torch_faults.REMEDIES[remedy]
+    # DirectML is nowhere but in WSL.
+    assert "directml" not in do or "directml (in WSL) or cpu" in do
     assert where in ("wsl", "windows")
     assert not re.search(r"apt(-get)? install|LD_LIBRARY_PATH=|\.run\b", cause + do)
