@@ -30,8 +30,20 @@ STAND_IN = PROJECT / "tests" / "doubles" / "standin_jupyter_server.py"
 PYTHON = "/usr/bin/python3" if os.access("/usr/bin/python3", os.X_OK) else sys.executable
 ROOT = os.geteuid() == 0
 USER = pwd.getpwnam("nobody") if ROOT else pwd.getpwuid(os.geteuid())
-# The only thing changed in the program that is tried here, so that a server that hangs does not hold up the tests.
+# The only things changed in the program that is tried here: a server that hangs does not hold up the tests, and what the
+# account database says of the user's groups stands in a file, so that no test joins a group of this machine.
 PATIENCE = "SERVER_STOP_SECONDS = 10.0"
+DATABASE = """\
+def _listed(name, gid):
+    with open({path!r}) as file:
+        return [gid, *map(int, file.read().split())]
+
+
+os.getgrouplist = _listed
+os.initgroups = lambda name, gid: os.setgroups(_listed(name, gid))
+"""
+IMPORTED = "from typing import Any, BinaryIO, NoReturn\n"
+JOINED = 54321
 TOKEN = "0123456789abcdef" * 3
 needs_root = pytest.mark.skipif(not ROOT, reason="changing to another user takes root")
 
@@ -52,14 +64,18 @@ def living(pid: int) -> bool:
         return False
 
 
+def free_port() -> int:
+    with socket.socket() as chooser:
+        chooser.bind(("127.0.0.1", 0))
+        return int(chooser.getsockname()[1])
+
+
 class Runtime:
     """A host's files in a folder of their own, and the program that acts on them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        with socket.socket() as chooser:
-            chooser.bind(("127.0.0.1", 0))
-            self.port: int = chooser.getsockname()[1]
+        self.port = free_port()
         self.home, self.run_dir, self.log_dir = folder / "home", folder / "run", folder / "log"
         self.token, self.config = folder / "token", folder / "etc"
         self.environment = folder / "environment.d"
@@ -68,7 +84,10 @@ class Runtime:
         for path in (self.home, self.run_dir, self.log_dir, self.config, folder / "server" / "bin"):
             path.mkdir(parents=True)
         text = PROGRAM.read_text(encoding="utf-8")
-        assert PATIENCE in text
+        self.groups = folder / "groups"
+        self.groups.touch()
+        assert PATIENCE in text and IMPORTED in text
+        text = text.replace(IMPORTED, IMPORTED + DATABASE.format(path=str(self.groups)))
         self.program.write_text(text.replace(PATIENCE, "SERVER_STOP_SECONDS = 2.0"), encoding="utf-8")
         self.program.chmod(0o755)
         shutil.copy(STAND_IN, folder / "standin.py")
@@ -337,6 +356,131 @@ def test_a_server_that_is_not_idle_or_has_read_something_else_is_restarted(
     done = runtime("restart", "--unless-idle", root=root)
     assert (done.returncode, done.stderr) == (0, "") and "needs no restart" not in done.stdout
     assert runtime.seen()["pid"] != before and not living(before)
+
+
+def groups_of(pid: int) -> list[int]:
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    return [int(word) for line in lines if line.startswith("Groups:") for word in line.split()[1:]]
+
+
+def joins_a_group(it: Runtime) -> None:
+    it.groups.write_text(f"{JOINED}\n", encoding="ascii")
+
+
+@needs_root
+@pytest.mark.parametrize("words", [("start",), ("restart", "--unless-idle")])
+def test_a_server_whose_user_has_joined_a_group_is_restarted_and_then_left_alone(
+    runtime: Runtime, words: tuple[str, ...]
+) -> None:
+    assert runtime("start", root=True).returncode == 0
+    before = runtime.seen()["pid"]
+    runtime.write_settings(kernel="rocm", device_type="cuda")
+    joins_a_group(runtime)
+    done = runtime(*words, root=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "needs no restart" not in done.stdout and "already running" not in done.stdout
+    seen = runtime.seen()
+    assert seen["pid"] != before and not living(before)
+    assert JOINED in groups_of(seen["pid"]) and JOINED in groups_of(seen["kernel"])
+    assert "already running" in runtime("start", root=True).stdout
+    assert "needs no restart" in runtime("restart", "--unless-idle", root=True).stdout
+    assert runtime.seen()["pid"] == seen["pid"]
+
+
+@needs_root
+def test_a_group_that_the_server_has_and_its_user_has_not_restarts_nothing(runtime: Runtime) -> None:
+    """As a drop-in of the unit can give it (SupplementaryGroups=, Group=), or a server that outlived a membership."""
+    joins_a_group(runtime)
+    assert runtime("start", root=True).returncode == 0
+    before = runtime.seen()["pid"]
+    runtime.groups.write_text("", encoding="ascii")
+    assert "already running" in runtime("start", root=True).stdout
+    assert "needs no restart" in runtime("restart", "--unless-idle", root=True).stdout
+    assert runtime.seen()["pid"] == before
+
+
+@pytest.mark.skipif(not ROOT, reason="takes a caller that lacks a group of its account")
+def test_who_lacks_the_group_itself_says_what_waits_and_restarts_nothing(runtime: Runtime) -> None:
+    assert runtime("start").returncode == 0
+    before = runtime.seen()["pid"]
+    joins_a_group(runtime)
+    said = runtime("start").stdout.splitlines()
+    assert said[0].startswith("The server waits for a restart: the server and its notebooks lack")
+    assert f"{JOINED} (groups)" in said[0] and said[0].endswith("Do: sudo colab-runtime restart")
+    assert "already running" in said[1] and len(said) == 2
+    assert runtime.seen()["pid"] == before
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda it: it.write_settings(server_digest="another"), "settings"),
+        (lambda it: environment_file(it, "A=2\nB=1\n"), "environment"),
+        (lambda it: it.write_settings(port=free_port()), "settings"),
+        pytest.param(joins_a_group, f"{JOINED} (groups)", marks=needs_root),
+    ],
+)
+@pytest.mark.parametrize("running", [{}, {"kernels": [{"id": "aaaaaaaa-1"}]}, {"terminals": [{"name": "7"}]}])
+def test_start_restarts_a_server_that_a_new_one_would_differ_from_only_when_nothing_runs_in_it(
+    runtime: Runtime, change: Callable[[Runtime], Any], why: str, running: dict[str, Any]
+) -> None:
+    """What an interrupted run of the playbook leaves: the files are new, the server is old."""
+    environment_file(runtime, "A=1\n")
+    assert runtime("start", root=ROOT).returncode == 0
+    before = runtime.seen()["pid"]
+    lists(runtime, **running)
+    change(runtime)
+    moved = json.loads(runtime.settings.read_text(encoding="utf-8"))["port"]
+    config = runtime.config / "jupyter_server_config.json"
+    config.write_text(json.dumps({"ServerApp": {"port": moved}}))
+    done = runtime("start", root=ROOT)
+    first = (done.stdout + done.stderr).splitlines()[0]
+    assert why in first
+    if running:
+        assert "waits for a restart, which ends" in first and first.endswith("Do: colab-runtime restart")
+        assert ("'kernel aaaaaaaa'" if "kernels" in running else "terminal 7") in first
+        assert living(before) and runtime.seen()["pid"] == before
+        # one that does not even listen where it should is no success
+        assert (done.returncode == 0) is ("already running" in done.stdout) is (moved == runtime.port)
+    else:
+        assert (done.returncode, done.stderr) == (0, "") and "already running" not in done.stdout
+        assert runtime.seen()["pid"] != before and not living(before)
+        assert runtime("start", root=ROOT).stdout == f"The server is already running: http://localhost:{moved}/\n"
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        lambda old: None,
+        lambda old: old["digest"],  # as an older program wrote it
+        lambda old: json.dumps(old["digest"]),
+        lambda old: json.dumps({**old, "digest": 7}),
+        lambda old: json.dumps({**old, "digest": "f", "port": 70000}),
+        lambda old: json.dumps({**old, "digest": "f", "gid": -1}),
+        lambda old: json.dumps({**old, "digest": "f", "groups": [2**70]}),
+        lambda old: json.dumps({**old, "digest": "f", "groups": "x"}),
+        lambda old: "[" * 100000,
+    ],
+)
+def test_start_leaves_a_server_alone_whose_note_says_nothing(
+    runtime: Runtime, note: Callable[[dict[str, Any]], str | None]
+) -> None:
+    assert runtime("start").returncode == 0
+    before = runtime.seen()["pid"]
+    path = runtime.run_dir / "served"
+    text = note(json.loads(path.read_text(encoding="ascii")))
+    path.unlink() if text is None else path.write_text(text, encoding="ascii")
+    runtime.write_settings(server_digest="another")
+    assert runtime("start", root=ROOT).stdout == f"The server is already running: http://localhost:{runtime.port}/\n"
+    assert runtime.seen()["pid"] == before
+
+
+@needs_root
+def test_an_environment_that_is_closed_to_the_user_is_the_same_for_root(runtime: Runtime) -> None:
+    environment_file(runtime, "A=1\n")
+    runtime.environment.chmod(0o700)
+    assert runtime("start", root=True).returncode == 0
+    assert "needs no restart" in runtime("restart", "--unless-idle", root=True).stdout
 
 
 def test_a_server_that_does_not_run_is_started(runtime: Runtime) -> None:

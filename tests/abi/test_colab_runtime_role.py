@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,15 @@ CARD = {
 }
 
 
-def play(folder: Path, tasks: list[dict[str, Any]], *options: str, **variables: Any) -> dict[str, Any]:
-    """Run these tasks; what the tasks registered or set comes back, with what changed by the names of the tasks."""
+def play(
+    folder: Path, tasks: list[dict[str, Any]], *options: str, roles: Sequence[str] = (), **variables: Any
+) -> dict[str, Any]:
+    """Run these roles of the folder and, behind them, these tasks; what the tasks registered or set comes back, with what
+    changed by the names of the tasks."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
     (folder / "play.yml").write_text(
-        yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]), encoding="utf-8"
+        yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "roles": list(roles), "post_tasks": tasks}]),
+        encoding="utf-8",
     )
     variables = {"ansible_python_interpreter": sys.executable, **variables}
     (folder / "variables.json").write_text(json.dumps(variables), encoding="utf-8")
@@ -69,7 +74,6 @@ HANDED_ON = {
     "said": "{{ found.content | b64decode | from_json }}",
     "colab_runtime_card": "{{ said.card }}",
     "colab_runtime_kernel_environment": "{{ said.environment | default({}) }}",
-    "colab_runtime_keep_kernels": "{{ said.keep | default(true) | bool }}",
 }
 
 
@@ -177,32 +181,79 @@ def test_only_environments_of_ours_go_and_the_used_one_stays(tmp_path: Path, pre
     assert again["rc"] == 0 and not any(result.get("changed") for result in results(again).values())
 
 
+def site() -> dict[str, Any]:
+    (play,) = yaml.safe_load((PROJECT / "playbooks" / "site.yml").read_text(encoding="utf-8"))
+    return dict(play)
+
+
 @pytest.mark.parametrize(
-    ("keep", "options", "before", "ran"),
+    ("keep", "options", "runtime", "ran"),
     [
-        (True, [], "student", False),
-        (True, ["--check"], "student", False),
-        (False, [], "student", True),
-        (False, [], "", True),
-        (False, ["--check"], "student", True),
-        (False, ["--check"], "", False),  # a fresh host: there is no folder yet to look into
+        (True, [], {"user": "student"}, False),
+        ("yes", ["--check"], {"user": "student"}, False),
+        (False, [], {"user": "student"}, True),
+        ("no", [], None, True),
+        (False, ["--check"], {"user": "student"}, True),
+        (False, ["--check"], {}, False),  # a fresh host: there is no folder yet to look into
+        (False, ["--check"], None, False),
     ],
 )
-def test_it_looks_for_others_only_when_they_are_not_to_be_kept(
-    tmp_path: Path, prefix: Path, keep: bool, options: list[str], before: str, ran: bool
+def test_others_are_looked_for_behind_the_proof_and_only_when_they_are_not_to_be_kept(
+    tmp_path: Path, prefix: Path, keep: bool | str, options: list[str], runtime: dict[str, str] | None, ran: bool
 ) -> None:
-    """The last task of the role, alone: the ones before it would change this machine."""
-    last = yaml.safe_load((PROJECT / "roles/colab_runtime/tasks/main.yml").read_text(encoding="utf-8"))[-1]
-    assert last["ansible.builtin.import_tasks"] == "other_kernels.yml"
-    role = {"name": "colab_runtime", "tasks_from": "other_kernels"}
+    """The playbook's own task, alone: those before it would change this machine."""
     found = play(
         tmp_path,
-        [{"name": "role", "ansible.builtin.import_role": role, "when": last["when"]}],
+        site()["post_tasks"],
         *options,
-        colab_runtime_prefix=str(prefix),
-        colab_runtime_keep_kernels=keep,
-        colab_runtime_previous_user=before,
+        colab_host={"prefix": str(prefix), "runtime": runtime},
+        gpu_backend_name="cpu",
+        colab_keep_kernels=keep,
     )
     assert found["rc"] == 0, found["said"]
-    assert all(("skipped" in result) is not ran for result in results(found).values()), found
-    assert (prefix / "kernels" / "directml").exists() is (not ran or "--check" in options)
+    looked = "colab_runtime : Find the kernel environments of other backends"
+    assert (looked in results(found)) is ran
+    kept = not ran or "--check" in options
+    assert [(prefix / "kernels" / name).exists() for name in ("cpu", "directml", "mine")] == [True, kept, True]
+
+
+@pytest.mark.parametrize("proof", ["ready", "not ready"])
+def test_the_environments_that_worked_stay_where_the_proof_of_the_new_one_fails(
+    tmp_path: Path, prefix: Path, proof: str
+) -> None:
+    """With a stand-in for the proof, which is the last of the roles."""
+    assert site()["roles"][-1]["role"] == "readiness"
+    assert "other_kernels" not in (PROJECT / "roles/colab_runtime/tasks/main.yml").read_text(encoding="utf-8")
+    proven = {"name": "prove", "ansible.builtin.assert": {"that": f"'{proof}' == 'ready'"}}
+    found = play(
+        tmp_path,
+        [proven, *site()["post_tasks"]],
+        colab_host={"prefix": str(prefix), "runtime": {"user": "student"}},
+        gpu_backend_name="cpu",
+        colab_keep_kernels=False,
+    )
+    assert (found["rc"] == 0) is (proof == "ready")
+    assert (prefix / "kernels" / "directml").exists() is (proof != "ready")
+
+
+def test_a_restart_that_was_asked_for_still_comes_where_the_environments_are_kept(tmp_path: Path) -> None:
+    """An imported role brings its handlers along, under the condition of the import: Ansible then takes those."""
+    role = tmp_path / "roles" / "colab_runtime"
+    for part, content in {
+        "tasks": [{"name": "put", "ansible.builtin.debug": {}, "changed_when": True, "notify": "Restart the runtime"}],
+        "handlers": [{"name": "Restart the runtime", "ansible.builtin.debug": {}}],
+    }.items():
+        (role / part).mkdir(parents=True)
+        (role / part / "main.yml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    (role / "tasks" / "other_kernels.yml").write_text("[]", encoding="utf-8")
+    found = play(
+        tmp_path,
+        site()["post_tasks"],
+        roles=["colab_runtime"],
+        colab_host={"prefix": str(tmp_path), "runtime": None},
+        gpu_backend_name="cpu",
+        colab_keep_kernels=True,
+    )
+    assert found["rc"] == 0, found["said"]
+    restarts = [result for name, result in results(found).items() if "Restart the runtime" in name]
+    assert len(restarts) == 1 and "skipped" not in restarts[0], found["said"]

@@ -816,6 +816,90 @@ def test_the_sentence_of_a_refusal_is_found_between_systemds_lines() -> None:
     assert runtime.refusal(["[I 2026] ServerApp", "Traceback"]) is None
 
 
+# --- what a server was started with
+
+
+@pytest.mark.parametrize(
+    ("has", "lacks"),
+    [
+        ((100, 44, 109, 4242), []),
+        ((100, 44, 109, 4242, 999), []),  # more than the account has: a drop-in gave it
+        ((100, 44), ["render", "4242"]),
+        ((), ["video", "render", "4242"]),
+    ],
+)
+def test_the_groups_that_a_server_lacks_are_named(
+    monkeypatch: pytest.MonkeyPatch, has: tuple[int, ...], lacks: list[str]
+) -> None:
+    monkeypatch.setattr(runtime.Settings, "account", ME)
+    monkeypatch.setattr(runtime.os, "getgrouplist", lambda name, gid: [gid, 44, 109, 4242])
+    named = {44: "video", 109: "render"}
+    monkeypatch.setattr(runtime.grp, "getgrgid", lambda gid: types.SimpleNamespace(gr_name=named[gid]))
+    assert runtime.lacks_groups(settings(), 1000, has) == lacks
+
+
+def test_a_process_that_got_its_groups_from_the_database_lacks_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime.Settings, "account", ME)
+    assert runtime.lacks_groups(settings(), ME.pw_gid, os.getgrouplist(ME.pw_name, ME.pw_gid)) == []
+
+
+@pytest.mark.parametrize(
+    ("euid", "lacks", "ending", "did", "said"),
+    [
+        (0, ["render"], [], ["daemon-reload", "restart"], "Restarting the server, in which nothing runs: "),
+        (0, [], [], [], "already running"),
+        (0, ["render"], ["'a.ipynb'"], [], "waits for a restart, which ends 'a.ipynb': "),
+        (0, ["render"], None, [], "waits for a restart, which ends what runs in it (it does not say): "),
+        (1000, ["render"], [], [], "Do: sudo colab-runtime restart"),  # who may not speak to systemd
+    ],
+)
+def test_under_systemd_root_alone_gives_an_idle_server_its_new_groups(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    euid: int,
+    lacks: list[str],
+    ending: list[str] | None,
+    did: list[str],
+    said: str,
+) -> None:
+    """With a stand-in for systemd and for the server."""
+    ours = settings(run_dir=str(tmp_path))
+    calls: list[str] = []
+    runtime.note_stamp(ours)
+    monkeypatch.setattr(runtime.os, "geteuid", lambda: euid)
+    for name, value in {
+        "require_owner": None,
+        "unit_is_active": True,
+        "has_old_token": False,
+        "read_token": TOKEN,
+        "accepts": True,
+        "at_stake": ending,
+        "lacks_groups": lacks,
+        "tell_boot": None,
+    }.items():
+        monkeypatch.setattr(runtime, name, lambda *given, value=value: value)
+
+    def systemctl(given: Any, verb: str) -> int:
+        calls.append(verb)
+        return 0
+
+    monkeypatch.setattr(runtime, "systemctl", systemctl)
+    monkeypatch.setattr(runtime.subprocess, "run", lambda words, **more: calls.append(words[1]))
+    monkeypatch.setattr(runtime.Settings, "account", ME)
+    assert runtime.command_start(ours) == 0
+    out = capsys.readouterr().out
+    assert calls == did and said in out
+    assert ("already running" in out) is (not did)  # by which the role knows whether something changed
+    assert len(out.splitlines()) <= 2
+
+
+def test_the_role_shows_what_waits_for_a_restart_in_the_commands_words() -> None:
+    tasks = (PROJECT / "roles" / "colab_runtime" / "tasks" / "main.yml").read_text(encoding="utf-8")
+    assert "'waits for a restart' in (colab_runtime_start.stdout" in tasks
+    assert "The server waits for a restart{ends}: " in PROGRAM.read_text(encoding="utf-8")
+
+
 # --- at boot
 
 
