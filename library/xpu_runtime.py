@@ -18,8 +18,8 @@ description:
     simulated before a package is touched, and what was written is taken back where one of these fails. A package of a kernel or
     of its modules is never installed, and none is taken away for the runtime.
   - Without WSL the O(user) gets into the groups C(render) and C(video), into those of the two that there are.
-  - What was done is recorded, with the memberships that were not there before, so that O(state=absent) takes back that and
-    nothing else.
+  - What is done is recorded before it is done, with the files and memberships that were there before, so that O(state=absent)
+    takes back that and nothing else, also after a run that was ended half-way.
 author:
   - the colab-ready authors (@colab-ready)
 attributes:
@@ -59,6 +59,10 @@ options:
       - Who runs the kernels, and so has to be in the groups that may open the GPU. Empty, nobody. In WSL everybody may open it.
     type: str
     default: ""
+  environment:
+    description: Proxies, in E(https_proxy) and the like, for what is fetched.
+    type: dict
+    default: {}
   etc:
     description: Where the configuration of the system is. Another folder is for tests.
     type: path
@@ -144,7 +148,7 @@ diff:
       after: "libze1 1.21.1.0-1123~24.04\n"
 """
 
-from typing import Any
+from typing import Any, Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready import xpu_packages, xpu_runtime_plan, xpu_runtime_state
@@ -152,7 +156,8 @@ from ansible.module_utils.colab_ready.backend import Refusal
 from ansible.module_utils.colab_ready.gpu_look import Places, look
 from ansible.module_utils.colab_ready.host import os_facts
 from ansible.module_utils.colab_ready.pip_config import secrets_in
-from ansible.module_utils.colab_ready.preflight import message
+from ansible.module_utils.colab_ready.preflight import Problem, message
+from ansible.module_utils.colab_ready.rocm_host_packages import Stopped, take_proxies
 
 
 def main() -> None:
@@ -166,6 +171,8 @@ def main() -> None:
                 "default": "https://repositories.intel.com/gpu/intel-graphics.key",
                 "no_log": False,
             },
+            # That of today and that of 2024; both are in the file that Intel offers. Read off it by two others who pin it, as
+            # nobody here reaches it; what signs is a subkey of the second, 28DA432DAAC8BAEA.
             "apt_key_fingerprints": {
                 "type": "list",
                 "elements": "str",
@@ -173,6 +180,8 @@ def main() -> None:
                 "no_log": False,
             },
             "user": {"type": "str", "default": ""},
+            # Logged by nobody: it may hold a proxy's address with a password.
+            "environment": {"type": "dict", "default": {}, "no_log": True},
             "etc": {"type": "path", "default": "/etc"},
             "apt_get": {"type": "path", "default": "/usr/bin/apt-get"},
             "dpkg_query": {"type": "path", "default": "/usr/bin/dpkg-query"},
@@ -181,12 +190,14 @@ def main() -> None:
         supports_check_mode=True,
     )
     options = module.params
-    # A mirror's address may hold a password.
-    module.no_log_values = {secret for key in ("apt_address", "apt_key") for secret in secrets_in(options[key])}
+    # The address of a mirror or of a proxy may hold a password.
+    texts = [options["apt_address"], options["apt_key"], *map(str, options["environment"].values())]
+    module.no_log_values = {secret for text in texts for secret in secrets_in(text)}
+    take_proxies(options["environment"])
     places = xpu_runtime_state.Places(options["etc"], options["apt_get"], options["dpkg_query"], options["state_file"])
     runtime = xpu_runtime_state.Runtime(places, module.check_mode)
     result: dict[str, Any] = {"problems": [], "card": "", "packages": {}, "groups": [], "cautions": []}
-    problem = None
+    problems: Sequence[Problem] = ()
     try:
         if options["state"] == "absent":
             runtime.absent()
@@ -194,7 +205,7 @@ def main() -> None:
             gpu = options["gpu"] or look(Places())
             card = xpu_runtime_plan.choose_card(gpu)
             if card is None:
-                raise xpu_runtime_state.Stopped(xpu_runtime_plan.no_card(gpu))
+                raise Stopped(xpu_runtime_plan.no_card(gpu))
             system = os_facts(options["etc"])
             plan = xpu_packages.choose_packages(
                 card, system["id"] or "this system", system["version_id"] or "", bool(gpu.get("wsl")),
@@ -203,18 +214,24 @@ def main() -> None:
             result.update(card=str(card.get("name") or ""), groups=plan["groups"], cautions=plan["cautions"])
             runtime.present(plan, options["apt_key_fingerprints"], options["user"])
     except Refusal as refusal:
-        problem = xpu_runtime_plan.problem_of(refusal, "xpu_unsupported")
-    except xpu_runtime_state.Stopped as stopped:
-        problem = stopped.problem
+        problems = [xpu_runtime_plan.problem_of(refusal, "xpu_unsupported")]
+    except Stopped as stopped:
+        problems = stopped.problems
     outcome = runtime.outcome
     for note in [*outcome.notes, *result["cautions"]]:
         module.warn(note)
     result.update(
         changed=outcome.changed, packages=outcome.packages, changed_paths=outcome.changed_paths, diff=outcome.diff
     )
-    if problem is not None:
-        result["problems"] = [problem.as_dict()]
-        module.fail_json(msg=message([problem]), **result)
+    if problems:
+        result["problems"] = [problem.as_dict() for problem in problems]
+        text = message(problems)
+        if outcome.changed:
+            done = (
+                "What was done before it is recorded; run ./colab-ready again, or ./colab-ready remove takes it back."
+            )
+            text = f"{text.replace(' Nothing was changed.', '')}\n{done}"
+        module.fail_json(msg=text, **result)
     module.exit_json(**result)
 
 

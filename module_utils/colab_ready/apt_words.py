@@ -23,6 +23,12 @@ def installed_packages(text: str) -> dict[str, str]:
     return {row[0]: row[1] for row in rows if len(row) == 3 and row[2] == "installed"}
 
 
+def packages_with_files(text: str) -> dict[str, str]:
+    """The same, and what dpkg was stopped in: all that has files on this host."""
+    rows = (line.split("\t") for line in text.splitlines())
+    return {row[0]: row[1] for row in rows if len(row) == 3 and row[2] not in ("not-installed", "config-files")}
+
+
 class Steps(NamedTuple):
     """What apt would do. `install` has versions; `new` are those of it that are not there yet."""
 
@@ -51,7 +57,7 @@ class Complaint(NamedTuple):
     pattern: str
     what: str
     expected: str
-    # Empty: it is the repository's owner who knows.
+    # Empty: it is the repository's owner who knows. {address} is that of the source that apt complains of.
     do: str = ""
 
 
@@ -77,6 +83,14 @@ COMPLAINTS = (
         "a file of the repository is not the one that its signed list names",
         "files with the checksums of the list",
         "try again in an hour, when the mirror is in step; if it stays, do not install from there",
+    ),
+    # Of apt-pkg/deb/debmetaindex.cc; apt reads no source at all then. The makers' own guides name other key files than ours.
+    Complaint(
+        "conflict",
+        r"Conflicting values set for option Signed-By",
+        "this repository is configured already, with another key file",
+        "one entry for it",
+        "remove the other file for this address (grep -rl {address} /etc/apt/sources.list.d), then run ./colab-ready again",
     ),
     Complaint(
         "signature",
@@ -108,9 +122,10 @@ def apt_problem(text: str, where: str, owner: str, do: Mapping[str, str]) -> Pro
     words = first_complaint(text)
     for one in COMPLAINTS:
         if re.search(one.pattern, text):
-            return Problem(
-                f"{owner}_apt_{one.name}", f"{where}: {one.what} ({words})", one.expected, one.do or do[one.name]
-            )
+            # apt ends it with a slash, which the file may lack, and writes file:/ where the file has file:///.
+            source = re.search(r"regarding source \w+:/*(\S*?)/? ", text)
+            then = (one.do or do[one.name]).replace("{address}", source[1] if source else "ADDRESS")
+            return Problem(f"{owner}_apt_{one.name}", f"{where}: {one.what} ({words})", one.expected, then)
     last = "sudo apt-get -f install says what is in the way; then run ./colab-ready again"
     return Problem(f"{owner}_apt", f"{where}: {words}", "packages that install", last)
 

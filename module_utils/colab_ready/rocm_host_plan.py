@@ -15,7 +15,6 @@ from typing import Any, Mapping, NamedTuple, Sequence
 from ansible.module_utils.colab_ready import apt_words, gpus
 from ansible.module_utils.colab_ready.apt_words import Steps, kernels_in
 from ansible.module_utils.colab_ready.backend import card_for
-from ansible.module_utils.colab_ready.gpu_groups import groups_to_join as groups_to_join
 from ansible.module_utils.colab_ready.preflight import Problem
 
 # Left out on purpose in small images (dpkg's path-exclude).

@@ -17,13 +17,6 @@ from ansible.module_utils.colab_ready.apt_words import Steps, kernels_in
 from ansible.module_utils.colab_ready.backend import Refusal, card_for
 from ansible.module_utils.colab_ready.preflight import Problem
 
-# The keys of Intel's graphics repositories, that of today and that of 2024; both are in the file that Intel offers. Read off
-# it by two others who pin it, as nobody here reaches it; what signs is a subkey of the second, 28DA432DAAC8BAEA.
-KEY_FINGERPRINTS = (
-    "E0258B57D9C442D5DB1855C271740E4DE392BFE3",
-    "4E9EFCDEF82800256C1E7C64B02DB9BD8C321DCB",
-)
-
 
 def choose_card(gpu: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """From what gpu_device returned: the adapter that was decided on, or the best of Intel's. Never by its place."""

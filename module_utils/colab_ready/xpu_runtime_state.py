@@ -4,14 +4,16 @@
 """Intel's compute runtime as one state: its repository with key, the packages, and who may open the GPU; and back again.
 
 The order is such that nothing is left half done: the key is looked at before it is written, the repository is read and the
-installation is simulated before a package is touched, and what was written is taken back where one of these fails.
+installation is simulated before a package is touched, and what was written is taken back where one of these fails. Each step
+is recorded before it is done, so that a run that dpkg or a power cut ended can be taken back like a whole one.
 """
 
 from __future__ import annotations
 
+import base64
+import copy
 import os
-import urllib.parse
-import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Mapping, Sequence
 
@@ -20,18 +22,11 @@ from ansible.module_utils.colab_ready import xpu_runtime_plan as thinking
 from ansible.module_utils.colab_ready.host import read_json, run
 from ansible.module_utils.colab_ready.pip_config import redact
 from ansible.module_utils.colab_ready.preflight import Problem
+from ansible.module_utils.colab_ready.rocm_host_packages import ENVIRONMENT, PROXIES, Stopped, fetch
 
 UPDATE_SECONDS = 300.0
 INSTALL_SECONDS = 1800.0
-KEY_SECONDS = 30.0
 GROUP_SECONDS = 60.0
-PROXIES = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "no_proxy", "NO_PROXY", "ALL_PROXY", "all_proxy")
-
-
-class Stopped(Exception):
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.sentence())
-        self.problem = problem
 
 
 @dataclass
@@ -59,9 +54,15 @@ class Outcome:
 class Runtime:
     def __init__(self, places: Places, check: bool) -> None:
         self.places, self.check = places, check
-        self.record: dict[str, Any] = read_json(places.record) or {}
+        known = read_json(places.record)
+        self.record: dict[str, Any] = {**_nothing(), **(known or {})}
+        # As it was when this run began; None: there was none.
+        self.old = copy.deepcopy(self.record) if known else None
         self.outcome = Outcome()
         self.undo: list[managed.Entry] = []
+        # What dpkg said just before it was let loose.
+        self.listing_before: str | None = None
+        self.made_folder = ""
 
     # --- looking ---
 
@@ -84,7 +85,7 @@ class Runtime:
             if repository is not None:
                 self._put_repository(repository, fingerprints)
             self._put_packages(plan["packages"], repository)
-        except Stopped:
+        except BaseException:
             self._take_back()
             raise
         # Where this fails, what is installed stays.
@@ -93,22 +94,31 @@ class Runtime:
 
     def absent(self) -> Outcome:
         """What this module put there, and nothing else."""
-        ours, needed = self._removable([name for name in self.record.get("new", []) if name in self.installed()])
+        listing = self.listing()
+        there = apt_words.packages_with_files(listing)
+        ours, needed = self._removable([name for name in self.record["new"] if name in there])
         if needed:
             self.outcome.notes.append(
                 f"These packages of Intel's runtime stay, as others need them: {', '.join(needed)}."
             )
         if ours:
-            if not self.check:
-                self._apt(["--yes", "remove", *ours], INSTALL_SECONDS, "the removal")
+            try:
+                if not self.check:
+                    self._apt(["--yes", "purge", *ours], INSTALL_SECONDS, "the removal")
+            except BaseException:
+                self.outcome.changed = self.listing() != listing
+                raise
             self._changed("packages", "".join(f"{name}\n" for name in ours), "")
-        paths = [path for path in self.record.get("paths", []) if os.path.lexists(path)]
-        self._write([managed.Entry(path, state="absent") for path in paths])
-        for user, name in gpu_groups.still_there(self.record.get("groups", [])):
+        # The source first: apt never sees it without its key.
+        self._write([_entry(path, was) for path, was in sorted(self.record["files"].items(), reverse=True)])
+        for folder in [] if self.check else self.record["folders"]:
+            with suppress(OSError):
+                os.rmdir(folder)
+        for user, name in gpu_groups.still_there(self.record["groups"]):
             self._changed(f"group {name}", f"{user}\n", "")
             stays = None if self.check else gpu_groups.leave(user, name, self._status)
             self.outcome.notes += [stays] if stays else []
-        if self.record:
+        if self.old is not None:
             self._write([managed.Entry(self.places.record, state="absent")])
         return self.outcome
 
@@ -122,18 +132,38 @@ class Runtime:
         return ours, needed
 
     def _removes(self, names: Sequence[str]) -> set[str]:
-        said = self._apt(["--simulate", "remove", *names], UPDATE_SECONDS, "the removal")
+        said = self._apt(["--simulate", "purge", *names], UPDATE_SECONDS, "the removal")
         return set(apt_words.simulated(said).remove)
 
     def _put_repository(self, repository: Mapping[str, str], fingerprints: Sequence[str]) -> None:
         keyring, source = self.places.at(repository["keyring"]), self.places.at(repository["path"])
         key = self._key(repository["key"], keyring, fingerprints)
+        text = repository["text"].encode()
         folder = os.path.dirname(keyring)
         # Debian 12 and Ubuntu 24.04 have it; where it is there, its mode is its owner's.
         entries = [] if os.path.isdir(folder) else [managed.Entry(folder, state="directory", mode=0o755)]
-        entries.append(managed.Entry(keyring, content=key, mode=0o644))
-        entries.append(managed.Entry(source, content=repository["text"].encode(), mode=0o644))
+        self.record["folders"] += [entry.path for entry in entries]
+        # A source that names our key is of a run whose record was lost, and so is the key.
+        lost = managed.look(source).content == text
+        for path, content in ((keyring, key), (source, text)):
+            self._note_what_was(path, content, lost)
+            entries.append(managed.Entry(path, content=content, mode=0o644))
+        if not self.check:
+            self._write_record()
         self._write(entries, undoable=True)
+
+    def _note_what_was(self, path: str, content: bytes, ours: bool) -> None:
+        seen = managed.look(path)
+        if seen.kind == "symlink":
+            what = f"{path} is a link to {seen.target}"
+            do = "move the link away, then run ./colab-ready again"
+            raise Stopped(Problem("xpu_files", what, "a file of its own, or nothing", do))
+        if path in self.record["files"]:
+            return
+        was = None if ours or seen.content is None else base64.b64encode(seen.content).decode("ascii")
+        self.record["files"][path] = was
+        if was is not None and seen.content != content:
+            self.outcome.notes.append(f"{path} was there, and is replaced; ./colab-ready remove puts it back.")
 
     def _key(self, address: str, keyring: str, fingerprints: Sequence[str]) -> bytes:
         """The one that is there, if it came from this address and is still whole; otherwise a fetched one."""
@@ -141,7 +171,7 @@ class Runtime:
         if early is not None:
             raise Stopped(early)
         seen = managed.look(keyring)
-        if seen.content and self.record.get("key") == redact(address):
+        if seen.content and self.record["key"] == redact(address):
             try:
                 if thinking.key_problem(openpgp.fingerprints(seen.content), fingerprints, address) is None:
                     return seen.content
@@ -149,21 +179,12 @@ class Runtime:
                 pass
         shown = redact(address)
         try:
-            key = openpgp.binary(fetch(address))
+            raw = fetch(address, openpgp.KEY_BYTES_MAX, "xpu_apt_key_unreachable", "xpu_apt_key")
+            key = openpgp.binary(raw)
             found = openpgp.fingerprints(key)
         except openpgp.NotAKey as error:
             what = f"what {shown} gives is no key: {error}"
             raise Stopped(Problem("xpu_apt_key", what, "a public key", "correct xpu_apt_key")) from None
-        except OSError as error:
-            why = getattr(error, "reason", error)
-            raise Stopped(
-                Problem(
-                    "xpu_apt_key_unreachable",
-                    f"the key {shown} cannot be fetched ({why})",
-                    "the key of Intel's repository",
-                    "look whether this computer reaches it (a proxy?), or set xpu_apt_key to a mirror or to file:///FILE",
-                )
-            ) from None
         wrong = thinking.key_problem(found, fingerprints, shown)
         if wrong is not None:
             raise Stopped(wrong)
@@ -172,7 +193,7 @@ class Runtime:
     def _put_packages(self, packages: Sequence[str], repository: Mapping[str, str] | None) -> None:
         listing = self.listing()
         before = apt_words.installed_packages(listing)
-        recorded = self.record.get("packages", {}) if repository is not None else None
+        recorded = self.record["packages"] if repository is not None else None
         missing = thinking.wanting(packages, before, recorded)
         self.outcome.packages = {name: before[name] for name in packages if name in before}
         if not missing and not self.outcome.changed:
@@ -187,7 +208,7 @@ class Runtime:
             return
         if self.check:
             return
-        new: list[str] = []
+        known, new = self.record["new"], []
         if repository is not None:
             self._read(self.places.at(repository["path"]))
         if missing:
@@ -196,15 +217,11 @@ class Runtime:
             if wrong is not None:
                 raise Stopped(wrong)
             new = steps.new
-            try:
-                self._apt(
-                    ["--yes", "--no-install-recommends", "install", *missing], INSTALL_SECONDS, "the installation"
-                )
-            except Stopped:
-                if self.listing() != listing:
-                    # What is installed half is mended with the repository, not without.
-                    self.undo = []
-                raise
+            self.record["new"] = sorted({*known, *new})
+            self._write_record()
+            self.listing_before = listing
+            command = ["--yes", "--no-install-recommends", "install", *missing]
+            self._apt(command, INSTALL_SECONDS, "the installation")
         after = self.installed()
         gone = [name for name in packages if name not in after]
         if gone:
@@ -213,7 +230,10 @@ class Runtime:
         if now != self.outcome.packages:
             self._changed("packages", lines(self.outcome.packages), lines(now))
         self.outcome.packages = now
-        self._remember(now, [name for name in new if name in after], repository)
+        self.record["new"] = sorted({*known, *(name for name in new if name in after)})
+        self.record["packages"] = dict(now) if repository is not None else {}
+        self.record["key"] = redact(repository["key"]) if repository is not None else ""
+        self._write_record()
 
     def _read(self, source: str) -> None:
         """This source alone, and strictly: what else is wrong on this host is not ours to refuse."""
@@ -231,10 +251,7 @@ class Runtime:
             return apt_words.simulated(self._apt(command, UPDATE_SECONDS, "Intel's packages"))
 
     def _apt(self, arguments: Sequence[str], seconds: float, where: str) -> str:
-        environ = {
-            "DEBIAN_FRONTEND": "noninteractive",
-            **{key: os.environ[key] for key in PROXIES if key in os.environ},
-        }
+        environ = {**ENVIRONMENT, **{name: value for name, value in os.environ.items() if name.lower() in PROXIES}}
         command = [self.places.apt_get, "-o", "DPkg::Lock::Timeout=120", *arguments]
         try:
             answer = programs.ask(command, seconds, environ)
@@ -252,9 +269,6 @@ class Runtime:
     def _join(self, user: str, groups: Sequence[str]) -> None:
         """After the packages, as one of them may bring a group."""
         to_join = gpu_groups.look(user, groups).to_join if groups else []
-        if to_join and not self.check:
-            # On a host that had it all no run has written one yet.
-            self.record = {"schema": 1, "groups": [], **self.record}
         for name in to_join:
             if not self.check:
                 problem = gpu_groups.join(user, name, self.record["groups"], self._write_record, self._status, "xpu")
@@ -270,21 +284,11 @@ class Runtime:
 
     # --- files ---
 
-    def _remember(self, packages: Mapping[str, str], new: Sequence[str], repository: Mapping[str, str] | None) -> None:
-        self.record = {
-            "schema": 1,
-            "packages": dict(packages) if repository is not None else {},
-            "new": sorted({*self.record.get("new", []), *new}),
-            "paths": [self.places.at(repository[key]) for key in ("path", "keyring")] if repository else [],
-            "key": redact(repository["key"]) if repository else "",
-            "groups": self.record.get("groups", []),
-        }
-        self._write_record()
-
     def _write_record(self) -> None:
         folder = os.path.dirname(self.places.record)
         if not os.path.isdir(folder):
             managed.apply(managed.Change(folder, "make_directory", mode=0o755))
+            self.made_folder = folder
         entry = managed.Entry(self.places.record, content=managed.canonical_json(self.record), mode=0o644)
         change = managed.decide(entry, managed.look(entry.path), managed.Host.here())
         if change is not None:
@@ -308,17 +312,48 @@ class Runtime:
             managed.apply(change)
 
     def _take_back(self) -> None:
-        """All that was written, but not packages that dpkg stopped half-way in."""
-        self.outcome.changed, self.outcome.diff, self.outcome.changed_paths = False, [], []
+        """All that was written. But what dpkg has begun stays with its record: it is mended with the repository, not without."""
+        if self.listing_before is not None and self.listing() != self.listing_before:
+            was, now = (apt_words.packages_with_files(one) for one in (self.listing_before, self.listing()))
+            gone, came = (
+                {name: one[name] for name in one if one[name] != other.get(name)}
+                for one, other in ((was, now), (now, was))
+            )
+            self._changed("packages", lines(gone), lines(came))
+            return
+        self.outcome = Outcome(packages=self.outcome.packages)
         if self.check:
             return
         changes, _ = managed.plan(self.undo, managed.Host.here())
         for change in changes:
             managed.apply(change)
+        for folder in self.record["folders"]:
+            if self.old is None or folder not in self.old["folders"]:
+                with suppress(OSError):
+                    os.rmdir(folder)
+        self.record = self.old or _nothing()
+        if self.old is not None:
+            self._write_record()
+        else:
+            with suppress(OSError):
+                os.remove(self.places.record)
+                os.rmdir(self.made_folder)
 
     def _changed(self, header: str, before: str, after: str) -> None:
         self.outcome.changed = True
         self.outcome.diff.append({"before_header": header, "after_header": header, "before": before, "after": after})
+
+
+def _nothing() -> dict[str, Any]:
+    """A record. `files` has what was in the place of each of ours, or null for nothing; `folders` are those that we made."""
+    return {"schema": 1, "packages": {}, "new": [], "files": {}, "folders": [], "key": "", "groups": []}
+
+
+def _entry(path: str, was: str | None) -> managed.Entry:
+    """As it was before this module."""
+    if was is None:
+        return managed.Entry(path, state="absent")
+    return managed.Entry(path, content=base64.b64decode(was), mode=0o644)
 
 
 def _as_it_was(change: managed.Change) -> managed.Entry:
@@ -330,18 +365,3 @@ def _as_it_was(change: managed.Change) -> managed.Entry:
 
 def lines(packages: Mapping[str, str]) -> str:
     return "".join(f"{name} {packages[name]}\n" for name in sorted(packages))
-
-
-def fetch(address: str) -> bytes:
-    """A key. Or an OSError."""
-    parts = urllib.parse.urlsplit(address)
-    if parts.scheme == "file":
-        with open(urllib.parse.unquote(parts.path), "rb") as stream:
-            return stream.read(openpgp.KEY_BYTES_MAX)
-    if parts.scheme not in ("http", "https"):
-        raise OSError(f"{redact(address)} is no address")
-    try:
-        with urllib.request.urlopen(address, timeout=KEY_SECONDS) as answer:
-            return bytes(answer.read(openpgp.KEY_BYTES_MAX))
-    except ValueError as error:
-        raise OSError(str(error)) from None

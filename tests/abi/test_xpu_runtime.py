@@ -5,17 +5,22 @@ from __future__ import annotations
 import base64
 import grp
 import hashlib
+import http.server
 import json
+import os
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils.colab_ready import gpu_groups, host, lockfile, programs, xpu_packages
-from ansible.module_utils.colab_ready.xpu_runtime_state import Places, Runtime, Stopped
+from ansible.module_utils.colab_ready import gpu_groups, host, lockfile, programs, xpu_packages, xpu_runtime_plan
+from ansible.module_utils.colab_ready.rocm_host_packages import Stopped
+from ansible.module_utils.colab_ready.xpu_runtime_state import Places, Runtime
 from conftest import ansible_environment
 
 DOUBLES = Path(__file__).parents[1] / "doubles"
@@ -98,7 +103,13 @@ class SmallSystem:
 
     def listing(self) -> dict[str, bytes]:
         ours = (self.etc, self.record.parent)
-        return {str(path): path.read_bytes() for folder in ours for path in folder.rglob("*") if path.is_file()}
+        paths = [path for folder in ours for path in folder.rglob("*")]
+        return {str(path): path.read_bytes() if path.is_file() else b"a folder" for path in paths}
+
+    def prefix(self, program: str, script: str) -> None:
+        """Let a stand-in's script do something more, before it becomes the stand-in."""
+        path = self.root / program
+        path.write_text(path.read_text().replace("exec ", f"{script} exec ", 1))
 
 
 @pytest.fixture
@@ -130,6 +141,7 @@ def test_the_runtime_is_installed_once_and_taken_back_as_it_was(system: SmallSys
     assert (again["changed"], again["packages"], system.calls()) == (False, found["packages"], [])
     gone = system.module(state="absent")
     assert gone["changed"] is True
+    assert any(" --yes purge " in f" {call} " for call in system.calls()), "configuration files would stay"
     assert (system.listing(), system.installed()) == (before, installed)
     assert system.module(state="absent")["changed"] is False
 
@@ -198,7 +210,7 @@ def test_without_wsl_the_groups_are_said(system: SmallSystem) -> None:
             {"apt_key_fingerprints": [], "apt_key": "http://127.0.0.1:1/key"},
             "xpu_apt_key_unknown", ["come unprotected", "https"],
         ),
-        ({"apt_key": "https://127.0.0.1:1/key"}, "xpu_apt_key_unreachable", ["cannot be fetched", "mirror"]),
+        ({"apt_key": "https://127.0.0.1:1/key"}, "xpu_apt_key_unreachable", ["cannot be read", "mirror"]),
         ({"apt_key": "file:///etc/hostname"}, "xpu_apt_key", ["is no key"]),
         ({"fault": "unsigned"}, "xpu_apt_signature", ["is not by its key", "is not signed"]),
         ({"fault": "unreachable"}, "xpu_apt_unreachable", ["cannot be read", "xpu_apt_address"]),
@@ -269,6 +281,152 @@ def test_an_installation_that_broke_is_mended_by_the_next_run(system: SmallSyste
     assert system.module()["packages"] == {name: INTELS[name] for name in PACKAGES}
 
 
+def test_what_dpkg_left_half_done_is_said_and_can_be_taken_back(system: SmallSystem) -> None:
+    before, installed = system.listing(), system.installed()
+    system.packages(fault="half")
+    tab = "$(printf '\\t')"
+    half = f"s/^\\(libze1{tab}.*{tab}\\)installed$/\\1half-configured/"
+    path = system.root / "dpkg-query"
+    path.write_text(f'{path.read_text().replace("exec ", "", 1).rstrip()} | sed "{half}"\n')
+    found = system.module()
+    assert (found["failed"], found["changed"]) == (True, True)
+    assert "./colab-ready remove takes it back" in found["msg"] and "Nothing was changed" not in found["msg"]
+    assert str(system.source) in found["changed_paths"]
+    system.packages(fault="")
+    assert system.module(state="absent")["changed"] is True
+    assert (system.listing(), system.installed()) == (before, installed)
+
+
+@pytest.mark.parametrize("step", ["update", "--simulate", "--yes"])
+@pytest.mark.parametrize("end", ["interrupt", "kill"])
+def test_a_run_that_is_ended_leaves_nothing_that_remove_does_not_take_back(
+    system: SmallSystem, monkeypatch: pytest.MonkeyPatch, step: str, end: str
+) -> None:
+    """After reading the repository, after the simulation, and after dpkg was done but nothing could be said of it any more."""
+    before, installed = system.listing(), system.installed()
+    asked = Runtime._apt
+
+    def ended(self: Runtime, arguments: list[str], seconds: float, where: str) -> str:
+        said = asked(self, arguments, seconds, where)
+        if step in arguments:
+            if end == "kill":
+                os._exit(9)
+            raise KeyboardInterrupt
+        return said
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Runtime, "_apt", ended)
+        if end == "kill":
+            child = os.fork()
+            if not child:
+                here(system, wsl=True, user="")
+                os._exit(0)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+        else:
+            with pytest.raises(KeyboardInterrupt):
+                here(system, wsl=True, user="")
+    # What could be taken back at once has been.
+    left = end == "kill" or step == "--yes"
+    assert (system.listing() != before, system.record.exists()) == (left, left)
+    assert (system.installed() != installed) is (step == "--yes")
+    assert system.module(state="absent")["changed"] is left
+    assert (system.listing(), system.installed()) == (before, installed)
+
+
+def test_a_run_that_was_ended_is_carried_on_by_the_next(system: SmallSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, installed = system.listing(), system.installed()
+    runtime = Runtime(system.places(), False)
+    with monkeypatch.context() as patch:
+        patch.setattr(runtime, "installed", lambda: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            present(system, runtime, wsl=True, user="")
+    assert system.installed() != installed
+    shown = {one["after_header"]: one["after"] for one in runtime.outcome.diff}
+    assert shown["packages"] == "intel-opencl-icd 25.31\nlibigc2 2.18\nlibze-intel-gpu1 25.31\nlibze1 1.21.1\n"
+    assert system.module()["packages"] == {name: INTELS[name] for name in PACKAGES}
+    assert system.module()["changed"] is False
+    system.module(state="absent")
+    assert (system.listing(), system.installed()) == (before, installed)
+
+
+def test_a_removal_that_failed_half_way_has_changed_something(
+    system: SmallSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system.module()
+    asked = Runtime._apt
+
+    def stops(self: Runtime, arguments: list[str], seconds: float, where: str) -> str:
+        asked(self, arguments, seconds, where)
+        if "--yes" in arguments:
+            raise Stopped(xpu_runtime_plan.apt_problem("E: dpkg", where))
+        return "".join(f"Purg {name} [1]\n" for name in INTELS)
+
+    runtime = Runtime(system.places(), False)
+    with monkeypatch.context() as patch:
+        patch.setattr(Runtime, "_apt", stops)
+        with pytest.raises(Stopped):
+            runtime.absent()
+    assert runtime.outcome.changed is True
+    assert system.record.exists() and system.module(state="absent")["failed"] is False
+    assert not system.source.exists()
+
+
+def test_files_of_others_in_our_places_are_put_back(system: SmallSystem) -> None:
+    system.keyring.parent.mkdir()
+    system.keyring.write_bytes(b"theirs")
+    system.source.write_text("Types: deb\nURIs: https://my.example\n")
+    before = system.listing()
+    notes = here(system, wsl=True, user="").outcome.notes
+    assert [one.partition(" was there, and is replaced")[0] for one in notes] == [
+        str(system.keyring),
+        str(system.source),
+    ]
+    assert "apt.example" in system.source.read_text() and system.keyring.read_bytes() == system.data
+    # What came in between does not count as theirs.
+    assert system.module(apt_address="https://moved.example/gpu/ubuntu")["changed"] is True
+    system.module(state="absent")
+    assert system.listing() == before
+
+
+def test_a_key_that_others_have_in_the_same_place_stays(system: SmallSystem) -> None:
+    system.keyring.parent.mkdir()
+    system.keyring.write_bytes(system.data)
+    before = system.listing()
+    assert here(system, wsl=True, user="").outcome.notes == []
+    system.module(state="absent")
+    assert system.listing() == before
+
+
+def test_what_is_there_of_a_lost_record_goes_with_the_next(system: SmallSystem) -> None:
+    system.module()
+    system.record.unlink()
+    system.module()
+    system.module(state="absent")
+    assert not system.source.exists() and not system.keyring.exists()
+
+
+def test_a_link_in_our_place_is_refused(system: SmallSystem) -> None:
+    system.source.symlink_to("/nowhere")
+    found = system.module()
+    assert [one["id"] for one in found["problems"]] == ["xpu_files"]
+    assert "is a link to /nowhere" in found["msg"] and "move the link away" in found["msg"]
+    assert system.source.is_symlink() and not system.record.exists() and not system.keyring.parent.exists()
+
+
+def test_an_answer_that_is_no_http_is_one_message(system: SmallSystem) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            with server.accept()[0] as peer:
+                peer.recv(4096)
+                peer.sendall(b"220 this is a mail server\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        found = system.module(apt_key=f"http://127.0.0.1:{server.getsockname()[1]}/key")
+    assert [one["id"] for one in found["problems"]] == ["xpu_apt_key_unreachable"]
+    assert "220 this is a mail server" in found["msg"]
+
+
 def test_the_diff_shows_files_and_packages_but_no_key(system: SmallSystem) -> None:
     plan = xpu_packages.choose_packages(ARC, "ubuntu", "24.04", True, key=system.args["apt_key"])
     outcome = Runtime(system.places(), False).present(plan, [system.fingerprint])
@@ -325,21 +483,23 @@ class Groups:
         return sorted(name for name, who in self.members.items() if "student" in who)
 
 
-def here(system: SmallSystem, state: str = "present", check: bool = False, wsl: bool = False) -> Runtime:
+def here(
+    system: SmallSystem, state: str = "present", check: bool = False, wsl: bool = False, user: str = "student"
+) -> Runtime:
     """The module without Ansible around it, in this process, whose groups are the stand-in's."""
     runtime = Runtime(system.places(), check)
     if state == "absent":
         runtime.absent()
     else:
-        present(system, runtime, wsl)
+        present(system, runtime, wsl, user)
     return runtime
 
 
-def present(system: SmallSystem, runtime: Runtime, wsl: bool = False) -> None:
+def present(system: SmallSystem, runtime: Runtime, wsl: bool = False, user: str = "student") -> None:
     version = host.os_facts(str(system.etc))["version_id"]
     address, key = system.args["apt_address"], system.args["apt_key"]
     plan = xpu_packages.choose_packages(ARC, "ubuntu", version, wsl, address, key)
-    runtime.present(plan, [system.fingerprint], "student")
+    runtime.present(plan, [system.fingerprint], user)
 
 
 def memberships(runtime: Runtime, side: str) -> list[str]:
@@ -427,8 +587,8 @@ def test_a_group_that_cannot_be_joined_is_one_message_and_the_rest_stays(
         present(system, runtime)
     assert runtime.outcome.changed is True and str(system.source) in runtime.outcome.changed_paths
     assert memberships(runtime, "after") == []
-    assert stopped.value.problem.id == "xpu_group"
-    assert stopped.value.problem.do == "sudo usermod -aG video student"
+    assert stopped.value.problems[0].id == "xpu_group"
+    assert stopped.value.problems[0].do == "sudo usermod -aG video student"
     assert system.source.exists() and system.installed()["libze1"] == INTELS["libze1"]
     # As the message says; what was done by hand is not ours to take back.
     groups.members["video"].append("student")
@@ -486,6 +646,37 @@ def test_the_role_leaves_the_groups_to_the_module_which_records_them(
     assert "there is no user nobody-of-this-name" in done.stdout
     tasks = yaml.safe_load((project / "roles/xpu/tasks/main.yml").read_text())
     assert not [one for one in tasks if "ansible.builtin.user" in one]
+
+
+class Proxy(http.server.BaseHTTPRequestHandler):
+    """A stand-in for a school's proxy, which knows one file."""
+
+    content = b""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "http://key.invalid/key" else 404)
+        self.end_headers()
+        self.wfile.write(self.content)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_the_role_lets_the_key_and_apt_go_through_the_proxy(system: SmallSystem, project: Path, tmp_path: Path) -> None:
+    """sudo takes it out of the environment."""
+    system.prefix("apt-get", f"echo \"$http_proxy\" >>'{tmp_path}/proxies';")
+    args = {name: value for name, value in system.args.items() if not name.startswith(("gpu", "apt_a", "apt_k"))}
+    handler = type("Handler", (Proxy,), {"content": system.file.read_bytes()})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        proxy = f"http://kid:hunter22@127.0.0.1:{server.server_port}"
+        content = {"roles": ["xpu"], "module_defaults": {"xpu_runtime": args}}
+        given = {"xpu_apt_key": "http://key.invalid/key", "xpu_apt_key_fingerprints": [system.fingerprint]}
+        done = play(project, tmp_path, content, xpu_gpu=WSL, python_env_environment={"http_proxy": proxy}, **given)
+        server.shutdown()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set((tmp_path / "proxies").read_text().split()) == {proxy}
+    assert "hunter22" not in done.stdout + done.stderr
 
 
 @pytest.fixture

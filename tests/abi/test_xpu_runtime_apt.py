@@ -4,6 +4,7 @@ the real names. What apt says of a bad signature is understood, and nothing is l
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ RUNNER = f"""
 import json, sys
 sys.path.insert(0, "{CODE}")
 from ansible.module_utils.colab_ready import xpu_packages
-from ansible.module_utils.colab_ready.xpu_runtime_state import Places, Runtime, Stopped
+from ansible.module_utils.colab_ready.rocm_host_packages import Stopped
+from ansible.module_utils.colab_ready.xpu_runtime_state import Places, Runtime
 card, address, key, fingerprints, state, user = json.load(sys.stdin)
 runtime = Runtime(Places(), False)
 try:
@@ -32,7 +34,7 @@ try:
         outcome = runtime.absent()
     print(json.dumps({{"changed": outcome.changed, "packages": outcome.packages, "notes": outcome.notes, "problem": None}}))
 except Stopped as stopped:
-    print(json.dumps({{"changed": False, "packages": {{}}, "notes": [], "problem": stopped.problem.as_dict()}}))
+    print(json.dumps({{"changed": False, "packages": {{}}, "notes": [], "problem": stopped.problems[0].as_dict()}}))
 """
 
 
@@ -114,6 +116,39 @@ def test_it_comes_from_a_signed_repository_stays_and_goes_without_a_trace(pc: Pc
 def test_a_repository_that_is_not_to_be_trusted_leaves_nothing_behind(pc: Pc, asked: dict[str, str], name: str) -> None:
     found = pc(**asked)
     assert found["problem"]["id"] == name, found["problem"]
+    assert pc.listing() == pc.bare
+
+
+def test_a_repository_that_its_owner_configured_already_is_said_with_its_file(pc: Pc) -> None:
+    """As Intel's own guide does it, with a key file elsewhere."""
+    line = f"deb [arch=amd64 signed-by=/usr/share/keyrings/intel-graphics.gpg] file://{PLACE}/good noble unified"
+    pc.must("sh", "-c", f"echo '{line}' >/etc/apt/sources.list.d/intel-gpu-noble.list")
+    before = pc.listing()
+    problem = pc()["problem"]
+    assert problem["id"] == "xpu_apt_conflict", problem
+    (search,) = re.findall(r"\((grep .*?)\)", problem["do"])
+    assert pc.must("sh", "-c", search) == "/etc/apt/sources.list.d/intel-gpu-noble.list\n"
+    assert pc.listing() == before
+    pc.must("rm", "/etc/apt/sources.list.d/intel-gpu-noble.list")
+    assert pc()["problem"] is None
+
+
+@pytest.mark.parametrize("then", ["present", "absent"])
+def test_what_dpkg_left_half_done_is_mended_or_taken_back(pc: Pc, then: str) -> None:
+    """A dpkg that unpacks and cannot configure, as with a full disk."""
+    script = "printf '#!/bin/sh\\ncase $* in *--configure*) exit 1 ;; esac\\nexec dpkg \"$@\"\\n' >/usr/local/bin/broken-dpkg"
+    conf = "/etc/apt/apt.conf.d/broken"
+    pc.must("sh", "-c", f"{script}; chmod 755 /usr/local/bin/broken-dpkg")
+    pc.must("sh", "-c", f"echo 'Dir::Bin::dpkg \"/usr/local/bin/broken-dpkg\";' >{conf}")
+    assert pc()["problem"]["id"] == "xpu_apt"
+    left = pc.listing()
+    assert f"libigc2 {VERSIONS['libigc2']} iU " in left
+    assert "/etc/apt/sources.list.d/intel-gpu.sources" in left
+    pc.must("rm", conf)
+    assert pc(then)["problem"] is None
+    if then == "present":
+        assert pc()["changed"] is False
+        pc("absent")
     assert pc.listing() == pc.bare
 
 

@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
-from ansible.module_utils.colab_ready.apt_words import Steps, installed_packages, simulated
+from ansible.module_utils.colab_ready.apt_words import (
+    Steps,
+    apt_problem,
+    installed_packages,
+    packages_with_files,
+    simulated,
+)
 
 
 def test_only_what_is_installed_in_good_order_counts() -> None:
     text = "libc6\t2.39\tinstalled\nold\t1\tconfig-files\nbroken\t2\thalf-configured\nodd line\n"
     assert installed_packages(text) == {"libc6": "2.39"}
+
+
+def test_what_dpkg_was_stopped_in_has_files() -> None:
+    text = (
+        "libc6\t2.39\tinstalled\nold\t1\tconfig-files\nbroken\t2\thalf-configured\nnever\t\tnot-installed\nodd line\n"
+    )
+    assert packages_with_files(text) == {"libc6": "2.39", "broken": "2"}
+
+
+def test_a_repository_that_is_there_twice_is_said_with_where_to_look() -> None:
+    text = """E: Conflicting values set for option Signed-By regarding source https://apt.example/gpu/ubuntu/ noble: /usr/share/keyrings/intel-graphics.gpg != /etc/apt/keyrings/intel-graphics.gpg
+E: The list of sources could not be read.
+"""
+    problem = apt_problem(text, "the distribution's packages", "xpu", {})
+    assert problem.id == "xpu_apt_conflict"
+    assert "configured already, with another key file" in problem.what
+    assert "/usr/share/keyrings/intel-graphics.gpg" in problem.what
+    assert problem.expected == "one entry for it"
+    # The file may have it without the slash.
+    assert "(grep -rl apt.example/gpu/ubuntu /etc/apt/sources.list.d)" in problem.do
+    assert "grep -rl ADDRESS /" in apt_problem(text.replace("regarding", "of"), "x", "xpu", {}).do
 
 
 def test_a_simulation_is_read() -> None:

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from ansible.module_utils.colab_ready import openpgp
 from ansible.module_utils.colab_ready.apt_words import Steps
+from ansible.module_utils.colab_ready.gpu_groups import groups_to_join
 from ansible.module_utils.colab_ready.rocm_host_plan import (
     apt_problem,
     check_key_wish,
     choose_card,
     conffile_sums,
     damaged_files,
-    groups_to_join,
     judge_deb,
     judge_key,
     judge_steps,
