@@ -256,7 +256,7 @@ def test_directml_is_met_or_refused_with_one_message(
         ({"backend": "rocm"}, "it is for AMD graphics, and there is none. Expected: auto or cpu"),
         ({"backend": "directml"}, "DirectML is a part of Windows, and this is not WSL. Expected: auto or cpu"),
         ({"backend": "cuda9"}, "is no backend. Expected: auto or cuda or rocm or xpu or directml or cpu"),
-        ({"gpu": "3"}, "no adapter"),
+        ({"gpu": "3"}, "no GPU was found on this host. Expected: an empty colab_gpu"),
     ],
 )
 def test_a_wish_that_cannot_be_met_fails_with_one_message_and_the_facts(
