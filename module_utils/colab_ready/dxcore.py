@@ -19,7 +19,7 @@ from typing import Any, Callable
 
 from ansible.module_utils.colab_ready import dxcore_factory, dxg
 from ansible.module_utils.colab_ready.dxg import Adapters, Failure, Reading, Reasons, Unknown
-from ansible.module_utils.colab_ready.forked import Say, run_forked
+from ansible.module_utils.colab_ready.process.fork import Say, run_forked
 from ansible.module_utils.colab_ready.wsl import LIBRARY_FOLDER
 
 LIBRARY = "libdxcore.so"

@@ -20,7 +20,7 @@ from typing import Any, Callable
 
 from ansible.module_utils.colab_ready import dxg
 from ansible.module_utils.colab_ready.dxg import ADAPTERS_MAX, Adapters, Failure, Reasons, Unknown
-from ansible.module_utils.colab_ready.forked import Say
+from ansible.module_utils.colab_ready.process.fork import Say
 
 FACTORY = uuid.UUID("78ee5945-c36e-4b13-a669-005dd11c0f06").bytes_le
 LIST = uuid.UUID("526c7776-40e9-459b-b711-f32ad76dfc28").bytes_le

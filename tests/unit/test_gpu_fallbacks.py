@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.colab_ready import dxcore, dxcore_factory, gpu_look, gpu_tools, powershell
 from ansible.module_utils.colab_ready.dxg import KEYS, Failure, Unknown
-from ansible.module_utils.colab_ready.forked import run_forked
+from ansible.module_utils.colab_ready.process.fork import run_forked
 from doubles import dxcore_stand_in
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
