@@ -118,7 +118,7 @@ from typing import Any, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready import directml, fetched_pythons, host, pip_config
-from ansible.module_utils.colab_ready.env_builder import Request, read_sources
+from ansible.module_utils.colab_ready.python.builder import Request, read_sources
 from ansible.module_utils.colab_ready.gpu_look import Places, look
 from ansible.module_utils.colab_ready.lockfile import matches
 from ansible.module_utils.colab_ready.pip_config import redact, secrets_in

@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Callable, Iterator, Mapping, Sequence
 
-from ansible.module_utils.colab_ready import lockfile, pip_config, uv_errors
+from .. import lockfile, pip_config, uv_errors
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # UV_SYSTEM_CERTS is the youngest thing we ask of a uv that is not the locked one.

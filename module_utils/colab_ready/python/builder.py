@@ -21,11 +21,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Iterator, Mapping
 
-from ansible.module_utils.colab_ready import environment as env_state
-from ansible.module_utils.colab_ready import fetched_pythons, lockfile, pip_config, uv_errors
-from ansible.module_utils.colab_ready.env_install import Installer, Request
-from ansible.module_utils.colab_ready.environment import Installed, Interpreter, Pin, Plan, Wish
-from ansible.module_utils.colab_ready.uv_process import (
+from .. import environment as env_state
+from .. import fetched_pythons, lockfile, pip_config, uv_errors
+from .installer import Installer, Request
+from ..environment import Installed, Interpreter, Pin, Plan, Wish
+from .uv import (
     Account,
     Failure,
     Finished,

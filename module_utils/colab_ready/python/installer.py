@@ -17,10 +17,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Collection, Mapping, Sequence
 from urllib.parse import unquote, urlsplit
 
-from ansible.module_utils.colab_ready import environment as env_state
-from ansible.module_utils.colab_ready import lockfile, pip_config, uv_errors
-from ansible.module_utils.colab_ready.environment import Installed, Interpreter, Pin, Plan, Wish
-from ansible.module_utils.colab_ready.uv_process import (
+from .. import environment as env_state
+from .. import lockfile, pip_config, uv_errors
+from ..environment import Installed, Interpreter, Pin, Plan, Wish
+from .uv import (
     Account,
     Failure,
     Finished,
