@@ -196,10 +196,14 @@ def read_factory(path: str, say: Say) -> tuple[Adapters, Reasons]:
         factory = held.enter_context(open_factory(path))
         say("listing the adapters")
         types = (ctypes.c_uint32, ctypes.c_char_p)
-        found = held.enter_context(factory.make(CREATE_ADAPTER_LIST, "a list of adapters", types, 1, CORE_COMPUTE, LIST))
+        found = held.enter_context(
+            factory.make(CREATE_ADAPTER_LIST, "a list of adapters", types, 1, CORE_COMPUTE, LIST)
+        )
         count = found.call(GET_ADAPTER_COUNT, ctypes.c_uint32, ())
         if count > ADAPTERS_MAX:
-            raise Failure("too_many_adapters", f"libdxcore has {count} adapters; {ADAPTERS_MAX} is all that WSL can list")
+            raise Failure(
+                "too_many_adapters", f"libdxcore has {count} adapters; {ADAPTERS_MAX} is all that WSL can list"
+            )
         for index in range(count):
             say(f"adapter {index}")
             with found.make(GET_ADAPTER, f"adapter {index}", (ctypes.c_uint32,), index, ADAPTER) as adapter:

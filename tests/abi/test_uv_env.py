@@ -31,8 +31,9 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.colab_ready import environment
-from ansible.module_utils.colab_ready.python.builder import Builder, Outcome, Request
-from ansible.module_utils.colab_ready.python.uv import Failure
+from ansible.module_utils.colab_ready.python.builder import Builder
+from ansible.module_utils.colab_ready.python.converge import Outcome
+from ansible.module_utils.colab_ready.python.uv import Failure, Request
 
 PYTHON = "/usr/bin/python3"
 # Whom root may become for a moment; there on every Debian and Ubuntu.
@@ -229,9 +230,8 @@ class Place:
         return done.stdout.strip() or done.stderr.strip()
 
     def cached(self) -> list[Path]:
-        return (
-            [one for one in (self.root / "cache").rglob("*") if one.is_file()] if (self.root / "cache").exists() else []
-        )
+        found = (self.root / "cache").rglob("*")
+        return [one for one in found if one.is_file() and one.parent.name != "locks"]
 
 
 @pytest.fixture
@@ -477,7 +477,8 @@ def test_a_run_that_is_ended_in_the_middle_leaves_no_child_and_the_next_one_conv
     program = (
         "import json, sys, ansible.module_utils as utils\n"
         f"utils.__path__ = [*utils.__path__, {str(project / 'module_utils')!r}]\n"
-        "from ansible.module_utils.colab_ready.python.builder import Builder, Request\n"
+        "from ansible.module_utils.colab_ready.python.builder import Builder\n"
+        "from ansible.module_utils.colab_ready.python.uv import Request\n"
         "Builder(Request(**json.loads(sys.stdin.read())), {}, False).build()\n"
     )
     process = subprocess.Popen(
@@ -1016,7 +1017,8 @@ def test_the_user_alone_can_build_as_well(open_place: Place, project: Path) -> N
         "    module.__path__ = []\n"
         "    sys.modules[name] = module\n"
         "sys.modules['ansible.module_utils'].__path__ = [sys.path[0]]\n"
-        "from ansible.module_utils.colab_ready.python.builder import Builder, Request\n"
+        "from ansible.module_utils.colab_ready.python.builder import Builder\n"
+        "from ansible.module_utils.colab_ready.python.uv import Request\n"
         "request = json.loads(sys.stdin.read())\n"
         "print([Builder(Request(**request), {}, False).build().changed for _round in range(2)])\n"
     )
@@ -1114,7 +1116,7 @@ def downloads(tmp_path: Path, python_archive: Path, monkeypatch: pytest.MonkeyPa
         "sha256": hashlib.sha256(python_archive.read_bytes()).hexdigest(),
         "url": "https://github.com/astral-sh/python-build-standalone/releases/download/20990101/python.tar.gz",
     }}))  # fmt: skip
-    monkeypatch.setattr("ansible.module_utils.colab_ready.python.builder.PYTHON_CANDIDATES", ())
+    monkeypatch.setattr("ansible.module_utils.colab_ready.python.converge.PYTHON_CANDIDATES", ())
     return found
 
 
@@ -1146,7 +1148,7 @@ def test_where_no_python_fits_uv_fetches_one_that_stays(place: Place, shop: Shop
 def test_a_python_of_the_host_that_fits_is_taken_before_any_is_fetched(
     place: Place, shop: Shop, downloads: Downloads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ansible.module_utils.colab_ready.python.builder.PYTHON_CANDIDATES", (PYTHON,))
+    monkeypatch.setattr("ansible.module_utils.colab_ready.python.converge.PYTHON_CANDIDATES", (PYTHON,))
     built = place.build(**downloads.wish(lock=shop.lock(shop.wheel("alpha"))))
     assert built.python["base"] == os.path.realpath(PYTHON)
     assert not downloads.pythons.exists()

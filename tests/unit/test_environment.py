@@ -56,7 +56,9 @@ def in_time() -> Iterator[None]:
 
 @pytest.mark.usefixtures("in_time")
 @pytest.mark.parametrize("planted", ["fifo", "link"])
-@pytest.mark.parametrize(("name", "needed", "problem"), [("METADATA", {"a"}, None), ("RECORD", {"a", "b"}, environment.NO_RECORD)])
+@pytest.mark.parametrize(
+    ("name", "needed", "problem"), [("METADATA", {"a"}, None), ("RECORD", {"a", "b"}, environment.NO_RECORD)]
+)
 def test_what_a_user_put_in_the_place_of_a_package_s_file_is_not_waited_for_nor_followed(
     tmp_path: Path, name: str, needed: set[str], problem: str | None, planted: str
 ) -> None:
