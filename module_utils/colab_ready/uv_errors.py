@@ -364,6 +364,16 @@ def _no_wheel(text: str, match: re.Match[str]) -> Problem:
     )
 
 
+def _build(text: str, match: re.Match[str]) -> Problem:
+    package = next((group for group in match.groups() if group), "a package")
+    return Problem(
+        kind="build",
+        what=f"{package} has no ready-made file for this host and cannot be built here:\n{_tail(text)}\n",
+        expected="a wheel, or the compilers and headers its source needs",
+        do="Choose a version that has a wheel for this Python, or install what the lines above miss",
+    )
+
+
 def _rule(pattern: str, words: Words) -> tuple[re.Pattern[str], Words]:
     return re.compile(pattern, re.IGNORECASE | re.DOTALL), words
 
@@ -412,9 +422,10 @@ _KNOWN: tuple[tuple[re.Pattern[str], Words], ...] = (
     _rule(r"Because the current Python version[^\n]*does not satisfy[^\n]*?and (\S+) depends", _wrong_python),
     _rule(
         r"Wheels are required for `([^`]+)` because building from source is disabled|"
-        r"Failed to build `([^`]+)`|Building source distributions for `([^`]+)` is disabled",
+        r"Building source distributions for `([^`]+)` is disabled",
         _no_wheel,
     ),
+    _rule(r"Failed to build `([^`]+)`|Building wheel for (\S+)[^\n]*error|Call to `[^`]+` failed", _build),
     _rule(r"Because there (?:is|are) no versions? of (\S+)[^\n]*we can conclude", _no_version),
     _rule(r"Because (\S+) was not found in the (?:package registry|provided package locations)", _no_version),
     _rule(r"No matching distribution found for ([^\s(]+)", _no_version),
