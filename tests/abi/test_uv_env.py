@@ -149,6 +149,10 @@ def index(tmp_path: Path) -> Iterator[Index]:
                 self.end_headers()
                 self.wfile.write(body)
 
+        def do_HEAD(self) -> None:
+            # uv then reads the whole file.
+            self.send_error(405)
+
         def log_message(self, *_arguments: Any) -> None:
             pass
 
