@@ -201,7 +201,7 @@ def test_whatever_root_runs_is_roots(
         return start(argv, *arguments, **options)
 
     monkeypatch.setattr(uv_module, "run", noted)
-    wish = {
+    wish: dict[str, Any] = {
         "lock": shop.lock(shop.wheel("alpha")),
         "uv": None,
         "uv_lock": shop.lock(uv_stand_in(shop, open_place.uv, "9.9.1")),

@@ -135,7 +135,7 @@ class Builder:
                 f"what {self.account.name} runs there, and at the memory that is free.",
                 kind="boundary",
             ) from None
-        return answer if isinstance(answer, dict) else {}
+        return _object(answer)
 
     def _owners_listing(self) -> list[str]:
         """Say what is in an environment, whosever it is, read with its owner's rights."""
@@ -351,19 +351,27 @@ def _pin(data: Mapping[str, Any]) -> Pin:
 
 def _outcome(answer: Mapping[str, Any]) -> Outcome:
     """Take the outcome out of an answer; whoever wrote it, it has the right shape and no control characters."""
-    data = answer.get("outcome")
-    said_so = data if isinstance(data, dict) else {}
-    lists = {name: _texts(said_so.get(name)) for name in ("before", "after", "reasons")}
-    tables = {name: _table(said_so.get(name)) for name in ("packages", "python", "pinned")}
-    found = said_so.get("sources")
-    sources: dict[str, Any] = dict(found) if isinstance(found, dict) else {}
-    shown = {
-        "index": None if sources.get("index") is None else printable(sources["index"], TEXT_CHARACTERS),
-        "no_index": bool(sources.get("no_index")),
-        **{name: _texts(sources.get(name)) for name in ("extra_indexes", "find_links", "notes")},
-        "pinned": tables["pinned"],
-    }
-    return Outcome(changed=bool(said_so.get("changed")), sources=shown, **lists, **tables)  # type: ignore[arg-type]
+    data = _object(answer.get("outcome"))
+    sources = _object(data.get("sources"))
+    index = sources.get("index")
+    return Outcome(
+        changed=bool(data.get("changed")),
+        before=_texts(data.get("before")),
+        after=_texts(data.get("after")),
+        packages=_table(data.get("packages")),
+        python=_table(data.get("python")),
+        reasons=_texts(data.get("reasons")),
+        sources={
+            "index": None if index is None else printable(index, TEXT_CHARACTERS),
+            "no_index": bool(sources.get("no_index")),
+            **{name: _texts(sources.get(name)) for name in ("extra_indexes", "find_links", "notes")},
+            "pinned": _table(sources.get("pinned")),
+        },
+    )
+
+
+def _object(found: Any) -> dict[str, Any]:
+    return found if isinstance(found, dict) else {}
 
 
 def _texts(found: Any) -> list[str]:
@@ -371,8 +379,7 @@ def _texts(found: Any) -> list[str]:
 
 
 def _table(found: Any) -> dict[str, str]:
-    pairs = found.items() if isinstance(found, dict) else ()
-    return {printable(key): printable(value, TEXT_CHARACTERS) for key, value in pairs}
+    return {printable(key): printable(value, TEXT_CHARACTERS) for key, value in _object(found).items()}
 
 
 def _lines(text: Any) -> str:

@@ -49,7 +49,6 @@ class Outcome:
     after: list[str] = field(default_factory=list)
     packages: dict[str, str] = field(default_factory=dict)
     python: dict[str, str] = field(default_factory=dict)
-    pinned: dict[str, str] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
     sources: dict[str, Any] = field(default_factory=dict)
 
@@ -156,10 +155,8 @@ class Convergence(Installer):
             "version": interpreter.version_text,
             "base": interpreter.base,
         }
-        self.outcome.pinned = self.pin_sources
-        self.outcome.sources = {
-            **self.sources.describe(), "notes": [pip_config.redact(note) for note in self.sources.notes]
-        }  # fmt: skip
+        notes = [pip_config.redact(note) for note in self.sources.notes]
+        self.outcome.sources = {**self.sources.describe(), "pinned": self.pin_sources, "notes": notes}
 
     def _reasons(self, plan: Plan, why_new: str, memory: Mapping[str, Any], fresh: bool) -> list[str]:
         # A folder that was emptied for this is one that had its reason.
