@@ -74,8 +74,8 @@ def attempt(work: Work) -> dict[str, Any]:
     except (LockError, pip_config.PipConfigError) as error:
         answer = {"failure": str(error), "kind": "input"}
     except OSError as error:
-        failure = convergence.os_failure(error)
-        answer = {"failure": str(failure), "kind": failure.kind}
+        told = convergence.os_failure(error)
+        answer = {"failure": str(told), "kind": told.kind}
     return {**answer, "outcome": asdict(convergence.outcome)}
 
 
@@ -112,12 +112,8 @@ class Convergence(Installer):
             installed = self._carry_out() if self.outcome.changed else installed
             self.outcome.after = env_state.listing(installed)
         self.outcome.packages = {name: package.version for name, package in sorted(installed.items())}
-        python = os.path.join(self.path, "bin", "python")
-        self.outcome.python = {
-            "path": python,
-            "version": self.interpreter.version_text,
-            "base": self.interpreter.base,
-        }
+        python = {"version": self.interpreter.version_text, "base": self.interpreter.base}
+        self.outcome.python = {"path": os.path.join(self.path, "bin", "python"), **python}
         notes = [pip_config.redact(note) for note in self.sources.notes]
         self.outcome.sources = {**self.sources.describe(), "pinned": self.pin_sources, "notes": notes}
 
@@ -161,7 +157,7 @@ class Convergence(Installer):
         raise Needs("room")
 
     def _take_steps(self) -> dict[str, Installed]:
-        kept = {key: self.memory[key] for key in ("packages", "local", "pinned", "brought") if key in self.memory}
+        kept: dict[str, Any] = {key: value for key, value in self.memory.items() if key in env_state.MEMORY_PARTS}
         needs_uv = self.fresh or self.plan.for_uv
         if needs_uv:
             self._check_uv()
