@@ -280,7 +280,9 @@ def main() -> None:
     for name, wish in wishes.wishes.items():
         if not isinstance(wish, dict) or wish.get("kind") not in WISH_KINDS:
             kinds = ", ".join(WISH_KINDS)
-            module.fail_json(msg=f"wishes has {name}: {wish!r}. Expected: value, and as kind one of {kinds}. Do: correct it.")
+            module.fail_json(
+                msg=f"wishes has {name}: {wish!r}. Expected: value, and as kind one of {kinds}. Do: correct it."
+            )
 
     uid = os.getuid()
     caller = host.name_of(uid)

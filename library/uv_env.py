@@ -310,11 +310,11 @@ import os
 import re
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.colab_ready.env_builder import Builder, Request
 from ansible.module_utils.colab_ready.lockfile import LockError
 from ansible.module_utils.colab_ready.pip_config import PipConfigError, redact, secrets_in
+from ansible.module_utils.colab_ready.python.builder import Builder
+from ansible.module_utils.colab_ready.python.uv import Failure, Request
 from ansible.module_utils.colab_ready.uv_errors import explain_os_error
-from ansible.module_utils.colab_ready.uv_process import Failure
 
 PINNED = {
     "requirement": {"type": "str", "required": True},

@@ -601,7 +601,10 @@ def test_when_every_way_fails_the_log_is_named_and_the_next_run_recovers(box: Sa
     box.set(ensurepip="", **{"uv-fails": "", "pip-fails": ""})
     ended = box.run()
     assert ended.status == 1
-    assert "not with uv (Caused by: dns error); trying" in ended.err and "not with venv (ERROR: no route to the" in ended.err
+    assert (
+        "not with uv (Caused by: dns error); trying" in ended.err
+        and "not with venv (ERROR: no route to the" in ended.err
+    )
     log = box.cache / "controller.log"
     assert f"all output is in {log}" in ended.err
     assert "error: first line" in log.read_text() and "no route to the index" in log.read_text()

@@ -98,7 +98,13 @@ def build(root: Path, host: Mapping[str, Any]) -> dict[str, Any]:
     library.parent.mkdir(parents=True)
     library.write_bytes(library_of_windows(host["windows_build"]))
     places = {name: str(root / name) for name in ("proc", "run", "etc", "usr")}
-    return {**places, "sysfs": str(root / "sys"), "pci_ids": [], "dxg_seconds": 1, "prefix": str(root / "opt/colab-ready")}
+    return {
+        **places,
+        "sysfs": str(root / "sys"),
+        "pci_ids": [],
+        "dxg_seconds": 1,
+        "prefix": str(root / "opt/colab-ready"),
+    }
 
 
 @pytest.fixture(scope="module")

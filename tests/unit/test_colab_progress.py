@@ -330,6 +330,8 @@ def test_every_variable_that_the_roles_document_is_known() -> None:
     variables = progress.variables_of(roles)
     assert sorted(variables) == sorted(path.name for path in roles.iterdir() if path.is_dir())
     for role, names in variables.items():
-        options = yaml.safe_load((roles / role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+        options = yaml.safe_load((roles / role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"][
+            "options"
+        ]
         defaults = yaml.safe_load((roles / role / "defaults/main.yml").read_text())
         assert names == {*options, *defaults}, role

@@ -214,12 +214,19 @@ def test_a_token_behind_a_link_is_refused(tmp_path: Path) -> None:
         ("A=1\x00\nB=\x1b[31m\nC=\u00e4\nD=\ufffd\nE=x\x0bF=2\n", {}, [1, 2, 3, 4, 5]),
     ],
 )
-def test_a_line_of_the_environment_means_itself_or_is_not_taken(text: str, found: dict[str, str], wrong: list[int]) -> None:
+def test_a_line_of_the_environment_means_itself_or_is_not_taken(
+    text: str, found: dict[str, str], wrong: list[int]
+) -> None:
     assert runtime.parse_environment(text) == (found, wrong)
 
 
 def test_all_that_the_role_rocm_writes_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = {"HSA_ENABLE_DXG_DETECTION": "1", "HSA_OVERRIDE_GFX_VERSION": "10.3.0", "FOLDERS": "/opt/rocm/lib:/a,b+c-d", "NONE": ""}
+    wanted = {
+        "HSA_ENABLE_DXG_DETECTION": "1",
+        "HSA_OVERRIDE_GFX_VERSION": "10.3.0",
+        "FOLDERS": "/opt/rocm/lib:/a,b+c-d",
+        "NONE": "",
+    }
     written = setting_files({"line": "7.2.4", "environment": wanted, "loader": []})
     path = f"{settings().environment_dir}/rocm.conf"
     assert runtime.parse_environment(written[path]) == (wanted, [])
@@ -230,7 +237,12 @@ def environment_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "environment.d"
     folder.mkdir(mode=0o755)
     folder.chmod(0o755)
-    for name, text in {"b.conf": "A=b\nB=b\nC='c'\n", "a.conf": "A=a\nZ=z\n", "c.txt": "C=c\n", ".d.conf": "D=d\n"}.items():
+    for name, text in {
+        "b.conf": "A=b\nB=b\nC='c'\n",
+        "a.conf": "A=a\nZ=z\n",
+        "c.txt": "C=c\n",
+        ".d.conf": "D=d\n",
+    }.items():
         (folder / name).write_text(text, encoding="utf-8")
         (folder / name).chmod(0o644)
     return folder
@@ -716,9 +728,10 @@ def test_a_broken_or_open_configuration_is_refused(config: Path, piece: str, dam
         ({"version": 1, "ServerApp": {}}, None),
     ],
 )
-def test_a_setting_that_would_take_the_place_of_the_tokens_file_is_seen(config: dict[str, object], said: str | None) -> None:
+def test_a_setting_that_would_take_the_place_of_the_tokens_file_is_seen(
+    config: dict[str, object], said: str | None
+) -> None:
     assert runtime.secret_setting(config) == said
-
 
 
 # --- processes

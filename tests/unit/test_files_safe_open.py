@@ -52,7 +52,8 @@ def test_no_more_is_read_than_was_allowed(place: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[", "[" * 200_000, "{" * 5, '{"a": ' * 100_000, "[1]", "null", "1" * 10_000, '{"a": 1e999', "\0", "NaN"]
+    "text",
+    ["", "[", "[" * 200_000, "{" * 5, '{"a": ' * 100_000, "[1]", "null", "1" * 10_000, '{"a": 1e999', "\0", "NaN"],
 )
 def test_nonsense_is_no_object(place: Path, text: str) -> None:
     place.write_text(text)

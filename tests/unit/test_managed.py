@@ -177,8 +177,7 @@ STEPS: list[tuple[str, Entry, Seen, str, str]] = [
         SECRET,
         Seen("file", 0o600, 1000, 1000, TOKEN),
         "write",
-        "owner: student|group: student|content: hidden, as it was|"
-        " -> owner: root|group: root|content: hidden, new|",
+        "owner: student|group: student|content: hidden, as it was| -> owner: root|group: root|content: hidden, new|",
     ),
     (
         "token that others may read",

@@ -385,7 +385,9 @@ def test_what_a_program_printed_before_it_hung_is_kept_and_nothing_of_it_stays(t
 
 
 def test_after_its_last_words_a_program_is_not_waited_for_long(tmp_path: Path) -> None:
-    ran = program_run.run_program(program(tmp_path, "echo 'the end'; sleep 60"), 60, last_words=b"the end", exit_seconds=0.2)
+    ran = program_run.run_program(
+        program(tmp_path, "echo 'the end'; sleep 60"), 60, last_words=b"the end", exit_seconds=0.2
+    )
     assert (ran["output"], ran["exit"]["kind"]) == ("the end\n", "timeout")
     assert "the result came" in ran["exit"]["text"] and ran["seconds"] < 30
 

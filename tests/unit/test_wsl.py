@@ -50,7 +50,9 @@ class FakeWsl:
         return wsl.facts(proc, dev, run, etc, usr, {})
 
     def places(self) -> gpu_look.Places:
-        sysfs, proc, dev, run, etc, usr = (str(self.root / name) for name in ("sysfs", "proc", "dev", "run", "etc", "usr"))
+        sysfs, proc, dev, run, etc, usr = (
+            str(self.root / name) for name in ("sysfs", "proc", "dev", "run", "etc", "usr")
+        )
         return gpu_look.Places(sysfs, proc, dev, run, etc, usr)
 
 
@@ -276,7 +278,9 @@ def test_windows_is_asked_for_only_where_a_driver_leaves_it_open(adapters: Any, 
         (None, None, "no_drive"),
     ],
 )
-def test_the_build_is_in_a_library_of_windows(fake: FakeWsl, data: bytes | None, build: int | None, code: str | None) -> None:
+def test_the_build_is_in_a_library_of_windows(
+    fake: FakeWsl, data: bytes | None, build: int | None, code: str | None
+) -> None:
     fake.write("etc/wsl.conf", f"[automount]\nroot = {fake.root}/drives\n")
     if data is not None:
         fake.write(f"drives/c/{windows_build.LIBRARY}", "")

@@ -1,0 +1,509 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The user's part of an environment: look at it, compare it with what is wanted, and take the steps between the two.
+
+All of it runs in one process with the rights of the environment's owner (boundary.py), who may have put anything there.
+What that process cannot do, or must not choose, it asks for (`Needs`), and is started again with it. What is to be done
+is decided in environment.py (`compare`) and said before anything is touched, so check mode and the real run differ only
+in that the steps are not taken. Each step can be interrupted: the note in the environment says that a build is under
+way, and the next run looks at what is really there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from typing import Any, Mapping, Sequence
+
+from .. import environment as env_state
+from .. import fetched_pythons, lockfile, pip_config, uv_errors
+from ..environment import Installed, Interpreter, LocalPackage, Pin, Plan, Wish
+from ..files.removal import remove_path
+from ..files.safe_open import read_text
+from ..files.trust import distrust_tree
+from ..lockfile import LockEntry, LockError, Requirement
+from ..process.identity import Account
+from . import wheel
+from .installer import Installer, empty_folder
+from .uv import ANSWER_SECONDS, ROOT, Failure, Request, base_environment, execute
+
+PYTHON_CANDIDATES = ("/usr/bin/python3", *(f"/usr/bin/python3.{minor}" for minor in range(14, 9, -1)))
+# An environment with torch has some 60,000 files.
+FILES_MOST = 1_000_000
+# Why root is asked to empty an environment.
+BEYOND_REPAIR = "what was there could not be repaired and was built anew"
+FOREIGN = "folders of another user are in the way (`sudo pip` leaves such), so it was built anew"
+
+
+@dataclass
+class Outcome:
+    """What came of it, as the module returns it."""
+
+    changed: bool = False
+    before: list[str] = field(default_factory=list)
+    after: list[str] = field(default_factory=list)
+    packages: dict[str, str] = field(default_factory=dict)
+    python: dict[str, str] = field(default_factory=dict)
+    pinned: dict[str, str] = field(default_factory=dict)
+    reasons: list[str] = field(default_factory=list)
+    sources: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the request says about packages, read once, before anything is touched."""
+
+    entries: Sequence[LockEntry]
+    pins: Sequence[Pin]
+    packages: Sequence[Requirement]
+
+
+@dataclass(frozen=True)
+class Means:
+    """What the work has at hand; `before` and `reasons` are what an earlier attempt found."""
+
+    sources: pip_config.Sources
+    uv: str | None = None
+    fetched: bool = False
+    before: Sequence[str] = ()
+    reasons: Sequence[str] = ()
+
+
+class Needs(Exception):
+    """What the work cannot go on without: uv, python (a fetched one), room (an empty folder)."""
+
+    def __init__(self, *what: str, seen: str = "") -> None:
+        super().__init__(", ".join(what))
+        self.what = what
+        self.seen = seen
+
+
+def attempt(
+    request: Request, environ: Mapping[str, str], account: Account, asked: Asked, means: Means, check_mode: bool
+) -> dict[str, Any]:
+    """Do the work and return one answer that JSON can say: needs, failure, or outcome; and what was found."""
+    work = Convergence(request, environ, account, asked, means, check_mode)
+    answer: dict[str, Any] = {}
+    try:
+        work.converge()
+    except Needs as needs:
+        answer = {"needs": list(needs.what), "seen": needs.seen}
+    except Failure as failure:
+        answer = {"failure": str(failure), "kind": failure.kind}
+    except (LockError, pip_config.PipConfigError) as error:
+        answer = {"failure": str(error), "kind": "input"}
+    except OSError as error:
+        problem = uv_errors.explain_os_error(error)
+        answer = {"failure": problem.message(work.doing), "kind": problem.kind}
+    return {**answer, "outcome": asdict(work.outcome)}
+
+
+class Convergence(Installer):
+    """One environment and what is wanted of it."""
+
+    def __init__(
+        self,
+        request: Request,
+        environ: Mapping[str, str],
+        account: Account,
+        asked: Asked,
+        means: Means,
+        check_mode: bool,
+    ) -> None:
+        super().__init__(request, environ, account, means.sources, means.uv)
+        self.asked = asked
+        self.means = means
+        self.check_mode = check_mode
+        self.outcome = Outcome(before=list(means.before), reasons=list(means.reasons))
+        self.fetched = ""
+        self.local_sources: dict[str, wheel.Package] = {}
+
+    def converge(self) -> None:
+        memory = env_state.read_memory(self.path)
+        interpreter, why_new = self._look()
+        fresh = interpreter is None
+        if interpreter is None:
+            interpreter = self._choose_python()
+        wish = self._wish(interpreter)
+        site = env_state.site_packages(self.path, interpreter.series)
+        installed = {} if fresh else env_state.scan(site)
+        # Before a rebuild this is what is lost.
+        before = scan_any(self.path) if fresh else installed
+        if fresh:
+            memory = {}
+        plan = self._compare(wish, site, installed, memory, interpreter)
+        reasons = self._reasons(plan, why_new, memory, fresh)
+        changed = fresh or not plan.empty or bool(reasons)
+        self.pin_sources = {str(k): str(v) for k, v in (memory.get("pinned") or {}).items()}
+        self.outcome.changed = changed
+        self.outcome.reasons.extend(one for one in reasons if one not in self.outcome.reasons)
+        self.outcome.before = self.outcome.before or env_state.listing(before)
+        if changed and not self.check_mode:
+            installed = self._carry_out(wish, plan, interpreter, site, memory, fresh)
+            self.outcome.after = env_state.listing(installed)
+        elif changed:
+            self.outcome.after = env_state.predicted(wish, plan, installed)
+        else:
+            self.outcome.after = env_state.listing(installed)
+        self.outcome.packages = {name: package.version for name, package in sorted(installed.items())}
+        self.outcome.python = {
+            "path": os.path.join(self.path, "bin", "python"),
+            "version": interpreter.version_text,
+            "base": interpreter.base,
+        }
+        self.outcome.pinned = self.pin_sources
+        self.outcome.sources = {
+            **self.sources.describe(), "notes": [pip_config.redact(note) for note in self.sources.notes]
+        }  # fmt: skip
+
+    def _reasons(self, plan: Plan, why_new: str, memory: Mapping[str, Any], fresh: bool) -> list[str]:
+        # A folder that was emptied for this is one that had its reason.
+        reasons = [one for one in ("" if self.means.reasons else why_new, self.fetched) if one]
+        reasons = reasons or ([] if fresh else list(plan.reasons))
+        if not fresh and self._constraints_differ():
+            reasons.append(self._constraints_differ())
+        if not fresh and not reasons and memory.get("state") != "complete":
+            reasons = ["the last build did not end" if memory else "it was not recorded yet"]
+        return reasons
+
+    # -- changing
+
+    def _carry_out(
+        self, wish: Wish, plan: Plan, interpreter: Interpreter, site: str, memory: dict[str, Any], fresh: bool
+    ) -> dict[str, Installed]:
+        # Before anything is touched: without it nothing can be put in place of what is taken away.
+        needs = ["uv"] if (fresh or plan.for_uv) and self.uv is None else []
+        needs += ["room"] if fresh and os.listdir(self.path) else []
+        if needs:
+            raise Needs(*needs)
+        try:
+            return self._take_steps(wish, plan, interpreter, site, memory, fresh)
+        except OSError as error:
+            failure = self._os_failure(error)
+        except Failure as error:
+            failure = error
+        if fresh and not env_state.scan(site):
+            # Nothing came of it, so nothing stays of it.
+            with suppress(OSError):
+                empty_folder(self.path)
+        if fresh or failure.kind not in ("damaged", "permission"):
+            raise failure
+        if failure.kind == "permission" and not self._foreign_folder():
+            raise failure
+        # uv itself cannot read what lies there, or may not touch it: nothing in it can be trusted to be repaired in place.
+        self.outcome.reasons.append(BEYOND_REPAIR if failure.kind == "damaged" else FOREIGN)
+        raise Needs("room")
+
+    def _take_steps(
+        self, wish: Wish, plan: Plan, interpreter: Interpreter, site: str, memory: dict[str, Any], fresh: bool
+    ) -> dict[str, Installed]:
+        kept = ("packages", "local", "pinned", "brought")
+        remembered: dict[str, Any] = {key: memory[key] for key in kept if key in memory}
+        needs_uv = fresh or plan.for_uv
+        if needs_uv:
+            self._check_uv()
+        self._remember({**remembered, "state": "building"})
+        if needs_uv:
+            self._drop_unreadable(site)
+        if fresh:
+            self._make_venv(interpreter)
+        self._write_constraints()
+        local = self._install(wish, plan, site, interpreter, remembered.get("local") or {})
+        for name in env_state.bundled_hsa(site) if self.request.drop_bundled_hsa else []:
+            os.unlink(os.path.join(site, name))
+        installed = self._tidy(wish, site, interpreter, remembered)
+        needs = self._needs(site, installed, wish, interpreter)
+        memory = {
+            "schema": env_state.MEMORY_SCHEMA,
+            "state": "complete",
+            "python": {"base": interpreter.base, "version": interpreter.version_text},
+            "pinned": {pin.name: self.pin_sources.get(pin.name, "") for pin in wish.pins},
+            "brought": {name: installed[name].version for name in sorted(set(needs) - wish.fixed) if name in installed},
+            "local": local,
+            "packages": {"specs": wish.specs(), "resolved": self._resolved(site, installed, wish, interpreter)},
+        }
+        foreign = env_state.compare(wish, installed, {}, memory, needs).remove
+        if foreign:
+            self._remove(foreign)
+            installed = env_state.scan(site)
+        left = self._compare(wish, site, installed, memory, interpreter)
+        if not left.empty:
+            raise Failure(
+                f"{self.doing}: uv said it was done, but {'; '.join(left.reasons[:5])}. Expected everything that was "
+                "installed to be there. Run this again; if it stays, something changes the folder at the same time.",
+                kind="incomplete",
+            )
+        self._remember(memory)
+        for one in env_state.disagreements(site, installed, wish, interpreter.markers()):
+            self.sources = self.sources.note(one)
+        if needs_uv:
+            # uv's own lock file, which it leaves with mode 0666.
+            with suppress(OSError):
+                os.unlink(os.path.join(self.path, ".lock"))
+            self._empty_cache()
+        return installed
+
+    def _install(
+        self, wish: Wish, plan: Plan, site: str, interpreter: Interpreter, built: Mapping[str, str]
+    ) -> dict[str, str]:
+        """Take the plan's steps; returns the digest of every local package."""
+        # Found before anything is installed: no source for them, and nothing is half there.
+        bringing = self._find_bringing(wish) if plan.bringing else []
+        for pin in plan.pins:
+            if not pin.dependencies:
+                self.pin_sources[pin.name] = self._install_pin(pin, plan)
+        if plan.locked:
+            self._install_locked(plan)
+        for pins, excluded, found in bringing:
+            self._install_bringing(pins, excluded, found, plan, wish.fixed)
+        if plan.packages:
+            self._install_packages(wish, plan, site, self._needs(site, env_state.scan(site), wish, interpreter))
+        digests = {package.name: built.get(package.name, "") for package in wish.local}
+        for package in plan.local:
+            self._install_local(self.local_sources[package.folder])
+            digests[package.name] = package.digest
+        return digests
+
+    def _tidy(
+        self, wish: Wish, site: str, interpreter: Interpreter, remembered: Mapping[str, Any]
+    ) -> dict[str, Installed]:
+        """Take away what nothing needs any more: a card's own packages are 1 GB each, and those of the last card go."""
+        installed = env_state.scan(site)
+        needs = self._needs(site, installed, wish, interpreter)
+        brought = remembered.get("brought") or {}
+        unneeded = env_state.unneeded(site, installed, brought, wish, needs, interpreter.markers())
+        if not unneeded:
+            return installed
+        self._remove(unneeded)
+        self.outcome.reasons.extend(f"{installed[name]} is not needed any more" for name in unneeded)
+        return env_state.scan(site)
+
+    # -- looking
+
+    def _look(self) -> tuple[Interpreter | None, str]:
+        """Return the interpreter of a usable environment, or None and why a new one is needed."""
+        kind = env_state.kind_of(self.path)
+        if kind in ("missing", "empty"):
+            return None, "there is no environment yet"
+        owner = os.lstat(self.path).st_uid
+        if owner != self.account.uid:
+            return None, f"it belongs to the user with id {owner}, not to {self.account.name}"
+        changeable = self._changeable()
+        if changeable:
+            return None, changeable
+        config = env_state.read_config(self.path)
+        if not config.get("home"):
+            building = env_state.read_memory(self.path).get("state") == "building"
+            return None, "the last build did not end" if building else "its pyvenv.cfg is missing or unreadable"
+        interpreter = self._ask(os.path.join(self.path, "bin", "python"))
+        if interpreter is None:
+            return None, "its Python does not start any more"
+        made_with = config.get("version_info") or config.get("version") or ""
+        if not os.path.isdir(env_state.site_packages(self.path, interpreter.series)) or (
+            made_with and not made_with.startswith(interpreter.series + ".")
+        ):
+            return None, f"it was made for Python {made_with or '?'}, and the host has {interpreter.version_text} now"
+        if not lockfile.matches(interpreter.version_text, self.request.python_requires):
+            return None, f"it has Python {interpreter.version_text}, and {self.request.python_requires} is wanted"
+        if self.request.python and os.path.realpath(self.request.python) != interpreter.base:
+            wanted = self._choose_python()
+            if wanted.base != interpreter.base:
+                return None, f"it was made with {interpreter.base}, and {wanted.base} is wanted"
+        return interpreter, ""
+
+    def _changeable(self) -> str:
+        """Root runs nothing in an environment of its own that somebody else can change."""
+        if os.geteuid() != 0:
+            return ""
+        if not self.check_mode:
+            # An interrupted uv leaves its lock file, which everybody may write.
+            with suppress(OSError):
+                os.unlink(os.path.join(self.path, ".lock"))
+        reason = distrust_tree(self.path, ROOT, FILES_MOST)
+        return f"somebody else than root can change it: {reason}" if reason else ""
+
+    def _ask(self, python: str) -> Interpreter | None:
+        argv = [python, "-I", "-S", "-c", env_state.INTERPRETER_PROBE]
+        done = execute(argv, base_environment(self.account), ANSWER_SECONDS)
+        return env_state.parse_interpreter(done.stdout) if done.ok else None
+
+    def _choose_python(self) -> Interpreter:
+        wanted = self.request.python_requires
+        rejected = []
+        for python in [self.request.python] if self.request.python else PYTHON_CANDIDATES:
+            if not os.path.lexists(python):
+                if self.request.python:
+                    rejected.append(f"{python} does not exist")
+                continue
+            found = self._ask(python)
+            if found is None:
+                rejected.append(f"{python} does not start as {self.account.name}")
+            elif not lockfile.matches(found.version_text, wanted):
+                rejected.append(f"{python} is {found.version_text}")
+            else:
+                return found
+        seen = "; ".join(dict.fromkeys(rejected)) or "there is none in /usr/bin"
+        series = fetched_pythons.series_for(wanted) if self.request.python_fetch and not self.request.python else None
+        if series is None:
+            raise Failure(
+                f"{self.doing}: no Python fits ({seen}). Expected one that fits {wanted}. Install such a Python with "
+                "the distribution's packages, or name one with python_env_python.",
+                kind="interpreter",
+            )
+        return self._fetched_python(series, seen)
+
+    def _fetched_python(self, series: str, seen: str) -> Interpreter:
+        """The newest in pythons_dir that fits; where there is none, uv is to fetch one."""
+        folder = self.request.pythons_dir
+        unsafe = fetched_pythons.folder_problem(folder)
+        if unsafe:
+            raise Failure(f"{self.doing}: {unsafe}.")
+        found = self._look_for_fetched(folder)
+        if found is not None and not self.means.fetched:
+            return found
+        self.fetched = f"no Python of this host fits ({seen}), so uv fetches Python {series}"
+        if found is not None:
+            return found
+        if self.check_mode:
+            # Which patch release that will be, uv knows.
+            place = os.path.join(folder, f"cpython-{series}", "bin", f"python{series}")
+            return Interpreter(place, place, tuple(int(part) for part in series.split(".")), "", "cpython")
+        if self.means.fetched:
+            raise Failure(
+                f"{self.doing}: the Python {series} that uv fetched into {folder} does not start as {self.account.name}. "
+                "Expected one that does. Check the modes of the folders on the way, and whether programs may run there."
+            )
+        raise Needs("python", seen=seen)
+
+    def _look_for_fetched(self, folder: str) -> Interpreter | None:
+        for python in fetched_pythons.pythons_in(folder):
+            found = self._ask(python)
+            if found is not None and lockfile.matches(found.version_text, self.request.python_requires):
+                return found
+        return None
+
+    def _wish(self, interpreter: Interpreter) -> Wish:
+        markers = interpreter.markers()
+        local = [self._local_package(folder) for folder in self.request.local_packages]
+        elsewhere = {pin.name for pin in self.asked.pins} | {one.name for one in local}
+        locked = lockfile.select(self.asked.entries, markers)
+        return Wish(
+            locked={name: entry for name, entry in locked.items() if name not in elsewhere},
+            pins=self.asked.pins,
+            packages=[
+                one for one in self.asked.packages if not one.marker or lockfile.evaluate_marker(one.marker, markers)
+            ],
+            local=local,
+            exact=self.request.exact,
+        )
+
+    def _local_package(self, folder: str) -> LocalPackage:
+        try:
+            package = self.local_sources[folder] = wheel.read_package(folder)
+        except OSError as error:
+            if self.check_mode and isinstance(error, FileNotFoundError):
+                # another task would have put it there
+                return LocalPackage(lockfile.normalize(os.path.basename(folder.rstrip("/"))), "0", folder, "")
+            raise Failure(
+                f"The source folder {folder} cannot be read ({error.strerror}). Expected a folder with a "
+                "pyproject.toml. Put it there, or take it out of local_packages."
+            ) from None
+        return LocalPackage(package.name, package.version, folder, package.digest)
+
+    def _compare(
+        self,
+        wish: Wish,
+        site: str,
+        installed: Mapping[str, Installed],
+        memory: Mapping[str, Any],
+        interpreter: Interpreter,
+    ) -> Plan:
+        needs = self._needs(site, installed, wish, interpreter)
+        from_lock = set(wish.locked) | {pin.name for pin in wish.pins}
+        taken_out = env_state.BUNDLED_HSA if self.request.drop_bundled_hsa else None
+        problems = {}
+        for name in sorted((wish.names(memory) | set(needs)) & set(installed)):
+            problem = env_state.examine(
+                site, installed[name], name not in from_lock, taken_out if name == "torch" else None
+            )
+            if problem:
+                problems[name] = problem
+        unwanted = env_state.bundled_hsa(site) if taken_out else []
+        return env_state.compare(wish, installed, problems, memory, needs, unwanted)
+
+    def _needs(
+        self, site: str, installed: Mapping[str, Installed], wish: Wish, interpreter: Interpreter
+    ) -> dict[str, str]:
+        if not wish.bringing:
+            return {}
+        return env_state.needed_by(site, installed, wish.bringing, interpreter.markers(), wish.fixed)
+
+    def _resolved(
+        self, site: str, installed: Mapping[str, Installed], wish: Wish, interpreter: Interpreter
+    ) -> list[str]:
+        if not wish.packages:
+            return []
+        return sorted(env_state.required_by(site, installed, wish.packages, interpreter.markers()))
+
+    def _constraints_differ(self) -> str:
+        path = os.path.join(self.path, env_state.CONSTRAINTS)
+        there = read_text(path)
+        if there is None and os.path.lexists(path):
+            return f"{env_state.CONSTRAINTS} is no plain file"
+        return "" if (there or "") == self._constraints_text() else f"{env_state.CONSTRAINTS} says something else"
+
+    def _foreign_folder(self) -> bool:
+        """Tell whether a folder in the environment is another user's: its files cannot be replaced by this one."""
+        waiting = [self.path]
+        while waiting:
+            with suppress(OSError), os.scandir(waiting.pop()) as entries:
+                folders = [entry for entry in entries if entry.is_dir(follow_symlinks=False)]
+                if any(entry.stat(follow_symlinks=False).st_uid != self.account.uid for entry in folders):
+                    return True
+                waiting += [entry.path for entry in folders]
+        return False
+
+    # -- files
+
+    def _remember(self, memory: Mapping[str, Any]) -> None:
+        content = {"schema": env_state.MEMORY_SCHEMA, **memory}
+        self._write(env_state.MEMORY, json.dumps(content, indent=2, sort_keys=True) + "\n")
+
+    def _write_constraints(self) -> None:
+        text = self._constraints_text()
+        if text:
+            self._write(env_state.CONSTRAINTS, text)
+        else:
+            remove_path(os.path.join(self.path, env_state.CONSTRAINTS))
+
+    def _write(self, name: str, text: str) -> None:
+        """Whole or not at all, and never through a link that lies where the file should be."""
+        target = os.path.join(self.path, name)
+        handle, draft = tempfile.mkstemp(dir=self.path, prefix=".colab-ready-")
+        try:
+            with open(handle, "w", encoding="utf-8") as stream:
+                stream.write(text)
+                os.fchmod(stream.fileno(), 0o644)
+            if os.path.isdir(target) and not os.path.islink(target):
+                remove_path(target)
+            os.replace(draft, target)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(draft)
+            raise
+
+
+def scan_any(path: str) -> dict[str, Installed]:
+    """Return what is in an environment whose Python may be gone."""
+    try:
+        folders = sorted(os.listdir(os.path.join(path, "lib")))
+    except OSError:
+        return {}
+    found: dict[str, Installed] = {}
+    for folder in folders:
+        found.update(env_state.scan(os.path.join(path, "lib", folder, "site-packages")))
+    return found
