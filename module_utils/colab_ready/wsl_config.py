@@ -355,7 +355,7 @@ def profile_in(output: str) -> str | None:
     """The user's folder in what cmd.exe printed for %USERPROFILE%; unknown, it prints that word."""
     for line in re.split(r"[\r\n]+", output):
         line = line.strip().strip('"')
-        if re.match(r"[A-Za-z]:\\[^<>|?*%]+$", line):
+        if re.match(r"[A-Za-z]:\\[^<>|?*%]+$", line) and line.isprintable():
             return line
     return None
 

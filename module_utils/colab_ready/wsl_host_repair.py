@@ -159,8 +159,8 @@ class Repair:
             return [path, os.path.isdir(path)]
 
         path, is_there = as_caller(find, settings.timeout_seconds + DRIVE_SECONDS)
-        if not is_there:
-            raise wsl_config.by_hand("%s, the folder %s, is not there" % (path, profile))
+        if not is_there or not path.isprintable():
+            raise wsl_config.by_hand("%r, the folder %s, is not there" % (path, profile))
         return str(path)
 
     # ---- one key of one file ------------------------------------------------------------------
