@@ -7,14 +7,15 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import dxcore, gpu_look, gpu_tools, powershell
+from ansible.module_utils.colab_ready import dxcore, gpu_look, gpu_tools, powershell, wsl
 from ansible.module_utils.colab_ready.dxg import KEYS, Failure, Unknown
 from doubles import dxcore_stand_in
+from fixtures.windows_drive import open_folder, uids, windows_program
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 DOUBLES = PROJECT / "tests" / "doubles"
@@ -124,10 +125,7 @@ class FakeWindows:
         for folder in (self.etc, self.proc, self.run / "WSL"):
             folder.mkdir(parents=True)
         (self.etc / "wsl.conf").write_text(f"[automount]\nroot = {root}/drives/\n")
-        self.program = program(
-            drive / powershell.PROGRAM,
-            f'#!/bin/sh\nexec "{sys.executable}" "{DOUBLES}/standin_powershell_exe.py" "{root}" "$@"\n',
-        )
+        self.program = windows_program(root, drive / powershell.PROGRAM, root)
         self.says([RADEON, IRIS])
 
     def says(self, adapters: Any, **faults: Any) -> None:
@@ -144,9 +142,10 @@ class FakeWindows:
 
 
 @pytest.fixture
-def windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeWindows:
+def windows(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeWindows]:
     monkeypatch.delenv("WSL_INTEROP", raising=False)
-    return FakeWindows(tmp_path)
+    with open_folder() as folder:
+        yield FakeWindows(folder)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp850"])
@@ -196,6 +195,21 @@ def test_a_powershell_that_hangs_is_left_behind(windows: FakeWindows) -> None:
     assert (adapters, reasons["adapters"]["reason"]) == (None, "timeout")
     # It would answer after a minute.
     assert time.monotonic() - started < 30
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root acts as somebody else")
+def test_powershell_is_asked_as_somebody_else_than_root(windows: FakeWindows) -> None:
+    assert windows.read()[0]
+    assert uids(windows.root) == {windows.root.stat().st_uid} != {0}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file away")
+def test_a_socket_that_another_user_made_is_not_taken(windows: FakeWindows) -> None:
+    planted, real = (windows.run / "WSL" / name for name in ("1_interop", "2_interop"))
+    for one in (planted, real):
+        one.touch()
+    os.chown(planted, 12345, 12345)
+    assert wsl.interop_sockets(str(windows.run)) == [str(real)]
 
 
 def test_without_a_drive_of_windows_there_is_no_powershell(windows: FakeWindows) -> None:
