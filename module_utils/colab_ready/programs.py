@@ -11,8 +11,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import signal
-import subprocess
 from contextlib import suppress
 from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
@@ -20,9 +18,9 @@ from ansible.module_utils.colab_ready.files.plain import open_plain
 from ansible.module_utils.colab_ready.host import read_text
 from ansible.module_utils.colab_ready.process.boundary import BoundaryError, run_as
 from ansible.module_utils.colab_ready.process.identity import who_called
+from ansible.module_utils.colab_ready.process.run import run
 from ansible.module_utils.colab_ready.wsl import decoded, first_words, init_beside, interop_sockets, program_candidates
 
-BURIAL_SECONDS = 0.5
 ANSWER_BYTES = 4 << 20
 # Of what a program of Windows prints; more of it than any that is asked here says.
 PIPE_BYTES = 256 << 10
@@ -65,32 +63,13 @@ class Answer(NamedTuple):
 def ask(argv: Sequence[str], seconds: float, environ: Mapping[str, str] | None = None, cwd: str = "/") -> Answer:
     """Run a program in a session of its own, with nothing of the caller's environment but what is given. Or NotAnswered."""
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", **(environ or {})}
-    try:
-        process = subprocess.Popen(
-            list(argv),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=cwd,
-            env=environment,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise NotAnswered("cannot_start", f"{argv[0]} cannot be started: {error.strerror}", error.errno) from None
-    try:
-        output, errors = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        raise NotAnswered("timeout", f"{argv[0]} did not answer within {seconds:g} s") from None
-    finally:
-        # Not reaped yet, so its group's number is still its own.
-        if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(BURIAL_SECONDS)
-        for stream in (process.stdout, process.stderr):
-            if stream is not None:
-                stream.close()
-    return Answer(process.returncode, output[:ANSWER_BYTES], errors[:ANSWER_BYTES])
+    done = run(argv, seconds, env=environment, cwd=cwd, most=ANSWER_BYTES)
+    if done.problem:
+        why = os.strerror(done.number) if done.number else done.stderr
+        raise NotAnswered("cannot_start", f"{argv[0]} cannot be started: {why}", done.number)
+    if done.timed_out:
+        raise NotAnswered("timeout", f"{argv[0]} did not answer within {seconds:g} s")
+    return Answer(done.status, done.output, done.errors)
 
 
 # --- of Windows -----------------------------------------------------------------------------------------------------

@@ -5,16 +5,18 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import tempfile
 from typing import NamedTuple
 from urllib.parse import quote
 
 from ansible.module_utils.colab_ready.config_dirs import distributions, project_version
+from ansible.module_utils.colab_ready.core.text import readable_lines
 from ansible.module_utils.colab_ready.extension import Problem
-from ansible.module_utils.colab_ready.guarded_paths import look_at, open_directory, open_entry, read, remove_tree
+from ansible.module_utils.colab_ready.files.removal import remove_at
+from ansible.module_utils.colab_ready.files.safe_open import parse_object
+from ansible.module_utils.colab_ready.guarded_paths import look_at, open_directory, open_entry, read
+from ansible.module_utils.colab_ready.process.run import run
 
 TIMEOUT_SECONDS = 120
 _READABLE_BY_ALL = 0o444
@@ -56,7 +58,7 @@ class Package(NamedTuple):
         if not check:
             with open_directory(self.site) as site:
                 for name in [self.name, *self._metadata(site)]:
-                    remove_tree(site, name)
+                    remove_at(site, name)
         return self._line(installed), self._line(None)
 
     def is_from_source(self) -> bool:
@@ -65,9 +67,9 @@ class Package(NamedTuple):
             with open_directory(self.site) as site:
                 for name in self._metadata(site):
                     with open_entry(site, name, directory=True) as metadata:
-                        data = json.loads(read(metadata, "direct_url.json").decode("utf-8"))
-                    return bool(data["url"] == "file://" + quote(self.source.rstrip("/")))
-        except (OSError, ValueError, KeyError, TypeError):
+                        data = parse_object(read(metadata, "direct_url.json")) or {}
+                    return bool(data.get("url") == "file://" + quote(self.source.rstrip("/")))
+        except OSError:
             pass
         return False
 
@@ -117,30 +119,22 @@ class Package(NamedTuple):
         try:
             had_lock = os.path.lexists(os.path.join(self.site, ".lock"))
             with tempfile.TemporaryDirectory() as temporary:
-                done = subprocess.run(
-                    command,
-                    cwd="/",
-                    env={"PATH": "/usr/bin:/bin", "HOME": temporary, "TMPDIR": temporary, "LC_ALL": "C.UTF-8"},
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    timeout=TIMEOUT_SECONDS,
-                    check=False,
-                )
-        except FileNotFoundError:
-            raise Problem("uv is %s, which does not exist. Expected the uv program. Correct the path." % uv) from None
-        except subprocess.TimeoutExpired:
+                environment = {"PATH": "/usr/bin:/bin", "HOME": temporary, "TMPDIR": temporary, "LC_ALL": "C.UTF-8"}
+                done = run(command, TIMEOUT_SECONDS, env=environment)
+        finally:
+            os.umask(umask)
+        if done.problem:
+            raise Problem("uv is %s: %s. Expected the uv program. Correct the path." % (uv, done.stderr))
+        if done.timed_out:
             raise Problem(
                 "uv did not install %s in %d seconds. Expected a few seconds. Run the task again."
                 % (self.source, TIMEOUT_SECONDS)
-            ) from None
-        finally:
-            os.umask(umask)
-        if done.returncode:
+            )
+        if done.status:
             raise Problem(
                 "uv could not install %s into %s: %s. Expected it to build offline. Look at the message; a full disk and a "
                 "too old uv are the usual causes."
-                % (self.source, self.site, done.stdout.decode("utf-8", "replace").strip())
+                % (self.source, self.site, " ".join(readable_lines(done.output + done.errors)))
             )
         with open_directory(self.site) as site:
             # uv's own, for that moment.

@@ -15,6 +15,7 @@ import re
 from contextlib import suppress
 from typing import Any, Dict, Mapping, Tuple
 
+from ansible.module_utils.colab_ready.files.safe_open import read_bytes
 from ansible.module_utils.colab_ready.host import os_facts, parse_mounts, read_text, wsl_facts
 from ansible.module_utils.colab_ready.wsl_config import wsl_conf_value
 
@@ -148,8 +149,7 @@ def loader_knows(folder: str, cache: str = "/etc/ld.so.cache") -> Fact:
     elf/cache.c); which format's table leads there need not be known.
     """
     try:
-        with open(cache, "rb") as stream:
-            data = stream.read(64 << 20)
+        data = read_bytes(cache, 64 << 20, follow=True)
     except OSError as error:
         return None, reason("no_cache", f"{cache} cannot be read: {error.strerror}")
     if b"glibc-ld.so.cache" not in data[: 16 << 20] and not data.startswith(b"ld.so-1.7.0"):

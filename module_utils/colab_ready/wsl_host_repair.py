@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 from ansible.module_utils.colab_ready import loader_cache, wsl_config
 from ansible.module_utils.colab_ready.extension import Problem, describe, write_record
 from ansible.module_utils.colab_ready.files.plain import open_plain, remove_plain, replace_plain
+from ansible.module_utils.colab_ready.files.safe_open import read_object
 from ansible.module_utils.colab_ready.guarded_paths import Attributes, UnsafePath, look_at, open_directory, read, write
 from ansible.module_utils.colab_ready.guarded_paths import Entry as Found
-from ansible.module_utils.colab_ready.host import read_json, read_text, run, service_manager, wsl_facts
+from ansible.module_utils.colab_ready.host import read_text, run, service_manager, wsl_facts
 from ansible.module_utils.colab_ready.managed import explain
 from ansible.module_utils.colab_ready.programs import (
     DRIVE_SECONDS,
@@ -466,7 +467,7 @@ def why_not_here(settings: Settings) -> str:
 
 def read_record(path: str) -> dict[str, Any]:
     """What this role did, checked; empty where that cannot be known."""
-    data = read_json(path) or {}
+    data = read_object(path) or {}
     for name in ("wsl_conf", "wslconfig"):
         one = data.get(name)
         if one is None:
