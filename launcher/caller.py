@@ -39,12 +39,16 @@ class Person(NamedTuple):
 def person(environ: Mapping[str, str]) -> Person:
     """Who called: the trusted owner of the checkout beside root; and the home of the user that this process runs as."""
     own = os.geteuid()
-    uid = own
-    if own == 0:
-        with contextlib.suppress(KeyError):
-            uid = pwd.getpwnam(environ["DOAS_USER"]).pw_uid if environ.get("DOAS_USER") else uid
-        uid = int(environ["SUDO_UID"]) if environ.get("SUDO_UID", "").isdigit() else uid
-    return Person(uid, home_of(own, environ))
+    return Person(own or uid_behind_root(environ), home_of(own, environ))
+
+
+def uid_behind_root(environ: Mapping[str, str]) -> int:
+    """Who became root, as sudo and doas tell it; su leaves USER at who called it."""
+    if environ.get("SUDO_UID", "").isdigit():
+        return int(environ["SUDO_UID"])
+    with contextlib.suppress(KeyError):
+        return pwd.getpwnam(environ.get("DOAS_USER") or environ["USER"]).pw_uid
+    return 0
 
 
 def home_of(uid: int, environ: Mapping[str, str]) -> str:

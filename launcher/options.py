@@ -218,7 +218,7 @@ def _refuse_foreign(path: str, uids: frozenset[int]) -> None:
         )
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def read_named(path: str, uids: frozenset[int]) -> bytes:
     """What is in a file that the caller named; a pipe (`-e @<(...)`), which has it once, will do as well."""
     real = full(path)
