@@ -57,8 +57,11 @@ def make_folder(cache: str) -> str:
                 "made it, and take it away."
             ) from None
         os.chmod(cache, 0o700)
-    folder = tempfile.mkdtemp(prefix="run.", dir=cache)
-    fcntl.flock(os.open(folder, os.O_RDONLY | os.O_CLOEXEC), fcntl.LOCK_EX)
+    new = tempfile.mkdtemp(prefix="new.", dir=cache)
+    fcntl.flock(os.open(new, os.O_RDONLY | os.O_CLOEXEC), fcntl.LOCK_EX)
+    # Under this name it is held: where it is not, its run is dead, and the next one takes it away.
+    folder = os.path.join(cache, "run" + os.path.basename(new)[3:])
+    os.rename(new, folder)
     return folder
 
 

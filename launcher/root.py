@@ -128,13 +128,12 @@ class Run:
 
     def _clean(self) -> None:
         """Take away what is left of runs that were killed: whose folder nobody holds."""
-        for folder in self.cache.glob("run.*"):
+        for folder in [*self.cache.glob("run.*"), *self.cache.glob("new.*")]:
             with contextlib.suppress(OSError):
                 descriptor = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    # A young one may be unpacked right now, and not be held yet.
-                    if folder != self.folder and folder.stat().st_mtime < time.time() - YOUNG_SECONDS:
+                    if folder.name.startswith("run.") or folder.stat().st_mtime < time.time() - YOUNG_SECONDS:
                         playbook.end_leftovers(str(folder))
                         shutil.rmtree(folder, ignore_errors=True)
                 finally:
