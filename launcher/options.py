@@ -1,0 +1,254 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The options for ansible-playbook: which there are, what they say about the hosts, and the files that they name."""
+
+from __future__ import annotations
+
+import functools
+import os
+import select
+import shutil
+import stat
+import subprocess
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from colab_ready.files.trust import distrust_way
+
+from .words import Stop
+
+WITH_VALUE = {
+    "--extra-vars": ("-e",),
+    "--inventory": ("-i", "--inventory-file"),
+    "--limit": ("-l",),
+    "--tags": ("-t",),
+    "--skip-tags": (),
+    "--start-at-task": (),
+    "--forks": ("-f",),
+    "--connection": ("-c",),
+    "--user": ("-u",),
+    "--timeout": ("-T",),
+    "--private-key": ("--key-file",),
+    "--ssh-common-args": (),
+    "--ssh-extra-args": (),
+    "--scp-extra-args": (),
+    "--sftp-extra-args": (),
+    "--module-path": ("-M",),
+    "--vault-id": (),
+    "--vault-password-file": ("--vault-pass-file",),
+    "--connection-password-file": ("--conn-pass-file",),
+    "--become-method": (),
+    "--become-user": (),
+    "--become-password-file": ("--become-pass-file",),
+}
+FLAGS = {
+    "--help": ("-h",),
+    "--version": (),
+    "--verbose": ("-v",),
+    "--check": ("-C",),
+    "--diff": ("-D",),
+    "--step": (),
+    "--syntax-check": (),
+    "--list-hosts": (),
+    "--list-tasks": (),
+    "--list-tags": (),
+    "--flush-cache": (),
+    "--force-handlers": (),
+    "--become": ("-b",),
+    "--ask-pass": ("-k",),
+    "--ask-vault-password": ("-J", "--ask-vault-pass"),
+    "--ask-become-pass": ("-K",),
+}
+NAMES = {name: first for table in (WITH_VALUE, FLAGS) for first, more in table.items() for name in (first, *more)}
+LOOKING = {"--check", "--syntax-check", "--list-hosts", "--list-tasks", "--list-tags", "--help", "--version"}
+BECOMING = {"--ask-become-pass", "--become-password-file", "--become-method", "--become-user"}
+FILE_BYTES_MAX = 16 << 20
+FILE_SECONDS = 30
+
+
+class Option(NamedTuple):
+    """One option by its first name, and its value if it takes one."""
+
+    name: str
+    value: str | None = None
+
+    def argument(self) -> str:
+        return self.name if self.value is None else f"{self.name}={self.value}"
+
+
+@dataclass
+class Shipped:
+    """Options as root's half gets them, and the files that go with them."""
+
+    arguments: list[str] = field(default_factory=list)
+    files: list[tuple[str, bytes]] = field(default_factory=list)
+
+    def add(self, base: str, data: bytes) -> str:
+        """Take a file along; its name there."""
+        name = f"named/{len(self.files)}/{base}"
+        self.files.append((name, data))
+        return name
+
+
+def parse(arguments: list[str]) -> list[Option]:
+    """Understand the words as ansible-playbook does: `-e@x`, `-vve x`, `--extra-vars=x`, shortened long names."""
+    found: list[Option] = []
+    waiting = list(arguments)
+    while waiting:
+        word = waiting.pop(0)
+        if word.startswith("--"):
+            name, equals, value = word.partition("=")
+            first = _first_name(name)
+            takes = first in WITH_VALUE
+            found.append(Option(first, (value if equals else _next(name, waiting)) if takes else None))
+        elif word.startswith("-") and len(word) > 1:
+            found += _cluster(word, waiting)
+        else:
+            raise Stop(
+                f"'{word}' belongs to no option. Expected: options begin with -. Do: quote a value with blanks.", 2
+            )
+    return found
+
+
+def _cluster(word: str, waiting: list[str]) -> list[Option]:
+    found: list[Option] = []
+    for place, letter in enumerate(word[1:], 2):
+        first = _first_name(f"-{letter}")
+        if first in WITH_VALUE:
+            return [*found, Option(first, word[place:] or _next(f"-{letter}", waiting))]
+        found.append(Option(first))
+    return found
+
+
+def _first_name(name: str) -> str:
+    if name in NAMES:
+        return NAMES[name]
+    meant = {first for known, first in NAMES.items() if name.startswith("--") and known.startswith(name)}
+    if len(meant) == 1 and len(name) > 2:
+        return meant.pop()
+    raise Stop(f"{name} is no option. Expected: one of ./colab-ready help, or of ansible-playbook --help.", 2)
+
+
+def _next(name: str, waiting: list[str]) -> str:
+    if not waiting:
+        raise Stop(f"{name} wants a value. Do: write it behind.", 2)
+    return waiting.pop(0)
+
+
+def only_looks(options: Iterable[Option]) -> bool:
+    """Tell whether ansible-playbook changes and proves nothing."""
+    return any(option.name in LOOKING for option in options)
+
+
+def refuse_becoming(options: Iterable[Option], environ: Mapping[str, str]) -> None:
+    """Stop where Ansible is told how to become root: here the system's sudo has done it, once."""
+    told = [option.name for option in options if option.name in BECOMING]
+    told += sorted(name for name in environ if name.startswith("ANSIBLE_BECOME"))
+    if told:
+        raise Stop(
+            f"{told[0]} has no meaning here: the system's sudo asks for the password itself, once, at the terminal. Expected: a"
+            " run without it. Do: leave it out; where nobody can type, sudo ./colab-ready, or NOPASSWD in sudoers.",
+            2,
+        )
+
+
+def ship(options: Iterable[Option], environ: Mapping[str, str], uids: frozenset[int]) -> Shipped:
+    """Read the files that the options name, as the caller, and name them as they will lie in the snapshot."""
+    shipped = Shipped()
+    for option in [*options, *_vault_options(environ)]:
+        if option.name == "--module-path":
+            raise Stop(
+                "--module-path is not for a run as root. Do: leave it out; the modules of this checkout are used.", 2
+            )
+        value = option.value
+        if option.name == "--extra-vars" and value and value.startswith("@"):
+            value = "@" + _take(shipped, value[1:], uids)
+        elif option.name == "--connection-password-file" and value:
+            value = _take(shipped, value, uids)
+        elif option.name == "--vault-password-file" and value:
+            value = _secret(shipped, value, "", uids)
+        elif option.name == "--vault-id" and value:
+            label, at, path = value.rpartition("@")
+            if path != "prompt" and not path.startswith("prompt_"):
+                value = label + at + _secret(shipped, path, label, uids)
+        if option.name != "--inventory":
+            shipped.arguments.append(Option(option.name, value).argument())
+    return shipped
+
+
+def _vault_options(environ: Mapping[str, str]) -> list[Option]:
+    """Say as options what Ansible's variables say about files."""
+    found = [
+        Option("--vault-id", one.strip()) for one in environ.get("ANSIBLE_VAULT_IDENTITY_LIST", "").split(",") if one
+    ]
+    path = environ.get("ANSIBLE_VAULT_PASSWORD_FILE")
+    return [*found, Option("--vault-password-file", path)] if path else found
+
+
+def _take(shipped: Shipped, path: str, uids: frozenset[int]) -> str:
+    return shipped.add(os.path.basename(path) or "file", read_named(path, uids))
+
+
+def _secret(shipped: Shipped, path: str, label: str, uids: frozenset[int]) -> str:
+    """A password file, or what the caller's program for it prints, run as the caller."""
+    real = full(path)
+    if not (os.path.isfile(real) and os.access(real, os.X_OK)):
+        return _take(shipped, path, uids)
+    _refuse_foreign(real, uids)
+    client = ["--vault-id", label] if label and os.path.splitext(os.path.basename(real))[0].endswith("-client") else []
+    done = subprocess.run([real, *client], stdout=subprocess.PIPE, check=False)
+    if done.returncode:
+        raise Stop(f"{path}, which should print a password, ended with {done.returncode}. Do: try it by itself.")
+    return shipped.add("password", done.stdout)
+
+
+def full(path: str) -> str:
+    """The absolute path, as Ansible understands one."""
+    return os.path.abspath(os.path.expandvars(os.path.expanduser(path)))
+
+
+def _refuse_foreign(path: str, uids: frozenset[int]) -> None:
+    reason = distrust_way(path, uids)
+    if reason:
+        raise Stop(
+            f"{reason}, and root would go by it. Expected: a file that only you can change. Do: copy it to your home."
+        )
+
+
+@functools.cache
+def read_named(path: str, uids: frozenset[int]) -> bytes:
+    """What is in a file that the caller named; a pipe (`-e @<(...)`), which has it once, will do as well."""
+    real = full(path)
+    try:
+        descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise Stop(f"{path} cannot be read: {error.strerror}. Expected: a file. Do: correct its name.") from None
+    with os.fdopen(descriptor, "rb", buffering=0) as stream:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise Stop(f"{path} is a folder. Expected: a file. Do: correct its name.")
+        if stat.S_ISREG(mode):
+            _refuse_foreign(real, uids)
+        return _read_all(stream.fileno(), path)
+
+
+def _read_all(descriptor: int, path: str) -> bytes:
+    pieces: list[bytes] = []
+    end = time.monotonic() + FILE_SECONDS
+    while (
+        sum(map(len, pieces)) <= FILE_BYTES_MAX
+        and select.select([descriptor], [], [], max(0, end - time.monotonic()))[0]
+    ):
+        piece = os.read(descriptor, 1 << 20)
+        if not piece:
+            return b"".join(pieces)
+        pieces.append(piece)
+    raise Stop(f"{path} has more than {FILE_BYTES_MAX >> 20} MiB, or is no file that ends. Do: correct its name.")
+
+
+def find_tool(name: str, path: str) -> str | None:
+    """Where a program is; never what the current directory holds."""
+    return shutil.which(name, path=":".join(one for one in path.split(":") if one.startswith("/")))
