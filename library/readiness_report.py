@@ -255,7 +255,6 @@ def config_dirs_check(settings: dict[str, Any]) -> dict[str, Any]:
         users=[User(account.pw_name, account.pw_uid, account.pw_gid, os.path.realpath(account.pw_dir))],
         system_dirs=["/usr/local/etc/jupyter", "/etc/jupyter"],
         extension_source="/nonexistent",
-        uv="/nonexistent",
         state_file="/nonexistent",
         check=True,
     )

@@ -44,7 +44,6 @@ class Settings(NamedTuple):
     users: list[User]
     system_dirs: list[str]
     extension_source: str
-    uv: str
     state_file: str
     check: bool
 
@@ -400,12 +399,11 @@ class Repair:
     def _packages(self, state: State, pythons: list[str]) -> list[dict[str, str]]:
         """Install the extension for these Pythons and take it away from the others; returns what is there then."""
         settings = self.settings
-        sites = {python: config_dirs.system_sites(settings.prefix, str(config_dirs.python_version(python)))[0]
-                 for python in pythons}  # fmt: skip
         kept = []
-        for python, site in sites.items():
+        for python in pythons:
+            site = config_dirs.system_sites(settings.prefix, str(config_dirs.python_version(python)))[0]
             package = system_package.Package(str(settings.extension), site, settings.extension_source)
-            self._change(*package.ensure(python, settings.uv, settings.check))
+            self._change(*package.ensure(settings.check))
             kept.append({"name": package.name, "site": site})
         candidates = list(state.packages)
         if settings.extension:
