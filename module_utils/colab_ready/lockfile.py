@@ -97,7 +97,9 @@ class Version:
 def parse_version(text: str) -> Version:
     match = _VERSION.fullmatch(text) if len(text) <= VERSION_CHARACTERS else None
     if not match:
-        raise LockError(f"'{text[:VERSION_CHARACTERS]}' is no version. Expected one such as 2.13.0 or 2.13.0+cpu. Correct it.")
+        raise LockError(
+            f"'{text[:VERSION_CHARACTERS]}' is no version. Expected one such as 2.13.0 or 2.13.0+cpu. Correct it."
+        )
     has_pre, has_post, has_dev = match["pre_kind"], match["post_part"], match["dev_part"]
     if has_pre:
         pre = (_PRE[has_pre.lower()], int(match["pre"] or 0))

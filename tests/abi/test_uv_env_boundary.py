@@ -149,16 +149,26 @@ def test_a_place_below_another_users_folder_is_refused_with_the_owner(
     assert list(shared.iterdir()) == []
 
 
+@pytest.mark.parametrize("what", ["bin/python", "pyvenv.cfg", "a package"])
 def test_an_environment_of_roots_that_somebody_can_change_is_built_anew_before_anything_runs(
-    open_place: Place, shop: Shop, marks: Path
+    open_place: Place, shop: Shop, marks: Path, what: str
 ) -> None:
     lock = shop.lock(shop.wheel("alpha"))
     open_place.build(lock=lock)
-    script(open_place.path / "bin" / "python", f"id -u > {marks}/$$")
+    if what == "bin/python":
+        script(open_place.path / what, f"id -u > {marks}/$$")
+    elif what == "pyvenv.cfg":
+        os.chown(open_place.path / what, UID, UID)
+    else:
+        # uv runs the interpreter with what is installed.
+        (open_place.site / "planted.pth").write_text(f"import os; open('{marks}/' + str(os.getpid()), 'w')\n")
+        os.chown(open_place.site / "planted.pth", UID, UID)
+        (open_place.site / "alpha" / "__init__.py").unlink()
     found = open_place.build(lock=lock)
-    assert f"bin/python belongs to {NOBODY}" in found.reasons[0]
+    assert f"{what.replace('a package', 'planted.pth')} belongs to {NOBODY}" in found.reasons[-1]
     assert not marks_are_there(marks)
     assert open_place.imports("alpha") == "1.0"
+    assert {one.lstat().st_uid for one in open_place.path.rglob("*")} == {0}
 
 
 def test_whatever_root_runs_is_roots(

@@ -24,7 +24,7 @@ from .. import fetched_pythons, lockfile, pip_config, uv_errors
 from ..environment import Installed, Interpreter, LocalPackage, Pin, Plan, Wish
 from ..files.removal import remove_path
 from ..files.safe_open import read_text
-from ..files.trust import distrust_tree
+from ..files.trust import distrust_tree, distrust_way
 from ..lockfile import LockEntry, LockError, Requirement
 from ..process.identity import Account
 from . import wheel
@@ -180,6 +180,10 @@ class Convergence(Installer):
         needs += ["room"] if fresh and os.listdir(self.path) else []
         if needs:
             raise Needs(*needs)
+        changeable = "" if fresh else self._changeable(whole=True)
+        if changeable:
+            self.outcome.reasons.append(changeable)
+            raise Needs("room")
         try:
             return self._take_steps(wish, plan, interpreter, site, memory, fresh)
         except OSError as error:
@@ -315,16 +319,21 @@ class Convergence(Installer):
                 return None, f"it was made with {interpreter.base}, and {wanted.base} is wanted"
         return interpreter, ""
 
-    def _changeable(self) -> str:
-        """Root runs nothing in an environment of its own that somebody else can change."""
+    def _changeable(self, whole: bool = False) -> str:
+        """Root runs nothing in an environment of its own that somebody else can change.
+
+        A look runs its interpreter without its packages; uv runs it with them, so then the whole of it counts.
+        """
         if os.geteuid() != 0:
             return ""
-        if not self.check_mode:
+        started_with = (os.path.join(self.path, "bin", "python"), os.path.join(self.path, "pyvenv.cfg"))
+        reasons = [distrust_way(place, ROOT) for place in started_with]
+        if whole:
             # An interrupted uv leaves its lock file, which everybody may write.
             with suppress(OSError):
                 os.unlink(os.path.join(self.path, ".lock"))
-        reason = distrust_tree(self.path, ROOT, FILES_MOST)
-        return f"somebody else than root can change it: {reason}" if reason else ""
+            reasons.append(distrust_tree(self.path, ROOT, FILES_MOST))
+        return next((f"somebody else than root can change it: {reason}" for reason in reasons if reason), "")
 
     def _ask(self, python: str) -> Interpreter | None:
         argv = [python, "-I", "-S", "-c", env_state.INTERPRETER_PROBE]
