@@ -99,6 +99,7 @@ from ansible.module_utils.colab_ready.config_dirs import SYSTEM_DATA_DIRS, User
 from ansible.module_utils.colab_ready.config_repair import Repair, Settings
 from ansible.module_utils.colab_ready.directml import warnings_for
 from ansible.module_utils.colab_ready.files.safe_open import parse_object, read_bytes
+from ansible.module_utils.colab_ready.files.trust import distrust_way
 from ansible.module_utils.colab_ready.guarded_paths import Attributes, UnsafePath, open_directory, read
 from ansible.module_utils.colab_ready.host import wsl_facts
 from ansible.module_utils.colab_ready.process.probe import probe_source, run_probe
@@ -218,6 +219,19 @@ def ask_the_doors(
     )
     backend = "" if device_type == "cpu" else settings["kernel"]
     return judge_handshake(outcome, settings["http_over_ws"], device_type, backend, wsl=wsl_facts() is not None)
+
+
+def believed_settings(path: str) -> tuple[dict[str, Any] | None, str]:
+    """Return the settings, unless others could have written them or can change what they lead to; and why there are none."""
+    ours = {0, os.geteuid()}
+    try:
+        settings = parse_object(read_bytes(path))
+    except OSError as error:
+        return None, str(error)
+    if settings is None or not isinstance(settings.get("prefix"), str):
+        return None, "it is no JSON object with a prefix"
+    wrong = distrust_way(path, ours) or distrust_way(settings["prefix"], ours)
+    return (None, "nothing there is believed or run: " + wrong) if wrong else (settings, "")
 
 
 def prove(settings: dict[str, Any], gpu: dict[str, Any], timeout_seconds: float) -> dict[str, dict[str, Any]]:
@@ -344,10 +358,7 @@ def main() -> None:
     started = time.monotonic()
     limits: list[str] = []
     gpu = given["gpu"]
-    try:
-        settings, problem = parse_object(read_bytes(given["runtime_config"])), "it is no JSON object"
-    except OSError as error:
-        settings, problem = None, str(error)
+    settings, problem = believed_settings(given["runtime_config"])
     if settings is None:
         checks = not_set_up(given["runtime_config"], problem)
     else:

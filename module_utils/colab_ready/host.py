@@ -19,7 +19,7 @@ import socket
 from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
 
-from ansible.module_utils.colab_ready.files import safe_open
+from ansible.module_utils.colab_ready.files import safe_open, trust
 from ansible.module_utils.colab_ready.process import run as processes
 
 # A program that only says its version: 20 times what the slowest machine seen needed.
@@ -169,6 +169,8 @@ class Place:
     free_inodes: int | None = None
     filesystem: str | None = None
     options: tuple[str, ...] = ()
+    # How others than root could change what root starts there.
+    distrust: str | None = None
 
 
 def parse_mounts(mountinfo: str) -> list[tuple[str, str, tuple[str, ...]]]:
@@ -231,7 +233,17 @@ def look_at(path: str, proc: str = "/proc") -> Place:
         free_inodes=space.f_favail if space.f_files else None,
         filesystem=filesystem,
         options=options,
+        distrust=_distrust_prefix(path) if kind == "directory" else trust.distrust_way(path, {0}),
     )
+
+
+def _distrust_prefix(path: str) -> str | None:
+    """Say how others than root could change the folders of a prefix in which root starts programs."""
+    for name in ("tools", "server", "pythons"):
+        reason = trust.distrust_way(f"{path}/{name}", {0})
+        if reason:
+            return reason
+    return trust.distrust_tree(f"{path}/tools", {0}) or trust.distrust_tree(f"{path}/server/bin", {0})
 
 
 def bind_error(port: int) -> str | None:

@@ -347,6 +347,13 @@ def check_prefix(place: Place, settings: Mapping[str, Any] | None, homes: Iterab
             "the same prefix",
             f"set colab_prefix to {built_in}, or run ./colab-ready remove first",
         )
+    if place.distrust:
+        return Problem(
+            "prefix_trust",
+            f"colab_prefix is {place.path}, and {place.distrust}",
+            "a path along which root alone can change anything, since root starts programs there",
+            "set colab_prefix to such a path, as /opt/colab-ready is; or look what others put there, then give it to root",
+        )
     if place.kind == "symlink":
         return Problem("prefix", f"colab_prefix is {place.path}, a symbolic link to {place.target}", expected, do)
     if place.kind == "file":

@@ -838,8 +838,7 @@ def test_where_the_state_is_nonsense_or_of_another_process_who_has_the_lock_open
 
 def test_a_child_that_is_stopped_by_the_user_whose_place_it_takes_is_not_waited_for() -> None:
     began = time.monotonic()
-    stops = lambda: os.kill(os.getpid(), signal.SIGSTOP)  # noqa: E731
-    assert runtime.answer_as(os.getuid(), os.getgid(), stops, 0.3) is None
+    assert runtime.answer_as(os.getuid(), os.getgid(), lambda: os.kill(os.getpid(), signal.SIGSTOP), 0.3) is None
     assert runtime.answer_as(os.getuid(), os.getgid(), lambda: [7, "x"], 5.0) == [7, "x"]
     assert time.monotonic() - began < 30
 

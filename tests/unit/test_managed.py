@@ -128,7 +128,7 @@ STEPS: list[tuple[str, Entry, Seen, str, str]] = [
     ("new file", TEXT, managed.MISSING, "write", f"state: absent| -> state: file|{MADE}text|"),
     ("other content", TEXT, replace(FILE, content=b"old\n"), "write", "old| -> text|"),
     ("both", TEXT, replace(FILE, content=b"old\n", mode=0o777), "write", "mode: 0777|old| -> mode: 0644|text|"),
-    ("mode", TEXT, replace(FILE, mode=0o666), "attributes", "mode: 0666| -> mode: 0644|"),
+    ("mode", TEXT, replace(FILE, mode=0o600), "attributes", "mode: 0600| -> mode: 0644|"),
     ("owner", replace(TEXT, owner="student", group="root"), FILE, "attributes", "owner: root| -> owner: student|"),
     (
         "group of the owner",
@@ -360,7 +360,7 @@ def test_a_link_in_a_files_place_is_replaced_and_its_target_untouched(tmp_path: 
 def test_a_link_that_appears_after_the_look_is_not_followed(tmp_path: Path, host: Host) -> None:
     mine, theirs = tmp_path / "mine", tmp_path / "theirs"
     mine.write_text("x")
-    mine.chmod(0o666)
+    mine.chmod(0o600)
     theirs.write_text("x")
     theirs.chmod(0o640)
     changes, _ = managed.plan(entries_of({"path": str(mine), "content": "x"}), host)

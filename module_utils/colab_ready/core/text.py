@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -23,7 +24,14 @@ def readable_lines(data: bytes) -> list[str]:
 
 
 def cleaned(value: Any) -> Any:
-    """Return what JSON said with each text in it as one printable line, whatever its length. Raises RecursionError."""
+    """Return what JSON said with each text in it as one printable line, infinities and NaN as words, and no huge number.
+
+    Raises RecursionError.
+    """
+    if isinstance(value, int) and value.bit_length() > 63:
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     if isinstance(value, str):
         return printable(value, len(value))
     if isinstance(value, dict):
