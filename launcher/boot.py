@@ -10,7 +10,6 @@ import json
 import os
 import stat
 import sys
-import tempfile
 from typing import IO, Any
 
 CACHE = "/var/cache/colab-ready"
@@ -23,8 +22,9 @@ def run(stream: IO[bytes], cache: str = CACHE) -> int:
     os.umask(0o077)
     header = json.loads(read(stream, length(stream)))
     folder = make_folder(cache)
+    made: set[str] = set()
     for name, size in header["files"]:
-        write(folder, name, read(stream, size))
+        write(folder, name, read(stream, size), made)
     sys.path[:0] = [folder, os.path.join(folder, "module_utils")]
     from launcher.root import main  # only now is it there
 
@@ -57,7 +57,8 @@ def make_folder(cache: str) -> str:
                 "made it, and take it away."
             ) from None
         os.chmod(cache, 0o700)
-    new = tempfile.mkdtemp(prefix="new.", dir=cache)
+    new = os.path.join(cache, f"new.{os.urandom(6).hex()}")
+    os.mkdir(new)
     fcntl.flock(os.open(new, os.O_RDONLY | os.O_CLOEXEC), fcntl.LOCK_EX)
     # Under this name it is held: where it is not, its run is dead, and the next one takes it away.
     folder = os.path.join(cache, "run" + os.path.basename(new)[3:])
@@ -65,14 +66,17 @@ def make_folder(cache: str) -> str:
     return folder
 
 
-def write(folder: str, name: str, data: bytes) -> None:
+def write(folder: str, name: str, data: bytes, made: set[str]) -> None:
     """A regular file below the folder, and nowhere else: the folder is new and root's, so nothing in it is a link."""
     parts = name.split("/")
     if not all(parts) or {".", ".."} & set(parts) or "\0" in name:
         raise SystemExit(f"colab-ready: {name!r} is no name for a file of the snapshot.")
     path = os.path.join(folder, *parts)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "xb") as file:
+    above = os.path.dirname(path)
+    if above not in made:
+        os.makedirs(above, exist_ok=True)
+        made.add(above)
+    with open(path, "xb", buffering=0) as file:
         file.write(data)
 
 

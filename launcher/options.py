@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import select
 import shutil
 import stat
@@ -141,6 +142,19 @@ def _next(name: str, waiting: list[str]) -> str:
 def only_looks(options: Iterable[Option]) -> bool:
     """Tell whether ansible-playbook changes and proves nothing."""
     return any(option.name in LOOKING for option in options)
+
+
+def asks_inventory(parsed: Iterable[Option], trusted: frozenset[int]) -> bool:
+    """Whether the options can change which hosts are meant, or how they are reached."""
+    for option in parsed:
+        value = option.value or ""
+        if option.name == "--inventory" or (option.name == "--connection" and value != "local"):
+            return True
+        if option.name == "--extra-vars":
+            text = read_named(value[1:], trusted).decode(errors="replace") if value.startswith("@") else value
+            if re.search(r"ansible_(connection|host)\b", text):
+                return True
+    return False
 
 
 def refuse_becoming(options: Iterable[Option], environ: Mapping[str, str]) -> None:

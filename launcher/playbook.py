@@ -44,13 +44,11 @@ def run(
 ) -> Outcome:
     """Run a playbook in the current directory. `talk` is the pipe from the caller: he ends the run by closing it."""
     result = scratch / "verdict"
-    home = {"ANSIBLE_CONFIG": str(playbook.parent.parent / "ansible.cfg"), "ANSIBLE_HOME": str(scratch / "ansible")}
-    home |= {"ANSIBLE_LOCAL_TEMP": str(scratch / "ansible" / "tmp"), "COLAB_READY_RESULT": str(result)}
     LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     wake = _listen()
     process = subprocess.Popen(
         [str(ansible), str(playbook), *arguments],
-        env={**environ, **home, "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**environ, **places(playbook.parent.parent, scratch), "COLAB_READY_RESULT": str(result)},
         stdin=subprocess.DEVNULL,
         stdout=sys.stderr if quiet else None,
         umask=0o022,
@@ -71,6 +69,19 @@ def run(
     with contextlib.suppress(OSError):
         return Outcome(process.returncode, result.read_text(encoding="utf-8").strip())
     return Outcome(process.returncode, "")
+
+
+def places(checkout: Path, scratch: Path) -> dict[str, str]:
+    """The variables that keep Ansible's files together, and out of everybody's home."""
+    home = scratch / "ansible"
+    config = str(checkout / "ansible.cfg")
+    return {"ANSIBLE_CONFIG": config, "ANSIBLE_HOME": str(home), "ANSIBLE_LOCAL_TEMP": str(home / "tmp")}
+
+
+def check_verdict(verdict: str) -> None:
+    """Ansible's 0 is not enough: a run that never came to the proof has it, too."""
+    if verdict != "ready":
+        raise Stop("the run ended without proving that the computer is READY.")
 
 
 def _end_with_parent() -> None:

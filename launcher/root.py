@@ -24,11 +24,9 @@ from colab_ready import pip_config
 from colab_ready.files.trust import distrust_way, user_name
 
 from . import controller, lock, options, playbook, variables
-from .words import Stop, printable, say
+from .words import PLAYBOOKS, RUNTIME, Stop, printable, say
 
 REPORT = Path("/var/lib/colab-ready/report.json")
-RUNTIME = "/usr/local/bin/colab-runtime"
-PLAYBOOKS = {"converge": "site", "verify": "verify", "remove": "remove"}
 YOUNG_SECONDS = 60
 
 
@@ -93,7 +91,7 @@ class Run:
         if self.command == "remove":
             self._forget()
         elif not self._only_looks():
-            check_verdict(outcome.verdict)
+            playbook.check_verdict(outcome.verdict)
             if self.command == "converge":
                 print_address(bool(self.header.get("show_address")))
         return 0
@@ -167,12 +165,6 @@ def read_text(path: str) -> str:
             ) as stream:
                 return stream.read(1 << 20)
     return ""
-
-
-def check_verdict(verdict: str) -> None:
-    """Ansible's 0 is not enough: a run that never came to the proof has it, too."""
-    if verdict != "ready":
-        raise Stop("the run ended without proving that the computer is READY.")
 
 
 def print_address(show: bool) -> None:

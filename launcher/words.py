@@ -9,6 +9,8 @@ import sys
 from typing import NoReturn
 
 VERSION = "0.1.0"
+RUNTIME = "/usr/local/bin/colab-runtime"
+PLAYBOOKS = {"converge": "site", "verify": "verify", "remove": "remove"}
 USAGE = """\
 Usage: ./colab-ready [COMMAND] [OPTION...]
 
