@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+import concurrent.futures
+import contextlib
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,30 +13,26 @@ from security.hosts import SecurityHost
 
 SECONDS = 15 * 60
 FAILED = pytest.StashKey[bool]()
+KINDS = ("root", "student", "plain")
 
 
-def converged(kind: str) -> Iterator[SecurityHost]:
-    with hosts.converged(kind) as host:
-        yield host
-
-
-@pytest.fixture(scope="session")
-def converged_root(docker: None) -> Iterator[SecurityHost]:
-    yield from converged("root")
+MakeHost = Callable[[str], SecurityHost]
 
 
 @pytest.fixture(scope="session")
-def converged_student(docker: None) -> Iterator[SecurityHost]:
-    yield from converged("student")
+def make_host(request: pytest.FixtureRequest, docker: None) -> Iterator[MakeHost]:
+    """The hosts that the tests will want, in this order; the next one is made while the first ones are attacked."""
+    wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    with contextlib.ExitStack() as stack, concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
+        coming = {
+            kind: pool.submit(stack.enter_context, hosts.converged(kind)) for kind in KINDS if f"{kind}_host" in wanted
+        }
+        yield lambda kind: coming[kind].result()
 
 
-@pytest.fixture(scope="session")
-def converged_plain(docker: None) -> Iterator[SecurityHost]:
-    yield from converged("plain")
-
-
-def tried(request: pytest.FixtureRequest, host: SecurityHost) -> Iterator[SecurityHost]:
+def tried(request: pytest.FixtureRequest, make: MakeHost, kind: str) -> Iterator[SecurityHost]:
     """The host without marks; where the test fails before it has repaired what it broke, that is repaired here."""
+    host = make(kind)
     host.wipe_marks()
     yield host
     if request.node.stash.get(FAILED, False):
@@ -43,21 +41,21 @@ def tried(request: pytest.FixtureRequest, host: SecurityHost) -> Iterator[Securi
 
 
 @pytest.fixture
-def root_host(request: pytest.FixtureRequest, converged_root: SecurityHost) -> Iterator[SecurityHost]:
+def root_host(request: pytest.FixtureRequest, make_host: MakeHost) -> Iterator[SecurityHost]:
     """systemd, and root who calls: the system user colab runs the notebooks."""
-    yield from tried(request, converged_root)
+    yield from tried(request, make_host, "root")
 
 
 @pytest.fixture
-def student_host(request: pytest.FixtureRequest, converged_student: SecurityHost) -> Iterator[SecurityHost]:
+def student_host(request: pytest.FixtureRequest, make_host: MakeHost) -> Iterator[SecurityHost]:
     """systemd, and a student with sudo whose checkout it is and who runs the notebooks."""
-    yield from tried(request, converged_student)
+    yield from tried(request, make_host, "student")
 
 
 @pytest.fixture
-def plain_host(request: pytest.FixtureRequest, converged_plain: SecurityHost) -> Iterator[SecurityHost]:
+def plain_host(request: pytest.FixtureRequest, make_host: MakeHost) -> Iterator[SecurityHost]:
     """No systemd: colab-runtime keeps the server itself. Root calls."""
-    yield from tried(request, converged_plain)
+    yield from tried(request, make_host, "plain")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -135,10 +135,6 @@ class SecurityHost:
     def runtime(self, *arguments: str, user: str = "root", seconds: float = COMMAND_SECONDS, **more: Any) -> Seen:
         return self.watched(RUNTIME, *arguments, user=user, seconds=seconds, **more)
 
-    def heal(self) -> None:
-        """What the tests broke is repaired by a run, as the product promises it."""
-        self.colab_ready(seconds=300).is_ready()
-
     # --- attackers
 
     def attack(self, name: str, *arguments: str, user: str, timeout: float = 60) -> str:
@@ -185,12 +181,16 @@ class SecurityHost:
             for path in paths:
                 self.sh(f"rm -rf '{path}'; [ ! -e '{path}.aside' ] || mv -T '{path}.aside' '{path}'")
 
-    def damage(self, package: str, environment: str = KERNEL) -> None:
-        """Add a byte to a file of a package: the next run has something to repair."""
+    @contextlib.contextmanager
+    def damaged(self, package: str, environment: str = KERNEL) -> Iterator[None]:
+        """With a byte more in a file of a package, so that a run has something to repair; without, afterwards."""
         site = f"{environment}/lib/python3.*/site-packages"
-        self.sh(
-            f"for file in {site}/{package}.py {site}/{package}/__init__.py; do [ ! -e $file ] || echo >>$file; done"
-        )
+        files = f"for file in {site}/{package}.py {site}/{package}/__init__.py; do"
+        self.sh(f"{files} [ ! -e $file ] || {{ cp -p $file /var/tmp/undamaged; echo >>$file; }}; done")
+        try:
+            yield
+        finally:
+            self.sh(f"{files} [ ! -e $file ] || cp -p /var/tmp/undamaged $file; done")
 
 
 # --- making them ------------------------------------------------------------------------------------------------------

@@ -57,7 +57,6 @@ def try_mix(host: SecurityHost, mix: Sequence[Hang], remove: bool = False) -> li
         found += faults(f"colab-runtime {COMMANDS[-1]}", host.runtime(COMMANDS[-1]))
         if remove:
             found += faults("./colab-ready remove", host.colab_ready("remove"))
-    found += [f"afterwards {fault}" for fault in faults("./colab-ready", host.colab_ready(seconds=300))]
     return found
 
 
@@ -78,6 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             mixes = [[hang] for hang in possible(host)]
         for number, mix in enumerate(mixes, 1):
             found = try_mix(host, mix, remove=number % wish.remove_every == 0)
+            found += [f"afterwards {fault}" for fault in faults("./colab-ready", host.colab_ready(seconds=300))]
             wrong += bool(found)
             print(f"{number}: {'; '.join(hang.name for hang in mix)}: {'FAULT' if found else 'ok'}", flush=True)
             for fault in found:

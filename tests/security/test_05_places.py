@@ -65,4 +65,3 @@ def test_a_prefix_below_a_users_folder_is_refused(student_host: SecurityHost) ->
         # And where nothing is built yet.
         host.sh(f"rm -rf {prefix} {settings}")
         host.colab_ready("-e", f"colab_prefix={prefix}", "--check").is_refused(prefix, host.user)
-    host.colab_ready().is_ready()

@@ -15,25 +15,11 @@ def test_a_file_of_roots_is_given_to_nobody(root_host: SecurityHost) -> None:
     )
     host.attack("hand_over.py", left, KERNEL, user=host.user)
     host.attack("hand_over.py", f"{left}.d/inner", KERNEL, user=host.user)
-    host.damage("comm")
-    seen = host.colab_ready()
+    with host.damaged("comm"):
+        seen = host.colab_ready()
     read = host.run("grep", "-rs", SECRET, KERNEL, host.home, "/tmp", "/var/tmp", user=host.user)
     assert SECRET not in read.stdout
-    theirs = host.must(
-        "find",
-        KERNEL,
-        host.home,
-        "-user",
-        host.user,
-        "-name",
-        "left-by-root",
-        "-o",
-        "-name",
-        "inner",
-        "-user",
-        host.user,
-    )
-    assert theirs == ""
+    for name in ("left-by-root", "inner"):
+        assert host.must("find", KERNEL, host.home, "-user", host.user, "-name", name) == ""
     seen.ended_well()
     host.sh(f"rm -rf {KERNEL}/lib/python3.*/site-packages/handed-* {left}.d")
-    host.heal()

@@ -10,12 +10,12 @@ def test_a_deep_folder_stops_no_run_and_no_rebuild(root_host: SecurityHost) -> N
     kernels = f"{host.home}/.local/share/jupyter/kernels"
     host.attack("plant.py", "deep", f"{KERNEL}/lib/deep", user=host.user)
     host.attack("plant.py", "deep", f"{kernels}/deep", user=host.user)
-    # One package to repair.
-    host.damage("comm")
-    host.colab_ready().is_ready()
-    host.colab_ready("verify").is_ready()
-    # And all of it: its Python is gone.
-    host.sh(f"rm -f {KERNEL}/bin/python* {KERNEL}/pyvenv.cfg")
-    host.colab_ready().is_ready()
-    assert host.run("test", "-e", f"{KERNEL}/lib/deep").returncode != 0, "the old environment is still there"
-    host.sh(f"rm -rf {kernels}/deep")
+    try:
+        with host.damaged("comm"):
+            host.colab_ready().is_ready()
+        # Now all of it is built anew: its Python is gone.
+        host.sh(f"rm -f {KERNEL}/bin/python* {KERNEL}/pyvenv.cfg")
+        host.colab_ready().is_ready()
+        assert host.run("test", "-e", f"{KERNEL}/lib/deep").returncode != 0, "the old environment is still there"
+    finally:
+        host.sh(f"rm -rf {kernels}/deep {KERNEL}/lib/deep")

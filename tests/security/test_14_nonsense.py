@@ -13,14 +13,9 @@ HUGE = "1" + "0" * 400
 # One run for each, with all of its files at once.
 NOTES: dict[str, list[tuple[str, ...]]] = {
     "brackets": [("brackets", MEMORY), ("brackets", f"{KERNEL}/pyvenv.cfg"), ("brackets", "~/.config/pip/pip.conf")],
-    "numbers": [
+    "types": [
         ("text", MEMORY, '{"schema": 1, "state": 7, "python": [1], "packages": {"resolved": 5, "specs": 1e999}}'),
         ("text", f"{KERNEL}/pyvenv.cfg", f"version = {HUGE}\\nhome = \\x00\\n"),
-        ("text", "~/.config/pip/pip.conf", f"[global]\\ntimeout = {HUGE}\\nretries = -1\\nindex-url"),
-    ],
-    "types": [
-        ("text", MEMORY, '{"schema": 1, "packages": {"resolved": {"a": NaN}, "specs": [[]]}, "local": {"x": 1}}'),
-        ("text", f"{KERNEL}/pyvenv.cfg", "\\xff\\u2028\\n=\\n"),
         ("text", "~/.config/pip/pip.conf", "\\x00\\xff"),
     ],
 }
@@ -38,19 +33,15 @@ def test_nonsense_in_the_users_files_is_no_note(root_host: SecurityHost, notes: 
     with contextlib.ExitStack() as planted:
         for how, path, *more in NOTES[notes]:
             planted.enter_context(file(how, path, *more)(host))
-        host.colab_ready("verify").ended_well()
-        seen = host.colab_ready().ended_well()
-        assert MEMORY in seen.output or seen.status == 0, str(seen)
-    host.colab_ready().is_ready()
-
-
-@pytest.mark.parametrize("answer", ANSWERS)
-def test_nonsense_from_the_users_python_is_no_answer(root_host: SecurityHost, answer: str) -> None:
-    host = root_host
-    with file("program", f"{KERNEL}/bin/python", ANSWERS[answer])(host):
-        host.colab_ready("verify").is_refused()
         host.colab_ready().ended_well()
-    host.heal()
+
+
+def test_nonsense_from_the_users_python_is_no_answer(root_host: SecurityHost) -> None:
+    host = root_host
+    for answer in ANSWERS.values():
+        with file("program", f"{KERNEL}/bin/python", answer)(host):
+            host.colab_ready("--check").ended_well()
+            host.colab_ready("verify").is_refused()
 
 
 def test_nonsense_about_the_supervisor_does_not_stop_the_emergency_brake(plain_host: SecurityHost) -> None:
@@ -60,5 +51,4 @@ def test_nonsense_about_the_supervisor_does_not_stop_the_emergency_brake(plain_h
         with file(how, state, *more)(host):
             host.runtime("status").ended_well()
             host.runtime("stop").ended_well()
-        host.must(RUNTIME, "restart", timeout=120)
-    host.heal()
+    host.must(RUNTIME, "restart", timeout=120)
