@@ -10,7 +10,7 @@ import json
 import os
 import stat
 import sys
-from typing import IO, Any
+from typing import IO
 
 CACHE = "/var/cache/colab-ready"
 HEADER_MAX = 64 << 20
@@ -80,6 +80,5 @@ def write(folder: str, name: str, data: bytes, made: set[str]) -> None:
         file.write(data)
 
 
-_arguments: dict[str, Any] = globals().get("boot_arguments", {})
 if __name__ == "__boot__":
-    sys.exit(run(sys.stdin.buffer, **_arguments))
+    sys.exit(run(sys.stdin.buffer))

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from . import caller, options, variables
+from . import caller, named, options, variables
 from .words import RUNTIME, USAGE, VERSION, Stop, interrupted, say
 
 PLAYBOOK_COMMANDS = ("verify", "remove")
@@ -78,14 +78,16 @@ class Launcher:
             )
         caller.check_checkout(self.checkout, self.trusted)
         listed = None
-        if options.asks_inventory(parsed, self.trusted):
+        if named.asks_inventory(parsed, self.trusted):
             from . import others  # with what only it needs
 
+            named.check_inventories(parsed, None)
             listed = others.inventory(self, parsed)
             if not others.is_local(listed, parsed):
                 return others.play(self, command, arguments, wants_json)
+            named.check_inventories(parsed, self.trusted)
         options.refuse_becoming(parsed, self.environ)
-        shipped = options.ship(parsed, self.environ, self.trusted)
+        shipped = named.ship(parsed, self.environ, self.trusted)
         if listed is not None:
             shipped.arguments.append(
                 f"--inventory={shipped.add('inventory.yml', json.dumps(others.as_file(listed)).encode())}"

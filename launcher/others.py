@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -127,7 +128,10 @@ def environment(launcher: Launcher, kind: str) -> Path:
     network, uv_arguments = controller.sources(files, launcher.environ, launcher.person.home)
     environ = {**variables.own(launcher.environ), **network}
     lock = launcher.checkout / "requirements" / f"{kind}.txt"
-    uv = options.find_tool("uv", launcher.environ.get("PATH", ""))
+    # Never what the current directory holds.
+    uv = shutil.which(
+        "uv", path=":".join(one for one in launcher.environ.get("PATH", "").split(":") if one.startswith("/"))
+    )
     become = [] if os.geteuid() == 0 else [caller.find_become() or "sudo"]
     with controller.only_one(cache):
         return controller.Builder(kind, lock, cache, environ, uv, uv_arguments, become).get()

@@ -63,11 +63,12 @@ def caller_of(header: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str
 class Run:
     """One run and what it needs."""
 
-    def __init__(self, header: Mapping[str, Any], folder: Path, talk: int, lock_path: str = lock.PATH) -> None:
+    def __init__(self, header: Mapping[str, Any], folder: Path, talk: int) -> None:
         self.command: str = header["command"]
         self.arguments: list[str] = [*header["arguments"]]
-        self.header, self.folder, self.talk, self.lock_path = header, folder, talk, lock_path
+        self.header, self.folder, self.talk = header, folder, talk
         self.cache = folder.parent
+        self.lock_path = str(self.cache / "lock")
         self.caller = caller_of(header, os.environ)
         self.environ = variables.for_root(header["variables"], self.caller)
 
@@ -144,10 +145,9 @@ class Run:
         for path in self.cache.glob("controller*"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         shutil.rmtree(self.folder, ignore_errors=True)
-        with contextlib.suppress(OSError):  # another run has its folder there
-            self.cache.rmdir()
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # another run, which waits, has its folder there
             os.unlink(self.lock_path)
+            self.cache.rmdir()
 
 
 def find_uv() -> str | None:
