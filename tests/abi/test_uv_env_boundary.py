@@ -126,6 +126,24 @@ def test_a_program_of_a_users_is_run_by_that_user_alone(open_place: Place, shop:
     assert not marks_are_there(marks)
 
 
+@pytest.mark.parametrize("module", ["tensor_add", "colab_handshake"])
+@pytest.mark.parametrize("user", [None, "root"])
+def test_a_proof_runs_no_python_of_a_users_as_root(
+    open_place: Place, marks: Path, run_module: Any, module: str, user: str | None
+) -> None:
+    mine = open_place.root / "mine"
+    mine.mkdir()
+    os.chown(mine, UID, UID)
+    python = script(mine / "python", f"id -u > {marks}/$$")
+    args = {"python": str(python), **({"user": user} if user else {})}
+    more = {"url": "http://localhost:1", "token_file": "/nonexistent"} if module == "colab_handshake" else {}
+    failed = run_module(module, {**args, **more})
+    assert f"{mine} belongs to {NOBODY}" in failed["msg"]
+    assert not marks_are_there(marks)
+    assert "msg" not in run_module(module, {**args, **more, "user": NOBODY, "timeout_seconds": 20})
+    assert owners(marks) == {UID}
+
+
 @pytest.mark.parametrize("what", ["path", "tools_dir", "cache_dir", "pythons_dir"])
 def test_a_place_below_another_users_folder_is_refused_with_the_owner(
     open_place: Place, shop: Shop, what: str, has_ensurepip: None, monkeypatch: pytest.MonkeyPatch

@@ -24,12 +24,13 @@ from .. import fetched_pythons, lockfile, pip_config, uv_errors
 from ..environment import Installed, Interpreter, LocalPackage, Pin, Plan, Wish
 from ..files.removal import remove_path
 from ..files.safe_open import read_text
-from ..files.trust import distrust_tree, distrust_way
+from ..files.trust import distrust_tree
 from ..lockfile import LockEntry, LockError, Requirement
 from ..process.identity import Account
 from . import wheel
 from .installer import Installer, empty_folder
-from .uv import ANSWER_SECONDS, ROOT, Failure, Request, base_environment, execute
+from .trusted import ROOT, distrusted
+from .uv import ANSWER_SECONDS, Failure, Request, base_environment, execute
 
 PYTHON_CANDIDATES = ("/usr/bin/python3", *(f"/usr/bin/python3.{minor}" for minor in range(14, 9, -1)))
 # An environment with torch has some 60,000 files.
@@ -327,7 +328,7 @@ class Convergence(Installer):
         if os.geteuid() != 0:
             return ""
         started_with = (os.path.join(self.path, "bin", "python"), os.path.join(self.path, "pyvenv.cfg"))
-        reasons = [distrust_way(place, ROOT) for place in started_with]
+        reasons = [distrusted(place) for place in started_with]
         if whole:
             # An interrupted uv leaves its lock file, which everybody may write.
             with suppress(OSError):

@@ -17,9 +17,9 @@ from typing import Any, Mapping, Sequence
 
 from .. import lockfile, pip_config, uv_errors
 from ..files.removal import remove_path
-from ..files.trust import distrust_way
 from ..process.identity import Account, current_account
 from ..process.run import DEFAULT_PATH, Finished, run
+from .trusted import distrusted, refusal
 
 # UV_SYSTEM_CERTS is the youngest thing we ask of a uv that is not the locked one.
 OLDEST_UV = "0.11.0"
@@ -28,7 +28,6 @@ SYSTEM_CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs
 # A question that a program answers at once, and a download of some GB over a slow line.
 ANSWER_SECONDS = 30.0
 INSTALL_SECONDS = 3600.0
-ROOT = (0,)
 # Debian and Ubuntu keep ensurepip's pip here; everybody else keeps it beside ensurepip.
 _PIP_WHEELS = "/usr/share/python-wheels/pip-*.whl"
 _FIND_PIP = (
@@ -77,20 +76,15 @@ class Request:
 
 def execute(argv: Sequence[str], env: Mapping[str, str], seconds: float, stdin: str = "") -> Finished:
     """Run a program with the rights of this process; where those are root's, nobody else may be able to change it."""
-    if os.geteuid() == 0:
-        refuse_distrusted(argv[0])
+    refuse_distrusted(argv[0])
     return run(argv, seconds, env=env, stdin=stdin.encode())
 
 
 def refuse_distrusted(place: str) -> None:
     """Raise a Failure where somebody else than root can change a program, or what lies at a place of root's."""
-    reason = distrust_way(place, ROOT) if os.geteuid() == 0 else None
-    if reason:
-        raise Failure(
-            f"Root does not use {place}: {reason}. Expected it, and each folder on the way to it, to be root's, and nobody "
-            "else to be able to write there. Correct owner and mode (chown, chmod), or choose another place.",
-            kind="distrusted",
-        )
+    message = refusal(place)
+    if message:
+        raise Failure(message, kind="distrusted")
 
 
 def said(done: Finished) -> str:
@@ -164,7 +158,7 @@ def provide_uv(request: Request, environ: Mapping[str, str], sources: pip_config
         return own
     tried = []
     for python in bootstrap_pythons(request.python) if wanted else ():
-        reason = distrust_way(python, ROOT) if os.geteuid() == 0 else None
+        reason = distrusted(python)
         wheel = None if reason else _pip_of(python)
         if wheel is None:
             tried.append(reason or f"{python} has no ensurepip")
@@ -258,9 +252,8 @@ def _uv_on_path() -> list[str]:
     found = []
     for folder in dict.fromkeys([*os.environ.get("PATH", "").split(":"), "/usr/local/bin", "/usr/bin"]):
         path = os.path.join(folder, "uv")
-        if folder.startswith("/") and os.access(path, os.X_OK):
-            if os.geteuid() != 0 or distrust_way(path, ROOT) is None:
-                found.append(path)
+        if folder.startswith("/") and os.access(path, os.X_OK) and distrusted(path) is None:
+            found.append(path)
     return found
 
 
