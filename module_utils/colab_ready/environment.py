@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import os
+import stat
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Collection, Iterable, Iterator, Mapping, Sequence
@@ -33,6 +34,7 @@ from ansible.module_utils.colab_ready.lockfile import (
 MEMORY = "colab-ready.json"
 CONSTRAINTS = "constraints.txt"
 MEMORY_SCHEMA = 1
+MEMORY_PARTS = ("packages", "local", "pinned", "brought")
 
 # Asked of an interpreter with -I -S: no site, no user folder, about 15 ms. sys._base_executable is what the standard
 # library's own venv module uses to find the real interpreter behind an environment.
@@ -105,30 +107,15 @@ def parse_interpreter(output: str) -> Interpreter | None:
 def kind_of(path: str) -> str:
     """Return missing, empty, environment (ours to work on), other (somebody's folder), or file."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        mode = os.lstat(path).st_mode
     except FileNotFoundError:
         return "missing"
-    except NotADirectoryError:
+    if not stat.S_ISDIR(mode):
         return "file"
-    except OSError as error:
-        if os.path.islink(path):
-            return "file"
-        raise error from None
-    try:
-        if any(_is_there(name, handle) for name in (MEMORY, "pyvenv.cfg")):
-            return "environment"
-        with os.scandir(handle) as entries:
-            return "empty" if next(entries, None) is None else "other"
-    finally:
-        os.close(handle)
-
-
-def _is_there(name: str, folder: int) -> bool:
-    try:
-        os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except OSError:
-        return False
-    return True
+    if any(os.path.lexists(os.path.join(path, name)) for name in (MEMORY, "pyvenv.cfg")):
+        return "environment"
+    with os.scandir(path) as entries:
+        return "empty" if next(entries, None) is None else "other"
 
 
 def read_config(path: str) -> dict[str, str]:
@@ -146,8 +133,7 @@ def read_memory(path: str) -> dict[str, Any]:
     data = read_object(os.path.join(path, MEMORY), METADATA_MOST) or {}
     if data.get("schema") != MEMORY_SCHEMA:
         return {}
-    parts = ("packages", "local", "pinned", "brought")
-    return {key: value for key, value in data.items() if key not in parts or isinstance(value, dict)}
+    return {key: value for key, value in data.items() if key not in MEMORY_PARTS or isinstance(value, dict)}
 
 
 def site_packages(path: str, series: str) -> str:

@@ -201,7 +201,7 @@ def test_whatever_root_runs_is_roots(
         return start(argv, *arguments, **options)
 
     monkeypatch.setattr(uv_module, "run", noted)
-    wish = {
+    wish: dict[str, Any] = {
         "lock": shop.lock(shop.wheel("alpha")),
         "uv": None,
         "uv_lock": shop.lock(uv_stand_in(shop, open_place.uv, "9.9.1")),
@@ -558,16 +558,16 @@ def test_nothing_of_a_source_that_an_index_offers_is_run(
     offered = sdist(index.folder, "alpha", "1.0", setup)
     backend(Shop(index.folder), marks, "99.0")
     digest = hashlib.sha256(offered.read_bytes()).hexdigest()
-    wish: dict[str, Any] = {
+    wishes: dict[str, dict[str, Any]] = {
         "locked": {"lock": f"alpha==1.0 --hash=sha256:{digest}\n"},
         "pinned": {"pinned": [{"requirement": f"alpha==1.0 --hash=sha256:{digest}", "index": index.url()}]},
         "extra": {"packages": ["alpha"]},
         "default": {
             "pinned": [{"requirement": "alpha==1.0+cpu", "default_requirement": "alpha==1.0", "allow_default": True}]
         },
-    }[how]
+    }
     settings = {"PIP_NO_INDEX": "", "PIP_FIND_LINKS": "", "PIP_INDEX_URL": index.url()}
-    message = open_place.fails(user=user, environment=settings, **wish)
+    message = open_place.fails(user=user, environment=settings, **wishes[how])
     assert index.asked
     assert not marks_are_there(marks)
     assert "of alpha" in message and "source alone, and nothing is built" in message

@@ -64,7 +64,6 @@ def test_a_wheel_holds_the_package_and_says_what_it_is(source: Path, tmp_path: P
         "Metadata-Version: 2.1",
         "Name: My_Pkg",
         "Version: 0.1",
-        "Summary: What it is",
         "Requires-Python: >=3.10",
         "Requires-Dist: first",
         "Requires-Dist: second>=2 ; python_version > '3.10'",

@@ -19,17 +19,17 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Any, Collection, Iterator, Mapping
 
 from .. import environment as env_state
-from .. import fetched_pythons, lockfile, uv_errors
+from .. import fetched_pythons, lockfile, pip_config, uv_errors
 from ..core.text import printable
 from ..environment import Pin
 from ..files.removal import remove_path
 from ..process.boundary import BoundaryError, run_as
 from ..process.identity import Account, current_account
-from .converge import Asked, Means, Outcome, attempt, scan_any
-from .installer import cache_of, empty_folder
+from .converge import Outcome, attempt, scan_any
+from .installer import Asked, Work, cache_of, empty_folder
 from .sources import find_account, read_sources
 from .uv import INSTALL_SECONDS, Failure, Request, execute, provide_uv, refuse_distrusted, said, uv_environment
 
@@ -62,13 +62,15 @@ class Builder:
         kind = env_state.kind_of(self.path)
         if kind in ("other", "file"):
             raise Failure(self._foreign(kind, "touched"))
-        asked = _read_request(self.request)
-        means = Means(read_sources(self.request, self.environ))
+        work = Work(
+            self.request, self.environ, self.account, self.check_mode, _read_request(self.request),
+            read_sources(self.request, self.environ),
+        )  # fmt: skip
         if self.check_mode:
-            return self._converge(asked, means)
+            return self._converge(work)
         with self._only_one():
             try:
-                return self._converge(asked, self._make_folder(means))
+                return self._converge(self._make_folder(work))
             except OSError as error:
                 raise self._os_failure(error) from None
             finally:
@@ -77,38 +79,37 @@ class Builder:
                     with suppress(OSError):
                         os.rmdir(folder)
 
-    def _converge(self, asked: Asked, means: Means) -> Outcome:
-        given: list[str] = []
+    def _converge(self, work: Work) -> Outcome:
+        given: set[str] = set()
         while True:
-            work = partial(attempt, self.request, self.environ, self.account, asked, means, self.check_mode)
-            answer = self._ask_user(work, WORK_SECONDS)
+            answer = self._ask_user(work)
             outcome = _outcome(answer)
-            needs = [one for one in ("python", "uv", "room") if one in _texts(answer.get("needs"))]
+            needs = {"python", "uv", "room"} & set(_texts(answer.get("needs")))
             if not needs and "failure" in answer:
                 raise Failure(_lines(answer["failure"]), kind=printable(answer.get("kind")))
             if not needs:
                 return outcome
-            if self.check_mode or set(needs) & set(given):
+            if self.check_mode or needs & given:
                 raise Failure(
-                    f"{self.doing}: it asks again for {', '.join(needs)}. Expected once to do. Run this again; if it "
-                    "stays, something changes the folder at the same time.",
+                    f"{self.doing}: it asks again for {', '.join(sorted(needs))}. Expected once to do. Run this again; if "
+                    "it stays, something changes the folder at the same time.",
                     kind="incomplete",
                 )
-            given += needs
-            means = self._provide(needs, printable(answer.get("seen"), TEXT_CHARACTERS), means)
-            means = replace(means, before=outcome.before, reasons=outcome.reasons)
+            given |= needs
+            work = self._provide(needs, printable(answer.get("seen"), TEXT_CHARACTERS), work)
+            work = replace(work, before=outcome.before, reasons=outcome.reasons)
 
-    def _provide(self, needs: Sequence[str], seen: str, means: Means) -> Means:
-        uv = means.uv or provide_uv(self.request, self.environ, means.sources)
+    def _provide(self, needs: Collection[str], seen: str, work: Work) -> Work:
+        uv = work.uv or provide_uv(self.request, self.environ, work.sources)
         if "python" in needs:
-            self._fetch_python(uv, seen, means)
-            means = replace(means, fetched=True)
+            self._fetch_python(uv, seen, work.sources)
+            work = replace(work, fetched=True)
         if "uv" in needs:
             self._make_cache()
-            means = replace(means, uv=uv)
+            work = replace(work, uv=uv)
         if "room" in needs:
             empty_folder(self.path)
-        return means
+        return work
 
     # -- absent
 
@@ -126,16 +127,16 @@ class Builder:
 
     # -- the other side of the boundary
 
-    def _ask_user(self, work: Any, seconds: float) -> dict[str, Any]:
+    def _ask_user(self, work: Work) -> dict[str, Any]:
         try:
-            answer = run_as(self.account, work, seconds)
+            answer = run_as(self.account, partial(attempt, work), WORK_SECONDS)
         except BoundaryError as error:
             raise Failure(
                 f"{self.doing}: {error}. Expected the work in it to come to an end. Run this again; if it stays, look at "
                 f"what {self.account.name} runs there, and at the memory that is free.",
                 kind="boundary",
             ) from None
-        return answer if isinstance(answer, dict) else {}
+        return _object(answer)
 
     def _owners_listing(self) -> list[str]:
         """Say what is in an environment, whosever it is, read with its owner's rights."""
@@ -192,7 +193,7 @@ class Builder:
 
     # -- folders
 
-    def _make_folder(self, means: Means) -> Means:
+    def _make_folder(self, work: Work) -> Work:
         """Make the folder and give it to its user. What another user left in it is nobody's to keep: they could have
         prepared it."""
         os.makedirs(os.path.dirname(self.path), mode=0o755, exist_ok=True)
@@ -200,10 +201,10 @@ class Builder:
             os.mkdir(self.path, 0o755)
         elif os.lstat(self.path).st_uid != self.account.uid and os.geteuid() == 0:
             reason = f"it belonged to another user than {self.account.name}"
-            means = replace(means, before=self._owners_listing(), reasons=[reason])
+            work = replace(work, before=self._owners_listing(), reasons=[reason])
             empty_folder(self.path)
         self._give(self.path)
-        return means
+        return work
 
     def _make_cache(self) -> None:
         cache = cache_of(self.request, self.account)
@@ -256,7 +257,7 @@ class Builder:
 
     # -- a Python that the host does not have
 
-    def _fetch_python(self, uv: str, seen: str, means: Means) -> None:
+    def _fetch_python(self, uv: str, seen: str, sources: pip_config.Sources) -> None:
         """With the rights of who runs this, so that root's Python stays root's, whoever the environment is for."""
         series = fetched_pythons.series_for(self.request.python_requires)
         folder = self.request.pythons_dir
@@ -270,7 +271,7 @@ class Builder:
         try:
             os.makedirs(folder, mode=0o755, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=folder, prefix=".cache-") as cache:
-                env = uv_environment(self.request, self.environ, means.sources, current_account(), cache)
+                env = uv_environment(self.request, self.environ, sources, current_account(), cache)
                 # It checks the archive against a sha256 that it carries itself.
                 command = [uv, "python", "install", "--no-bin", f"cpython-{series}"]
                 done = execute(command, {**env, **settings}, INSTALL_SECONDS)
@@ -351,19 +352,27 @@ def _pin(data: Mapping[str, Any]) -> Pin:
 
 def _outcome(answer: Mapping[str, Any]) -> Outcome:
     """Take the outcome out of an answer; whoever wrote it, it has the right shape and no control characters."""
-    data = answer.get("outcome")
-    said_so = data if isinstance(data, dict) else {}
-    lists = {name: _texts(said_so.get(name)) for name in ("before", "after", "reasons")}
-    tables = {name: _table(said_so.get(name)) for name in ("packages", "python", "pinned")}
-    found = said_so.get("sources")
-    sources: dict[str, Any] = dict(found) if isinstance(found, dict) else {}
-    shown = {
-        "index": None if sources.get("index") is None else printable(sources["index"], TEXT_CHARACTERS),
-        "no_index": bool(sources.get("no_index")),
-        **{name: _texts(sources.get(name)) for name in ("extra_indexes", "find_links", "notes")},
-        "pinned": tables["pinned"],
-    }
-    return Outcome(changed=bool(said_so.get("changed")), sources=shown, **lists, **tables)  # type: ignore[arg-type]
+    data = _object(answer.get("outcome"))
+    sources = _object(data.get("sources"))
+    index = sources.get("index")
+    return Outcome(
+        changed=bool(data.get("changed")),
+        before=_texts(data.get("before")),
+        after=_texts(data.get("after")),
+        packages=_table(data.get("packages")),
+        python=_table(data.get("python")),
+        reasons=_texts(data.get("reasons")),
+        sources={
+            "index": None if index is None else printable(index, TEXT_CHARACTERS),
+            "no_index": bool(sources.get("no_index")),
+            **{name: _texts(sources.get(name)) for name in ("extra_indexes", "find_links", "notes")},
+            "pinned": _table(sources.get("pinned")),
+        },
+    )
+
+
+def _object(found: Any) -> dict[str, Any]:
+    return found if isinstance(found, dict) else {}
 
 
 def _texts(found: Any) -> list[str]:
@@ -371,8 +380,7 @@ def _texts(found: Any) -> list[str]:
 
 
 def _table(found: Any) -> dict[str, str]:
-    pairs = found.items() if isinstance(found, dict) else ()
-    return {printable(key): printable(value, TEXT_CHARACTERS) for key, value in pairs}
+    return {printable(key): printable(value, TEXT_CHARACTERS) for key, value in _object(found).items()}
 
 
 def _lines(text: Any) -> str:

@@ -17,20 +17,19 @@ import os
 import tempfile
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from typing import Any, Mapping, Sequence
+from typing import Any, Mapping
 
 from .. import environment as env_state
-from .. import fetched_pythons, lockfile, pip_config, uv_errors
-from ..environment import Installed, Interpreter, LocalPackage, Pin, Plan, Wish
+from .. import fetched_pythons, lockfile, pip_config
+from ..environment import Installed, Interpreter, LocalPackage, Plan, Wish
 from ..files.removal import remove_path
 from ..files.safe_open import read_text
 from ..files.trust import distrust_tree
-from ..lockfile import LockEntry, LockError, Requirement
-from ..process.identity import Account
+from ..lockfile import LockError
 from . import wheel
-from .installer import Installer, empty_folder
+from .installer import Installer, Work, empty_folder
 from .trusted import ROOT, distrusted
-from .uv import ANSWER_SECONDS, Failure, Request, base_environment, execute
+from .uv import ANSWER_SECONDS, Failure, base_environment, execute
 
 PYTHON_CANDIDATES = ("/usr/bin/python3", *(f"/usr/bin/python3.{minor}" for minor in range(14, 9, -1)))
 # An environment with torch has some 60,000 files.
@@ -49,29 +48,8 @@ class Outcome:
     after: list[str] = field(default_factory=list)
     packages: dict[str, str] = field(default_factory=dict)
     python: dict[str, str] = field(default_factory=dict)
-    pinned: dict[str, str] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
     sources: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the request says about packages, read once, before anything is touched."""
-
-    entries: Sequence[LockEntry]
-    pins: Sequence[Pin]
-    packages: Sequence[Requirement]
-
-
-@dataclass(frozen=True)
-class Means:
-    """What the work has at hand; `before` and `reasons` are what an earlier attempt found."""
-
-    sources: pip_config.Sources
-    uv: str | None = None
-    fetched: bool = False
-    before: Sequence[str] = ()
-    reasons: Sequence[str] = ()
 
 
 class Needs(Exception):
@@ -83,14 +61,12 @@ class Needs(Exception):
         self.seen = seen
 
 
-def attempt(
-    request: Request, environ: Mapping[str, str], account: Account, asked: Asked, means: Means, check_mode: bool
-) -> dict[str, Any]:
+def attempt(work: Work) -> dict[str, Any]:
     """Do the work and return one answer that JSON can say: needs, failure, or outcome; and what was found."""
-    work = Convergence(request, environ, account, asked, means, check_mode)
+    convergence = Convergence(work)
     answer: dict[str, Any] = {}
     try:
-        work.converge()
+        convergence.converge()
     except Needs as needs:
         answer = {"needs": list(needs.what), "seen": needs.seen}
     except Failure as failure:
@@ -98,144 +74,109 @@ def attempt(
     except (LockError, pip_config.PipConfigError) as error:
         answer = {"failure": str(error), "kind": "input"}
     except OSError as error:
-        problem = uv_errors.explain_os_error(error)
-        answer = {"failure": problem.message(work.doing), "kind": problem.kind}
-    return {**answer, "outcome": asdict(work.outcome)}
+        told = convergence.os_failure(error)
+        answer = {"failure": str(told), "kind": told.kind}
+    return {**answer, "outcome": asdict(convergence.outcome)}
 
 
 class Convergence(Installer):
     """One environment and what is wanted of it."""
 
-    def __init__(
-        self,
-        request: Request,
-        environ: Mapping[str, str],
-        account: Account,
-        asked: Asked,
-        means: Means,
-        check_mode: bool,
-    ) -> None:
-        super().__init__(request, environ, account, means.sources, means.uv)
-        self.asked = asked
-        self.means = means
-        self.check_mode = check_mode
-        self.outcome = Outcome(before=list(means.before), reasons=list(means.reasons))
+    def __init__(self, work: Work) -> None:
+        super().__init__(work)
+        self.outcome = Outcome(before=list(work.before), reasons=list(work.reasons))
         self.fetched = ""
+        self.memory: dict[str, Any] = {}
         self.local_sources: dict[str, wheel.Package] = {}
 
     def converge(self) -> None:
-        memory = env_state.read_memory(self.path)
-        interpreter, why_new = self._look()
-        fresh = interpreter is None
-        if interpreter is None:
-            interpreter = self._choose_python()
-        wish = self._wish(interpreter)
-        site = env_state.site_packages(self.path, interpreter.series)
-        installed = {} if fresh else env_state.scan(site)
+        found, why_new = self._look()
+        self.fresh = found is None
+        self.interpreter = found or self._choose_python()
+        self.markers = self.interpreter.markers()
+        self.site = env_state.site_packages(self.path, self.interpreter.series)
+        self.wish = self._read_wish()
+        self.memory = {} if self.fresh else env_state.read_memory(self.path)
+        installed = {} if self.fresh else env_state.scan(self.site)
         # Before a rebuild this is what is lost.
-        before = scan_any(self.path) if fresh else installed
-        if fresh:
-            memory = {}
-        plan = self._compare(wish, site, installed, memory, interpreter)
-        reasons = self._reasons(plan, why_new, memory, fresh)
-        changed = fresh or not plan.empty or bool(reasons)
-        self.pin_sources = {str(k): str(v) for k, v in (memory.get("pinned") or {}).items()}
-        self.outcome.changed = changed
+        before = scan_any(self.path) if self.fresh else installed
+        self.plan = self._compare(installed, self.memory)
+        reasons = self._reasons(why_new)
+        self.pin_sources = {str(k): str(v) for k, v in (self.memory.get("pinned") or {}).items()}
+        self.outcome.changed = self.fresh or not self.plan.empty or bool(reasons)
         self.outcome.reasons.extend(one for one in reasons if one not in self.outcome.reasons)
         self.outcome.before = self.outcome.before or env_state.listing(before)
-        if changed and not self.check_mode:
-            installed = self._carry_out(wish, plan, interpreter, site, memory, fresh)
-            self.outcome.after = env_state.listing(installed)
-        elif changed:
-            self.outcome.after = env_state.predicted(wish, plan, installed)
+        if self.outcome.changed and self.work.check_mode:
+            self.outcome.after = env_state.predicted(self.wish, self.plan, installed)
         else:
+            installed = self._carry_out() if self.outcome.changed else installed
             self.outcome.after = env_state.listing(installed)
         self.outcome.packages = {name: package.version for name, package in sorted(installed.items())}
-        self.outcome.python = {
-            "path": os.path.join(self.path, "bin", "python"),
-            "version": interpreter.version_text,
-            "base": interpreter.base,
-        }
-        self.outcome.pinned = self.pin_sources
-        self.outcome.sources = {
-            **self.sources.describe(), "notes": [pip_config.redact(note) for note in self.sources.notes]
-        }  # fmt: skip
+        python = {"version": self.interpreter.version_text, "base": self.interpreter.base}
+        self.outcome.python = {"path": os.path.join(self.path, "bin", "python"), **python}
+        notes = [pip_config.redact(note) for note in self.sources.notes]
+        self.outcome.sources = {**self.sources.describe(), "pinned": self.pin_sources, "notes": notes}
 
-    def _reasons(self, plan: Plan, why_new: str, memory: Mapping[str, Any], fresh: bool) -> list[str]:
+    def _reasons(self, why_new: str) -> list[str]:
         # A folder that was emptied for this is one that had its reason.
-        reasons = [one for one in ("" if self.means.reasons else why_new, self.fetched) if one]
-        reasons = reasons or ([] if fresh else list(plan.reasons))
-        if not fresh and self._constraints_differ():
-            reasons.append(self._constraints_differ())
-        if not fresh and not reasons and memory.get("state") != "complete":
-            reasons = ["the last build did not end" if memory else "it was not recorded yet"]
+        reasons = [one for one in ("" if self.work.reasons else why_new, self.fetched) if one]
+        if self.fresh:
+            return reasons
+        reasons = [*(reasons or self.plan.reasons), *self._constraints_differ()]
+        if not reasons and self.memory.get("state") != "complete":
+            reasons = ["the last build did not end" if self.memory else "it was not recorded yet"]
         return reasons
 
     # -- changing
 
-    def _carry_out(
-        self, wish: Wish, plan: Plan, interpreter: Interpreter, site: str, memory: dict[str, Any], fresh: bool
-    ) -> dict[str, Installed]:
+    def _carry_out(self) -> dict[str, Installed]:
         # Before anything is touched: without it nothing can be put in place of what is taken away.
-        needs = ["uv"] if (fresh or plan.for_uv) and self.uv is None else []
-        needs += ["room"] if fresh and os.listdir(self.path) else []
+        needs = ["uv"] if (self.fresh or self.plan.for_uv) and self.work.uv is None else []
+        needs += ["room"] if self.fresh and os.listdir(self.path) else []
         if needs:
             raise Needs(*needs)
-        changeable = "" if fresh else self._changeable(whole=True)
+        changeable = "" if self.fresh else self._changeable(whole=True)
         if changeable:
             self.outcome.reasons.append(changeable)
             raise Needs("room")
         try:
-            return self._take_steps(wish, plan, interpreter, site, memory, fresh)
+            return self._take_steps()
         except OSError as error:
-            failure = self._os_failure(error)
+            failure = self.os_failure(error)
         except Failure as error:
             failure = error
-        if fresh and not env_state.scan(site):
+        if self.fresh and not env_state.scan(self.site):
             # Nothing came of it, so nothing stays of it.
             with suppress(OSError):
                 empty_folder(self.path)
-        if fresh or failure.kind not in ("damaged", "permission"):
-            raise failure
-        if failure.kind == "permission" and not self._foreign_folder():
+        foreign = failure.kind == "permission" and self._foreign_folder()
+        if self.fresh or not (foreign or failure.kind == "damaged"):
             raise failure
         # uv itself cannot read what lies there, or may not touch it: nothing in it can be trusted to be repaired in place.
-        self.outcome.reasons.append(BEYOND_REPAIR if failure.kind == "damaged" else FOREIGN)
+        self.outcome.reasons.append(FOREIGN if foreign else BEYOND_REPAIR)
         raise Needs("room")
 
-    def _take_steps(
-        self, wish: Wish, plan: Plan, interpreter: Interpreter, site: str, memory: dict[str, Any], fresh: bool
-    ) -> dict[str, Installed]:
-        kept = ("packages", "local", "pinned", "brought")
-        remembered: dict[str, Any] = {key: memory[key] for key in kept if key in memory}
-        needs_uv = fresh or plan.for_uv
+    def _take_steps(self) -> dict[str, Installed]:
+        kept: dict[str, Any] = {key: value for key, value in self.memory.items() if key in env_state.MEMORY_PARTS}
+        needs_uv = self.fresh or self.plan.for_uv
         if needs_uv:
             self._check_uv()
-        self._remember({**remembered, "state": "building"})
+        self._remember({**kept, "state": "building"})
         if needs_uv:
-            self._drop_unreadable(site)
-        if fresh:
-            self._make_venv(interpreter)
+            self._drop_unreadable()
+        if self.fresh:
+            self._make_venv(self.interpreter)
         self._write_constraints()
-        local = self._install(wish, plan, site, interpreter, remembered.get("local") or {})
-        for name in env_state.bundled_hsa(site) if self.request.drop_bundled_hsa else []:
-            os.unlink(os.path.join(site, name))
-        installed = self._tidy(wish, site, interpreter, remembered)
-        needs = self._needs(site, installed, wish, interpreter)
-        memory = {
-            "schema": env_state.MEMORY_SCHEMA,
-            "state": "complete",
-            "python": {"base": interpreter.base, "version": interpreter.version_text},
-            "pinned": {pin.name: self.pin_sources.get(pin.name, "") for pin in wish.pins},
-            "brought": {name: installed[name].version for name in sorted(set(needs) - wish.fixed) if name in installed},
-            "local": local,
-            "packages": {"specs": wish.specs(), "resolved": self._resolved(site, installed, wish, interpreter)},
-        }
-        foreign = env_state.compare(wish, installed, {}, memory, needs).remove
+        local = self._install(kept.get("local") or {})
+        for name in env_state.bundled_hsa(self.site) if self.work.request.drop_bundled_hsa else []:
+            os.unlink(os.path.join(self.site, name))
+        installed = self._tidy(kept.get("brought") or {})
+        memory = self._new_memory(installed, local)
+        foreign = env_state.compare(self.wish, installed, {}, memory, self._needs(installed)).remove
         if foreign:
             self._remove(foreign)
-            installed = env_state.scan(site)
-        left = self._compare(wish, site, installed, memory, interpreter)
+            installed = env_state.scan(self.site)
+        left = self._compare(installed, memory)
         if not left.empty:
             raise Failure(
                 f"{self.doing}: uv said it was done, but {'; '.join(left.reasons[:5])}. Expected everything that was "
@@ -243,7 +184,7 @@ class Convergence(Installer):
                 kind="incomplete",
             )
         self._remember(memory)
-        for one in env_state.disagreements(site, installed, wish, interpreter.markers()):
+        for one in env_state.disagreements(self.site, installed, self.wish, self.markers):
             self.sources = self.sources.note(one)
         if needs_uv:
             # uv's own lock file, which it leaves with mode 0666.
@@ -252,40 +193,48 @@ class Convergence(Installer):
             self._empty_cache()
         return installed
 
-    def _install(
-        self, wish: Wish, plan: Plan, site: str, interpreter: Interpreter, built: Mapping[str, str]
-    ) -> dict[str, str]:
+    def _new_memory(self, installed: Mapping[str, Installed], local: Mapping[str, str]) -> dict[str, Any]:
+        brought = sorted(set(self._needs(installed)) - self.wish.fixed)
+        packages = self.wish.packages
+        resolved = env_state.required_by(self.site, installed, packages, self.markers) if packages else ()
+        return {
+            "state": "complete",
+            "python": {"base": self.interpreter.base, "version": self.interpreter.version_text},
+            "pinned": {pin.name: self.pin_sources.get(pin.name, "") for pin in self.wish.pins},
+            "brought": {name: installed[name].version for name in brought if name in installed},
+            "local": local,
+            "packages": {"specs": self.wish.specs(), "resolved": sorted(resolved)},
+        }
+
+    def _install(self, built: Mapping[str, str]) -> dict[str, str]:
         """Take the plan's steps; returns the digest of every local package."""
         # Found before anything is installed: no source for them, and nothing is half there.
-        bringing = self._find_bringing(wish) if plan.bringing else []
-        for pin in plan.pins:
+        bringing = self._find_bringing() if self.plan.bringing else []
+        for pin in self.plan.pins:
             if not pin.dependencies:
-                self.pin_sources[pin.name] = self._install_pin(pin, plan)
-        if plan.locked:
-            self._install_locked(plan)
+                self.pin_sources[pin.name] = self._install_pin(pin)
+        if self.plan.locked:
+            self._install_locked()
         for pins, excluded, found in bringing:
-            self._install_bringing(pins, excluded, found, plan, wish.fixed)
-        if plan.packages:
-            self._install_packages(wish, plan, site, self._needs(site, env_state.scan(site), wish, interpreter))
-        digests = {package.name: built.get(package.name, "") for package in wish.local}
-        for package in plan.local:
+            self._install_bringing(pins, excluded, found)
+        if self.plan.packages:
+            self._install_packages(self._needs(env_state.scan(self.site)))
+        digests = {package.name: built.get(package.name, "") for package in self.wish.local}
+        for package in self.plan.local:
             self._install_local(self.local_sources[package.folder])
             digests[package.name] = package.digest
         return digests
 
-    def _tidy(
-        self, wish: Wish, site: str, interpreter: Interpreter, remembered: Mapping[str, Any]
-    ) -> dict[str, Installed]:
+    def _tidy(self, brought: Mapping[str, str]) -> dict[str, Installed]:
         """Take away what nothing needs any more: a card's own packages are 1 GB each, and those of the last card go."""
-        installed = env_state.scan(site)
-        needs = self._needs(site, installed, wish, interpreter)
-        brought = remembered.get("brought") or {}
-        unneeded = env_state.unneeded(site, installed, brought, wish, needs, interpreter.markers())
+        installed = env_state.scan(self.site)
+        needs = self._needs(installed)
+        unneeded = env_state.unneeded(self.site, installed, brought, self.wish, needs, self.markers)
         if not unneeded:
             return installed
         self._remove(unneeded)
         self.outcome.reasons.extend(f"{installed[name]} is not needed any more" for name in unneeded)
-        return env_state.scan(site)
+        return env_state.scan(self.site)
 
     # -- looking
 
@@ -312,9 +261,9 @@ class Convergence(Installer):
             made_with and not made_with.startswith(interpreter.series + ".")
         ):
             return None, f"it was made for Python {made_with or '?'}, and the host has {interpreter.version_text} now"
-        if not lockfile.matches(interpreter.version_text, self.request.python_requires):
-            return None, f"it has Python {interpreter.version_text}, and {self.request.python_requires} is wanted"
-        if self.request.python and os.path.realpath(self.request.python) != interpreter.base:
+        if not lockfile.matches(interpreter.version_text, self.work.request.python_requires):
+            return None, f"it has Python {interpreter.version_text}, and {self.work.request.python_requires} is wanted"
+        if self.work.request.python and os.path.realpath(self.work.request.python) != interpreter.base:
             wanted = self._choose_python()
             if wanted.base != interpreter.base:
                 return None, f"it was made with {interpreter.base}, and {wanted.base} is wanted"
@@ -342,11 +291,11 @@ class Convergence(Installer):
         return env_state.parse_interpreter(done.stdout) if done.ok else None
 
     def _choose_python(self) -> Interpreter:
-        wanted = self.request.python_requires
+        wanted = self.work.request.python_requires
         rejected = []
-        for python in [self.request.python] if self.request.python else PYTHON_CANDIDATES:
+        for python in [self.work.request.python] if self.work.request.python else PYTHON_CANDIDATES:
             if not os.path.lexists(python):
-                if self.request.python:
+                if self.work.request.python:
                     rejected.append(f"{python} does not exist")
                 continue
             found = self._ask(python)
@@ -357,7 +306,11 @@ class Convergence(Installer):
             else:
                 return found
         seen = "; ".join(dict.fromkeys(rejected)) or "there is none in /usr/bin"
-        series = fetched_pythons.series_for(wanted) if self.request.python_fetch and not self.request.python else None
+        series = (
+            fetched_pythons.series_for(wanted)
+            if self.work.request.python_fetch and not self.work.request.python
+            else None
+        )
         if series is None:
             raise Failure(
                 f"{self.doing}: no Python fits ({seen}). Expected one that fits {wanted}. Install such a Python with "
@@ -368,21 +321,21 @@ class Convergence(Installer):
 
     def _fetched_python(self, series: str, seen: str) -> Interpreter:
         """The newest in pythons_dir that fits; where there is none, uv is to fetch one."""
-        folder = self.request.pythons_dir
+        folder = self.work.request.pythons_dir
         unsafe = fetched_pythons.folder_problem(folder)
         if unsafe:
             raise Failure(f"{self.doing}: {unsafe}.")
         found = self._look_for_fetched(folder)
-        if found is not None and not self.means.fetched:
+        if found is not None and not self.work.fetched:
             return found
         self.fetched = f"no Python of this host fits ({seen}), so uv fetches Python {series}"
         if found is not None:
             return found
-        if self.check_mode:
+        if self.work.check_mode:
             # Which patch release that will be, uv knows.
             place = os.path.join(folder, f"cpython-{series}", "bin", f"python{series}")
             return Interpreter(place, place, tuple(int(part) for part in series.split(".")), "", "cpython")
-        if self.means.fetched:
+        if self.work.fetched:
             raise Failure(
                 f"{self.doing}: the Python {series} that uv fetched into {folder} does not start as {self.account.name}. "
                 "Expected one that does. Check the modes of the folders on the way, and whether programs may run there."
@@ -392,30 +345,30 @@ class Convergence(Installer):
     def _look_for_fetched(self, folder: str) -> Interpreter | None:
         for python in fetched_pythons.pythons_in(folder):
             found = self._ask(python)
-            if found is not None and lockfile.matches(found.version_text, self.request.python_requires):
+            if found is not None and lockfile.matches(found.version_text, self.work.request.python_requires):
                 return found
         return None
 
-    def _wish(self, interpreter: Interpreter) -> Wish:
-        markers = interpreter.markers()
-        local = [self._local_package(folder) for folder in self.request.local_packages]
-        elsewhere = {pin.name for pin in self.asked.pins} | {one.name for one in local}
-        locked = lockfile.select(self.asked.entries, markers)
+    def _read_wish(self) -> Wish:
+        asked = self.work.asked
+        local = [self._local_package(folder) for folder in self.work.request.local_packages]
+        elsewhere = {pin.name for pin in asked.pins} | {one.name for one in local}
+        locked = lockfile.select(asked.entries, self.markers)
         return Wish(
             locked={name: entry for name, entry in locked.items() if name not in elsewhere},
-            pins=self.asked.pins,
+            pins=asked.pins,
             packages=[
-                one for one in self.asked.packages if not one.marker or lockfile.evaluate_marker(one.marker, markers)
+                one for one in asked.packages if not one.marker or lockfile.evaluate_marker(one.marker, self.markers)
             ],
             local=local,
-            exact=self.request.exact,
+            exact=self.work.request.exact,
         )
 
     def _local_package(self, folder: str) -> LocalPackage:
         try:
             package = self.local_sources[folder] = wheel.read_package(folder)
         except OSError as error:
-            if self.check_mode and isinstance(error, FileNotFoundError):
+            if self.work.check_mode and isinstance(error, FileNotFoundError):
                 # another task would have put it there
                 return LocalPackage(lockfile.normalize(os.path.basename(folder.rstrip("/"))), "0", folder, "")
             raise Failure(
@@ -424,47 +377,31 @@ class Convergence(Installer):
             ) from None
         return LocalPackage(package.name, package.version, folder, package.digest)
 
-    def _compare(
-        self,
-        wish: Wish,
-        site: str,
-        installed: Mapping[str, Installed],
-        memory: Mapping[str, Any],
-        interpreter: Interpreter,
-    ) -> Plan:
-        needs = self._needs(site, installed, wish, interpreter)
-        from_lock = set(wish.locked) | {pin.name for pin in wish.pins}
-        taken_out = env_state.BUNDLED_HSA if self.request.drop_bundled_hsa else None
+    def _compare(self, installed: Mapping[str, Installed], memory: Mapping[str, Any]) -> Plan:
+        needs = self._needs(installed)
+        from_lock = set(self.wish.locked) | {pin.name for pin in self.wish.pins}
+        taken_out = env_state.BUNDLED_HSA if self.work.request.drop_bundled_hsa else None
         problems = {}
-        for name in sorted((wish.names(memory) | set(needs)) & set(installed)):
+        for name in sorted((self.wish.names(memory) | set(needs)) & set(installed)):
             problem = env_state.examine(
-                site, installed[name], name not in from_lock, taken_out if name == "torch" else None
+                self.site, installed[name], name not in from_lock, taken_out if name == "torch" else None
             )
             if problem:
                 problems[name] = problem
-        unwanted = env_state.bundled_hsa(site) if taken_out else []
-        return env_state.compare(wish, installed, problems, memory, needs, unwanted)
+        unwanted = env_state.bundled_hsa(self.site) if taken_out else []
+        return env_state.compare(self.wish, installed, problems, memory, needs, unwanted)
 
-    def _needs(
-        self, site: str, installed: Mapping[str, Installed], wish: Wish, interpreter: Interpreter
-    ) -> dict[str, str]:
-        if not wish.bringing:
+    def _needs(self, installed: Mapping[str, Installed]) -> dict[str, str]:
+        if not self.wish.bringing:
             return {}
-        return env_state.needed_by(site, installed, wish.bringing, interpreter.markers(), wish.fixed)
+        return env_state.needed_by(self.site, installed, self.wish.bringing, self.markers, self.wish.fixed)
 
-    def _resolved(
-        self, site: str, installed: Mapping[str, Installed], wish: Wish, interpreter: Interpreter
-    ) -> list[str]:
-        if not wish.packages:
-            return []
-        return sorted(env_state.required_by(site, installed, wish.packages, interpreter.markers()))
-
-    def _constraints_differ(self) -> str:
+    def _constraints_differ(self) -> list[str]:
         path = os.path.join(self.path, env_state.CONSTRAINTS)
         there = read_text(path)
         if there is None and os.path.lexists(path):
-            return f"{env_state.CONSTRAINTS} is no plain file"
-        return "" if (there or "") == self._constraints_text() else f"{env_state.CONSTRAINTS} says something else"
+            return [f"{env_state.CONSTRAINTS} is no plain file"]
+        return [] if (there or "") == self._constraints_text() else [f"{env_state.CONSTRAINTS} says something else"]
 
     def _foreign_folder(self) -> bool:
         """Tell whether a folder in the environment is another user's: its files cannot be replaced by this one."""

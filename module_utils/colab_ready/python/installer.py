@@ -92,34 +92,56 @@ def _not_there(pin: Pin) -> uv_errors.Problem | None:
     return None if os.path.exists(folder) else uv_errors.not_there(folder)
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What the request says about packages, read once, before anything is touched."""
+
+    entries: Sequence[lockfile.LockEntry]
+    pins: Sequence[Pin]
+    packages: Sequence[lockfile.Requirement]
+
+
+@dataclass(frozen=True)
+class Work:
+    """All that the user's part is told, and has at hand; `before` and `reasons` are what an earlier attempt found."""
+
+    request: Request
+    environ: Mapping[str, str]
+    account: Account
+    check_mode: bool
+    asked: Asked
+    sources: pip_config.Sources
+    uv: str | None = None
+    fetched: bool = False
+    before: Sequence[str] = ()
+    reasons: Sequence[str] = ()
+
+
 class Installer:
     """One environment and where its packages come from."""
 
-    def __init__(
-        self,
-        request: Request,
-        environ: Mapping[str, str],
-        account: Account,
-        sources: pip_config.Sources,
-        uv: str | None,
-    ) -> None:
-        self.request = request
-        self.environ = environ
-        self.path = request.path
-        self.account = account
-        self.sources = sources
-        self.uv = uv
+    interpreter: Interpreter
+    markers: Mapping[str, str]
+    site: str
+    wish: Wish
+    plan: Plan
+    fresh: bool
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.path = work.request.path
+        self.account = work.account
+        self.sources = work.sources
         self.doing = f"The environment {self.path} could not be built"
-        self.cache = cache_of(request, account)
+        self.cache = cache_of(work.request, work.account)
         self.pin_sources: dict[str, str] = {}
         self.reached = False
         self.unreached: list[uv_errors.Problem] = []
-        self._tools_entry: lockfile.LockEntry | None = None
 
     # -- files
 
     def _constraints_text(self) -> str:
-        lines = [line.strip() for line in self.request.constraints if line.strip()]
+        lines = [line.strip() for line in self.work.request.constraints if line.strip()]
         return CONSTRAINTS_HEAD + "".join(line + "\n" for line in lines) if lines else ""
 
     def _empty_cache(self) -> None:
@@ -127,22 +149,22 @@ class Installer:
         with suppress(OSError):
             empty_folder(self.cache)
 
-    def _drop_unreadable(self, site: str) -> None:
+    def _drop_unreadable(self) -> None:
         """uv cannot uninstall what has no readable RECORD, and stops at one that is nonsense."""
-        for package in env_state.scan(site).values():
+        for package in env_state.scan(self.site).values():
             for folder in (package.folder, *package.others):
                 alone = Installed(package.name, package.version, folder)
-                if env_state.examine(site, alone, from_address=True) == env_state.NO_RECORD:
-                    remove_path(os.path.join(site, folder))
+                if env_state.examine(self.site, alone, from_address=True) == env_state.NO_RECORD:
+                    remove_path(os.path.join(self.site, folder))
 
-    def _os_failure(self, error: OSError) -> Failure:
+    def os_failure(self, error: OSError) -> Failure:
         problem = uv_errors.explain_os_error(error)
         return Failure(problem.message(self.doing), problem)
 
     # -- uv
 
     def _check_uv(self) -> None:
-        uv = str(self.uv)
+        uv = str(self.work.uv)
         if uv_version(uv) is None:
             raise Failure(
                 f"{uv} cannot be run as {self.account.name}. Expected a uv program that this user may read and run. Correct "
@@ -157,8 +179,8 @@ class Installer:
         settings: Mapping[str, str] | None = None,
         seconds: float = INSTALL_SECONDS,
     ) -> Finished:
-        env = uv_environment(self.request, self.environ, sources or self.sources, self.account, self.cache)
-        return execute([str(self.uv), *arguments], {**env, **(settings or {})}, seconds, stdin)
+        env = uv_environment(self.work.request, self.work.environ, sources or self.sources, self.account, self.cache)
+        return execute([str(self.work.uv), *arguments], {**env, **(settings or {})}, seconds, stdin)
 
     def _pip(
         self,
@@ -170,7 +192,7 @@ class Installer:
     ) -> Finished:
         sources = sources or self.sources
         command = ["pip", "install", "--python", os.path.join(self.path, "bin", "python")]
-        if self.request.compile_bytecode and "--dry-run" not in arguments:
+        if self.work.request.compile_bytecode and "--dry-run" not in arguments:
             command.append("--compile-bytecode")
         command += [
             *([] if "--no-binary" in arguments else ["--no-build"]),
@@ -305,11 +327,12 @@ class Installer:
 
     def _build_tools(self) -> str | None:
         """Return a folder with the locked tools for a build; None where the lock has none, and never as root."""
-        if self._tools_entry is None or self.account.uid == 0:
+        entry = self.wish.locked.get(BUILD_TOOLS)
+        if entry is None or self.account.uid == 0:
             return None
         folder = os.path.join(self.cache, "build-tools")
         arguments = ["--target", folder, "--no-deps", "--require-hashes"]
-        self._must(self._pip(arguments, lockfile.render([self._tools_entry])), BUILD_TOOLS)
+        self._must(self._pip(arguments, lockfile.render([entry])), BUILD_TOOLS)
         return folder
 
     def _cannot_be_had(self, pins: Sequence[Pin], tried: Sequence[tuple[str, uv_errors.Problem]]) -> Failure:
@@ -332,10 +355,10 @@ class Installer:
             told or tried[-1][1],
         )
 
-    def _install_pin(self, pin: Pin, plan: Plan) -> str:
+    def _install_pin(self, pin: Pin) -> str:
         """Install one pinned package, and nothing that it depends on; returns the source's name."""
         found = self._find_pins([pin])
-        again = ["--reinstall-package", pin.name] if pin.name in plan.reinstall else []
+        again = ["--reinstall-package", pin.name] if pin.name in self.plan.reinstall else []
         if found.tried:
             self._take_default([pin], found, again)
         else:
@@ -350,22 +373,21 @@ class Installer:
             raise self._cannot_be_had(pins, [*found.tried, (" ".join(found.lines.split()), problem)])
         self.sources = self.sources.note(f"{' '.join(found.lines.split())} was taken in place of {_texts(pins)}")
 
-    def _find_bringing(self, wish: Wish) -> list[tuple[list[Pin], str, Found]]:
+    def _find_bringing(self) -> list[tuple[list[Pin], str, Found]]:
         """The pins that bring what they depend on, by source: which they are, what is passed over, where it comes from."""
-        self._tools_entry = wish.locked.get(BUILD_TOOLS)
         groups: dict[tuple[str | None, str | None], list[Pin]] = {}
-        for pin in wish.bringing:
+        for pin in self.wish.bringing:
             groups.setdefault((pin.index, pin.find_links), []).append(pin)
         ready = []
         for pins in groups.values():
             # What is locked or pinned elsewhere is no business of theirs: uv neither looks for it nor moves it.
-            names = wish.fixed - {pin.name for pin in pins}
+            names = self.wish.fixed - {pin.name for pin in pins}
             excluded = self._list_of("excluded", "".join(f"{name}\n" for name in sorted(names)))
             ready.append((pins, excluded, self._find_pins(pins, excluded)))
         return ready
 
-    def _install_bringing(self, pins: Sequence[Pin], excluded: str, found: Found, plan: Plan, fixed: set[str]) -> None:
-        names = sorted((plan.reinstall - fixed) | (plan.reinstall & {pin.name for pin in pins}))
+    def _install_bringing(self, pins: Sequence[Pin], excluded: str, found: Found) -> None:
+        names = sorted(self.plan.reinstall - (self.wish.fixed - {pin.name for pin in pins}))
         again = [one for name in names for one in ("--reinstall-package", name)]
         arguments = ["--excludes", excluded, *again, *found.arguments]
         if found.tried:
@@ -384,7 +406,8 @@ class Installer:
 
     # -- all others
 
-    def _install_locked(self, plan: Plan) -> None:
+    def _install_locked(self) -> None:
+        plan = self.plan
         self._reach_host(f"{plan.locked[0].name}=={plan.locked[0].version}")
         again = [
             one for entry in plan.locked if entry.name in plan.reinstall for one in ("--reinstall-package", entry.name)
@@ -392,20 +415,20 @@ class Installer:
         done = self._pip(["--no-deps", "--require-hashes", *again], lockfile.render(plan.locked, plan.reinstall))
         self._must(done)
 
-    def _install_packages(self, wish: Wish, plan: Plan, site: str, needs: Collection[str]) -> None:
+    def _install_packages(self, needs: Collection[str]) -> None:
         """The packages without a lock. What is locked or pinned, or came with a pin, is a constraint for them, so that
         they cannot move it and be moved back by the next run."""
-        locked = {pin.name for pin in wish.pins} | set(wish.locked) | set(needs)
-        installed = env_state.scan(site)
+        locked = {pin.name for pin in self.wish.pins} | set(self.wish.locked) | set(needs)
+        installed = env_state.scan(self.site)
         fixed = "".join(f"{installed[name]}\n" for name in sorted(locked) if name in installed)
-        if not any(one.name in locked for one in wish.packages):
-            self._reach_host(wish.packages[0].text)
+        if not any(one.name in locked for one in self.wish.packages):
+            self._reach_host(self.wish.packages[0].text)
         constraints = self._list_of("constraints", self._constraints_text() + fixed)
-        names = sorted(plan.reinstall - locked - wish.fixed)
+        names = sorted(self.plan.reinstall - locked - self.wish.fixed)
         again = [one for name in names for one in ("--reinstall-package", name)]
-        text = "".join(one.text + "\n" for one in wish.packages)
+        text = "".join(one.text + "\n" for one in self.wish.packages)
         self._must(
-            self._pip(["--constraints", constraints, *again], text), ", ".join(one.text for one in wish.packages)
+            self._pip(["--constraints", constraints, *again], text), ", ".join(one.text for one in self.wish.packages)
         )
 
     def _install_local(self, package: wheel.Package) -> None:

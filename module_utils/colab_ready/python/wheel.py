@@ -23,9 +23,9 @@ from ..files.safe_open import read_bytes
 from ..lockfile import LockError, normalize, parse_requirement, parse_version
 
 FILE_BYTES = 16 << 20
-READ_KEYS = ("name", "version", "description", "requires-python", "dependencies")
+READ_KEYS = ("name", "version", "requires-python", "dependencies")
 # Said to those who read the source; no installer asks for them.
-IGNORED_KEYS = ("readme", "license", "authors")
+IGNORED_KEYS = ("description", "readme", "license", "authors")
 _STRING = re.compile(r"\"([^\"\\]*)\"|'([^']*)'")
 _LEFT_OUT = re.compile(r"__pycache__|\..*|.*\.pyc")
 # The oldest date that a zip file can say.
@@ -80,12 +80,11 @@ def read_package(folder: str) -> Package:
         raise _error(place, "names no project with a version", 'name = "..." and version = "..." in [project]')
     parse_version(version)
     requires = [f"Requires-Dist: {parse_requirement(text).text}" for text in project.get("dependencies", [])]
-    known = {"Summary": "description", "Requires-Python": "requires-python"}
-    headers = [f"{header}: {project[key][0]}" for header, key in known.items() if project.get(key)]
     head = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
+    head += [f"Requires-Python: {text}" for text in project.get("requires-python", [])]
     info = f"{_module(name)}-{version}.dist-info"
     files = _sources(os.path.join(folder, "src"), _module(name))
-    files[f"{info}/METADATA"] = ("\n".join([*head, *headers, *requires]) + "\n").encode()
+    files[f"{info}/METADATA"] = ("\n".join([*head, *requires]) + "\n").encode()
     files[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: colab-ready\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     return Package(normalize(name), version, folder, files)
 
