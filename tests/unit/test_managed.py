@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -407,20 +408,10 @@ def test_a_tree_goes_without_following_links_out_of_it(tmp_path: Path, host: Hos
     assert (kept / "file").exists()
 
 
-def deep_folder(top: Path, levels: int = 1500) -> None:
-    handle = os.open(top, os.O_RDONLY)
-    for _level in range(levels):
-        os.mkdir("d", dir_fd=handle)
-        below = os.open("d", os.O_RDONLY, dir_fd=handle)
-        os.close(handle)
-        handle = below
-    os.close(handle)
-
-
-def test_a_tree_of_any_depth_goes(tmp_path: Path, host: Host) -> None:
+def test_a_tree_of_any_depth_goes(tmp_path: Path, host: Host, deepen: Callable[[Path], None]) -> None:
     tree = tmp_path / "tree"
     tree.mkdir()
-    deep_folder(tree)
+    deepen(tree)
     assert converge(entries_of({"path": str(tree), "state": "absent", "recursive": True}), host) == [str(tree)]
     assert not tree.exists()
 
@@ -442,7 +433,9 @@ def test_the_owner_of_the_way_may_be_named(tmp_path: Path, host: Host) -> None:
     assert (len(changes), problems, seen) == (1, [], [{0, host.euid, 4711}])
 
 
-def test_what_others_put_into_a_directory_of_ours_is_taken_away_with_a_word(tmp_path: Path, host: Host) -> None:
+def test_what_others_put_into_a_directory_of_ours_is_taken_away_with_a_word(
+    tmp_path: Path, host: Host, deepen: Callable[[Path], None]
+) -> None:
     etc = tmp_path / "etc"
     (etc / "conf.d").mkdir(parents=True)
     (etc / "good.py").write_text("ours")
@@ -450,7 +443,7 @@ def test_what_others_put_into_a_directory_of_ours_is_taken_away_with_a_word(tmp_
     (etc / "conf.d" / "evil.json").chmod(0o666)
     (etc / "lab").mkdir()
     (etc / "lab").chmod(0o777)
-    deep_folder(etc / "lab")
+    deepen(etc / "lab")
     (etc / "listed").write_text("x")
     etc.chmod(0o777)
     (etc / "listed").chmod(0o666)
