@@ -339,6 +339,13 @@ def check_prefix(place: Place, settings: Mapping[str, Any] | None, homes: Iterab
     """What the host says of a prefix of good shape."""
     expected = "a path where nothing is yet, an empty directory, or our own from an earlier run"
     do = "set colab_prefix to such a path"
+    if place.distrust:
+        return Problem(
+            "prefix_trust",
+            f"colab_prefix is {place.path}, and {place.distrust}",
+            "a path along which root alone can change anything, since root starts programs there",
+            "set colab_prefix to such a path, as /opt/colab-ready is; or look what others put there, then give it to root",
+        )
     built_in = (settings or {}).get("prefix")
     if isinstance(built_in, str) and built_in != place.path:
         return Problem(
@@ -346,13 +353,6 @@ def check_prefix(place: Place, settings: Mapping[str, Any] | None, homes: Iterab
             f"colab_prefix is {place.path}, but this host was set up in {built_in}, which would be left behind",
             "the same prefix",
             f"set colab_prefix to {built_in}, or run ./colab-ready remove first",
-        )
-    if place.distrust:
-        return Problem(
-            "prefix_trust",
-            f"colab_prefix is {place.path}, and {place.distrust}",
-            "a path along which root alone can change anything, since root starts programs there",
-            "set colab_prefix to such a path, as /opt/colab-ready is; or look what others put there, then give it to root",
         )
     if place.kind == "symlink":
         return Problem("prefix", f"colab_prefix is {place.path}, a symbolic link to {place.target}", expected, do)

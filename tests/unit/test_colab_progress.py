@@ -335,3 +335,44 @@ def test_every_variable_that_the_roles_document_is_known() -> None:
         ]
         defaults = yaml.safe_load((roles / role / "defaults/main.yml").read_text())
         assert names == {*options, *defaults}, role
+
+
+EVIL = "\x1b]0;OWNED\x07\x1b[2K\u202e\r"
+
+
+def test_nothing_of_a_result_writes_to_a_terminal_and_lines_stay_lines() -> None:
+    result = {"msg": f"a{EVIL}\nb\tc", EVIL: [EVIL, {"x": (EVIL, 1, None, 1.5, True)}]}
+    assert progress.harmless(result) == {
+        "msg": "a ]0;OWNED  [2K  \nb\tc",
+        " ]0;OWNED  [2K  ": [" ]0;OWNED  [2K  ", {"x": [" ]0;OWNED  [2K  ", 1, None, 1.5, True]}],
+    }
+
+
+class Shown:
+    """As much of Ansible's display as a screen needs."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def display(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def test_a_line_a_block_and_a_table_are_harmless_and_a_line_is_one_line() -> None:
+    shown = Shown()
+    screen = progress.Screen(shown, False)
+    screen.line((f"NOT{EVIL}\nREADY", "bold"))
+    screen.block(f"x{EVIL}")
+    screen.table([["host"], [f"h{EVIL}"]])
+    screen.close()
+    assert all(line.isprintable() for line in shown.lines) and "NOT ]0;OWNED  [2K   READY" in shown.lines
+
+
+def test_what_an_event_brings_is_made_harmless_with_and_without_verbosity(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(progress.DefaultCallback, "v2_runner_on_ok", lambda self, result: seen.append(result._result))
+    plugin = progress.CallbackModule.__new__(progress.CallbackModule)
+    plugin.screen = None
+    result = type("Result", (), {"_result": {"warnings": [EVIL]}})()
+    plugin.v2_runner_on_ok(result)
+    assert seen == [{"warnings": [" ]0;OWNED  [2K  "]}]

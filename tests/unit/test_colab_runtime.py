@@ -378,6 +378,14 @@ def test_a_program_is_named_without_its_arguments(tmp_path: Path, words: list[st
     assert runtime.program_name(5, str(tmp_path)) == name
 
 
+def test_no_name_of_a_program_writes_to_a_terminal(tmp_path: Path) -> None:
+    fake_process(tmp_path, 7, ["\x1b[2J"], [])
+    (tmp_path / "7" / "comm").write_text("\x1b]0;X\x07\n")
+    assert runtime.program_name(7, str(tmp_path)) == "?]0;X?"
+    fake_process(tmp_path, 8, ["python3", "\x1b[2J\u202e"], [])
+    assert runtime.program_name(8, str(tmp_path)) == "python3 ?[2J?"
+
+
 def test_a_real_listener_is_found_and_its_port_is_not_free() -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.colab_ready.files.removal import remove_path
 from ansible.module_utils.colab_ready.system.home import HISTORY, TOPS, find_work
 
 
@@ -78,17 +78,9 @@ def test_a_history_with_a_cell_in_it_and_one_that_is_none_is_work(home: Path) ->
     assert find_work(str(home)) == [HISTORY]
 
 
-def test_neither_depth_nor_number_stops_the_look(home: Path) -> None:
-    deep = str(home / ".cache")
-    handle = os.open(deep, os.O_RDONLY)
-    for _level in range(1500):
-        os.mkdir("d", dir_fd=handle)
-        below = os.open("d", os.O_RDONLY, dir_fd=handle)
-        os.close(handle)
-        handle = below
-    os.close(handle)
+def test_neither_depth_nor_number_stops_the_look(home: Path, deepen: Callable[[Path], None]) -> None:
+    deepen(home / ".cache")
     assert find_work(str(home)) == []
-    remove_path(deep)
     for number in range(30):
         (home / f"{number}.txt").touch()
     assert len(find_work(str(home))) == 5
