@@ -95,7 +95,7 @@ PASSWORD_TROUBLES = (
         # sudo-rs, Ubuntu's sudo since 25.10, asks in words that Ansible does not know.
         re.compile("Timed out waiting for become|waiting for privilege escalation prompt|Premature end of stream waiting for"),
         "Ansible waited in vain for sudo, whose way to ask for a password it may not know (sudo-rs).\n"
-        "Expected a sudo that needs no password, or one that Ansible knows. Do: start ./colab-ready, which leaves the asking to sudo.",
+        "Expected a sudo that needs no password, or one that Ansible knows. Do: ./colab-ready, which leaves the asking to sudo.",
     ),
 )
 

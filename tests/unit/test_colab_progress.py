@@ -52,7 +52,7 @@ def text_of(lines: list[Any]) -> str:
 
 SUDO_RS = (
     "Ansible waited in vain for sudo, whose way to ask for a password it may not know (sudo-rs).\nExpected a sudo that needs no "
-    "password, or one that Ansible knows. Do: start ./colab-ready, which leaves the asking to sudo."
+    "password, or one that Ansible knows. Do: ./colab-ready, which leaves the asking to sudo."
 )
 
 

@@ -245,7 +245,9 @@ def test_root_gets_the_variables_on_the_list_and_no_other() -> None:
 
 
 def test_the_callers_own_process_keeps_all_but_what_is_for_others() -> None:
-    environ = dict.fromkeys(("PATH", "SSH_AUTH_SOCK", "ANSIBLE_BECOME_PASS", "ANSIBLE_LIBRARY", "PYTHONPATH", "PIP_TARGET"), "x")
+    environ = dict.fromkeys(
+        ("PATH", "SSH_AUTH_SOCK", "ANSIBLE_BECOME_PASS", "ANSIBLE_LIBRARY", "PYTHONPATH", "PIP_TARGET"), "x"
+    )
     assert variables.own(environ).keys() - {"LC_ALL"} == {"PATH", "SSH_AUTH_SOCK", "ANSIBLE_BECOME_PASS"}
 
 
@@ -311,7 +313,12 @@ def test_the_real_snapshot_is_all_that_a_run_needs() -> None:
 def without_root_half(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """boot.run up to where it hands over: what it hands over."""
     handed: list[Any] = []
-    monkeypatch.setattr(root, "main", lambda *arguments: handed.append(arguments) or 7)
+
+    def main(*arguments: Any) -> int:
+        handed.append(arguments)
+        return 7
+
+    monkeypatch.setattr(root, "main", main)
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setattr(os, "umask", lambda mask: None)
     return handed
