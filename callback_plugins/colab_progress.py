@@ -91,6 +91,12 @@ PASSWORD_TROUBLES = (
         re.compile("Missing sudo password|sudo: a password is required"),
         "sudo wants a password, and none was given.\nDo: start again with --ask-become-pass, or through ./colab-ready.",
     ),
+    (
+        # sudo-rs, Ubuntu's sudo since 25.10, asks in words that Ansible does not know.
+        re.compile("Timed out waiting for become|waiting for privilege escalation prompt|Premature end of stream waiting for"),
+        "Ansible waited in vain for sudo, whose way to ask for a password it may not know (sudo-rs).\n"
+        "Expected a sudo that needs no password, or one that Ansible knows. Do: ./colab-ready, which leaves the asking to sudo.",
+    ),
 )
 
 # So much of a failed command's output is shown; the rest is there with -v.

@@ -10,7 +10,7 @@ import json
 import os
 import stat
 import sys
-from typing import IO
+from typing import IO, Any
 
 CACHE = "/var/cache/colab-ready"
 HEADER_MAX = 64 << 20
@@ -18,7 +18,15 @@ FILE_MAX = 64 << 20
 
 
 def run(stream: IO[bytes], cache: str = CACHE) -> int:
-    """Unpack the snapshot into a folder of root's, and hand the rest to its root.py."""
+    """Unpack the snapshot, and hand the rest to its root.py."""
+    header, folder = unpack(stream, cache)
+    from launcher.root import main  # only now is it there
+
+    return main(header, folder, stream.fileno())
+
+
+def unpack(stream: IO[bytes], cache: str) -> tuple[dict[str, Any], str]:
+    """Put the snapshot into a folder of root's, from which Python then imports."""
     os.umask(0o077)
     header = json.loads(read(stream, length(stream)))
     folder = make_folder(cache)
@@ -26,9 +34,7 @@ def run(stream: IO[bytes], cache: str = CACHE) -> int:
     for name, size in header["files"]:
         write(folder, name, read(stream, size), made)
     sys.path[:0] = [folder, os.path.join(folder, "module_utils")]
-    from launcher.root import main  # only now is it there
-
-    return main(header, folder, stream.fileno())
+    return header, folder
 
 
 def length(stream: IO[bytes]) -> int:

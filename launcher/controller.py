@@ -62,10 +62,15 @@ class Builder:
     become: Sequence[str] = ()  # what stands before apt-get
     python: str = sys.executable
 
-    def get(self) -> Path:
-        """The folder of the environment. It is built under its final name, since it could not be moved."""
+    @property
+    def folder(self) -> Path:
+        """Where it lies. It is built under its final name, since it could not be moved."""
         key = self.lock.read_bytes() + f"{self.python} 3.{MINOR}\n".encode()
-        folder = self.cache / f"{self.kind}-{hashlib.sha256(key).hexdigest()[:12]}"
+        return self.cache / f"{self.kind}-{hashlib.sha256(key).hexdigest()[:12]}"
+
+    def get(self) -> Path:
+        """The folder of the environment, which is built if it is not there."""
+        folder = self.folder
         complete = folder / ".complete"
         # Without its mark it is half of one (Ctrl-C), and without its Python it is none.
         if not complete.exists() or not os.access(folder / "bin/python", os.X_OK):

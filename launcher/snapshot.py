@@ -29,8 +29,7 @@ def collect(checkout: Path) -> list[tuple[str, bytes]]:
     files: list[tuple[str, bytes]] = []
     size = 0
     for path in product_files(checkout):
-        with open(path, "rb", opener=_without_waiting) as stream:
-            data = stream.read(BYTES_MAX + 1) if stat.S_ISREG(os.fstat(stream.fileno()).st_mode) else None
+        data = _read(path)
         if data is None:
             continue
         size += len(data)
@@ -58,6 +57,17 @@ def pack(boot: bytes, header: dict[str, Any], files: list[tuple[str, bytes]]) ->
     """Join boot.py, the header and the files, each with its length before it, as boot.py reads them."""
     told = json.dumps({**header, "files": [(name, len(data)) for name, data in files]}).encode()
     return b"".join([b"%d\n" % len(boot), boot, b"%d\n" % len(told), told, *(data for _name, data in files)])
+
+
+def _read(path: str) -> bytes | None:
+    """What is in a regular file; nothing of a pipe."""
+    try:
+        with open(path, "rb", opener=_without_waiting) as stream:
+            return stream.read(BYTES_MAX + 1) if stat.S_ISREG(os.fstat(stream.fileno()).st_mode) else None
+    except OSError as error:
+        raise Stop(
+            f"{path} cannot be read: {error.strerror}. Expected: a whole checkout. Do: get the project again."
+        ) from None
 
 
 def _without_waiting(path: str, flags: int) -> int:

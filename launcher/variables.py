@@ -10,7 +10,6 @@ root's does (PYTHONPATH, LD_PRELOAD, ANSIBLE_LIBRARY, UV_PYTHON, PIP_TARGET).
 from __future__ import annotations
 
 import locale
-import os
 import re
 from collections.abc import Mapping
 
@@ -66,6 +65,5 @@ def speaks_utf_8() -> bool:
         locale.setlocale(locale.LC_CTYPE, "")
     except locale.Error:
         return False
-    # A Python in the locale C speaks UTF-8 all the same, and says so to its children through LC_CTYPE at most.
-    plain = os.environ.get("LC_ALL") or os.environ.get("LC_CTYPE") or os.environ.get("LANG") or "C"
-    return plain not in ("C", "POSIX") and locale.nl_langinfo(locale.CODESET) == "UTF-8"
+    # A Python that was started in the locale C has set LC_CTYPE already, unless LC_ALL forbids it.
+    return locale.nl_langinfo(locale.CODESET) == "UTF-8"

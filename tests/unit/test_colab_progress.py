@@ -50,6 +50,12 @@ def text_of(lines: list[Any]) -> str:
     return "\n".join("".join(text for text, _style in line) for line in lines)
 
 
+SUDO_RS = (
+    "Ansible waited in vain for sudo, whose way to ask for a password it may not know (sudo-rs).\nExpected a sudo that needs no "
+    "password, or one that Ansible knows. Do: ./colab-ready, which leaves the asking to sudo."
+)
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
@@ -128,6 +134,15 @@ def test_a_row_without_a_value_is_no_error() -> None:
             {"msg": "Premature end of stream ...\n>>> Standard Error\nsudo: a password is required"},
             "sudo wants a password, and none was given.\nDo: start again with --ask-become-pass, or through ./colab-ready.",
         ),
+        # Recorded with sudo-rs 0.2.15: with --ask-become-pass, and without.
+        (
+            {
+                "msg": "Task failed: Timed out waiting for become success or become password prompt.\n>>> Standard Error\n"
+                "[sudo: [sudo via ansible, key=uoncybgvqizyxvotviytykwmpcubjflo] password:] Password:"
+            },
+            SUDO_RS,
+        ),
+        ({"msg": "Task failed: Premature end of stream waiting for become success.\n>>> Standard Error"}, SUDO_RS),
         ({"msg": "a refusal", "exception": "(traceback unavailable)"}, "a refusal"),
     ],
 )
