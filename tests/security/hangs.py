@@ -14,7 +14,9 @@ RUN = "/run/colab-ready"
 # A number that no other sleep has, by which the left behind are found.
 LEFT_BEHIND = "sleep 86413"
 KEEPS_OUTPUT = f'setsid {LEFT_BEHIND} &\nexec "$real" "$@"'
-PRINTS_ON = "exec yes 'there is no end of it'"
+# A kernel is the real one: it is what the server runs, not root.
+KERNELS_RUN = 'case "$*" in *ipykernel*) exec "$real" "$@";; esac'
+PRINTS_ON = f"{KERNELS_RUN}\nexec yes 'there is no end of it'"
 
 Planted = Callable[[SecurityHost], "contextlib.AbstractContextManager[None]"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from security.hangs import file
+from security.hangs import KERNELS_RUN, file
 from security.hosts import KERNEL, RUNTIME, SecurityHost
 
 MEMORY = f"{KERNEL}/colab-ready.json"
@@ -32,6 +32,8 @@ def test_nonsense_in_the_users_files_is_no_note(root_host: SecurityHost, notes: 
     with contextlib.ExitStack() as planted:
         for how, path, *more in NOTES[notes]:
             planted.enter_context(file(how, path, *more)(host))
+        # What it remembers is asked for where packages without a lock are wanted.
+        host.colab_ready("--check", "-e", "{colab_extra_packages: [six]}").ended_well()
         host.colab_ready().is_ready()
 
 
@@ -45,7 +47,7 @@ def test_nonsense_in_the_users_pip_configuration_is_one_message(root_host: Secur
 def test_nonsense_from_the_users_python_is_no_answer(root_host: SecurityHost) -> None:
     host = root_host
     for answer in ANSWERS.values():
-        with file("program", f"{KERNEL}/bin/python", answer)(host):
+        with file("program", f"{KERNEL}/bin/python", f"{KERNELS_RUN}\n{answer}")(host):
             host.colab_ready("--check").ended_well()
             host.colab_ready("verify").is_refused()
 

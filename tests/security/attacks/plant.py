@@ -11,9 +11,7 @@ plant.py back FILE             what was there before
 from __future__ import annotations
 
 import ast
-import contextlib
 import os
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -25,12 +23,17 @@ def aside(path: Path) -> Path:
     return path.with_name(f".aside-{path.name}")
 
 
+def nothing(path: Path) -> Path:
+    """A note that there was nothing."""
+    return path.with_name(f".nothing-{path.name}")
+
+
 def take_away(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if os.path.lexists(path):
-        if os.path.lexists(aside(path)):
-            aside(path).unlink()
         path.rename(aside(path))
+    else:
+        nothing(path).touch()
 
 
 def pipe(path: Path) -> None:
@@ -62,12 +65,12 @@ def deep(path: Path) -> None:
 
 
 def back(path: Path) -> None:
+    """Where neither note is there any more, root has put another folder in place of this one, and what is there stays."""
     if os.path.lexists(aside(path)):
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-        aside(path).rename(path)
-    else:
+        aside(path).replace(path)
+    elif os.path.lexists(nothing(path)):
         path.unlink(missing_ok=True)
+        nothing(path).unlink()
 
 
 if __name__ == "__main__":
