@@ -212,6 +212,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready import host, ports
 from ansible.module_utils.colab_ready.backend import BACKEND_WISHES
+from ansible.module_utils.colab_ready.files.safe_open import read_object, read_text
 from ansible.module_utils.colab_ready.preflight import (
     SYSTEM_USER,
     WISH_KINDS,
@@ -230,8 +231,8 @@ RUN_DIRECTORY = "/run/colab-ready"
 
 def look_at_port(port: int, settings: dict[str, Any] | None) -> PortState:
     runtime = host.account(str((settings or {}).get("user", "")))
-    pid = (host.read_text(f"{RUN_DIRECTORY}/supervisor.pid") or "").strip()
-    supervisor = int(pid) if re.fullmatch(r"[0-9]+", pid, re.ASCII) else None
+    pid = (read_text(f"{RUN_DIRECTORY}/supervisor.pid") or "").strip()
+    supervisor = int(pid) if re.fullmatch(r"[0-9]{1,9}", pid, re.ASCII) else None
     listeners, holder, ours = ports.who_listens(port, settings, runtime.uid if runtime else None, supervisor)
     return PortState(
         listeners=listeners,
@@ -270,7 +271,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     options = dict(module.params)
-    settings = host.read_json(options.pop("runtime_config"))
+    settings = read_object(options.pop("runtime_config"))
     options["prefix"] = options["prefix"].rstrip("/") or "/"
     wishes = Wishes(**options)
     try:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -31,6 +31,27 @@ NO_DOCKER = "COLAB_READY_NO_DOCKER"
 # In a module `ansible.module_utils.colab_ready` is our module_utils/colab_ready (ansible.cfg, module_utils). Tests
 # import the same code by the same name.
 ansible.module_utils.__path__ = [*ansible.module_utils.__path__, str(PROJECT / "module_utils")]
+
+
+@pytest.fixture
+def deepen() -> Iterator[Callable[[Path], None]]:
+    """Puts folders in folders, deeper than Python's recursion and a path can be; they are gone after the test, or pytest's own
+    removal would die of them."""
+    made: list[Path] = []
+
+    def make(top: Path, levels: int = 1500) -> None:
+        made.append(top)
+        handle = os.open(top, os.O_RDONLY)
+        for _level in range(levels):
+            os.mkdir("d", dir_fd=handle)
+            below = os.open("d", os.O_RDONLY, dir_fd=handle)
+            os.close(handle)
+            handle = below
+        os.close(handle)
+
+    yield make
+    for top in made:
+        subprocess.run(["rm", "-rf", str(top)], check=True)
 
 
 @pytest.fixture(scope="session")

@@ -339,6 +339,13 @@ def check_prefix(place: Place, settings: Mapping[str, Any] | None, homes: Iterab
     """What the host says of a prefix of good shape."""
     expected = "a path where nothing is yet, an empty directory, or our own from an earlier run"
     do = "set colab_prefix to such a path"
+    if place.distrust:
+        return Problem(
+            "prefix_trust",
+            f"colab_prefix is {place.path}, and {place.distrust}",
+            "a path along which root alone can change anything, since root starts programs there",
+            "set colab_prefix to such a path, as /opt/colab-ready is; or look what others put there, then give it to root",
+        )
     built_in = (settings or {}).get("prefix")
     if isinstance(built_in, str) and built_in != place.path:
         return Problem(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from conftest import RunModule
 from doubles import dxcore_stand_in
 from doubles.dxg_stand_in import Adapter, DxgDouble, Fault
 from fixtures.sysfs_tree import AMD, NVIDIA, PCI_IDS, Sysfs
+from fixtures.windows_drive import open_folder
 from fixtures.windows_file import library_of_windows
 
 WSL2 = "6.6.87.2-microsoft-standard-WSL2"
@@ -215,6 +217,12 @@ def test_a_wsl_without_the_device_has_no_adapter(look: Any, tmp_path: Path) -> N
     assert "wsl --update" in result["backend"]["reasons"][1]
 
 
+@pytest.fixture
+def drives() -> Iterator[Path]:
+    with open_folder() as folder:
+        yield folder
+
+
 RX_580 = Adapter(name="Radeon RX 580 Series", ids=(0x1002, 0x67DF, 0x1043, 1, 0xE7), wddm=2700)
 WSL_LIBRARIES = ("libdxcore.so", "libd3d12.so", "libd3d12core.so")
 
@@ -230,7 +238,13 @@ WSL_LIBRARIES = ("libdxcore.so", "libd3d12.so", "libd3d12core.so")
     ],
 )
 def test_directml_is_met_or_refused_with_one_message(
-    look: Any, tmp_path: Path, adapters: list[Adapter], python: str, options: dict[str, Any], words: str | None
+    look: Any,
+    tmp_path: Path,
+    drives: Path,
+    adapters: list[Adapter],
+    python: str,
+    options: dict[str, Any],
+    words: str | None,
 ) -> None:
     args = {
         **stand_in(tmp_path, WSL2),
@@ -244,10 +258,10 @@ def test_directml_is_met_or_refused_with_one_message(
         (tmp_path / "usr/lib/wsl/lib" / name).touch()
     (tmp_path / "usr/bin").mkdir()
     (tmp_path / f"usr/bin/python{python}").touch(mode=0o755)
-    library = tmp_path / "drives/c" / LIBRARY
+    library = drives / "c" / LIBRARY
     library.parent.mkdir(parents=True)
     library.write_bytes(library_of_windows(19041))
-    (tmp_path / "etc/wsl.conf").write_text(f"[automount]\nroot = {tmp_path}/drives\n")
+    (tmp_path / "etc/wsl.conf").write_text(f"[automount]\nroot = {drives}\n")
     with DxgDouble(adapters) as double:
         result = look(args, double.env)
     if words is not None:

@@ -302,6 +302,7 @@ def test_a_folder_in_the_loaders_configuration_is_seen(text: str, expected: bool
         ("\\\\server\\homes\\me\r\n", None),
         ("<3>WSL (25) ERROR: UtilAcceptVsock:250: accept4 failed 110\n", None),
         ("", None),
+        ("C:\\Users\\\x1b]0;OWNED\x07\r\n", None),
     ],
 )
 def test_the_users_folder_is_what_looks_like_one(output: str, expected: str | None) -> None:

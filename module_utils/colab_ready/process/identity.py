@@ -9,6 +9,8 @@ import ctypes
 import os
 import pwd
 import signal
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Callable
 
@@ -28,6 +30,10 @@ class Account:
     home: str
 
 
+# Who owns nothing; the number is the kernel's own for "no user".
+NOBODY = Account("nobody", 65534, 65534, (65534,), "/")
+
+
 def account_named(name: str) -> Account:
     """Look an account up; raises KeyError where the host has none of that name."""
     return _account(pwd.getpwnam(name))
@@ -40,6 +46,18 @@ def current_account() -> Account:
         return _account(pwd.getpwuid(uid))
     except KeyError:
         return Account(str(uid), uid, os.getegid(), tuple(os.getgroups()), "/")
+
+
+def who_called(environ: Mapping[str, str]) -> Account:
+    """Return whose rights gets what root must not do with its own: the caller's, behind sudo or doas, or else nobody's."""
+    if os.geteuid() != 0:
+        return current_account()
+    for name in (environ.get("SUDO_USER"), environ.get("DOAS_USER")):
+        with suppress(KeyError):
+            account = account_named(name or "")
+            if account.uid != 0:
+                return account
+    return NOBODY
 
 
 def _account(entry: pwd.struct_passwd) -> Account:

@@ -21,7 +21,7 @@ import time
 import types
 from typing import Any, Mapping
 
-from ..core.text import readable_lines
+from ..core.text import cleaned, readable_lines
 from .run import (
     BURIAL_SECONDS,
     STDERR_LINES,
@@ -137,7 +137,7 @@ class _Steps(Heard):
         self._rest = lines.pop()
         for line in lines:
             try:
-                self._line(json.loads(line.decode()))
+                self._line(cleaned(json.loads(line.decode())))
             except (ValueError, RecursionError):
                 continue
 

@@ -49,14 +49,22 @@ class Package:
             digest.update(f"{path}\0{hashlib.sha256(content).hexdigest()}\n".encode())
         return digest.hexdigest()
 
+    @property
+    def info(self) -> str:
+        """Return the name of the folder that describes the package."""
+        return f"{_module(self.name)}-{self.version}.dist-info"
+
+    def with_record(self, files: Mapping[str, bytes]) -> list[tuple[str, bytes]]:
+        """Return the files by path, and last the record of them."""
+        record = f"{self.info}/RECORD"
+        lines = [f"{place},sha256={_hash(content)},{len(content)}\n" for place, content in sorted(files.items())]
+        return [*sorted(files.items()), (record, "".join([*lines, f"{record},,\n"]).encode())]
+
     def write(self, folder: str) -> str:
         """Write the wheel into a folder and return its path."""
-        stem = f"{_module(self.name)}-{self.version}"
-        path = os.path.join(folder, f"{stem}-py3-none-any.whl")
-        record = f"{stem}.dist-info/RECORD"
-        lines = [f"{place},sha256={_hash(content)},{len(content)}\n" for place, content in sorted(self.files.items())]
+        path = os.path.join(folder, f"{_module(self.name)}-{self.version}-py3-none-any.whl")
         with zipfile.ZipFile(path, "w") as archive:
-            for place, content in [*sorted(self.files.items()), (record, "".join([*lines, f"{record},,\n"]).encode())]:
+            for place, content in self.with_record(self.files):
                 entry = zipfile.ZipInfo(place, _DATE)
                 entry.external_attr = (stat.S_IFREG | 0o644) << 16
                 archive.writestr(entry, content)
