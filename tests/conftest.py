@@ -178,7 +178,7 @@ class Host:
         """Unpack a tar archive there, as that user."""
         docker_engine.docker(
             "exec", "--interactive", "--user", user, self.name, "sh", "-c",
-            'mkdir -p "$1" && tar -x -C "$1"', "unpack", folder, stdin=archive,
+            'mkdir -p "$1" && tar -x --no-same-owner -C "$1"', "unpack", folder, stdin=archive,
         )  # fmt: skip
 
 
