@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -198,9 +199,9 @@ def docker() -> None:
         pytest.fail(str(error), pytrace=False)
 
 
-@pytest.fixture
-def start_host(docker: None) -> Iterator[StartHost]:
-    """Start containers that play fresh hosts; they are taken away after the test."""
+@contextlib.contextmanager
+def hosts() -> Iterator[StartHost]:
+    """Start containers that play fresh hosts; they are taken away at the end."""
     started: list[str] = []
 
     def start(story: str, *, init: str = "systemd", extra: Sequence[str] = ()) -> Host:
@@ -212,6 +213,20 @@ def start_host(docker: None) -> Iterator[StartHost]:
     yield start
     for name in started:
         docker_engine.remove(name)
+
+
+@pytest.fixture
+def start_host(docker: None) -> Iterator[StartHost]:
+    """Hosts of one test."""
+    with hosts() as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def start_shared_host(docker: None) -> Iterator[StartHost]:
+    """Hosts of all tests of a file."""
+    with hosts() as start:
+        yield start
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-PROMPT = re.compile(rb"[Pp]assword[^\n]*: ")
+CTRL_C = "\x03"
+PROMPT = re.compile(rb"[Pp]assword( for \w+)?: ")
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Seen:
 
 
 def at_terminal(command: Sequence[str], types: Sequence[str] = (), seconds: float = 120) -> Seen:
-    """Run a program; at each prompt for a password type the next of `types` ("\\x03" is Ctrl-C), then Enter alone."""
+    """Run a program; at each prompt for a password type the next of `types`, then Enter alone."""
     child, terminal = pty.fork()
     if child == 0:
         os.execvp(command[0], [*command])
@@ -39,10 +40,11 @@ def at_terminal(command: Sequence[str], types: Sequence[str] = (), seconds: floa
             if not piece:
                 break
             out += piece
-        if len(PROMPT.findall(out)) > asked:
+        if len([*PROMPT.finditer(out)]) > asked:
             asked += 1
             time.sleep(0.3)  # sudo throws away what was typed before it asked
-            os.write(terminal, (waiting.pop(0) if waiting else "").encode() + b"\n")
+            word = waiting.pop(0) if waiting else ""
+            os.write(terminal, word.encode() if word == CTRL_C else word.encode() + b"\n")
     else:
         os.kill(child, signal.SIGKILL)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

@@ -144,44 +144,51 @@ WAYS = {
     "sudo asks once": Way("usermod -aG sudo student", ("pw",), 1, 0),
     "mistyped once": Way("usermod -aG sudo student", ("wrong", "pw"), 2, 0),
     "wrong password": Way("usermod -aG sudo student", ("no", "no", "no"), 3, 1, SUDO, 1),
-    "Ctrl-C": Way("usermod -aG sudo student", ("\x03",), 1, 130, "interrupted", 1),
+    "Ctrl-C": Way("usermod -aG sudo student", (terminal.CTRL_C,), 1, 130, "interrupted", 1),
     "no password": Way("echo 'student ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/student", (), 0, 0),
     "requiretty": Way(
         "printf 'Defaults requiretty\\nstudent ALL=(ALL) NOPASSWD: ALL\\n' >/etc/sudoers.d/student", (), 0, 0
     ),
     "use_pty": Way("printf 'Defaults use_pty\\nstudent ALL=(ALL) ALL\\n' >/etc/sudoers.d/student", ("pw",), 1, 0),
     "no sudoer": Way("true", ("pw",), 1, 1, SUDO, 1),
-    "no sudo": Way("mv /usr/bin/sudo /usr/bin/sudo.away", (), 0, 1, "this needs root, and there is no sudo here. Do: ", 1),
+    "no sudo": Way(
+        "for name in sudo doas; do mv /usr/bin/$name /usr/bin/$name.away; done", (), 0, 1,
+        "this needs root, and there is no sudo here. Do: ", 1,
+    ),
     "doas alone": Way("mv /usr/bin/sudo /usr/bin/sudo.away; echo 'permit student' >/etc/doas.conf", ("pw",), 1, 0),
     "doas refuses": Way("mv /usr/bin/sudo /usr/bin/sudo.away; echo >/etc/doas.conf", (), 0, 1, "doas did not let", 1),
 }
 UNDO = (
-    "rm -f /etc/sudoers.d/student /etc/doas.conf; gpasswd -q -d student sudo 2>/dev/null;"
-    " [ ! -e /usr/bin/sudo.away ] || mv /usr/bin/sudo.away /usr/bin/sudo; rm -rf /run/sudo/ts"
+    "rm -f /etc/sudoers.d/student /etc/doas.conf; gpasswd -d student sudo >/dev/null 2>&1;"
+    " for name in sudo doas; do [ ! -e /usr/bin/$name.away ] || mv /usr/bin/$name.away /usr/bin/$name; done; rm -rf /run/sudo/ts"
 )
 
 
 @pytest.fixture(scope="module")
-def student(start_host: Callable[..., Any]) -> Newcomer:
+def student(start_shared_host: Callable[..., Any]) -> Newcomer:
     """A student with a password; root's environment is there already."""
-    host = start_host("becoming-root", init="plain")
+    host = start_shared_host("becoming-root", init="plain")
     made = host.run(
-        "sh", "-c", "useradd --create-home --shell /bin/bash student && echo student:pw | chpasswd && apt-get -qq update"
-        " && apt-get -qq install --yes --no-install-recommends doas",
+        "sh", "-c", "useradd --create-home --shell /bin/bash student && printf 'student:pw\nroot:rootpw\n' | chpasswd"
+        " && apt-get -qq update && apt-get -qq install --yes --no-install-recommends doas",
     )  # fmt: skip
     assert made.returncode == 0, said(made)
     newcomer = arrive(host, "student", "/home/student")
-    for command in (["chown", "-R", "root:", newcomer.checkout], [f"{newcomer.checkout}/colab-ready", "--syntax-check"]):
-        done = host.run(*command, timeout=5 * MINUTE)
-        assert done.returncode == 0, said(done)
+    done = host.run("env", "SUDO_UID=1000", f"{newcomer.checkout}/colab-ready", "--syntax-check", timeout=5 * MINUTE)
+    assert done.returncode == 0, said(done)
     return newcomer
 
 
-def test_root_without_sudo_needs_none(student: Newcomer) -> None:
+def test_without_sudo_a_student_may_become_root_with_su_and_root_alone_trusts_no_student(student: Newcomer) -> None:
     student.host.run("mv", "/usr/bin/sudo", "/usr/bin/sudo.away")
-    done = student.host.run(f"{student.checkout}/colab-ready", "--syntax-check")
+    command = ["docker", "exec", "--interactive", "--tty", "--user", "student", "--workdir", student.checkout]
+    seen = terminal.at_terminal(
+        [*command, "--env", "USER=student", student.host.name, "su", "-c", "./colab-ready --syntax-check"], ("rootpw",)
+    )
+    alone = student.host.run(f"{student.checkout}/colab-ready", "--syntax-check")
     student.host.run("sh", "-c", UNDO)
-    assert done.returncode == 0, said(done)
+    assert (seen.status, seen.asked) == (0, 1), seen.text
+    assert alone.returncode == 2 and "(of student, mode 755)" in alone.stderr, said(alone)
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
