@@ -178,8 +178,8 @@ from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready import handshake_probe
-from ansible.module_utils.colab_ready.child import probe_source, run_probe
 from ansible.module_utils.colab_ready.host import wsl_facts
+from ansible.module_utils.colab_ready.process.probe import probe_source, run_probe
 from ansible.module_utils.colab_ready.verdict import judge_handshake
 
 # After its own deadline the probe deletes what it made; then it is told to end, and then ended.

@@ -95,12 +95,12 @@ from typing import Any, Callable
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready import handshake_probe, rocm_check, torch_faults
-from ansible.module_utils.colab_ready.child import probe_source, run_probe
 from ansible.module_utils.colab_ready.config_dirs import SYSTEM_DATA_DIRS, User
 from ansible.module_utils.colab_ready.config_repair import Repair, Settings
 from ansible.module_utils.colab_ready.directml import warnings_for
 from ansible.module_utils.colab_ready.guarded_paths import Attributes, UnsafePath, open_directory, read
 from ansible.module_utils.colab_ready.host import wsl_facts
+from ansible.module_utils.colab_ready.process.probe import probe_source, run_probe
 from ansible.module_utils.colab_ready.report import (
     build_report,
     judge_browser,

@@ -18,10 +18,11 @@ from typing import Any, Callable, Mapping, NamedTuple, Sequence
 from ansible.module_utils.colab_ready import dids, gpus, loader_cache, programs, rocm_lines, rocminfo
 from ansible.module_utils.colab_ready.apt_words import LIST_FORMAT, installed_packages
 from ansible.module_utils.colab_ready.backend import card_for
-from ansible.module_utils.colab_ready.child import readable_lines, run_program
+from ansible.module_utils.colab_ready.core.text import readable_lines
 from ansible.module_utils.colab_ready.gpu_rules import is_integrated, listed, why_no_gpu
 from ansible.module_utils.colab_ready.gpu_tools import plain
 from ansible.module_utils.colab_ready.host import os_facts, read_json
+from ansible.module_utils.colab_ready.process.run import run_program
 from ansible.module_utils.colab_ready.rocm_faults import REMEDIES, Evidence, State, notes_for, remedy_for, worth_a_retry
 from ansible.module_utils.colab_ready.rocm_plan import SHADOWS
 from ansible.module_utils.colab_ready.rocminfo import DONE, Agent, Rocminfo
@@ -117,7 +118,7 @@ def not_asked(why: str, program: str | None = None) -> dict[str, Any]:
 
 
 def judge(ran: Mapping[str, Any], state: State, wanted: Wanted, program: str) -> Looked:
-    """One run of rocminfo (child.run_program)."""
+    """One run of rocminfo (process.run.run_program)."""
     ended = ran["exit"]
     if ended["kind"] == "not_started":
         return Looked(not_asked(ended["text"], program), state)

@@ -18,8 +18,8 @@ import os
 import struct
 from typing import Any, Mapping, Sequence
 
-from ansible.module_utils.colab_ready.forked import run_forked
 from ansible.module_utils.colab_ready.gpu_rules import why_no_gpu
+from ansible.module_utils.colab_ready.process.fork import run_forked
 from ansible.module_utils.colab_ready.programs import windows_program
 from ansible.module_utils.colab_ready.wsl import Fact, reason
 

@@ -23,7 +23,8 @@ from typing import Any
 import pytest
 from abi.test_colab_handshake import Server, handshake
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.colab_ready import child, tensor_probe, tensor_run, torch_devices, verdict
+from ansible.module_utils.colab_ready import tensor_probe, tensor_run, torch_devices, verdict
+from ansible.module_utils.colab_ready.process import probe as child
 from ansible.module_utils.colab_ready.rocm_faults import State
 from ansible.module_utils.colab_ready.rocminfo import Agent, Rocminfo
 from ansible.module_utils.testing import patch_module_args
