@@ -30,7 +30,6 @@ def audited(home: Path) -> list[str]:
             [user],
             [],
             "/nonexistent",
-            "/nonexistent",
             "/x",
             True,
         )
