@@ -47,8 +47,8 @@ def try_mix(host: SecurityHost, mix: Sequence[Hang], remove: bool = False) -> li
     """What went wrong with this mix."""
     found: list[str] = []
     with contextlib.ExitStack() as planted:
-        # The server is stopped before its files are exchanged, and started when they are back.
-        for hang in sorted(mix, key=lambda one: one.place != "port"):
+        # Last is who stops the others of his uid, and so an attack that is yet to come.
+        for hang in sorted(mix, key=lambda one: one.place == "port"):
             planted.enter_context(hang.planted(host))
         for command in COMMANDS[:-1]:
             found += faults(f"colab-runtime {command}", host.runtime(command))
