@@ -11,7 +11,7 @@ def test_a_file_of_roots_is_given_to_nobody(root_host: SecurityHost) -> None:
     host = root_host
     left = f"{host.home}/left-by-root"
     host.sh(
-        f"umask 077; mkdir {left}.d; echo {SECRET} >{left}; echo {SECRET} >{left}.d/inner; chown {host.user}: {left}.d"
+        f"umask 077; rm -rf {left} {left}.d; mkdir {left}.d; echo {SECRET} >{left}; echo {SECRET} >{left}.d/inner; chown {host.user}: {left}.d"
     )
     host.attack("hand_over.py", left, KERNEL, user=host.user)
     host.attack("hand_over.py", f"{left}.d/inner", KERNEL, user=host.user)
