@@ -18,7 +18,7 @@ from . import caller, named, options, variables
 from .words import RUNTIME, USAGE, VERSION, Stop, interrupted, say
 
 PLAYBOOK_COMMANDS = ("verify", "remove")
-PARTS = ("static", "unit", "molecule", "browser")
+PARTS = ("static", "unit", "molecule", "browser", "security")
 BESIDE = {"unit": "tests/abi", "browser": "tests/door"}
 TOKEN = "/etc/colab-ready/token"
 

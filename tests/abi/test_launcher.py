@@ -603,14 +603,14 @@ def test_test_runs_pytest_in_the_checkout_as_the_last_word(box: Sandbox) -> None
 @pytest.mark.parametrize(
     ("arguments", "places"),
     [
-        ((), "[tests/static] [tests/unit] [tests/abi] [tests/browser] [tests/door]"),
+        ((), "[tests/static] [tests/unit] [tests/abi] [tests/browser] [tests/door] [tests/security]"),
         (("browser", "--here"), "[tests/browser] [tests/door]"),
         (("directml-real", "-x"), "[-x] [tests/real]"),
     ],
 )
 def test_test_runs_the_parts_that_there_are(box: Sandbox, arguments: tuple[str, ...], places: str) -> None:
     box.give_environment(box.own_cache, "dev")
-    for part in ("static", "browser", "real"):
+    for part in ("static", "browser", "security", "real"):
         (box.checkout / "tests" / part).mkdir()
     assert box.run("test", *arguments).status == 0
     assert box.calls("python") == [f"python [-m] [pytest] {places}"]
