@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import ports
-from ansible.module_utils.colab_ready.ports import Listener, Process
+from ansible.module_utils.colab_ready.system import ports
+from ansible.module_utils.colab_ready.system.ports import Listener, Process
 
 ADDRESSES = [
     ("0100007F:22B8", "little", ("127.0.0.1", 8888)),

@@ -17,10 +17,10 @@ import time
 from dataclasses import dataclass
 from typing import Any, Iterable, Mapping
 
-from ansible.module_utils.colab_ready.core.text import printable
-from ansible.module_utils.colab_ready.files.safe_open import read_text
-from ansible.module_utils.colab_ready.process.boundary import BoundaryError, run_as
-from ansible.module_utils.colab_ready.process.identity import Account
+from ..core.text import printable
+from ..files.safe_open import read_text
+from ..process.boundary import BoundaryError, run_as
+from ..process.identity import Account
 
 # include/net/tcp_states.h
 _TCP_LISTEN = 0x0A
