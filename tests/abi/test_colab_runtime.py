@@ -22,9 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
 PACKAGE = PROJECT / "roles" / "colab_runtime" / "files" / "colab_runtime"
+ROOMS = PROJECT / "module_utils" / "colab_ready"
+VARIABLES = yaml.safe_load((PROJECT / "roles" / "colab_runtime" / "vars" / "main.yml").read_text(encoding="utf-8"))
+INSTALLED_ROOMS = VARIABLES["__colab_runtime_rooms"]
 STAND_IN = PROJECT / "tests" / "doubles" / "standin_jupyter_server.py"
 # The host's own Python, which other users can run, too; a test's may lie in a home folder.
 PYTHON = "/usr/bin/python3" if os.access("/usr/bin/python3", os.X_OK) else sys.executable
@@ -100,7 +104,10 @@ class Runtime:
             path.mkdir(parents=True)
         self.groups = folder / "groups"
         self.groups.touch()
-        shutil.copytree(PACKAGE, folder / "lib" / "colab_runtime", ignore=shutil.ignore_patterns("__pycache__"))
+        for path in sorted(PACKAGE.glob("*.py")) + [ROOMS / name for name in INSTALLED_ROOMS]:
+            target = folder / "lib" / path.relative_to(PACKAGE.parent if PACKAGE in path.parents else ROOMS.parent)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
         self.write_program()
         shutil.copy(STAND_IN, folder / "standin.py")
         python = folder / "server" / "bin" / "python"

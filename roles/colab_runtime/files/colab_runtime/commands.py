@@ -14,7 +14,9 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from .core import EXIT_FAILED, EXIT_LATER, START_SECONDS, UNIT, Problem, open_regular, say, user_name
+from colab_ready.files.safe_open import open_file
+
+from .core import EXIT_FAILED, EXIT_LATER, START_SECONDS, UNIT, Problem, say, user_name
 from .ports import accepts, answers, at_stake, has_old_token, port_taken, runs_no_kernel, shortened, stranger
 from .server import lacks_groups, read_stamp, require_servable, runs_as_it_would_start, stale
 from .settings import NeedsRoot, Settings, as_root, become, require_owner
@@ -77,7 +79,7 @@ def require_writable(settings: Settings) -> None:
         try:
             if not stat.S_ISREG(os.lstat(path).st_mode):
                 os.unlink(path)  # a link or a pipe, which is no use to anybody
-            os.close(open_regular(path, os.O_WRONLY))
+            os.close(open_file(path, os.O_WRONLY))
         except FileNotFoundError:
             continue
         except OSError as error:

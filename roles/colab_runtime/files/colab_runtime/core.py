@@ -5,12 +5,10 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-import pwd
-import stat
 from typing import Any
+
+from colab_ready.files import trust
 
 SETTINGS = "/etc/colab-ready/runtime.json"
 PROGRAM = "/usr/local/bin/colab-runtime"
@@ -36,24 +34,6 @@ class Problem(Exception):
         self.code = code
 
 
-def open_regular(path: str, flags: int = os.O_RDONLY, mode: int = 0o600) -> int:
-    """Open a regular file, without waiting and without following a link. Raises OSError for anything else."""
-    fd = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY, mode)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise OSError(errno.EINVAL, "is not a regular file", path)
-    return fd
-
-
-def read_file(path: str, bytes_max: int = NOTE_BYTES_MAX) -> str:
-    """Return the text of a file that is no longer than that. Raises OSError."""
-    with os.fdopen(open_regular(path), "rb") as file:
-        data = file.read(bytes_max + 1)
-    if len(data) > bytes_max:
-        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
-    return data.decode("utf-8", "replace")
-
-
 def parse_json(text: str | bytes) -> Any:
     """Return what the text says. Raises ValueError, for absurd nesting too."""
     try:
@@ -75,19 +55,10 @@ def visible(text: str) -> str:
     )
 
 
-def printable(text: Any, length: int = 60) -> str:
-    """A text that a page, a notebook or another user chose, as one line."""
-    cleaned = "".join(letter if letter.isprintable() else "?" for letter in str(text)[: length + 1])
-    return cleaned if len(cleaned) <= length else cleaned[: length - 3] + "..."
-
-
 def say(text: str, end: str = "\n") -> None:
     """Print to the terminal; all that this program prints goes through here."""
     print(visible(text), end=end, flush=True)
 
 
 def user_name(uid: int) -> str:
-    try:
-        return f"'{pwd.getpwuid(uid).pw_name}'"
-    except KeyError:
-        return f"uid {uid}"
+    return f"'{trust.user_name(uid)}'"

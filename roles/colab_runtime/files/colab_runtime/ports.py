@@ -9,162 +9,49 @@ import contextlib
 import errno
 import http.client
 import io
-import json
 import os
 import re
-import select
-import signal
 import socket
-import struct
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, BinaryIO
 
-from .core import EXIT_LATER, PROC_BYTES_MAX, Problem, is_number, parse_json, printable, read_file, user_name
+from colab_ready.core.text import printable
+from colab_ready.system.ports import Process, find_holder, find_holder_as, listeners_on
+
+from .core import EXIT_LATER, Problem, parse_json, user_name
 from .settings import Settings
 from .token import read_token
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
 NAMES_SHOWN = 5
-OTHER_USER_SECONDS = 5.0
+NAME_CHARACTERS = 60
 
 
-@dataclass(frozen=True)
-class Listener:
-    """One listening TCP socket, as the kernel lists it for everybody in /proc/net/tcp and tcp6."""
-
-    address: str
-    uid: int
-    inode: int
-
-
-def decode_address(digits: str) -> str:
-    """'0100007F' is 127.0.0.1: the kernel prints the address as 32-bit words of the machine's byte order."""
-    words = [int(digits[start : start + 8], 16) for start in range(0, len(digits), 8)]
-    raw = struct.pack(f"={len(words)}I", *words)
-    return socket.inet_ntop(socket.AF_INET if len(raw) == 4 else socket.AF_INET6, raw)
-
-
-def parse_listeners(table: str, port: int) -> list[Listener]:
-    """The sockets in one /proc/net/tcp table that listen on `port` where a server on loopback would want to."""
-    found = []
-    for line in table.splitlines()[1:]:
-        fields = line.split()
-        if len(fields) < 10 or fields[3] != "0A":  # TCP_LISTEN in net/tcp_states.h
-            continue
-        digits, _, hex_port = fields[1].partition(":")
-        if int(hex_port, 16) != port:
-            continue
-        address = decode_address(digits)
-        if address.startswith(("127.", "::ffff:127.")) or address in ("0.0.0.0", "::", "::1"):
-            found.append(Listener(address, int(fields[7]), int(fields[9])))
-    return found
-
-
-def listeners(port: int, proc: str = "/proc") -> list[Listener] | None:
-    """Who listens on `port`, or None when this kernel does not say."""
-    tables = []
-    for name in ("tcp", "tcp6"):
-        with contextlib.suppress(OSError), open(f"{proc}/net/{name}", encoding="ascii") as file:
-            tables.append(file.read())
-    if not tables:
-        return None
-    return [listener for table in tables for listener in parse_listeners(table, port)]
-
-
-def open_in(wanted: Callable[[str], bool], proc: str = "/proc") -> Iterator[int]:
-    """The processes that have such a file open, as far as we may look."""
-    for pid in sorted(int(entry) for entry in os.listdir(proc) if entry.isdigit()):
-        with contextlib.suppress(OSError):  # gone meanwhile, or another user's
-            for fd in os.listdir(f"{proc}/{pid}/fd"):
-                with contextlib.suppress(OSError):
-                    if wanted(os.readlink(f"{proc}/{pid}/fd/{fd}")):
-                        yield pid
-                        break
-
-
-def find_process(inode: int, proc: str = "/proc") -> tuple[int, str] | None:
-    """(pid, program) of a process that has this socket open, as far as we may look."""
-    pid = next(open_in(lambda target: target == f"socket:[{inode}]", proc), None)
-    return (pid, program_name(pid, proc)) if pid is not None else None
-
-
-def find_process_as(uid: int, inode: int, proc: str = "/proc") -> tuple[int, str] | None:
-    """The same for root of a container, which lacks CAP_SYS_PTRACE and may not look into other users' processes: a
-    child takes that user's place and looks."""
-    groups = set()
-    for entry in (e for e in os.listdir(proc) if e.isdigit()):
-        with contextlib.suppress(OSError):
-            info = os.stat(f"{proc}/{entry}")
-            if info.st_uid == uid:
-                groups.add(info.st_gid)
-    end = time.monotonic() + OTHER_USER_SECONDS
-    for gid in sorted(groups):
-        found = answer_as(uid, gid, lambda: find_process(inode, proc), end - time.monotonic())
-        if isinstance(found, list) and len(found) == 2 and is_number(found[0]):
-            return found[0], str(found[1])
-    return None
-
-
-def answer_as(uid: int, gid: int, work: Callable[[], Any], seconds: float) -> Any:
-    """What `work` returns in a child that has taken that user's place, or None: the user may stop the child (SIGSTOP),
-    so it is waited for no longer than that, and its answer is a text and no more."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.setgroups([])
-            os.setgid(gid)
-            os.setuid(uid)
-            os.write(writer, json.dumps(work()).encode())
-        finally:
-            os._exit(0)
-    os.close(writer)
-    try:
-        # One write of less than PIPE_BUF comes whole.
-        ready, _, _ = select.select([reader], [], [], max(seconds, 0.0))
-        return parse_json(os.read(reader, select.PIPE_BUF)) if ready else None
-    except ValueError:
-        return None
-    finally:
-        os.close(reader)
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-
-
-def program_name(pid: int, proc: str = "/proc") -> str:
-    """A short, harmless name for a process: the program and, for an interpreter, what it runs; never all arguments."""
-    try:
-        with open(f"{proc}/{pid}/cmdline", "rb") as file:
-            words = [w for w in file.read(PROC_BYTES_MAX).decode("utf-8", "replace").split("\0") if w]
-        name = read_file(f"{proc}/{pid}/comm").strip()
-    except OSError:
-        return "unknown program"
+def program_name(process: Process) -> str:
+    """A short, harmless name: the program and, for an interpreter, what it runs; never all arguments."""
+    words = process.argv
     if words and re.match(r"python|node|java|ruby|perl|sh$|bash$", os.path.basename(words[0])):
-        for position, word in enumerate(words[1:]):
-            if word == "-c":
-                return printable(f"{os.path.basename(words[0])} -c")
-            if words[position] == "-m":
-                return printable(f"{os.path.basename(words[0])} -m {word}")
-            if not word.startswith("-"):
-                return printable(f"{os.path.basename(words[0])} {os.path.basename(word)}")
-    return printable(name) or "unknown program"
+        for before, word in zip(words, words[1:], strict=False):
+            if word == "-c" or before == "-m" or not word.startswith("-"):
+                what = f"-m {word}" if before == "-m" else os.path.basename(word)
+                return printable(f"{os.path.basename(words[0])} {what}", NAME_CHARACTERS)
+    return printable(process.program, NAME_CHARACTERS) or "unknown program"
 
 
 def describe_holder(port: int, proc: str = "/proc") -> str:
     """'pid 4711 (python3 -m http.server, user 'bob')', or as much of it as this user may know."""
-    found = listeners(port, proc)
+    found = listeners_on(port, proc)
     if not found:
         return "a process that this user cannot see (on WSL perhaps a Windows program: netstat -ano there)"
     holder = found[0]
-    process = find_process(holder.inode, proc)
+    process = find_holder([holder.inode], proc)
     if process is None and os.geteuid() == 0:
-        process = find_process_as(holder.uid, holder.inode, proc)
+        process = find_holder_as(holder.uid, [holder.inode], proc)
     owner = "root" if holder.uid == 0 else user_name(holder.uid)
     if process is None:
         return f"a process of {owner} (its number: sudo ss -ltnp 'sport = :{port}')"
-    return f"pid {process[0]} ({process[1]}, user {owner})"
+    return f"pid {process.pid} ({program_name(process)}, user {owner})"
 
 
 def port_is_free(port: int) -> bool:
@@ -244,7 +131,7 @@ def ask(port: int, token: str | None = None, seconds: float = 3.0) -> int | None
 def stranger(settings: Settings) -> str | None:
     """Who listens on our port without being our user, or None. Loopback is shared by all users of the machine: a
     stranger who sits on the port while the server is down must not be handed the token."""
-    for listener in listeners(settings.port) or []:
+    for listener in listeners_on(settings.port) or []:
         if listener.uid != settings.account.pw_uid:
             return describe_holder(settings.port)
     return None
@@ -274,8 +161,8 @@ def has_old_token(settings: Settings) -> bool:
 def what_would_end(sessions: Any, kernels: Any, terminals: Any) -> list[str]:
     """The names of what a restart ends, from the server's answers; a kernel without a notebook goes by its number."""
     named = {session["kernel"]["id"]: session.get("path") or session.get("name") for session in sessions}
-    names = [f"'{printable(named.get(one['id']) or 'kernel ' + one['id'][:8])}'" for one in kernels]
-    return names + [f"terminal {printable(one['name'])}" for one in terminals]
+    names = [f"'{printable(named.get(one['id']) or 'kernel ' + one['id'][:8], NAME_CHARACTERS)}'" for one in kernels]
+    return names + [f"terminal {printable(one['name'], NAME_CHARACTERS)}" for one in terminals]
 
 
 def shortened(names: Sequence[str]) -> str:
@@ -285,7 +172,7 @@ def shortened(names: Sequence[str]) -> str:
 
 def at_stake(settings: Settings, token: str | None) -> list[str] | None:
     """What a restart of the running server would end; None when a server runs that does not say."""
-    found = listeners(settings.port)
+    found = listeners_on(settings.port)
     if found is not None and settings.account.pw_uid not in [one.uid for one in found]:
         return []
     if token is None or stranger(settings):

@@ -12,9 +12,11 @@ import secrets
 import signal
 import time
 
+from colab_ready.system.ports import find_holder, listeners_on
+
 from .commands import command_restart, prepare_folders
 from .core import EXIT_FAILED, EXIT_LATER, SERVER_STOP_SECONDS, START_SECONDS, Problem, say
-from .ports import accepts, answers, at_stake, find_process, listeners, shortened
+from .ports import accepts, answers, at_stake, shortened
 from .settings import Settings, become, own_command, require_owner, usable_sudo
 from .status import show_token
 from .supervisor import RunDir, Supervisor, alive
@@ -27,9 +29,10 @@ TOKEN_RANDOM_BYTES = 24  # as the playbook makes it (role colab_runtime, `genera
 def end_own_server(settings: Settings) -> bool:
     """Without root, under systemd: the server is our own process, and the unit starts another (Restart=always)."""
     pid = int(unit_properties().get("MainPID", "0"))
-    for listener in [] if pid else listeners(settings.port) or []:
-        if listener.uid == os.geteuid():
-            pid = (find_process(listener.inode) or (0, ""))[0]
+    if not pid:
+        mine = [one.inode for one in listeners_on(settings.port) or [] if one.uid == os.geteuid()]
+        holder = find_holder(mine)
+        pid = holder.pid if holder else 0
     if not pid:
         return False
     for number in (signal.SIGTERM, signal.SIGKILL):

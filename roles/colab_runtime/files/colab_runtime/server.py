@@ -15,18 +15,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import NoReturn
 
-from .core import (
-    EXIT_LATER,
-    EXIT_SETTINGS,
-    SAFE_PATH,
-    Problem,
-    is_number,
-    open_regular,
-    parse_json,
-    read_file,
-    say,
-    user_name,
-)
+from colab_ready.files.safe_open import open_file, read_object
+
+from .core import EXIT_LATER, EXIT_SETTINGS, SAFE_PATH, Problem, is_number, say, user_name
 from .ports import accepts, require_port
 from .settings import Settings, account_environment
 from .token import read_token
@@ -170,7 +161,7 @@ def note_stamp(settings: Settings) -> None:
     """Without the note the server is restarted once more than it need be."""
     note = Served(stamp_of(settings), settings.port, os.getgid(), tuple(os.getgroups()))
     with contextlib.suppress(OSError):
-        fd = open_regular(settings.stamp_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        fd = open_file(settings.stamp_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         with os.fdopen(fd, "w", encoding="ascii") as file:
             json.dump(asdict(note), file)
 
@@ -179,14 +170,12 @@ def read_stamp(settings: Settings) -> Served | None:
     """The note of the server that runs, or None: there is none, or one of an older program, which knew no groups. The
     note is the user's, so root takes it for a text and no more."""
     try:
-        data = parse_json(read_file(settings.stamp_file))
+        data = read_object(settings.stamp_file) or {}
         note = Served(data["digest"], data["port"], data["gid"], tuple(data["groups"]))
-        numbers = [note.port, note.gid, *note.groups]
-        if isinstance(note.digest, str) and all(map(is_number, numbers)):
-            return note
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    return None
+    except (KeyError, TypeError):
+        return None
+    numbers = [note.port, note.gid, *note.groups]
+    return note if isinstance(note.digest, str) and all(map(is_number, numbers)) else None
 
 
 def lacks_groups(settings: Settings, gid: int, groups: Sequence[int]) -> list[str]:

@@ -13,19 +13,10 @@ import time
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-from .core import (
-    EXIT_NOT_RUNNING,
-    LOG_BYTES_MAX,
-    PROC_BYTES_MAX,
-    UNIT,
-    Problem,
-    is_number,
-    open_regular,
-    parse_json,
-    printable,
-    read_file,
-    say,
-)
+from colab_ready.core.text import printable
+from colab_ready.files.safe_open import open_file, read_bytes
+
+from .core import EXIT_NOT_RUNNING, LOG_BYTES_MAX, PROC_BYTES_MAX, UNIT, Problem, is_number, parse_json, say
 from .ports import ask, stranger
 from .settings import Settings, become, require_owner, usable_sudo
 from .supervisor import RunDir
@@ -35,7 +26,7 @@ from .token import read_token
 
 def open_log(path: str) -> TextIO:
     """The log, at most its last part. Raises OSError."""
-    file = os.fdopen(open_regular(path), encoding="utf-8", errors="replace")
+    file = os.fdopen(open_file(path), encoding="utf-8", errors="replace")
     file.seek(max(0, os.fstat(file.fileno()).st_size - LOG_BYTES_MAX))
     return file
 
@@ -55,11 +46,11 @@ def last_browser(settings: Settings) -> tuple[dict[str, Any] | None, str]:
         return None, "not known: the extension that notes it is off (colab_http_over_ws)"
     path = os.path.join(settings.jupyter_dir, "browser_seen.json")
     try:
-        noted = parse_json(read_file(path, PROC_BYTES_MAX))
+        noted = parse_json(read_bytes(path, PROC_BYTES_MAX))
         found = {
             "seen": True,
-            "at": printable(noted["last_at"]),
-            "origin": printable(noted["origin"]),
+            "at": printable(noted["last_at"], 60),
+            "origin": printable(noted["origin"], 60),
             "request": printable(noted["last_request"], 200),
             "requests": noted["requests"],
             "status": noted["last_status"],

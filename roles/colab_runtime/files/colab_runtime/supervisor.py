@@ -18,20 +18,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from .core import (
-    EXIT_LATER,
-    EXIT_SETTINGS,
-    LOG_BYTES_MAX,
-    REST_STOP_SECONDS,
-    SERVER_STOP_SECONDS,
-    Problem,
-    is_number,
-    open_regular,
-    parse_json,
-    printable,
-    read_file,
-)
-from .ports import open_in
+from colab_ready.core.text import printable
+from colab_ready.files.safe_open import open_file, read_object, read_text
+from colab_ready.system.ports import find_open
+
+from .core import EXIT_LATER, EXIT_SETTINGS, LOG_BYTES_MAX, REST_STOP_SECONDS, SERVER_STOP_SECONDS, Problem, is_number
 from .settings import Settings, background_environment, own_command, require_owner
 
 HEALTHY_SECONDS = 60.0
@@ -43,10 +34,8 @@ PR_SET_CHILD_SUBREAPER = 36
 
 def stat_fields(pid: int, proc: str = "/proc") -> list[str] | None:
     """The fields of /proc/PID/stat after the program's name, which may hold blanks and brackets itself."""
-    try:
-        return read_file(f"{proc}/{pid}/stat").rpartition(")")[2].split()
-    except OSError:
-        return None
+    text = read_text(f"{proc}/{pid}/stat")
+    return None if text is None else text.rpartition(")")[2].split()
 
 
 def alive(pid: int) -> bool:
@@ -108,7 +97,7 @@ class RotatingLog:
     def write(self, data: bytes) -> None:
         with contextlib.suppress(OSError):
             if self.fd < 0:
-                self.fd = open_regular(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+                self.fd = open_file(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
             if os.fstat(self.fd).st_size + len(data) > self.bytes_max and os.fstat(self.fd).st_size:
                 self.rotate()
             os.write(self.fd, data)
@@ -121,7 +110,7 @@ class RotatingLog:
             newer = f"{self.path}.{number - 1}" if number > 1 else self.path
             with contextlib.suppress(FileNotFoundError):
                 os.replace(newer, older)
-        self.fd = open_regular(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+        self.fd = open_file(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
 
     def note(self, text: str) -> None:
         self.write(f"[colab-runtime {time.strftime('%Y-%m-%d %H:%M:%S')}] {text}\n".encode())
@@ -139,7 +128,7 @@ class RunDir:
     def take_lock(self, seconds: float) -> int | None:
         """The lock, or None when another supervisor has it. Waits only for those who merely look (`locked`): who
         waited for a supervisor to end would start a server behind the back of the `stop` that ended it."""
-        fd = open_regular(self.lock_path, os.O_RDWR | os.O_CREAT)
+        fd = open_file(self.lock_path, os.O_RDWR | os.O_CREAT)
         end = time.monotonic() + seconds
         while True:
             for kind in (fcntl.LOCK_EX, fcntl.LOCK_SH):
@@ -160,7 +149,7 @@ class RunDir:
 
     def locked(self) -> bool:
         try:
-            fd = open_regular(self.lock_path)
+            fd = open_file(self.lock_path)
         except OSError:
             return False
         try:
@@ -176,7 +165,7 @@ class RunDir:
             draft = f"{path}.new"
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(draft)
-            fd = open_regular(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+            fd = open_file(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
             with os.fdopen(fd, "w", encoding="utf-8") as file:
                 file.write(text)
             os.replace(draft, path)
@@ -190,13 +179,11 @@ class RunDir:
         """What the running supervisor last said; None when none runs or what is written is from another life."""
         if not self.locked():
             return None
-        try:
-            state = parse_json(read_file(self.state_path))
+        state = read_object(self.state_path) or {}
+        with contextlib.suppress(KeyError, TypeError):
             if is_number(state["pid"]) and started_ticks(state["pid"]) == state["started_ticks"]:
                 known = {key: value for key, value in state.items() if value is not None}
                 return {key: value if is_number(value) else printable(value, 200) for key, value in known.items()}
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
         return {}  # it has the lock but has not written yet
 
     def supervisors(self, seconds: float = 2.0) -> list[int]:
@@ -215,7 +202,7 @@ class RunDir:
 
     @staticmethod
     def holders(path: str) -> list[int]:
-        return list(open_in(lambda target: target == path))
+        return list(find_open({path}))
 
 
 class Supervisor:

@@ -5,16 +5,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import grp
 import os
-import pwd
 import re
 import stat
 from collections.abc import Sequence
 from typing import Any
 
-from .core import EXIT_SETTINGS, Problem, parse_json, read_file, say, user_name
+from colab_ready.files.safe_open import read_bytes
+from colab_ready.files.trust import distrust_tree, distrust_way
+
+from .core import EXIT_SETTINGS, Problem, parse_json, say, user_name
 
 ENVIRONMENT_BYTES_MAX = 64 * 1024
 
@@ -47,7 +47,7 @@ def environment_files(folder: str, uid: int) -> list[str]:
         return []
     paths = [path for path in (os.path.join(folder, name) for name in names) if os.path.isfile(path)]
     for path in (folder, *paths):
-        wrong = way_distrust(path, uid)
+        wrong = distrust_way(path, (0, uid))
         if wrong:
             raise Problem(
                 f"{wrong}, and what stands in {folder} gets into the server and every notebook. Expected: root alone can "
@@ -65,7 +65,9 @@ def driver_environment(folder: str, uid: int) -> dict[str, str]:
     path = folder
     try:
         for path in environment_files(folder, uid):
-            variables, wrong = parse_environment(read_file(os.path.realpath(path), ENVIRONMENT_BYTES_MAX))
+            variables, wrong = parse_environment(
+                read_bytes(path, ENVIRONMENT_BYTES_MAX, follow=True).decode("utf-8", "replace")
+            )
             found.update(variables)
             for number in wrong:
                 say(f"Not read, line {number} of {path}: expected NAME=value without quotes or backslashes")
@@ -80,90 +82,19 @@ SYSTEM_DATA = ("/usr/local/share/jupyter", "/usr/share/jupyter")
 DATA_FILES_MAX = 20000
 
 
-def others_in_group(gid: int, uid: int) -> bool:
-    """Whether anybody but root and this user is in the group."""
-    names: set[str] = set()
-    with contextlib.suppress(KeyError):
-        names.update(grp.getgrgid(gid).gr_mem)
-    names.update(account.pw_name for account in pwd.getpwall() if account.pw_gid == gid)
-    for name in names:
-        with contextlib.suppress(KeyError):
-            if pwd.getpwnam(name).pw_uid not in (0, uid):
-                return True
-    return False
-
-
-def changeable(path: str, info: os.stat_result, uid: int) -> str | None:
-    """How others than root and this user can change one file or folder, or None. A link's own mode means nothing."""
-    if info.st_uid not in (0, uid):
-        return f"{path} belongs to {user_name(info.st_uid)}"
-    if stat.S_ISLNK(info.st_mode):
-        return None
-    if info.st_mode & 0o002:
-        return f"{path} can be changed by everybody (mode {stat.S_IMODE(info.st_mode):04o})"
-    if info.st_mode & 0o020:
-        with contextlib.suppress(OSError):
-            if "system.posix_acl_access" in os.listxattr(path):
-                return f"{path} can be changed by others (access control list)"
-        if others_in_group(info.st_gid, uid):
-            return f"{path} can be changed by its group (mode {stat.S_IMODE(info.st_mode):04o})"
-    return None
-
-
-def way_distrust(path: str, uid: int) -> str | None:
-    """Whether others can put something else in place of this path, which need not exist: along its parents, or itself.
-    In a folder like /tmp they cannot (sticky bit)."""
-    real = os.path.realpath(path)
-    parents = [real]
-    while parents[-1] != "/":
-        parents.append(os.path.dirname(parents[-1]))
-    for one in reversed(parents):
-        with contextlib.suppress(OSError):
-            info = os.stat(one)
-            wrong = changeable(one, info, uid)
-            if wrong and not (one != real and info.st_uid in (0, uid) and info.st_mode & stat.S_ISVTX):
-                return wrong
-    return None
-
-
-def tree_distrust(tops: Sequence[str], uid: int) -> str | None:
-    """The first thing in these trees that others can change, or None. A link is followed to where it leads."""
-    seen: set[str] = set()
-    waiting = [os.path.realpath(top) for top in tops]
-    count = 0
-    while waiting:
-        folder = waiting.pop()
-        if folder in seen:
-            continue
-        seen.add(folder)
-        try:
-            wrong = changeable(folder, os.stat(folder), uid)
-            entries = list(os.scandir(folder)) if os.path.isdir(folder) and not wrong else []
-        except OSError:
-            continue  # not there, or not for the server either
-        count += len(entries)
-        if wrong or count > DATA_FILES_MAX:
-            return wrong or f"{folder} and what is beside it are more than {DATA_FILES_MAX} files"
-        for entry in entries:
-            try:
-                info = entry.stat(follow_symlinks=False)
-            except OSError:
-                continue
-            wrong = changeable(entry.path, info, uid)
-            if not wrong and entry.is_symlink():
-                wrong = way_distrust(entry.path, uid)
-            if wrong:
-                return wrong
-            if entry.is_dir():
-                waiting.append(os.path.realpath(entry.path))
-    return None
+def distrust_trees(tops: Sequence[str], uid: int) -> str | None:
+    """The first thing in these trees that others than root and this user can change, or None."""
+    reasons = (distrust_tree(top, (0, uid), DATA_FILES_MAX, follow=True) for top in tops)
+    return next(filter(None, reasons), None)
 
 
 def closed_data(folders: Sequence[str], uid: int) -> dict[str, str]:
     """The folders of kernels and pages that a server of this user must not read, and why."""
     found = {}
     for folder in folders:
-        wrong = way_distrust(folder, uid) or tree_distrust([os.path.join(folder, name) for name in DATA_READ], uid)
+        wrong = distrust_way(folder, (0, uid)) or distrust_trees(
+            [os.path.join(folder, name) for name in DATA_READ], uid
+        )
         if wrong:
             found[folder] = wrong
     return found
@@ -177,7 +108,7 @@ def config_problem(path: str, uid: int) -> str | None:
             return f"can be changed by other users (mode {stat.S_IMODE(info.st_mode):04o}, {user_name(info.st_uid)})"
         if stat.S_ISDIR(info.st_mode):
             return None
-        config = parse_json(read_file(os.path.realpath(path)))
+        config = parse_json(read_bytes(path, follow=True))
     except OSError as error:
         return f"cannot be read: {error.strerror}"
     except ValueError as error:
@@ -217,7 +148,7 @@ def require_config(config_dir: str, uid: int) -> None:
             todo = "./colab-ready, which writes it again" if ours else f"remove {path}"
             raise Problem(f"The server's configuration {path} {wrong}. Do: {todo}.", EXIT_SETTINGS)
     # Whatever else is there, code (.py) above all: of whom the folder is, and of nobody else.
-    wrong = tree_distrust([config_dir], os.stat(config_dir).st_uid)
+    wrong = distrust_trees([config_dir], os.stat(config_dir).st_uid)
     if wrong:
         raise Problem(
             f"{wrong}, and the server reads its configuration there. Expected: root alone can change it. "
@@ -238,7 +169,7 @@ def require_config(config_dir: str, uid: int) -> None:
 def require_own_places(prefix: str, uid: int) -> None:
     """What came with the server configures it too (its etc/jupyter even before our own folder) and holds its kernels."""
     places = ("server/etc/jupyter", "server/share/jupyter", "share/jupyter")
-    wrong = tree_distrust([os.path.join(prefix, place) for place in places], uid)
+    wrong = distrust_trees([os.path.join(prefix, place) for place in places], uid)
     if wrong:
         raise Problem(
             f"{wrong}, and the server runs what lies there. Expected: root alone can change it. Do: look who put what "
