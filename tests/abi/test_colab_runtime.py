@@ -284,7 +284,7 @@ def test_the_server_is_not_started_with_an_environment_that_others_can_write(run
     path.chmod(0o666)
     refused = runtime(command)
     assert refused.returncode == 78
-    assert "rocm.conf can be changed by everybody (mode 0666)" in refused.stderr
+    assert "can be changed by everybody: its mode is 0666" in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
     assert not (runtime.home / "standin_seen.json").exists()
 
@@ -723,9 +723,7 @@ def test_folders_of_the_user_that_others_can_change_are_left_out_and_said(runtim
     (planted / "kernels").chmod(0o777)
     assert runtime("restart").returncode == 0
     assert f"closed, every = [{str(planted)!r}" in runtime.seen()["arguments"][-1]
-    assert (
-        f"Not read, kernels and extensions of {planted}: {planted}/kernels can be changed by everybody" in runtime.log()
-    )
+    assert f"Not read, kernels and extensions of {planted}: {planted}/kernels (of " in runtime.log()
 
 
 @pytest.mark.parametrize("command", ["start", "serve"])
@@ -891,7 +889,7 @@ def test_what_runs_is_named_and_kept_unless_force_is_given(runtime: Runtime, roo
     server, secret = runtime.seen()["pid"], cookie_secret(runtime)
     refused = runtime("token", "--rotate", root=root)
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert "3 running: 'first?[31m.ipynb', 'kernel bbbbbbbb', terminal 1." in refused.stderr
+    assert "3 running: 'first [31m.ipynb', 'kernel bbbbbbbb', terminal 1." in refused.stderr
     assert "nothing was changed" in refused.stderr and "token --rotate --force" in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
     assert (runtime.token.read_text(), runtime.seen()["pid"], cookie_secret(runtime)) == (TOKEN, server, secret)

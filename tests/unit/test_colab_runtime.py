@@ -890,7 +890,7 @@ def test_under_systemd_root_alone_gives_an_idle_server_its_new_groups(
         "require_owner": None,
         "unit_is_active": True,
         "has_old_token": False,
-        "read_token": TOKEN,
+        "good_token": TOKEN,
         "accepts": True,
         "at_stake": ending,
         "tell_boot": None,

@@ -9,7 +9,6 @@ import contextlib
 import os
 import pwd
 import stat
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,8 +21,8 @@ from .server import lacks_groups, read_stamp, require_servable, runs_as_it_would
 from .settings import NeedsRoot, Settings, as_root, become, require_owner
 from .status import last_lines
 from .supervisor import RunDir, alive, detach, lines_of, stop_supervisor
-from .systemd import restart_unit, systemctl, tell_boot, unit_is_active
-from .token import read_token
+from .systemd import restart_unit, run_quietly, systemctl, tell_boot, unit_is_active
+from .token import good_token
 
 
 def wait_until_served(settings: Settings, pid: int, seconds: float) -> int:
@@ -102,10 +101,7 @@ def renew(settings: Settings, restart: Callable[[], int]) -> int | None:
     if not note or not why:
         return None
     served = replace(settings, port=note.port)  # where it listens
-    try:
-        token = read_token(settings.token_file, settings.account.pw_uid)
-    except Problem:
-        return None
+    token = good_token(settings)
     if not accepts(served, token):  # it is only starting, or hangs
         return None
     ending = at_stake(served, token)
@@ -226,7 +222,7 @@ def stop_without_settings(path: str, run_dir: str = Settings.run_dir) -> int:
     """
     stopped = unit_is_active()
     if os.path.isdir("/run/systemd/system"):  # also a unit that waits to be tried again
-        subprocess.run(["systemctl", "stop", UNIT], stderr=subprocess.DEVNULL, check=False)
+        run_quietly("systemctl", "stop", UNIT)
     try:
         owner = pwd.getpwuid(os.lstat(run_dir).st_uid)
     except (OSError, KeyError):

@@ -21,7 +21,7 @@ from colab_ready.system.ports import Process, find_holder, find_holder_as, liste
 
 from .core import EXIT_LATER, Problem, parse_json, user_name
 from .settings import Settings
-from .token import read_token
+from .token import good_token, read_token
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
 NAMES_SHOWN = 5
@@ -151,11 +151,8 @@ def has_old_token(settings: Settings) -> bool:
     """Whether our own server runs and refuses the token that the file has: Jupyter reads the file at its start only."""
     if stranger(settings):
         return False
-    try:
-        token = read_token(settings.token_file, settings.account.pw_uid)
-    except Problem:
-        return False
-    return ask(settings.port, token) in (401, 403)
+    token = good_token(settings)
+    return token is not None and ask(settings.port, token) in (401, 403)
 
 
 def what_would_end(sessions: Any, kernels: Any, terminals: Any) -> list[str]:

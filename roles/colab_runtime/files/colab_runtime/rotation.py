@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import secrets
@@ -21,7 +20,7 @@ from .settings import Settings, become, own_command, require_owner, usable_sudo
 from .status import show_token
 from .supervisor import RunDir, Supervisor, alive
 from .systemd import systemctl, unit_properties
-from .token import forget_cookies, read_token, write_token
+from .token import forget_cookies, good_token, read_token, write_token
 
 TOKEN_RANDOM_BYTES = 24  # as the playbook makes it (role colab_runtime, `generate`): 48 hexadecimal digits
 
@@ -76,9 +75,7 @@ def rotate_token(settings: Settings, force: bool) -> int:
         if sudo:
             option = ["--force"] if force else []
             os.execv(sudo, [sudo, "-n", *own_command(settings, "token", "--rotate", *option)])
-    old: str | None = None
-    with contextlib.suppress(Problem):  # a bad one is a reason more to make a new one
-        old = read_token(settings.token_file, uid)
+    old = good_token(settings)  # a bad one is a reason more to make a new one
     ending = at_stake(settings, old)
     if not force and ending != []:
         if ending is None:

@@ -20,7 +20,7 @@ from colab_ready.files.safe_open import open_file, read_object
 from .core import EXIT_LATER, EXIT_SETTINGS, SAFE_PATH, Problem, is_number, say, user_name
 from .ports import accepts, require_port
 from .settings import Settings, account_environment
-from .token import read_token
+from .token import good_token, read_token
 from .trust import SYSTEM_DATA, closed_data, driver_environment, environment_files, require_config, require_own_places
 
 WSL_PROGRAMS = "/usr/lib/wsl/lib"  # nvidia-smi lies there; a login shell of WSL has it in PATH, a service has not
@@ -35,10 +35,9 @@ def server_environment(outside: dict[str, str], settings: Settings, account: pwd
     kept = {
         key: value
         for key, value in outside.items()
-        if not key.startswith(("JUPYTER", "PYTHON", "CONDA")) and key not in ("VIRTUAL_ENV", "WSL_INTEROP")
+        # XDG_* of a login shell would move the user's Jupyter data, which a service would then not find.
+        if not key.startswith(("JUPYTER", "PYTHON", "CONDA", "XDG_")) and key not in ("VIRTUAL_ENV", "WSL_INTEROP")
     }
-    # XDG_* of a login shell would move the user's Jupyter data, which a service would then not find.
-    kept = {key: value for key, value in kept.items() if not key.startswith("XDG_")}
     path = kept.get("PATH", SAFE_PATH)
     if os.path.isdir(WSL_PROGRAMS) and WSL_PROGRAMS not in path.split(":"):
         path += f":{WSL_PROGRAMS}"
@@ -204,10 +203,4 @@ def stale(settings: Settings, note: Served) -> str | None:
 def runs_as_it_would_start(settings: Settings) -> bool:
     """Whether our own server answers, has the file's token and was started with what a new one would be started with."""
     note = read_stamp(settings)
-    if note is None or stale(settings, note):
-        return False
-    try:
-        token = read_token(settings.token_file, settings.account.pw_uid)
-    except Problem:
-        return False
-    return accepts(settings, token)
+    return note is not None and not stale(settings, note) and accepts(settings, good_token(settings))

@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 from colab_ready.core.text import printable
 from colab_ready.files.safe_open import open_file, read_object, read_text
+from colab_ready.process.run import signal_name
 from colab_ready.system.ports import find_open
 
 from .core import EXIT_LATER, EXIT_SETTINGS, LOG_BYTES_MAX, REST_STOP_SECONDS, SERVER_STOP_SECONDS, Problem, is_number
@@ -75,10 +76,7 @@ def prctl(option: int, value: int) -> None:
 
 def describe_exit(status: int) -> str:
     if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        with contextlib.suppress(ValueError):
-            return f"was ended by {signal.Signals(number).name}"
-        return f"was ended by signal {number}"
+        return f"was ended by {signal_name(os.WTERMSIG(status))}"
     return f"ended with exit code {os.WEXITSTATUS(status)}"
 
 
@@ -195,14 +193,10 @@ class RunDir:
             if state and "pid" in state:
                 return [state["pid"]]
             if state is None:
-                return self.holders(f"{self.lock_path} (deleted)")
+                return list(find_open({f"{self.lock_path} (deleted)"}))
             if time.monotonic() >= end:
-                return self.holders(self.lock_path)
+                return list(find_open({self.lock_path}))
             time.sleep(0.05)
-
-    @staticmethod
-    def holders(path: str) -> list[int]:
-        return list(find_open({path}))
 
 
 class Supervisor:

@@ -17,6 +17,11 @@ from .settings import Settings, as_root
 BOOT_LINK = f"/etc/systemd/system/multi-user.target.wants/{UNIT}"  # the unit's WantedBy=
 
 
+def run_quietly(*words: str, seconds: float | None = None) -> subprocess.CompletedProcess[str]:
+    """Run one of systemd's programs and return what it said. Raises OSError and subprocess.TimeoutExpired."""
+    return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False)
+
+
 def systemctl(settings: Settings, verb: str) -> int:
     """start, stop or restart the unit; the unit's own ExecStartPost makes start wait until the server answers."""
     if not os.path.isdir("/run/systemd/system"):  # sd_booted(3)
@@ -27,7 +32,7 @@ def systemctl(settings: Settings, verb: str) -> int:
     if os.geteuid() != 0:
         as_root(f"To {verb} a systemd service needs root", settings, verb)
     began = int(time.time())
-    done = subprocess.run(["systemctl", verb, UNIT], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    done = run_quietly("systemctl", verb, UNIT)
     if done.returncode == 0:
         if verb != "stop":
             tell_boot()
@@ -38,7 +43,7 @@ def systemctl(settings: Settings, verb: str) -> int:
     reading = ["journalctl", "--unit", UNIT, "--since", f"@{began}", "--no-pager", "--output", "cat"]
     lines: list[str] = []
     for _ in range(5):  # journald is a step behind the service whose last words it writes down
-        lines = subprocess.run(reading, stdin=subprocess.DEVNULL, capture_output=True, text=True).stdout.splitlines()
+        lines = run_quietly(*reading).stdout.splitlines()
         reason = refusal(lines)
         if reason:
             raise Problem(reason)
@@ -65,27 +70,19 @@ def unit_properties() -> dict[str, str]:
     """What systemd knows about the unit; empty when it cannot be asked (a user on a host without D-Bus)."""
     wanted = "LoadState,ActiveState,SubState,MainPID,NRestarts,Result"
     try:
-        done = subprocess.run(
-            ["systemctl", "show", UNIT, f"--property={wanted}"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=10,
-        )
+        done = run_quietly("systemctl", "show", UNIT, f"--property={wanted}", seconds=10)
     except (OSError, subprocess.TimeoutExpired):
         return {}
-    if done.returncode != 0:
-        return {}
-    return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    return dict(line.split("=", 1) for line in done.stdout.splitlines() if done.returncode == 0 and "=" in line)
 
 
 def unit_is_active() -> bool:
     if not os.path.isdir("/run/systemd/system"):  # sd_booted(3)
         return False
-    return subprocess.run(["systemctl", "--quiet", "is-active", UNIT], check=False).returncode == 0
+    return run_quietly("systemctl", "--quiet", "is-active", UNIT).returncode == 0
 
 
 def restart_unit(settings: Settings) -> int:
     """What was interrupted may have been on its way to tell systemd of another unit."""
-    subprocess.run(["systemctl", "daemon-reload"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    run_quietly("systemctl", "daemon-reload")
     return systemctl(settings, "restart")

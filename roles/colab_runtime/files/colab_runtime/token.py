@@ -11,6 +11,8 @@ import os
 import re
 import stat
 
+from colab_ready.files.safe_open import open_file
+
 from .core import EXIT_SETTINGS, Problem, user_name
 from .settings import Settings
 
@@ -70,6 +72,13 @@ def read_token(path: str, uid: int) -> str:
     return token
 
 
+def good_token(settings: Settings) -> str | None:
+    """The token, or None where its file or the token itself is not as it should be."""
+    with contextlib.suppress(Problem):
+        return read_token(settings.token_file, settings.account.pw_uid)
+    return None
+
+
 def forget_cookies(settings: Settings) -> None:
     """A browser that logged in has a cookie that holds whatever the token is: it is signed with a secret of its own.
     Without this file Jupyter makes another secret at its next start (serverapp.py, _default_cookie_secret).
@@ -85,38 +94,33 @@ def forget_cookies(settings: Settings) -> None:
         os.unlink("jupyter_cookie_secret", dir_fd=inner)
 
 
+def fill(fd: int, data: bytes, path: str) -> None:
+    """Make this all that is in an open file, for its owner alone, and on the disk. Raises OSError."""
+    os.fchmod(fd, 0o600)
+    if os.write(fd, data) != len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+    os.ftruncate(fd, len(data))
+    os.fsync(fd)
+
+
 def write_token(path: str, token: str, uid: int) -> None:
     """All of the new token or all of the old: a new file takes the place of the old one where we may write to the
     folder (root). The user may write to the file alone, and there overwrites one text by another of the same length."""
     folder, name = os.path.split(path)
     data = token.encode("ascii")
     if not os.access(folder, os.W_OK):
-        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-        try:
-            info = os.fstat(fd)
-            if not stat.S_ISREG(info.st_mode) or info.st_uid != os.geteuid():
+        with os.fdopen(open_file(path, os.O_WRONLY), "wb", buffering=0) as file:
+            if os.fstat(file.fileno()).st_uid != os.geteuid():
                 raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), path)
-            os.fchmod(fd, 0o600)
-            if os.write(fd, data) != len(data):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
-            os.ftruncate(fd, len(data))
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+            fill(file.fileno(), data, path)
         return
     draft = os.path.join(folder, f".{name}.colab-ready-new")  # the playbook's name for it: what is left it takes away
     with contextlib.suppress(FileNotFoundError):
         os.unlink(draft)
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            if os.write(fd, data) != len(data):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
-            os.fchown(fd, uid, -1)
-            os.fchmod(fd, 0o600)
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        with os.fdopen(open_file(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb", buffering=0) as file:
+            os.fchown(file.fileno(), uid, -1)
+            fill(file.fileno(), data, path)
         os.replace(draft, path)
     except BaseException:
         with contextlib.suppress(OSError):
