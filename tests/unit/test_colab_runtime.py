@@ -139,7 +139,7 @@ def test_settings_that_are_no_object_are_refused(text: str) -> None:
 )
 def test_settings_are_believed_only_from_root_or_oneself(owner: int, mode: int, uid: int, said: str | None) -> None:
     answer = settings_distrust(owner, mode, uid)
-    assert answer is None if said is None else said in answer
+    assert answer is None if said is None else said in (answer or "")
 
 
 # --- token
@@ -160,7 +160,7 @@ def test_settings_are_believed_only_from_root_or_oneself(owner: int, mode: int, 
 )
 def test_a_token_file_is_of_its_user_alone(mode: int, owner: int, said: str | None) -> None:
     answer = token_file_problem(mode, owner, 1000)
-    assert answer is None if said is None else said in answer
+    assert answer is None if said is None else said in (answer or "")
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_a_token_file_is_of_its_user_alone(mode: int, owner: int, said: str | No
 )
 def test_a_token_is_long_and_fits_into_an_address(token: str, said: str | None) -> None:
     answer = token_problem(token)
-    assert answer is None if said is None else said in answer
+    assert answer is None if said is None else said in (answer or "")
 
 
 @pytest.mark.parametrize(("content", "mode"), [(TOKEN + "\n", 0o600), (TOKEN[:20], 0o600), (TOKEN, 0o644)])
@@ -801,7 +801,7 @@ def test_the_lock_decides_whether_a_supervisor_runs(tmp_path: Path) -> None:
     run_dir.write({"pid": os.getpid(), "started_ticks": started_ticks(os.getpid())})
     assert run_dir.state() is None and run_dir.supervisors() == []  # a living pid alone proves nothing
     lock = run_dir.take_lock(0)
-    assert run_dir.locked() and run_dir.take_lock(0) is None
+    assert lock is not None and run_dir.locked() and run_dir.take_lock(0) is None
     assert run_dir.supervisors() == [os.getpid()]
     os.close(lock)
     assert run_dir.state() is None
