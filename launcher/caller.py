@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from colab_ready import pip_config
+from colab_ready.files.safe_open import read_text
 from colab_ready.files.trust import distrust_tree, distrust_way, user_name
 
 from . import snapshot, variables
@@ -26,7 +27,6 @@ BECOME = ("sudo", "sudo.ws", "doas")
 PYTHON = "/usr/bin/python3"
 # All that stands in an argument list: the rest comes through the pipe.
 FIRST = "import sys; s = sys.stdin.buffer; exec(compile(s.read(int(s.readline(20))), 'boot', 'exec'), {'__name__': '__boot__'})"
-CONFIG_BYTES_MAX = 1 << 20
 
 
 class Person(NamedTuple):
@@ -90,17 +90,7 @@ def check_checkout(checkout: Path, uids: frozenset[int]) -> None:
 
 def pip_files(environ: Mapping[str, str], home: str) -> list[tuple[str, str | None]]:
     """Pip's configuration files, the weakest first, with their text where the caller may read them."""
-    found: list[tuple[str, str | None]] = []
-    for path in pip_config.config_files(environ, [home]):
-        text = None
-        with contextlib.suppress(OSError, UnicodeDecodeError):
-            # A pipe in its place must not hold us up.
-            with open(
-                path, encoding="utf-8", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)
-            ) as stream:
-                text = stream.read(CONFIG_BYTES_MAX)
-        found.append((path, text))
-    return found
+    return [(path, read_text(path, follow=True)) for path in pip_config.config_files(environ, [home])]
 
 
 def header(command: str, environ: Mapping[str, str], **more: Any) -> dict[str, Any]:

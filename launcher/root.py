@@ -21,10 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from colab_ready import pip_config
+from colab_ready.core.text import printable
+from colab_ready.files.safe_open import read_text
 from colab_ready.files.trust import distrust_way, user_name
 
 from . import controller, lock, options, playbook, variables
-from .words import PLAYBOOKS, RUNTIME, Stop, printable, say
+from .words import PLAYBOOKS, RUNTIME, Stop, say
 
 REPORT = Path("/var/lib/colab-ready/report.json")
 YOUNG_SECONDS = 60
@@ -107,7 +109,7 @@ class Run:
         everybodys = pip_config.global_config_files(self.environ)
         # What the caller may not read, root reads, where it is the computer's own.
         files = [
-            (path, text if text is not None else read_text(path) if path in everybodys else "")
+            (path, text or (path in everybodys and not distrust_way(path, {0}) and read_text(path, follow=True)) or "")
             for path, text in self.header["pip_files"]
         ]
         network, uv_arguments = controller.sources(files, self.environ, self.header["home"])
@@ -154,17 +156,6 @@ def find_uv() -> str | None:
     """The uv that root may start: root's own, whatever the caller's PATH has."""
     found = shutil.which("uv", path=variables.ROOT_PATH)
     return found if found and not distrust_way(found, {0}) else None
-
-
-def read_text(path: str) -> str:
-    """A file of the computer's, root's to change; as pip does, one that cannot be read counts as empty."""
-    with contextlib.suppress(OSError, UnicodeDecodeError):
-        if not distrust_way(path, {0}):
-            with open(
-                path, encoding="utf-8", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)
-            ) as stream:
-                return stream.read(1 << 20)
-    return ""
 
 
 def print_address(show: bool) -> None:

@@ -8,7 +8,10 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
+from colab_ready.core.text import printable
+
 VERSION = "0.1.0"
+MESSAGE_CHARACTERS = 3000
 RUNTIME = "/usr/local/bin/colab-runtime"
 PLAYBOOKS = {"converge": "site", "verify": "verify", "remove": "remove"}
 USAGE = """\
@@ -45,15 +48,10 @@ class Stop(Exception):
 
 def say(text: str) -> None:
     """Say something that is not the result: on stderr."""
-    print(f"colab-ready: {printable(text)}", file=sys.stderr, flush=True)
+    print(f"colab-ready: {printable(text, MESSAGE_CHARACTERS)}", file=sys.stderr, flush=True)
 
 
 def interrupted() -> NoReturn:
     """End as a program that Ctrl-C ended."""
     say("interrupted; the next run carries on")
     sys.exit(130)
-
-
-def printable(text: str) -> str:
-    """Cover what a terminal would obey instead of show."""
-    return "".join(sign if sign.isprintable() else "?" for sign in text)

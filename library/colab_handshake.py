@@ -218,7 +218,7 @@ def main() -> None:
         module.fail_json(msg=f"url is {given['url']}, expected http://HOST:PORT such as http://localhost:8888")
     refused = refusal(given["python"], given["user"])
     if refused:
-        module.fail_json(msg=refused)
+        module.fail_json(msg=f"{refused} Where it is a user's, set user to that one.")
     asked = (
         "url",
         "token_file",

@@ -213,6 +213,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready import host
 from ansible.module_utils.colab_ready.backend import BACKEND_WISHES
 from ansible.module_utils.colab_ready.files.safe_open import read_object, read_text
+from ansible.module_utils.colab_ready.files.trust import distrust_way
 from ansible.module_utils.colab_ready.preflight import (
     SYSTEM_USER,
     WISH_KINDS,
@@ -272,7 +273,9 @@ def main() -> None:
         supports_check_mode=True,
     )
     options = dict(module.params)
-    settings = read_object(options.pop("runtime_config"))
+    config = options.pop("runtime_config")
+    # What others could have written says nothing of an earlier run.
+    settings = None if distrust_way(config, {0, os.geteuid()}) else read_object(config)
     options["prefix"] = options["prefix"].rstrip("/") or "/"
     wishes = Wishes(**options)
     try:

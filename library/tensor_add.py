@@ -281,7 +281,7 @@ def main() -> None:
     given = module.params
     refused = refusal(given["python"], given["user"])
     if refused:
-        module.fail_json(msg=refused)
+        module.fail_json(msg=f"{refused} Where it is a user's, set user to that one.")
     if given["timeout_seconds"] <= 0:
         module.fail_json(
             msg=f"timeout_seconds is {given['timeout_seconds']:g}, expected more than 0: give it some seconds"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -199,7 +200,7 @@ class Host:
         """Unpack a tar archive there, as that user."""
         docker_engine.docker(
             "exec", "--interactive", "--user", user, self.name, "sh", "-c",
-            'mkdir -p "$1" && tar -x -C "$1"', "unpack", folder, stdin=archive,
+            'mkdir -p "$1" && tar -x --no-same-owner -C "$1"', "unpack", folder, stdin=archive,
         )  # fmt: skip
 
 
@@ -219,9 +220,9 @@ def docker() -> None:
         pytest.fail(str(error), pytrace=False)
 
 
-@pytest.fixture
-def start_host(docker: None) -> Iterator[StartHost]:
-    """Start containers that play fresh hosts; they are taken away after the test."""
+@contextlib.contextmanager
+def hosts() -> Iterator[StartHost]:
+    """Start containers that play fresh hosts; they are taken away at the end."""
     started: list[str] = []
 
     def start(story: str, *, init: str = "systemd", extra: Sequence[str] = ()) -> Host:
@@ -233,6 +234,20 @@ def start_host(docker: None) -> Iterator[StartHost]:
     yield start
     for name in started:
         docker_engine.remove(name)
+
+
+@pytest.fixture
+def start_host(docker: None) -> Iterator[StartHost]:
+    """Hosts of one test."""
+    with hosts() as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def start_shared_host(docker: None) -> Iterator[StartHost]:
+    """Hosts of all tests of a file."""
+    with hosts() as start:
+        yield start
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ from ansible.module_utils.colab_ready.managed import group_name, user_name
 
 SCHEMA = 1
 DEPTH_MAX = 40
-ENTRIES_MAX = 50_000
+ENTRIES_MAX = 20_000
 # Some file systems answer so for what a user mounted: nobody else may look, root neither.
 _NOT_FOR_US = (PermissionError, NotADirectoryError)
 
@@ -209,7 +209,7 @@ class Repair:
         folder: str | None = None,
     ) -> None:
         """`folder` is the directory below the configuration directory that this is; None is that directory itself."""
-        for name in sorted(os.listdir(parent)):
+        for name in self._names(parent, parent_path):
             path = os.path.join(parent_path, name)
             with self._looking(path, user):
                 entry = look_at(parent, name)
@@ -243,7 +243,7 @@ class Repair:
                 with self._looking(below, user), open_entry(handle, kind, directory=True) as inner:
                     found = self._weakness(look(inner), user)
                     self._judge(inner, below, look(inner), user, repair=False)
-                    for item in sorted(os.listdir(inner)):
+                    for item in self._names(inner, below):
                         self._audit_item(inner, below, kind, item, user, found)
 
     def _audit_item(
@@ -287,13 +287,7 @@ class Repair:
         """What in this tree others could have changed, the first few. Below such a directory nothing more is looked
         at; links are looked at and not followed."""
         found: list[tuple[str, Entry, config_dirs.Weakness]] = []
-        names = sorted(os.listdir(handle))
-        self._looked_at += len(names)
-        if depth > DEPTH_MAX or self._looked_at > ENTRIES_MAX:
-            why = "it is deeper or has more in it than Jupyter's own folders, and is not looked at further"
-            self._find(path, None, why, False, "remove it")
-            return found
-        for name in names:
+        for name in self._names(handle, path, depth):
             here = os.path.join(path, name)
             entry = look_at(handle, name)
             if entry is None or len(found) >= most:
@@ -309,6 +303,16 @@ class Repair:
                     weak = self._weakness(entry, user)
                 found += [(here, entry, weak)] if weak else []
         return found[:most]
+
+    def _names(self, handle: int, path: str, depth: int = 0) -> list[str]:
+        """What is in this folder; nothing where somebody has made it so deep or so full that a look would not end."""
+        names = sorted(os.listdir(handle))
+        self._looked_at += len(names)
+        if depth <= DEPTH_MAX and self._looked_at <= ENTRIES_MAX:
+            return names
+        why = "it is deeper or has more in it than Jupyter's own folders, and is not looked at further"
+        self._find(path, None, why, False, "remove it")
+        return []
 
     def _plant(
         self,

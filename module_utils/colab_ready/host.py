@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
 
 from ansible.module_utils.colab_ready.files import safe_open, trust
+from ansible.module_utils.colab_ready.process import identity
 from ansible.module_utils.colab_ready.process import run as processes
 
 # A program that only says its version: 20 times what the slowest machine seen needed.
@@ -40,9 +41,10 @@ def read_text(path: str) -> str | None:
     return safe_open.read_text(path, follow=True)
 
 
-def run(argv: Sequence[str], seconds: float = PROGRAM_SECONDS) -> str | None:
+def run(argv: Sequence[str], seconds: float = PROGRAM_SECONDS, account: identity.Account | None = None) -> str | None:
     """The output of a program that ended well in time, or None."""
-    done = processes.run(argv, seconds, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}, most=ANSWER_BYTES)
+    env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
+    done = processes.run(argv, seconds, account=account, env=env, most=ANSWER_BYTES)
     return done.stdout if done.ok and not done.cut_off else None
 
 
@@ -146,8 +148,13 @@ def python_candidates(folder: str = "/usr/bin") -> list[str]:
 
 
 def ask_python(path: str) -> dict[str, Any] | None:
-    """Its version, and whether it can make a venv with pip in it (ensurepip)."""
-    answer = safe_open.parse_object(run([path, "-I", "-S", "-c", _ASK_PYTHON])) or {}
+    """Its version, and whether it can make a venv with pip in it (ensurepip).
+
+    One that somebody else than root can change does not get root's rights, but those of who called.
+    """
+    foreign = os.geteuid() == 0 and trust.distrust_way(path, (0,)) is not None
+    account = identity.who_called(os.environ) if foreign else None
+    answer = safe_open.parse_object(run([path, "-I", "-S", "-c", _ASK_PYTHON], account=account)) or {}
     version = re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3}){2}", str(answer.get("version")))
     return {"path": path, "version": version[0], "ensurepip": bool(answer.get("ensurepip"))} if version else None
 

@@ -127,5 +127,7 @@ class Package(NamedTuple):
 
 def _python_files(folder: int) -> dict[str, bytes]:
     entries = ((name, look_at(folder, name)) for name in sorted(os.listdir(folder)))
-    readable = (name for name, one in entries if one and one.kind == "file" and one.mode & _READABLE_BY_ALL == _READABLE_BY_ALL)
+    readable = (
+        name for name, one in entries if one and one.kind == "file" and one.mode & _READABLE_BY_ALL == _READABLE_BY_ALL
+    )
     return {name: read(folder, name) for name in readable}

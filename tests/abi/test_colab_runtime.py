@@ -640,6 +640,14 @@ def test_a_server_that_never_ends_its_answer_holds_up_no_command(runtime: Runtim
     assert runtime("stop", root=root).returncode == 0
 
 
+@needs_root
+def test_what_is_in_the_way_is_named_without_a_traceback(runtime: Runtime) -> None:
+    extras = runtime.config / "jupyter_server_config.d"
+    extras.mkdir(mode=0o700)
+    refused = runtime("start")
+    assert (refused.returncode, refused.stderr) == (1, f"colab-runtime: {extras}: Permission denied\n")
+
+
 def test_a_supervisor_and_a_server_that_were_stopped_are_ended(runtime: Runtime) -> None:
     assert runtime("start").returncode == 0
     ending = [runtime.supervisor(), runtime.seen()["pid"]]

@@ -61,6 +61,13 @@ def script(path: Path, text: str, uid: int = UID) -> Path:
     return path
 
 
+def other_python(place: Place, text: str) -> None:
+    """A script in the place of the environment's Python, which stays a link."""
+    path = place.path / "bin" / "python"
+    path.unlink()
+    path.symlink_to(script(place.path / "bin" / "other", text))
+
+
 def series(place: Place) -> list[int]:
     """The environment's Python, as its folders say it."""
     return [*(int(part) for part in place.site.parent.name.removeprefix("python").split(".")), 0]
@@ -90,7 +97,7 @@ def test_what_a_users_python_says_chooses_nothing_that_root_runs(
         "base": str(evil),
     }
     answer = f'case "$*" in *-S*) echo \'{json.dumps(told)}\';; *) exec {PYTHON} "$@";; esac'
-    script(open_place.path / "bin" / "python", f"id -u > {marks}/$$; {answer}")
+    other_python(open_place, f"id -u > {marks}/$$; {answer}")
     shutil.rmtree(open_place.root / "tools")
     with (open_place.site / "alpha" / "__init__.py").open("a") as stream:
         stream.write("#")
@@ -274,15 +281,15 @@ def put_fifo(path: Path) -> None:
 
 
 def endless_output(place: Place) -> None:
-    script(place.path / "bin" / "python", "exec cat /dev/zero")
+    other_python(place, "exec cat /dev/zero")
 
 
 def kept_open(place: Place) -> None:
-    script(place.path / "bin" / "python", "setsid sleep 60 & exit 1")
+    other_python(place, "setsid sleep 60 & exit 1")
 
 
 def dies_at_once(place: Place) -> None:
-    script(place.path / "bin" / "python", "kill -9 $PPID; sleep 60")
+    other_python(place, "kill -9 $PPID; sleep 60")
 
 
 def deep(place: Place) -> None:
@@ -299,6 +306,7 @@ BREAKS: dict[str, Callable[[Place], Any]] = {
     "brackets as the note": lambda place: (place.path / "colab-ready.json").write_text("[" * 200_000),
     "an empty note": lambda place: (place.path / "colab-ready.json").write_text(""),
     "a child keeps the output open": kept_open,
+    "a script as its Python": lambda place: script(place.path / "bin" / "python", f'exec {PYTHON} "$@"'),
     "1500 folders deep": deep,
 }
 

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import re
+import select
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -148,7 +149,8 @@ class SecurityHost:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert process.stdout is not None
         try:
-            first = process.stdout.readline().strip()
+            answers, _, _ = select.select([process.stdout], [], [], 30)
+            first = process.stdout.readline().strip() if answers else "no answer"
             assert first == "ready", f"{name}: {first}{process.stdout.read() if process.poll() is not None else ''}"
             yield
         finally:

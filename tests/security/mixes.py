@@ -46,9 +46,12 @@ def faults(name: str, seen: Seen) -> list[str]:
 def try_mix(host: SecurityHost, mix: Sequence[Hang], remove: bool = False) -> list[str]:
     """What went wrong with this mix."""
     found: list[str] = []
+    of_the_port = any(hang.place == "port" for hang in mix)
+    if of_the_port:
+        host.must(hosts.RUNTIME, "stop")
     with contextlib.ExitStack() as planted:
-        # The server is stopped before its files are exchanged, and started when they are back.
-        for hang in sorted(mix, key=lambda one: one.place != "port"):
+        # Last is who stops the others of his uid, and so an attack that is yet to come.
+        for hang in sorted(mix, key=lambda one: one.place == "port"):
             planted.enter_context(hang.planted(host))
         for command in COMMANDS[:-1]:
             found += faults(f"colab-runtime {command}", host.runtime(command))
@@ -57,6 +60,8 @@ def try_mix(host: SecurityHost, mix: Sequence[Hang], remove: bool = False) -> li
         found += faults(f"colab-runtime {COMMANDS[-1]}", host.runtime(COMMANDS[-1]))
         if remove:
             found += faults("./colab-ready remove", host.colab_ready("remove"))
+    if of_the_port and not remove:
+        host.run("timeout", "60", hosts.RUNTIME, "start")
     return found
 
 

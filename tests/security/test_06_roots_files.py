@@ -10,9 +10,8 @@ SECRET = "the-content-of-a-file-of-roots"
 def test_a_file_of_roots_is_given_to_nobody(root_host: SecurityHost) -> None:
     host = root_host
     left = f"{host.home}/left-by-root"
-    host.sh(
-        f"umask 077; mkdir {left}.d; echo {SECRET} >{left}; echo {SECRET} >{left}.d/inner; chown {host.user}: {left}.d"
-    )
+    host.sh(f"rm -rf {left} {left}.d; mkdir {left}.d; chown {host.user}: {left}.d")
+    host.sh(f"umask 077; echo {SECRET} | tee {left} {left}.d/inner")
     host.attack("hand_over.py", left, KERNEL, user=host.user)
     host.attack("hand_over.py", f"{left}.d/inner", KERNEL, user=host.user)
     with host.damaged("comm"):

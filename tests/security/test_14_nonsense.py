@@ -15,7 +15,6 @@ NOTES: dict[str, list[tuple[str, ...]]] = {
     "brackets": [("brackets", MEMORY)],
     "types": [
         ("text", MEMORY, '{"schema": 1, "state": 7, "python": [1], "packages": {"resolved": 5, "specs": 1e999}}'),
-        ("text", f"{KERNEL}/pyvenv.cfg", f"version = {HUGE}\\nhome = \\x00\\n"),
     ],
 }
 # What its Python answers, whatever it is asked.

@@ -30,18 +30,27 @@ def audited(home: Path) -> list[str]:
             [user],
             [],
             "/nonexistent",
-            "/nonexistent",
             "/x",
             True,
         )
     )
-    return [finding["why"] for finding in config_repair.Repair(settings).audit_data([])]
+    repair = config_repair.Repair(settings)
+    return [finding["why"] for finding in [*repair.audit_data([]), *config_repair.Repair(settings).audit()]]
 
 
 def test_a_folder_of_kernels_without_a_bottom_is_one_finding(home: Path, deepen: Callable[[Path], None]) -> None:
     deepen(home / ".local/share/jupyter/kernels/x")
     (why,) = [why for why in audited(home) if "not looked at further" in why]
     assert "deeper" in why
+
+
+@pytest.mark.parametrize("folder", [".local/share/jupyter/kernels", ".local/share/jupyter/kernels/x", ".jupyter"])
+def test_a_folder_that_is_far_too_full_is_one_finding(home: Path, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config_repair, "ENTRIES_MAX", 30)
+    (home / folder).mkdir(exist_ok=True)
+    for number in range(40):
+        (home / folder / f"{number}.json").touch()
+    assert sum("not looked at further" in why for why in audited(home)) == 1
 
 
 def test_a_file_that_is_far_too_long_is_a_finding(home: Path) -> None:

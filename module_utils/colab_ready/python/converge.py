@@ -253,9 +253,12 @@ class Convergence(Installer):
         if not config.get("home"):
             building = env_state.read_memory(self.path).get("state") == "building"
             return None, "the last build did not end" if building else "its pyvenv.cfg is missing or unreadable"
-        interpreter = self._ask(os.path.join(self.path, "bin", "python"))
+        python = os.path.join(self.path, "bin", "python")
+        interpreter = self._ask(python)
         if interpreter is None:
             return None, "its Python does not start any more"
+        if not os.path.islink(python):
+            return None, "its bin/python is not the link that it was made as"
         made_with = config.get("version_info") or config.get("version") or ""
         if not os.path.isdir(env_state.site_packages(self.path, interpreter.series)) or (
             made_with and not made_with.startswith(interpreter.series + ".")

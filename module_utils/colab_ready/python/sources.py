@@ -82,7 +82,7 @@ def _texts(paths: Sequence[str]) -> dict[str, str]:
 
 def _default_accounts(request: Request, environ: Mapping[str, str]) -> list[Account]:
     """Who called (behind sudo or become), then who the environment is for: the first one's word wins."""
-    caller = environ.get("SUDO_USER") if os.geteuid() == 0 else None
+    caller = (environ.get("SUDO_USER") or environ.get("DOAS_USER")) if os.geteuid() == 0 else None
     known = []
     for name in dict.fromkeys([caller or current_account().name, *([request.user] if request.user else [])]):
         try:

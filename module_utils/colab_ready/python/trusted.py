@@ -24,6 +24,5 @@ def refusal(place: str, user: str | None = None) -> str | None:
         return None
     return (
         f"Root does not use {place}: {reason}. Expected it, and each folder on the way to it, to be root's, and nobody "
-        "else to be able to write there. Correct owner and mode (chown, chmod), choose another place, or name the user "
-        "whose it is."
+        "else to be able to write there. Correct owner and mode (chown, chmod), or choose another place."
     )

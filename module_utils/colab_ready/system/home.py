@@ -42,6 +42,8 @@ def find_work(home: str, most: int = 5) -> list[str]:
         for name in sorted(os.listdir(os.path.join(home, folder))):
             path = os.path.join(folder, name)
             info = os.lstat(os.path.join(home, path))
+            if len(found) >= most:
+                break
             if path in FOLDERS and stat.S_ISDIR(info.st_mode):
                 waiting.append(path)
             elif not _is_litter(home, path, info):

@@ -117,3 +117,6 @@ def main(words: Sequence[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        print(visible(f"colab-runtime: {error.filename or arguments.command}: {error.strerror}"), file=sys.stderr)
+        return EXIT_FAILED
