@@ -210,7 +210,7 @@ import re
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.colab_ready import host, ports
+from ansible.module_utils.colab_ready import host
 from ansible.module_utils.colab_ready.backend import BACKEND_WISHES
 from ansible.module_utils.colab_ready.files.safe_open import read_object, read_text
 from ansible.module_utils.colab_ready.files.trust import distrust_way
@@ -226,6 +226,7 @@ from ansible.module_utils.colab_ready.preflight import (
     prefix_shape,
     version_fits,
 )
+from ansible.module_utils.colab_ready.system import ports
 
 RUN_DIRECTORY = "/run/colab-ready"
 

@@ -16,7 +16,7 @@ from typing import Any, Iterable, Mapping, Sequence
 
 from ansible.module_utils.colab_ready import browser_policy, extension
 from ansible.module_utils.colab_ready.host import Account, Place
-from ansible.module_utils.colab_ready.ports import Listener, Process
+from ansible.module_utils.colab_ready.system.ports import Listener, Process
 
 # Who runs the kernels when root itself called and nobody else is in sight (design: never root).
 SYSTEM_USER = "colab"

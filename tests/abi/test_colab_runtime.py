@@ -22,27 +22,46 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
-PROGRAM = PROJECT / "roles" / "colab_runtime" / "files" / "colab-runtime"
+PACKAGE = PROJECT / "roles" / "colab_runtime" / "files" / "colab_runtime"
+ROOMS = PROJECT / "module_utils" / "colab_ready"
+VARIABLES = yaml.safe_load((PROJECT / "roles" / "colab_runtime" / "vars" / "main.yml").read_text(encoding="utf-8"))
+INSTALLED_ROOMS = VARIABLES["__colab_runtime_rooms"]
 STAND_IN = PROJECT / "tests" / "doubles" / "standin_jupyter_server.py"
 # The host's own Python, which other users can run, too; a test's may lie in a home folder.
 PYTHON = "/usr/bin/python3" if os.access("/usr/bin/python3", os.X_OK) else sys.executable
 ROOT = os.geteuid() == 0
 USER = pwd.getpwnam("nobody") if ROOT else pwd.getpwuid(os.geteuid())
-# The only things changed in the program that is tried here: a server that hangs does not hold up the tests, and what the
-# account database says of the user's groups stands in a file, so that no test joins a group of this machine.
-PATIENCE = "SERVER_STOP_SECONDS = 10.0"
-DATABASE = """\
+# The program of these tests differs from the installed one in this: the package lies elsewhere, a server that hangs does not hold
+# up the tests, and what the account database says of the user's groups stands in a file, so that no test joins a group of this
+# machine.
+PROGRAM = """\
+import importlib
+import os
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, {library!r})
+
+
 def _listed(name, gid):
-    with open({path!r}) as file:
+    with open({groups!r}) as file:
         return [gid, *map(int, file.read().split())]
 
 
 os.getgrouplist = _listed
 os.initgroups = lambda name, gid: os.setgroups(_listed(name, gid))
+for module, name, value in {constants!r}:
+    module = importlib.import_module("colab_runtime." + module)
+    assert hasattr(module, name)
+    setattr(module, name, value)
+
+from colab_runtime.cli import main
+
+sys.exit(main(sys.argv[1:]))
 """
-IMPORTED = "from typing import Any, BinaryIO, NoReturn, TextIO\n"
 JOINED = 54321
 TOKEN = "0123456789abcdef" * 3
 needs_root = pytest.mark.skipif(not ROOT, reason="changing to another user takes root")
@@ -83,13 +102,13 @@ class Runtime:
         self.program = folder / "colab-runtime"
         for path in (self.home, self.run_dir, self.log_dir, self.config, folder / "server" / "bin"):
             path.mkdir(parents=True)
-        text = PROGRAM.read_text(encoding="utf-8")
         self.groups = folder / "groups"
         self.groups.touch()
-        assert PATIENCE in text and IMPORTED in text
-        text = text.replace(IMPORTED, IMPORTED + DATABASE.format(path=str(self.groups)))
-        self.program.write_text(text.replace(PATIENCE, "SERVER_STOP_SECONDS = 2.0"), encoding="utf-8")
-        self.program.chmod(0o755)
+        for path in sorted(PACKAGE.glob("*.py")) + [ROOMS / name for name in INSTALLED_ROOMS]:
+            target = folder / "lib" / path.relative_to(PACKAGE.parent if PACKAGE in path.parents else ROOMS.parent)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+        self.write_program()
         shutil.copy(STAND_IN, folder / "standin.py")
         python = folder / "server" / "bin" / "python"
         python.write_text(f'#!/bin/sh\nexec {PYTHON} {folder}/standin.py "$@"\n', encoding="utf-8")
@@ -119,6 +138,13 @@ class Runtime:
         }
         self.settings.write_text(json.dumps({**values, **changes}), encoding="utf-8")
         self.settings.chmod(0o644)
+
+    def write_program(self, *constants: tuple[str, str, Any]) -> None:
+        """The command, with other values of these constants: (module of the package, name, value)."""
+        ours = [("core", "PROGRAM", str(self.program)), ("core", "SERVER_STOP_SECONDS", 2.0), *constants]
+        text = PROGRAM.format(library=str(self.folder / "lib"), groups=str(self.groups), constants=ours)
+        self.program.write_text(text, encoding="utf-8")
+        self.program.chmod(0o755)
 
     def mode(self, word: str) -> None:
         (self.home / "standin_mode").write_text(word, encoding="ascii")
@@ -258,7 +284,7 @@ def test_the_server_is_not_started_with_an_environment_that_others_can_write(run
     path.chmod(0o666)
     refused = runtime(command)
     assert refused.returncode == 78
-    assert "rocm.conf can be changed by everybody (mode 0666)" in refused.stderr
+    assert "can be changed by everybody: its mode is 0666" in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
     assert not (runtime.home / "standin_seen.json").exists()
 
@@ -604,8 +630,7 @@ def test_what_a_user_leaves_in_its_folders_holds_up_no_command_and_the_server_is
 @pytest.mark.parametrize("root", [pytest.param(True, marks=needs_root), False])
 def test_a_server_that_never_ends_its_answer_holds_up_no_command(runtime: Runtime, mode: str, root: bool) -> None:
     runtime.mode(mode)
-    text = runtime.program.read_text(encoding="utf-8")
-    runtime.program.write_text(text.replace("\nSTART_SECONDS = 20.0", "\nSTART_SECONDS = 2.0"), encoding="utf-8")
+    runtime.write_program(("core", "START_SECONDS", 2.0))
     runtime("start")
     for command in (["status"], ["url"], ["token"], ["token", "--rotate"]):
         began = time.monotonic()
@@ -700,18 +725,13 @@ def test_folders_of_the_user_that_others_can_change_are_left_out_and_said(runtim
     # The home of who runs this is not a test's to change, so the program gets another constant.
     planted = runtime.folder / "usr" / "share" / "jupyter"
     (planted / "kernels").mkdir(parents=True)
-    text = runtime.program.read_text(encoding="utf-8")
-    known = 'SYSTEM_DATA = ("/usr/local/share/jupyter", "/usr/share/jupyter")'
-    assert known in text
-    runtime.program.write_text(text.replace(known, f"SYSTEM_DATA = ({str(planted)!r},)"), encoding="utf-8")
+    runtime.write_program(("trust", "SYSTEM_DATA", (str(planted),)))
     assert runtime("start").returncode == 0
     assert str(planted) not in str(runtime.seen()["arguments"]) and str(planted) not in runtime.log()
     (planted / "kernels").chmod(0o777)
     assert runtime("restart").returncode == 0
     assert f"closed, every = [{str(planted)!r}" in runtime.seen()["arguments"][-1]
-    assert (
-        f"Not read, kernels and extensions of {planted}: {planted}/kernels can be changed by everybody" in runtime.log()
-    )
+    assert f"Not read, kernels and extensions of {planted}: {planted}/kernels (of " in runtime.log()
 
 
 @pytest.mark.parametrize("command", ["start", "serve"])
@@ -877,7 +897,7 @@ def test_what_runs_is_named_and_kept_unless_force_is_given(runtime: Runtime, roo
     server, secret = runtime.seen()["pid"], cookie_secret(runtime)
     refused = runtime("token", "--rotate", root=root)
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert "3 running: 'first?[31m.ipynb', 'kernel bbbbbbbb', terminal 1." in refused.stderr
+    assert "3 running: 'first [31m.ipynb', 'kernel bbbbbbbb', terminal 1." in refused.stderr
     assert "nothing was changed" in refused.stderr and "token --rotate --force" in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
     assert (runtime.token.read_text(), runtime.seen()["pid"], cookie_secret(runtime)) == (TOKEN, server, secret)

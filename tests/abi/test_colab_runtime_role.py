@@ -136,6 +136,33 @@ def test_card_and_environment_are_handed_to_the_runtime_and_the_kernel(
     assert spec["env"] == {**kernel, **own}
 
 
+def test_the_command_is_installed_with_all_that_it_imports_and_is_the_last_to_come(tmp_path: Path) -> None:
+    """The role's own list, written elsewhere, and the command run from there as it is in place."""
+    role = PROJECT / "roles" / "colab_runtime"
+    tasks: list[dict[str, Any]] = [
+        {"name": "load", "ansible.builtin.include_vars": {"file": str(role / "vars" / "main.yml")}},
+        {"name": "list", "ansible.builtin.debug": {"msg": "{{ __colab_runtime_command_files }}"}},
+    ]
+    found = play(tmp_path, tasks, role_path=str(role))
+    assert found["rc"] == 0, found["said"]
+    files = results(found)["list"]["msg"]
+    library = "/usr/local/lib/colab-ready"
+    assert all(entry["path"].startswith(f"{library}/") or entry["path"] == library for entry in files[:-1])
+    assert {entry.get("mode") for entry in files[:-1]} == {None}  # the module's own: 0755 for a folder, 0644 for a file
+    assert (files[-1]["path"], files[-1]["mode"]) == ("/usr/local/bin/colab-runtime", "0755")
+    for entry in files:
+        path = tmp_path / "host" / entry["path"].removeprefix("/usr/local/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if entry.get("state") == "directory":
+            path.mkdir(exist_ok=True)
+        else:
+            path.write_text(entry["content"].replace(library, str(tmp_path / "host" / "lib" / "colab-ready")))
+    command = [sys.executable, "-I", str(path), "--settings", str(tmp_path / "none"), "status"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+    assert (done.returncode, done.stdout) == (78, "") and "none does not exist" in done.stderr
+    assert not [*(tmp_path / "host").rglob("__pycache__")]
+
+
 @pytest.fixture
 def prefix(tmp_path: Path) -> Path:
     """Two environments of ours (one half built), somebody's own one, and other things beside them."""

@@ -111,6 +111,7 @@ def test_a_neighbour_writes_nothing_that_the_server_or_root_reads(inside: Host, 
         *(
             "/usr/local/bin/colab-runtime",
             "/usr/local/bin",
+            "/usr/local/lib/colab-ready",
             "/usr/etc/jupyter",
             "/usr/local/etc/jupyter",
             "/etc/jupyter",

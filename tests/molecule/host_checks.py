@@ -29,6 +29,7 @@ SEARCHED = (
     "/opt/colab-ready/src",
     "/tmp",
     "/usr/local/bin",
+    "/usr/local/lib/colab-ready",
     "/var/lib/colab-ready",
     "/var/log",
     "/var/tmp",

@@ -98,7 +98,7 @@ def test_mypy_finds_nothing_in_what_runs_on_a_host(project: Path, tmp_path: Path
     bases = {str(path.parent) for path in ours} | {str(package_base(project, path)) for path in in_roles}
     targets: list[str | Path] = [tree / "ansible" / "module_utils" / "colab_ready", *ours, *in_roles]
     targets += sorted(programs.iterdir())
-    mypy(project, [str(tree), str(programs), *sorted(bases)], *targets)
+    mypy(project, [str(tree), str(programs), "module_utils", *sorted(bases)], *targets)
 
 
 def test_mypy_finds_nothing_in_the_launcher(project: Path, tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_mypy_finds_nothing_in_the_tests(project: Path, tmp_path: Path) -> None:
     tree = namespace_tree(project, tmp_path / "tree")
     tests = [path for path in checkout.with_suffix(".py") if path.parts[0] == "tests"]
     (tree / "launcher").symlink_to(project / "launcher")
-    paths = ["tests", str(tree), "module_utils", "library", "callback_plugins", "tools"]
+    paths = ["tests", str(tree), "module_utils", "library", "callback_plugins", "tools", "roles/colab_runtime/files"]
     mypy(project, paths, "--allow-untyped-defs", *tests)
 
 

@@ -2,46 +2,59 @@
 
 from __future__ import annotations
 
-import importlib.util
+import grp
 import json
 import os
 import pwd
-import signal
 import socket
 import stat
 import subprocess
 import sys
-import time
 import types
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import pytest
 from ansible.module_utils.colab_ready.rocm_host_plan import setting_files
+from colab_ready.system.ports import Listener, listeners_on, process
+from colab_runtime.commands import command_start
+from colab_runtime.core import EXIT_SETTINGS, SAFE_PATH, UNIT, Problem
+from colab_runtime.ports import (
+    at_stake,
+    describe_holder,
+    port_is_free,
+    program_name,
+    what_would_end,
+)
+from colab_runtime.rotation import TOKEN_RANDOM_BYTES
+from colab_runtime.server import lacks_groups, note_stamp, server_command, server_environment
+from colab_runtime.settings import Settings, background_environment, login_shell, parse_settings, settings_distrust
+from colab_runtime.supervisor import (
+    RotatingLog,
+    RunDir,
+    alive,
+    backoff_seconds,
+    descendants,
+    describe_exit,
+    started_ticks,
+)
+from colab_runtime.systemd import BOOT_LINK, refusal, tell_boot
+from colab_runtime.token import read_token, token_file_problem, token_problem, write_token
+from colab_runtime.trust import (
+    closed_data,
+    driver_environment,
+    environment_files,
+    parse_environment,
+    require_config,
+    require_own_places,
+    secret_setting,
+)
 
 PROJECT = Path(__file__).resolve().parents[2]
-PROGRAM = PROJECT / "roles" / "colab_runtime" / "files" / "colab-runtime"
+PACKAGE = PROJECT / "roles" / "colab_runtime" / "files" / "colab_runtime"
 TEMPLATE = PROJECT / "roles" / "colab_runtime" / "templates" / "colab-ready.service.j2"
 
-
-def load_program() -> types.ModuleType:
-    """The program has no .py suffix, so it is loaded by its path."""
-    loader = SourceFileLoader("colab_runtime", str(PROGRAM))
-    spec = importlib.util.spec_from_loader("colab_runtime", loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["colab_runtime"] = module  # dataclasses look their module up
-    written, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    try:
-        loader.exec_module(module)
-    finally:
-        sys.dont_write_bytecode = written
-    return module
-
-
-runtime = load_program()
 
 ME = pwd.getpwuid(os.getuid())
 GOOD: dict[str, Any] = {
@@ -60,7 +73,7 @@ TOKEN = "0123456789abcdef" * 3
 
 
 def settings(**changes: Any) -> Any:
-    return runtime.parse_settings(json.dumps({**GOOD, **changes}), "/etc/colab-ready/runtime.json")
+    return parse_settings(json.dumps({**GOOD, **changes}), "/etc/colab-ready/runtime.json")
 
 
 # --- settings
@@ -93,22 +106,22 @@ def test_settings_of_the_role_are_read_and_more_keys_do_no_harm() -> None:
     ],
 )
 def test_wrong_settings_are_refused_by_name(changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(runtime.Problem) as caught:
+    with pytest.raises(Problem) as caught:
         settings(**changes)
     assert said in str(caught.value)
-    assert caught.value.code == runtime.EXIT_SETTINGS
+    assert caught.value.code == EXIT_SETTINGS
 
 
 def test_all_wrong_settings_are_in_one_message() -> None:
-    with pytest.raises(runtime.Problem) as caught:
+    with pytest.raises(Problem) as caught:
         settings(port=0, user="")
     assert "port is 0" in str(caught.value) and "user must be" in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '"x"'])
 def test_settings_that_are_no_object_are_refused(text: str) -> None:
-    with pytest.raises(runtime.Problem, match=r"Run \./colab-ready"):
-        runtime.parse_settings(text, "/x/runtime.json")
+    with pytest.raises(Problem, match=r"Run \./colab-ready"):
+        parse_settings(text, "/x/runtime.json")
 
 
 @pytest.mark.parametrize(
@@ -125,8 +138,8 @@ def test_settings_that_are_no_object_are_refused(text: str) -> None:
     ],
 )
 def test_settings_are_believed_only_from_root_or_oneself(owner: int, mode: int, uid: int, said: str | None) -> None:
-    answer = runtime.settings_distrust(owner, mode, uid)
-    assert answer is None if said is None else said in answer
+    answer = settings_distrust(owner, mode, uid)
+    assert answer is None if said is None else said in (answer or "")
 
 
 # --- token
@@ -146,8 +159,8 @@ def test_settings_are_believed_only_from_root_or_oneself(owner: int, mode: int, 
     ],
 )
 def test_a_token_file_is_of_its_user_alone(mode: int, owner: int, said: str | None) -> None:
-    answer = runtime.token_file_problem(mode, owner, 1000)
-    assert answer is None if said is None else said in answer
+    answer = token_file_problem(mode, owner, 1000)
+    assert answer is None if said is None else said in (answer or "")
 
 
 @pytest.mark.parametrize(
@@ -164,8 +177,8 @@ def test_a_token_file_is_of_its_user_alone(mode: int, owner: int, said: str | No
     ],
 )
 def test_a_token_is_long_and_fits_into_an_address(token: str, said: str | None) -> None:
-    answer = runtime.token_problem(token)
-    assert answer is None if said is None else said in answer
+    answer = token_problem(token)
+    assert answer is None if said is None else said in (answer or "")
 
 
 @pytest.mark.parametrize(("content", "mode"), [(TOKEN + "\n", 0o600), (TOKEN[:20], 0o600), (TOKEN, 0o644)])
@@ -173,8 +186,8 @@ def test_a_refused_token_is_not_in_the_message(tmp_path: Path, content: str, mod
     path = tmp_path / "token"
     path.write_text(content, encoding="ascii")
     path.chmod(mode)
-    with pytest.raises(runtime.Problem) as caught:
-        runtime.read_token(str(path), os.getuid())
+    with pytest.raises(Problem) as caught:
+        read_token(str(path), os.getuid())
     assert TOKEN[:20] not in str(caught.value)
     assert str(path) in str(caught.value)
 
@@ -183,15 +196,15 @@ def test_a_good_token_is_read(tmp_path: Path) -> None:
     path = tmp_path / "token"
     path.write_text(TOKEN, encoding="ascii")
     path.chmod(0o600)
-    assert runtime.read_token(str(path), os.getuid()) == TOKEN
+    assert read_token(str(path), os.getuid()) == TOKEN
 
 
 def test_a_token_behind_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "real").write_text(TOKEN, encoding="ascii")
     (tmp_path / "real").chmod(0o600)
     (tmp_path / "token").symlink_to("real")
-    with pytest.raises(runtime.Problem, match="symbolic link"):
-        runtime.read_token(str(tmp_path / "token"), os.getuid())
+    with pytest.raises(Problem, match="symbolic link"):
+        read_token(str(tmp_path / "token"), os.getuid())
 
 
 # --- what a backend's driver wants in the environment
@@ -219,7 +232,7 @@ def test_a_token_behind_a_link_is_refused(tmp_path: Path) -> None:
 def test_a_line_of_the_environment_means_itself_or_is_not_taken(
     text: str, found: dict[str, str], wrong: list[int]
 ) -> None:
-    assert runtime.parse_environment(text) == (found, wrong)
+    assert parse_environment(text) == (found, wrong)
 
 
 def test_all_that_the_role_rocm_writes_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,7 +244,7 @@ def test_all_that_the_role_rocm_writes_is_read(monkeypatch: pytest.MonkeyPatch) 
     }
     written = setting_files({"line": "7.2.4", "environment": wanted, "loader": []})
     path = f"{settings().environment_dir}/rocm.conf"
-    assert runtime.parse_environment(written[path]) == (wanted, [])
+    assert parse_environment(written[path]) == (wanted, [])
 
 
 @pytest.fixture
@@ -256,20 +269,20 @@ def test_the_files_of_the_environment_are_read_in_the_order_of_systemd(
     (environment_folder / "e.conf").symlink_to("missing")
     (environment_folder / "f.conf").mkdir()
     os.mkfifo(environment_folder / "g.conf")
-    read = runtime.driver_environment(str(environment_folder), os.getuid())
+    read = driver_environment(str(environment_folder), os.getuid())
     assert read == {"A": "b", "B": "b", "Z": "z"}
     said = capsys.readouterr().out
     assert said.startswith(f"Not read, line 3 of {environment_folder}/b.conf: ") and said.count("\n") == 1
     assert "'c'" not in said  # it may be a password
-    assert runtime.driver_environment(str(environment_folder / "missing"), os.getuid()) == {}
+    assert driver_environment(str(environment_folder / "missing"), os.getuid()) == {}
 
 
 @pytest.mark.parametrize(
     ("path", "mode", "said"),
     [
-        ("a.conf", 0o666, "a.conf can be changed by everybody (mode 0666)"),
-        (".", 0o777, "environment.d can be changed by everybody (mode 0777)"),
-        (".", 0o1777, "environment.d can be changed by everybody (mode 1777)"),
+        ("a.conf", 0o666, f"a.conf (of {ME.pw_name}) can be changed by everybody: its mode is 0666"),
+        (".", 0o777, f"environment.d (of {ME.pw_name}) can be changed by everybody: its mode is 0777"),
+        (".", 0o1777, f"environment.d (of {ME.pw_name}) can be changed by everybody: its mode is 1777"),
         ("c.txt", 0o666, None),  # nobody reads it
     ],
 )
@@ -278,11 +291,11 @@ def test_an_environment_that_others_can_write_is_refused(
 ) -> None:
     (environment_folder / path).chmod(mode)
     if said is None:
-        runtime.environment_files(str(environment_folder), os.getuid())
+        environment_files(str(environment_folder), os.getuid())
         return
-    with pytest.raises(runtime.Problem) as caught:
-        runtime.environment_files(str(environment_folder), os.getuid())
-    assert caught.value.code == runtime.EXIT_SETTINGS
+    with pytest.raises(Problem) as caught:
+        environment_files(str(environment_folder), os.getuid())
+    assert caught.value.code == EXIT_SETTINGS
     assert said in str(caught.value) and f"chmod -R go-w {environment_folder}" in str(caught.value)
 
 
@@ -290,8 +303,8 @@ def test_an_environment_that_others_can_write_is_refused(
 def test_a_strangers_environment_is_refused(environment_folder: Path) -> None:
     nobody = pwd.getpwnam("nobody")
     os.chown(environment_folder / "a.conf", nobody.pw_uid, nobody.pw_gid)
-    with pytest.raises(runtime.Problem, match=r"a\.conf belongs to 'nobody'"):
-        runtime.environment_files(str(environment_folder), os.getuid())
+    with pytest.raises(Problem, match=r"a\.conf belongs to nobody"):
+        environment_files(str(environment_folder), os.getuid())
 
 
 def test_the_unit_reads_the_environment_where_the_program_does_and_can_do_without() -> None:
@@ -317,21 +330,6 @@ TCP6 = """\
 """
 
 
-@pytest.mark.skipif(sys.byteorder != "little", reason="the recorded tables are from a little-endian machine")
-@pytest.mark.parametrize(
-    ("port", "expected"),
-    [
-        (8888, [("127.0.0.1", 1000, 41), ("::1", 1001, 51)]),
-        (22, [("0.0.0.0", 0, 44), ("::", 0, 52)]),
-        (8080, [("::ffff:127.0.0.1", 7, 53)]),
-        (9, []),
-    ],
-)
-def test_the_kernels_table_names_who_listens_on_loopback(port: int, expected: list[tuple[str, int, int]]) -> None:
-    found = runtime.parse_listeners(TCP, port) + runtime.parse_listeners(TCP6, port)
-    assert [(one.address, one.uid, one.inode) for one in found] == expected
-
-
 def fake_process(proc: Path, pid: int, words: list[str], inodes: list[int]) -> None:
     (proc / str(pid) / "fd").mkdir(parents=True)
     (proc / str(pid) / "cmdline").write_bytes(b"\0".join(word.encode() for word in words) + b"\0")
@@ -346,7 +344,7 @@ def test_the_holder_is_named_with_pid_program_and_user(tmp_path: Path) -> None:
     (tmp_path / "net" / "tcp").write_text(TCP.replace(" 1000 ", f" {os.getuid()} "), encoding="ascii")
     fake_process(tmp_path, 300, ["/usr/sbin/sshd"], [44])
     fake_process(tmp_path, 4711, ["/usr/bin/python3", "-m", "http.server", "8888"], [7, 41])
-    holder = runtime.describe_holder(8888, str(tmp_path))
+    holder = describe_holder(8888, str(tmp_path))
     assert holder.startswith("pid 4711 (python3 -m http.server, user ")
     assert ME.pw_name in holder
 
@@ -355,12 +353,14 @@ def test_the_holder_is_named_with_pid_program_and_user(tmp_path: Path) -> None:
 def test_a_holder_that_may_not_be_looked_at_is_named_by_its_user(tmp_path: Path) -> None:
     (tmp_path / "net").mkdir()
     (tmp_path / "net" / "tcp6").write_text(TCP6.replace(" 1001 ", f" {os.getuid()} "), encoding="ascii")
-    holder = runtime.describe_holder(8888, str(tmp_path))
+    holder = describe_holder(8888, str(tmp_path))
     assert ME.pw_name in holder and "sudo ss -ltnp" in holder
 
 
-def test_a_kernel_that_does_not_say_who_listens_is_not_taken_for_nobody_listens(tmp_path: Path) -> None:
-    assert runtime.listeners(8888, str(tmp_path)) is None
+def name_in(proc: Path, pid: int) -> str:
+    found = process(pid, str(proc))
+    assert found is not None
+    return program_name(found)
 
 
 @pytest.mark.parametrize(
@@ -375,15 +375,15 @@ def test_a_kernel_that_does_not_say_who_listens_is_not_taken_for_nobody_listens(
 )
 def test_a_program_is_named_without_its_arguments(tmp_path: Path, words: list[str], name: str) -> None:
     fake_process(tmp_path, 5, words, [])
-    assert runtime.program_name(5, str(tmp_path)) == name
+    assert name_in(tmp_path, 5) == name
 
 
 def test_no_name_of_a_program_writes_to_a_terminal(tmp_path: Path) -> None:
     fake_process(tmp_path, 7, ["\x1b[2J"], [])
     (tmp_path / "7" / "comm").write_text("\x1b]0;X\x07\n")
-    assert runtime.program_name(7, str(tmp_path)) == "?]0;X?"
+    assert name_in(tmp_path, 7) == "]0;X"
     fake_process(tmp_path, 8, ["python3", "\x1b[2J\u202e"], [])
-    assert runtime.program_name(8, str(tmp_path)) == "python3 ?[2J?"
+    assert name_in(tmp_path, 8) == "python3 [2J"
 
 
 def test_a_real_listener_is_found_and_its_port_is_not_free() -> None:
@@ -391,10 +391,10 @@ def test_a_real_listener_is_found_and_its_port_is_not_free() -> None:
         holder.bind(("127.0.0.1", 0))
         port = holder.getsockname()[1]
         holder.listen()
-        assert not runtime.port_is_free(port)
-        assert [one.uid for one in runtime.listeners(port)] == [os.getuid()]
-        assert runtime.describe_holder(port).startswith(f"pid {os.getpid()} (")
-    assert runtime.port_is_free(port)
+        assert not port_is_free(port)
+        assert [one.uid for one in listeners_on(port) or []] == [os.getuid()]
+        assert describe_holder(port).startswith(f"pid {os.getpid()} (")
+    assert port_is_free(port)
 
 
 # --- what Jupyter gets to see
@@ -417,7 +417,7 @@ def test_the_server_sees_this_configuration_and_no_other() -> None:
         "CUDA_VISIBLE_DEVICES": "0",
         "PATH": "/usr/bin",
     }
-    seen = runtime.server_environment(outside, settings(), ME)
+    seen = server_environment(outside, settings(), ME)
     assert "evil" not in str(seen) and "secret" not in str(seen) and "WSL_INTEROP" not in seen
     assert {key: value for key, value in seen.items() if key.startswith("JUPYTER")} == {
         "JUPYTER_CONFIG_DIR": "/etc/colab-ready/jupyter",
@@ -432,24 +432,24 @@ def test_the_server_sees_this_configuration_and_no_other() -> None:
 
 
 def test_a_service_without_a_language_gets_utf_8() -> None:
-    assert runtime.server_environment({}, settings(), ME)["LANG"] == "C.UTF-8"
+    assert server_environment({}, settings(), ME)["LANG"] == "C.UTF-8"
 
 
 def test_a_background_server_gets_language_and_proxies_from_the_shell_and_nothing_else() -> None:
     outside = {"LANG": "ko_KR.UTF-8", "HTTPS_PROXY": "http://proxy:3128", "SSH_AUTH_SOCK": "/x", "PATH": "/home/evil"}
-    seen = runtime.background_environment(outside, ME)
+    seen = background_environment(outside, ME)
     assert seen["LANG"] == "ko_KR.UTF-8" and seen["HTTPS_PROXY"] == "http://proxy:3128"
-    assert seen["PATH"] == runtime.SAFE_PATH
+    assert seen["PATH"] == SAFE_PATH
     assert set(seen) == {"LANG", "HTTPS_PROXY", "HOME", "USER", "LOGNAME", "SHELL", "PATH"}
 
 
 @pytest.mark.parametrize("shell", ["/usr/sbin/nologin", "/bin/false", ""])
 def test_a_system_user_gets_a_shell_that_a_terminal_can_run(shell: str) -> None:
-    assert os.access(runtime.login_shell(shell), os.X_OK)
+    assert os.access(login_shell(shell), os.X_OK)
 
 
 def test_the_token_is_in_no_argument() -> None:
-    assert "token" not in " ".join(runtime.server_command(settings())).lower()
+    assert "token" not in " ".join(server_command(settings())).lower()
 
 
 def test_the_server_is_started_without_the_folders_that_others_can_change(tmp_path: Path) -> None:
@@ -473,7 +473,7 @@ def main():
         (tmp_path / name).write_text(text)
 
     def started(closed: list[str]) -> list[str]:
-        _, *options, program = runtime.server_command(settings(), closed)
+        _, *options, program = server_command(settings(), closed)
         assert options == ["-I", "-c"]
         done = subprocess.run(
             [sys.executable, "-c", program],
@@ -509,13 +509,13 @@ def share(tmp_path: Path) -> Path:
     ("path", "mode", "said"),
     [
         (".", 0o755, None),
-        (".", 0o777, "share/jupyter can be changed by everybody (mode 0777)"),
-        (".", 0o1777, "share/jupyter can be changed by everybody (mode 1777)"),
-        ("..", 0o777, "share can be changed by everybody"),
+        (".", 0o777, f"share/jupyter (of {ME.pw_name}) can be changed by everybody: its mode is 0777"),
+        (".", 0o1777, f"share/jupyter (of {ME.pw_name}) can be changed by everybody: its mode is 1777"),
+        ("..", 0o777, f"share (of {ME.pw_name}) can be changed by everybody"),
         ("..", 0o1777, None),  # as in /tmp: others can put nothing in the place of what is ours
-        ("kernels", 0o777, "kernels can be changed by everybody"),
-        ("kernels/ir", 0o757, "ir can be changed by everybody"),
-        ("kernels/ir/kernel.json", 0o666, "kernel.json can be changed by everybody"),
+        ("kernels", 0o777, f"kernels (of {ME.pw_name}) can be changed by everybody"),
+        ("kernels/ir", 0o757, f"ir (of {ME.pw_name}) can be changed by everybody"),
+        ("kernels/ir/kernel.json", 0o666, f"kernel.json (of {ME.pw_name}) can be changed by everybody"),
         ("lab", 0o777, None),  # the server runs nothing from there
     ],
 )
@@ -523,7 +523,7 @@ def test_a_folder_of_kernels_that_others_can_change_is_closed(
     share: Path, path: str, mode: int, said: str | None
 ) -> None:
     (share / path).resolve().chmod(mode)
-    found = runtime.closed_data([str(share)], os.getuid())
+    found = closed_data([str(share)], os.getuid())
     assert list(found) == ([str(share)] if said else [])
     assert said is None or said in found[str(share)]
 
@@ -533,32 +533,16 @@ def test_a_folder_of_kernels_that_others_can_change_is_closed(
 def test_a_strangers_kernel_closes_the_folder_and_the_users_own_does_not(share: Path, path: str) -> None:
     nobody = pwd.getpwnam("nobody")
     os.chown(share / path, nobody.pw_uid, nobody.pw_gid)
-    assert "belongs to 'nobody'" in runtime.closed_data([str(share)], 0)[str(share)]
-    assert runtime.closed_data([str(share)], nobody.pw_uid) == {}
+    assert "belongs to nobody" in closed_data([str(share)], 0)[str(share)]
+    assert closed_data([str(share)], nobody.pw_uid) == {}
 
 
 def test_a_group_of_ones_own_is_no_stranger_and_another_group_is(share: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (share / "kernels").chmod(0o775)
-    monkeypatch.setattr(runtime, "others_in_group", lambda gid, uid: False)
-    assert runtime.closed_data([str(share)], os.getuid()) == {}
-    monkeypatch.setattr(runtime, "others_in_group", lambda gid, uid: True)
-    assert "can be changed by its group (mode 0775)" in runtime.closed_data([str(share)], os.getuid())[str(share)]
-
-
-def test_who_is_in_a_group_is_asked_of_both_databases(monkeypatch: pytest.MonkeyPatch) -> None:
-    people = {name: types.SimpleNamespace(pw_name=name, pw_uid=uid, pw_gid=gid)
-              for name, uid, gid in [("root", 0, 0), ("me", 1000, 1000), ("other", 1001, 100), ("third", 1002, 1002)]}  # fmt: skip
-    groups = {0: [], 1000: ["root", "me"], 100: [], 2000: ["me", "third", "gone"]}
-    monkeypatch.setattr(runtime.pwd, "getpwall", lambda: list(people.values()))
-    monkeypatch.setattr(runtime.pwd, "getpwnam", lambda name: people[name])
-    monkeypatch.setattr(runtime.grp, "getgrgid", lambda gid: types.SimpleNamespace(gr_mem=groups[gid]))
-    assert [runtime.others_in_group(gid, 1000) for gid in (0, 1000, 100, 2000, 4711)] == [
-        False,
-        False,
-        True,
-        True,
-        False,
-    ]
+    monkeypatch.setattr("colab_ready.files.trust.others_in_group", lambda gid, uids: False)
+    assert closed_data([str(share)], os.getuid()) == {}
+    monkeypatch.setattr("colab_ready.files.trust.others_in_group", lambda gid, uids: True)
+    assert "can be changed by its group: its mode is 0775" in closed_data([str(share)], os.getuid())[str(share)]
 
 
 def test_a_link_is_followed_to_where_it_leads(share: Path, tmp_path: Path) -> None:
@@ -567,38 +551,38 @@ def test_a_link_is_followed_to_where_it_leads(share: Path, tmp_path: Path) -> No
     (elsewhere / "kernel.json").write_text("{}")
     (share / "kernels" / "linked").symlink_to(elsewhere)
     (share / "kernels" / "round").symlink_to(share / "kernels")
-    assert runtime.closed_data([str(share)], os.getuid()) == {}
+    assert closed_data([str(share)], os.getuid()) == {}
     (elsewhere / "kernel.json").chmod(0o666)
-    assert "kernel.json can be changed" in runtime.closed_data([str(share)], os.getuid())[str(share)]
+    assert f"kernel.json (of {ME.pw_name}) can be changed" in closed_data([str(share)], os.getuid())[str(share)]
     (elsewhere / "kernel.json").chmod(0o644)
     elsewhere.parent.chmod(0o777)
-    assert "elsewhere can be changed" in runtime.closed_data([str(share)], os.getuid())[str(share)]
+    assert f"elsewhere (of {ME.pw_name}) can be changed" in closed_data([str(share)], os.getuid())[str(share)]
 
 
 def test_a_folder_that_is_not_there_is_closed_where_others_could_make_it(tmp_path: Path) -> None:
     missing = tmp_path / "open" / "share" / "jupyter"
-    assert runtime.closed_data([str(missing)], os.getuid()) == {}
+    assert closed_data([str(missing)], os.getuid()) == {}
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)
-    assert list(runtime.closed_data([str(missing)], os.getuid())) == [str(missing)]
+    assert list(closed_data([str(missing)], os.getuid())) == [str(missing)]
 
 
 def test_more_than_can_be_looked_at_is_not_read(share: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime, "DATA_FILES_MAX", 1)
-    assert "more than 1 files" in runtime.closed_data([str(share)], os.getuid())[str(share)]
+    monkeypatch.setattr("colab_runtime.trust.DATA_FILES_MAX", 1)
+    assert "more than 1 files" in closed_data([str(share)], os.getuid())[str(share)]
 
 
 def test_the_servers_own_configuration_and_kernels_must_be_out_of_reach(tmp_path: Path) -> None:
-    runtime.require_own_places(str(tmp_path), os.getuid())
+    require_own_places(str(tmp_path), os.getuid())
     extra = tmp_path / "server" / "etc" / "jupyter" / "jupyter_server_config.d"
     extra.mkdir(parents=True)
     for path in (extra, *list(extra.parents)[:3]):
         path.chmod(0o755)
-    runtime.require_own_places(str(tmp_path), os.getuid())
+    require_own_places(str(tmp_path), os.getuid())
     extra.chmod(0o777)
-    with pytest.raises(runtime.Problem, match="can be changed by everybody") as caught:
-        runtime.require_own_places(str(tmp_path), os.getuid())
-    assert caught.value.code == runtime.EXIT_SETTINGS and f"chmod -R go-w {tmp_path}/server" in str(caught.value)
+    with pytest.raises(Problem, match="can be changed by everybody") as caught:
+        require_own_places(str(tmp_path), os.getuid())
+    assert caught.value.code == EXIT_SETTINGS and f"chmod -R go-w {tmp_path}/server" in str(caught.value)
 
 
 # --- a new token
@@ -606,7 +590,7 @@ def test_the_servers_own_configuration_and_kernels_must_be_out_of_reach(tmp_path
 
 def test_a_token_is_made_as_the_playbook_makes_it() -> None:
     variables = (PROJECT / "roles" / "colab_runtime" / "vars" / "main.yml").read_text(encoding="utf-8")
-    assert f"generate: {runtime.TOKEN_RANDOM_BYTES}, owner" in variables
+    assert f"generate: {TOKEN_RANDOM_BYTES}, owner" in variables
 
 
 @pytest.mark.parametrize(
@@ -617,11 +601,11 @@ def test_a_token_is_made_as_the_playbook_makes_it() -> None:
         ([{"path": "", "name": "b", "kernel": {"id": "k1"}}], [{"id": "k1"}], [], ["'b'"]),
         ([{"path": "a.ipynb", "kernel": {"id": "k1"}}], [], [], []),  # its kernel has ended
         ([], [{"id": "0123456789"}], [{"name": "1"}], ["'kernel 01234567'", "terminal 1"]),
-        ([{"path": "x\n" + "y" * 90, "kernel": {"id": "k"}}], [{"id": "k"}], [], ["'x?" + "y" * 55 + "...'"]),
+        ([{"path": "x\n" + "y" * 90, "kernel": {"id": "k"}}], [{"id": "k"}], [], ["'x " + "y" * 58 + "'"]),
     ],
 )
 def test_what_a_restart_ends_is_named(sessions: Any, kernels: Any, terminals: Any, names: list[str]) -> None:
-    assert runtime.what_would_end(sessions, kernels, terminals) == names
+    assert what_would_end(sessions, kernels, terminals) == names
 
 
 @pytest.mark.parametrize(
@@ -638,17 +622,17 @@ def test_what_a_restart_ends_is_named(sessions: Any, kernels: Any, terminals: An
 def test_a_server_that_answers_nonsense_does_not_count_as_idle(
     monkeypatch: pytest.MonkeyPatch, answers: dict[str, tuple[int, bytes]]
 ) -> None:
-    mine = [runtime.Listener("127.0.0.1", os.getuid(), 1)]
-    monkeypatch.setattr(runtime, "listeners", lambda port: mine)
-    monkeypatch.setattr(runtime.Settings, "account", ME)
-    monkeypatch.setattr(runtime, "fetch", lambda port, path, token: answers.get(path))
-    assert runtime.at_stake(settings(), TOKEN) is None
+    mine = [Listener("127.0.0.1", 8888, os.getuid(), 1)]
+    monkeypatch.setattr("colab_runtime.ports.listeners_on", lambda port: mine)
+    monkeypatch.setattr(Settings, "account", ME)
+    monkeypatch.setattr("colab_runtime.ports.fetch", lambda port, path, token: answers.get(path))
+    assert at_stake(settings(), TOKEN) is None
     good = {"/api/sessions": (200, b"[]"), "/api/kernels": (200, b"[]"), "/api/terminals": (404, b"")}
-    monkeypatch.setattr(runtime, "fetch", lambda port, path, token: good[path])
-    assert runtime.at_stake(settings(), TOKEN) == []
-    assert runtime.at_stake(settings(), None) is None
+    monkeypatch.setattr("colab_runtime.ports.fetch", lambda port, path, token: good[path])
+    assert at_stake(settings(), TOKEN) == []
+    assert at_stake(settings(), None) is None
     mine.clear()
-    assert runtime.at_stake(settings(), None) == []
+    assert at_stake(settings(), None) == []
 
 
 def test_a_token_is_never_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -660,19 +644,19 @@ def test_a_token_is_never_half_written(tmp_path: Path, monkeypatch: pytest.Monke
         return 0
 
     with monkeypatch.context() as broken:
-        broken.setattr(runtime.os, "write", full)
+        broken.setattr(os, "write", full)
         with pytest.raises(OSError, match="No space left"):
-            runtime.write_token(str(path), "f" * 48, os.getuid())
+            write_token(str(path), "f" * 48, os.getuid())
     assert path.read_text() == TOKEN and [one.name for one in tmp_path.iterdir()] == ["token"]
     (tmp_path / ".token.colab-ready-new").write_text("left by a run that was killed")
-    runtime.write_token(str(path), "f" * 48, os.getuid())
+    write_token(str(path), "f" * 48, os.getuid())
     assert path.read_text() == "f" * 48 and [one.name for one in tmp_path.iterdir()] == ["token"]
     assert path.stat().st_mode & 0o7777 == 0o600
-    monkeypatch.setattr(runtime.os, "access", lambda name, mode: False)  # a folder that is root's
+    monkeypatch.setattr(os, "access", lambda name, mode: False)  # a folder that is root's
     number = path.stat().st_ino
     path.write_text("x" * 100)
     path.chmod(0o644)
-    runtime.write_token(str(path), "e" * 48, os.getuid())
+    write_token(str(path), "e" * 48, os.getuid())
     assert path.read_text() == "e" * 48 and path.stat().st_ino == number
     assert path.stat().st_mode & 0o7777 == 0o600
 
@@ -681,10 +665,10 @@ def test_a_token_is_not_written_through_a_link(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "precious").write_text("precious")
     (tmp_path / "token").symlink_to("precious")
     with monkeypatch.context() as users:
-        users.setattr(runtime.os, "access", lambda name, mode: False)
+        users.setattr(os, "access", lambda name, mode: False)
         with pytest.raises(OSError, match="symbolic links"):
-            runtime.write_token(str(tmp_path / "token"), "e" * 48, os.getuid())
-    runtime.write_token(str(tmp_path / "token"), "e" * 48, os.getuid())
+            write_token(str(tmp_path / "token"), "e" * 48, os.getuid())
+    write_token(str(tmp_path / "token"), "e" * 48, os.getuid())
     assert not (tmp_path / "token").is_symlink()
     assert (tmp_path / "precious").read_text() == "precious"
 
@@ -705,7 +689,7 @@ def config(tmp_path: Path) -> Path:
 
 
 def test_a_sound_configuration_is_accepted(config: Path) -> None:
-    runtime.require_config(str(config), os.getuid())
+    require_config(str(config), os.getuid())
 
 
 @pytest.mark.parametrize(
@@ -722,8 +706,8 @@ def test_a_sound_configuration_is_accepted(config: Path) -> None:
 )
 def test_a_broken_or_open_configuration_is_refused(config: Path, piece: str, damage: Any, said: str) -> None:
     damage(config / piece)
-    with pytest.raises(runtime.Problem) as caught:
-        runtime.require_config(str(config), os.getuid())
+    with pytest.raises(Problem) as caught:
+        require_config(str(config), os.getuid())
     assert said in str(caught.value) and "./colab-ready" in str(caught.value)
 
 
@@ -741,7 +725,7 @@ def test_a_broken_or_open_configuration_is_refused(config: Path, piece: str, dam
 def test_a_setting_that_would_take_the_place_of_the_tokens_file_is_seen(
     config: dict[str, object], said: str | None
 ) -> None:
-    assert runtime.secret_setting(config) == said
+    assert secret_setting(config) == said
 
 
 # --- processes
@@ -763,34 +747,34 @@ def test_descendants_are_found_across_sessions_and_odd_names(tmp_path: Path) -> 
         (20, 1, "S", "foreign"),
     ]:
         fake_stat(tmp_path, pid, parent, state, name)
-    assert sorted(runtime.descendants(10, str(tmp_path))) == [11, 12, 13]
-    assert runtime.started_ticks(12, str(tmp_path)) == 7
+    assert sorted(descendants(10, str(tmp_path))) == [11, 12, 13]
+    assert started_ticks(12, str(tmp_path)) == 7
 
 
 def test_a_process_is_known_by_its_start_time() -> None:
-    assert runtime.started_ticks(os.getpid()) is not None
-    assert runtime.alive(os.getpid())
+    assert started_ticks(os.getpid()) is not None
+    assert alive(os.getpid())
     child = subprocess.Popen(["true"])
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-    assert not runtime.alive(child.pid)  # a zombie
+    assert not alive(child.pid)  # a zombie
     child.wait()
-    assert not runtime.alive(child.pid)
+    assert not alive(child.pid)
 
 
 @pytest.mark.parametrize(("status", "text"), [(0, "exit code 0"), (78 << 8, "exit code 78"), (9, "SIGKILL")])
 def test_an_exit_is_said_in_words(status: int, text: str) -> None:
-    assert text in runtime.describe_exit(status)
+    assert text in describe_exit(status)
 
 
 # --- the supervisor's parts
 
 
 def test_the_next_try_comes_later_each_time_and_at_most_after_30_seconds() -> None:
-    assert [runtime.backoff_seconds(n) for n in (0, 1, 2, 3, 4, 5, 6, 1000)] == [1, 2, 4, 8, 16, 30, 30, 30]
+    assert [backoff_seconds(n) for n in (0, 1, 2, 3, 4, 5, 6, 1000)] == [1, 2, 4, 8, 16, 30, 30, 30]
 
 
 def test_the_log_is_rotated_and_nothing_recent_is_lost(tmp_path: Path) -> None:
-    log = runtime.RotatingLog(str(tmp_path / "server.log"), bytes_max=100, files=3)
+    log = RotatingLog(str(tmp_path / "server.log"), bytes_max=100, files=3)
     for number in range(40):
         log.write(f"line {number:04d}\n".encode())
     files = {path.name: path.read_text() for path in tmp_path.iterdir()}
@@ -802,22 +786,22 @@ def test_the_log_is_rotated_and_nothing_recent_is_lost(tmp_path: Path) -> None:
 
 
 def test_a_log_that_cannot_be_written_does_not_stop_the_server(tmp_path: Path) -> None:
-    runtime.RotatingLog(str(tmp_path / "missing" / "server.log")).write(b"x\n")
+    RotatingLog(str(tmp_path / "missing" / "server.log")).write(b"x\n")
 
 
 def test_the_log_does_not_follow_a_link(tmp_path: Path) -> None:
     (tmp_path / "server.log").symlink_to("elsewhere")
-    runtime.RotatingLog(str(tmp_path / "server.log")).write(b"x\n")
+    RotatingLog(str(tmp_path / "server.log")).write(b"x\n")
     assert not (tmp_path / "elsewhere").exists()
 
 
 def test_the_lock_decides_whether_a_supervisor_runs(tmp_path: Path) -> None:
-    run_dir = runtime.RunDir(str(tmp_path))
+    run_dir = RunDir(str(tmp_path))
     assert run_dir.state() is None
-    run_dir.write({"pid": os.getpid(), "started_ticks": runtime.started_ticks(os.getpid())})
+    run_dir.write({"pid": os.getpid(), "started_ticks": started_ticks(os.getpid())})
     assert run_dir.state() is None and run_dir.supervisors() == []  # a living pid alone proves nothing
     lock = run_dir.take_lock(0)
-    assert run_dir.locked() and run_dir.take_lock(0) is None
+    assert lock is not None and run_dir.locked() and run_dir.take_lock(0) is None
     assert run_dir.supervisors() == [os.getpid()]
     os.close(lock)
     assert run_dir.state() is None
@@ -829,7 +813,7 @@ def test_the_lock_decides_whether_a_supervisor_runs(tmp_path: Path) -> None:
 def test_where_the_state_is_nonsense_or_of_another_process_who_has_the_lock_open_is_the_supervisor(
     tmp_path: Path, text: str
 ) -> None:
-    run_dir = runtime.RunDir(str(tmp_path))
+    run_dir = RunDir(str(tmp_path))
     program = "import fcntl, sys, time; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", program, run_dir.lock_path], stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
@@ -844,17 +828,10 @@ def test_where_the_state_is_nonsense_or_of_another_process_who_has_the_lock_open
     assert run_dir.supervisors(seconds=0) == []
 
 
-def test_a_child_that_is_stopped_by_the_user_whose_place_it_takes_is_not_waited_for() -> None:
-    began = time.monotonic()
-    assert runtime.answer_as(os.getuid(), os.getgid(), lambda: os.kill(os.getpid(), signal.SIGSTOP), 0.3) is None
-    assert runtime.answer_as(os.getuid(), os.getgid(), lambda: [7, "x"], 5.0) == [7, "x"]
-    assert time.monotonic() - began < 30
-
-
 def test_the_sentence_of_a_refusal_is_found_between_systemds_lines() -> None:
     lines = ["Starting colab-ready.service...", "colab-runtime: The token is short. Do: x", "Main process exited"]
-    assert runtime.refusal(lines) == "The token is short. Do: x"
-    assert runtime.refusal(["[I 2026] ServerApp", "Traceback"]) is None
+    assert refusal(lines) == "The token is short. Do: x"
+    assert refusal(["[I 2026] ServerApp", "Traceback"]) is None
 
 
 # --- what a server was started with
@@ -872,16 +849,16 @@ def test_the_sentence_of_a_refusal_is_found_between_systemds_lines() -> None:
 def test_the_groups_that_a_server_lacks_are_named(
     monkeypatch: pytest.MonkeyPatch, has: tuple[int, ...], lacks: list[str]
 ) -> None:
-    monkeypatch.setattr(runtime.Settings, "account", ME)
-    monkeypatch.setattr(runtime.os, "getgrouplist", lambda name, gid: [gid, 44, 109, 4242])
+    monkeypatch.setattr(Settings, "account", ME)
+    monkeypatch.setattr(os, "getgrouplist", lambda name, gid: [gid, 44, 109, 4242])
     named = {44: "video", 109: "render"}
-    monkeypatch.setattr(runtime.grp, "getgrgid", lambda gid: types.SimpleNamespace(gr_name=named[gid]))
-    assert runtime.lacks_groups(settings(), 1000, has) == lacks
+    monkeypatch.setattr(grp, "getgrgid", lambda gid: types.SimpleNamespace(gr_name=named[gid]))
+    assert lacks_groups(settings(), 1000, has) == lacks
 
 
 def test_a_process_that_got_its_groups_from_the_database_lacks_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime.Settings, "account", ME)
-    assert runtime.lacks_groups(settings(), ME.pw_gid, os.getgrouplist(ME.pw_name, ME.pw_gid)) == []
+    monkeypatch.setattr(Settings, "account", ME)
+    assert lacks_groups(settings(), ME.pw_gid, os.getgrouplist(ME.pw_name, ME.pw_gid)) == []
 
 
 @pytest.mark.parametrize(
@@ -907,28 +884,30 @@ def test_under_systemd_root_alone_gives_an_idle_server_its_new_groups(
     """With a stand-in for systemd and for the server."""
     ours = settings(run_dir=str(tmp_path))
     calls: list[str] = []
-    runtime.note_stamp(ours)
-    monkeypatch.setattr(runtime.os, "geteuid", lambda: euid)
+    note_stamp(ours)
+    monkeypatch.setattr(os, "geteuid", lambda: euid)
     for name, value in {
         "require_owner": None,
         "unit_is_active": True,
         "has_old_token": False,
-        "read_token": TOKEN,
+        "good_token": TOKEN,
         "accepts": True,
         "at_stake": ending,
-        "lacks_groups": lacks,
         "tell_boot": None,
     }.items():
-        monkeypatch.setattr(runtime, name, lambda *given, value=value: value)
+        monkeypatch.setattr(f"colab_runtime.commands.{name}", lambda *given, value=value: value)
 
     def systemctl(given: Any, verb: str) -> int:
         calls.append(verb)
         return 0
 
-    monkeypatch.setattr(runtime, "systemctl", systemctl)
-    monkeypatch.setattr(runtime.subprocess, "run", lambda words, **more: calls.append(words[1]))
-    monkeypatch.setattr(runtime.Settings, "account", ME)
-    assert runtime.command_start(ours) == 0
+    for name in ("commands", "systemd"):
+        monkeypatch.setattr(f"colab_runtime.{name}.systemctl", systemctl)
+    monkeypatch.setattr("colab_runtime.server.lacks_groups", lambda *given: lacks)
+    monkeypatch.setattr("colab_runtime.commands.lacks_groups", lambda *given: lacks)
+    monkeypatch.setattr(subprocess, "run", lambda words, **more: calls.append(words[1]))
+    monkeypatch.setattr(Settings, "account", ME)
+    assert command_start(ours) == 0
     out = capsys.readouterr().out
     assert calls == did and said in out
     assert ("already running" in out) is (not did)  # by which the role knows whether something changed
@@ -938,7 +917,7 @@ def test_under_systemd_root_alone_gives_an_idle_server_its_new_groups(
 def test_the_role_shows_what_waits_for_a_restart_in_the_commands_words() -> None:
     tasks = (PROJECT / "roles" / "colab_runtime" / "tasks" / "main.yml").read_text(encoding="utf-8")
     assert "'waits for a restart' in (colab_runtime_start.stdout" in tasks
-    assert "The server waits for a restart{ends}: " in PROGRAM.read_text(encoding="utf-8")
+    assert "The server waits for a restart{ends}: " in (PACKAGE / "commands.py").read_text(encoding="utf-8")
 
 
 # --- at boot
@@ -947,14 +926,14 @@ def test_the_role_shows_what_waits_for_a_restart_in_the_commands_words() -> None
 def test_a_unit_that_does_not_start_at_boot_is_told_of_as_the_role_listens_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder, _, name = runtime.BOOT_LINK.rpartition("/")
-    assert folder == f"/etc/systemd/system/{unit()['WantedBy'][0]}.wants" and name == runtime.UNIT
-    monkeypatch.setattr(runtime, "BOOT_LINK", str(tmp_path / "link"))
+    folder, _, name = BOOT_LINK.rpartition("/")
+    assert folder == f"/etc/systemd/system/{unit()['WantedBy'][0]}.wants" and name == UNIT
+    monkeypatch.setattr("colab_runtime.systemd.BOOT_LINK", str(tmp_path / "link"))
     tasks = (PROJECT / "roles" / "colab_runtime" / "tasks" / "main.yml").read_text(encoding="utf-8")
-    runtime.tell_boot()
+    tell_boot()
     assert "does not start at boot" in capsys.readouterr().out and "'does not start at boot' in" in tasks
     (tmp_path / "link").symlink_to("/gone")
-    runtime.tell_boot()
+    tell_boot()
     assert capsys.readouterr().out == ""
 
 

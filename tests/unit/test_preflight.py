@@ -10,8 +10,8 @@ import pytest
 import yaml
 from ansible.module_utils.colab_ready import preflight
 from ansible.module_utils.colab_ready.host import Account, Place
-from ansible.module_utils.colab_ready.ports import Listener, Process
 from ansible.module_utils.colab_ready.preflight import PortState, Problem, Seen, Wishes
+from ansible.module_utils.colab_ready.system.ports import Listener, Process
 
 STUDENT = Account("student", 1000, "/home/student")
 WISHES = Wishes(

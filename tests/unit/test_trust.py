@@ -136,6 +136,18 @@ def test_a_tree_counts_where_its_links_lead(place: Path) -> None:
     assert "elsewhere (of me) can be changed by everybody" in str(trust.distrust_tree(str(place / "a"), TRUSTED))
 
 
+def test_a_reader_that_follows_links_has_what_lies_behind_them_judged(place: Path) -> None:
+    (place / "elsewhere").mkdir()
+    (place / "elsewhere" / "file").write_text("x")
+    (place / "elsewhere" / "round").symlink_to(place / "a")
+    (place / "a" / "l").symlink_to(place / "elsewhere")
+    assert trust.distrust_tree(str(place / "a"), TRUSTED, follow=True) is None
+    (place / "elsewhere" / "file").chmod(0o666)
+    assert trust.distrust_tree(str(place / "a"), TRUSTED) is None
+    reason = trust.distrust_tree(str(place / "a"), TRUSTED, follow=True)
+    assert "elsewhere/file (of me) can be changed by everybody" in str(reason)
+
+
 def test_a_tree_has_a_bound_and_depth_is_none(place: Path) -> None:
     assert "holds more than 1 files" in str(trust.distrust_tree(str(place), TRUSTED, limit=1))
     folder = os.open(place, os.O_RDONLY)

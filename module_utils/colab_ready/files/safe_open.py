@@ -18,10 +18,12 @@ from typing import Any
 TEXT_BYTES = 1 << 20
 
 
-def open_file(path: str, *, follow: bool = False, dir_fd: int | None = None) -> int:
-    """Open a regular file for reading and return its descriptor; anything else is an OSError."""
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | (0 if follow else os.O_NOFOLLOW)
-    handle = os.open(path, flags, dir_fd=dir_fd)
+def open_file(
+    path: str, flags: int = os.O_RDONLY, mode: int = 0o600, *, follow: bool = False, dir_fd: int | None = None
+) -> int:
+    """Open a regular file, by default for reading, and return its descriptor; anything else is an OSError."""
+    flags |= os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | (0 if follow else os.O_NOFOLLOW)
+    handle = os.open(path, flags, mode, dir_fd=dir_fd)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise OSError(errno.EINVAL, "not a regular file", path)

@@ -62,9 +62,12 @@ def distrust_way(path: str, uids: Collection[int]) -> str | None:
     return reason
 
 
-def distrust_tree(path: str, uids: Collection[int], limit: int = ENTRIES_MAX) -> str | None:
-    """How others can change a file or a folder below (and including) a path; a link counts with where it leads."""
-    waiting, seen = [path], 0
+def distrust_tree(path: str, uids: Collection[int], limit: int = ENTRIES_MAX, *, follow: bool = False) -> str | None:
+    """How others can change a file or a folder below (and including) a path; a link counts with the way to where it leads.
+
+    `follow` is for a tree whose reader follows links: then what lies below the target counts too.
+    """
+    waiting, seen, followed = [path], 0, set()
     while waiting:
         folder = waiting.pop()
         try:
@@ -85,6 +88,9 @@ def distrust_tree(path: str, uids: Collection[int], limit: int = ENTRIES_MAX) ->
         if reason:
             return reason
         waiting.extend(entry.path for entry in entries)
+        if follow and stat.S_ISLNK(info.st_mode) and (target := os.path.realpath(folder)) not in followed:
+            followed.add(target)
+            waiting.append(target)
     return None
 
 

@@ -9,18 +9,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import socket
 import sys
 import time
 from dataclasses import dataclass
-from typing import Any, Iterable, Mapping
+from typing import Any, Container, Iterable, Iterator, Mapping
 
-from ansible.module_utils.colab_ready.core.text import printable
-from ansible.module_utils.colab_ready.files.safe_open import read_text
-from ansible.module_utils.colab_ready.process.boundary import BoundaryError, run_as
-from ansible.module_utils.colab_ready.process.identity import Account
+from ..core.text import printable
+from ..files.safe_open import read_text
+from ..process.boundary import BoundaryError, run_as
+from ..process.identity import Account
 
 # include/net/tcp_states.h
 _TCP_LISTEN = 0x0A
@@ -83,13 +84,13 @@ def answers_localhost(address: str) -> bool:
     return address in ("0.0.0.0", "127.0.0.1", "::", "::1", "::ffff:127.0.0.1", "::ffff:0.0.0.0")
 
 
-def listeners_on(port: int, proc: str = "/proc") -> list[Listener]:
-    """Who listens on localhost's `port`."""
-    found = []
-    for name in ("tcp", "tcp6"):
-        # Perhaps no IPv6 in this kernel.
-        found += parse_listeners(read_text(f"{proc}/net/{name}", _TABLE_BYTES) or "")
-    return [listener for listener in found if listener.port == port and answers_localhost(listener.address)]
+def listeners_on(port: int, proc: str = "/proc") -> list[Listener] | None:
+    """Who listens on localhost's `port`; None where this kernel does not say."""
+    # Perhaps no IPv6 in this kernel.
+    tables = [text for name in ("tcp", "tcp6") if (text := read_text(f"{proc}/net/{name}", _TABLE_BYTES)) is not None]
+    found = [listener for text in tables for listener in parse_listeners(text)]
+    ours = [listener for listener in found if listener.port == port and answers_localhost(listener.address)]
+    return ours if tables else None
 
 
 def process(pid: int, proc: str = "/proc") -> Process | None:
@@ -115,19 +116,23 @@ def process_ids(proc: str = "/proc") -> list[int]:
     return sorted(int(name) for name in os.listdir(proc) if name.isdigit())
 
 
-def find_holder(inodes: Iterable[int], proc: str = "/proc") -> Process | None:
-    """The process that has one of these sockets open, as far as we may look."""
-    wanted = {f"socket:[{inode}]" for inode in inodes}
+def find_open(wanted: Container[str], proc: str = "/proc") -> Iterator[int]:
+    """The processes that have one of these files or sockets open, named as in /proc/PID/fd, as far as we may look."""
     for pid in process_ids(proc):
         folder = f"{proc}/{pid}/fd"
-        try:
+        # Another account's process, or one that has just ended, or has closed it.
+        with contextlib.suppress(OSError):
             for name in os.listdir(folder):
-                if os.readlink(f"{folder}/{name}") in wanted:
-                    return process(pid, proc)
-        except OSError:
-            # Another account's process, or one that has just ended.
-            continue
-    return None
+                with contextlib.suppress(OSError):
+                    if os.readlink(f"{folder}/{name}") in wanted:
+                        yield pid
+                        break
+
+
+def find_holder(inodes: Iterable[int], proc: str = "/proc") -> Process | None:
+    """The process that has one of these sockets open, as far as we may look."""
+    pid = next(find_open({f"socket:[{inode}]" for inode in inodes}, proc), None)
+    return None if pid is None else process(pid, proc)
 
 
 def find_holder_as(uid: int, inodes: Iterable[int], proc: str = "/proc") -> Process | None:
@@ -204,7 +209,7 @@ def who_listens(
 
     A stranger comes before us: a browser that asks localhost may get ::1 where we have 127.0.0.1.
     """
-    listeners = listeners_on(port, proc)
+    listeners = listeners_on(port, proc) or []
     others = [seen for seen in (process(pid, proc) for pid in process_ids(proc)) if seen] if listeners else []
     for listener in listeners:
         holder = find_holder([listener.inode], proc)

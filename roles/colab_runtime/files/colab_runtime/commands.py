@@ -1,0 +1,255 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""start, stop and restart."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import stat
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from colab_ready.files.safe_open import open_file
+
+from .core import EXIT_FAILED, EXIT_LATER, START_SECONDS, UNIT, Problem, say, user_name
+from .ports import accepts, answers, at_stake, has_old_token, port_taken, runs_no_kernel, shortened, stranger
+from .server import lacks_groups, read_stamp, require_servable, runs_as_it_would_start, stale
+from .settings import NeedsRoot, Settings, as_root, become, require_owner
+from .status import last_lines
+from .supervisor import RunDir, alive, detach, lines_of, stop_supervisor
+from .systemd import restart_unit, run_quietly, systemctl, tell_boot, unit_is_active
+from .token import good_token
+
+
+def wait_until_served(settings: Settings, pid: int, seconds: float) -> int:
+    """For the unit's ExecStartPost: `systemctl start` returns when the server answers, or fails when it ended.
+
+    A server that is merely slow is left alone: a cold disk is no reason to kill it.
+    """
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if not alive(pid):
+            return EXIT_FAILED
+        if answers(settings, seconds=1.0):
+            return 0
+        time.sleep(0.2)
+    say(f"The server does not answer on port {settings.port} after {seconds:.0f} s; it may still be starting.")
+    return 0
+
+
+def prepare_folders(settings: Settings) -> None:
+    """/run is empty after each reboot. Root makes the two folders again; the user alone may not."""
+    account = settings.account
+    for path, mode in ((settings.run_dir, 0o700), (settings.log_dir, 0o750)):
+        if os.geteuid() == 0:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(path, mode)
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                info = os.fstat(fd)
+                if info.st_uid not in (0, account.pw_uid):
+                    raise Problem(
+                        f"{path} belongs to {user_name(info.st_uid)}, expected '{settings.user}'. Remove it, then try "
+                        "again."
+                    )
+                if info.st_uid != account.pw_uid:
+                    os.fchown(fd, account.pw_uid, account.pw_gid)
+                if stat.S_IMODE(info.st_mode) != mode:
+                    os.fchmod(fd, mode)
+            finally:
+                os.close(fd)
+            continue
+        try:
+            info = os.stat(path)
+        except FileNotFoundError:
+            why = f"{path} does not exist (it goes away with each reboot) and only root may make it"
+            raise NeedsRoot(why) from None
+        if info.st_uid != os.geteuid() or info.st_mode & 0o022:
+            raise NeedsRoot(f"{path} does not belong to '{settings.user}' alone")
+
+
+def require_writable(settings: Settings) -> None:
+    """Files of an earlier runtime user in our folders would stop the supervisor where nobody sees it."""
+    for path in (RunDir(settings.run_dir).lock_path, settings.log_file):
+        try:
+            if not stat.S_ISREG(os.lstat(path).st_mode):
+                os.unlink(path)  # a link or a pipe, which is no use to anybody
+            os.close(open_file(path, os.O_WRONLY))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise Problem(
+                f"{path} cannot be used by '{settings.user}': {error.strerror} (was colab_user changed?). Expected a file "
+                f"of that user's. Do: sudo rm -r {os.path.dirname(path)}, then sudo colab-runtime start"
+            ) from None
+
+
+def renew_token(restart: Callable[[], int]) -> int:
+    say("The server has another token than the file: restarting it.")
+    return restart()
+
+
+def renew(settings: Settings, restart: Callable[[], int]) -> int | None:
+    """Restart a server that a new one would differ from: it outlived a run of the playbook that was interrupted, or its
+    user has joined a group. None where it stays: all is well, nobody knows, or something runs in it, which is said."""
+    note = read_stamp(settings)
+    why = note and stale(settings, note)
+    if not note or not why:
+        return None
+    served = replace(settings, port=note.port)  # where it listens
+    token = good_token(settings)
+    if not accepts(served, token):  # it is only starting, or hangs
+        return None
+    ending = at_stake(served, token)
+    # Of the groups, what we start without systemd has no more than we have: an old terminal's are old.
+    able = os.geteuid() == 0 if settings.systemd else not lacks_groups(settings, os.getgid(), os.getgroups())
+    if able and ending == []:
+        say(f"Restarting the server, in which nothing runs: {why}.")
+        return restart()
+    what = shortened(ending) if ending else "what runs in it (it does not say)"
+    ends = "" if ending == [] else f", which ends {what}"
+    text = f"The server waits for a restart{ends}: {why}. Do: {'' if able else 'sudo '}colab-runtime restart"
+    if served.port != settings.port:
+        raise Problem(text)  # nothing answers where it should
+    say(text)
+    return None
+
+
+def command_start(settings: Settings) -> int:
+    require_owner(settings, "start")
+    if settings.systemd:
+        if not unit_is_active():
+            return systemctl(settings, "start")
+        if has_old_token(settings):
+            return renew_token(lambda: systemctl(settings, "restart"))
+        renewed = renew(settings, lambda: restart_unit(settings))
+        if renewed is not None:
+            return renewed
+        say(f"The server is already running: http://localhost:{settings.port}/")
+        tell_boot()
+        return 0
+    try:
+        prepare_folders(settings)
+    except NeedsRoot as need:
+        as_root(str(need), settings, "start")
+    if stranger(settings):  # asked while still root, who can name every process
+        raise Problem(port_taken(settings), EXIT_LATER)
+    become(settings)
+    run_dir = RunDir(settings.run_dir)
+    if run_dir.locked():
+        if has_old_token(settings):
+            return renew_token(lambda: command_restart(settings))
+        renewed = renew(settings, lambda: command_restart(settings))
+        return join_start(settings, run_dir) if renewed is None else renewed
+    require_writable(settings)
+    try:
+        require_servable(settings)
+    except Problem:
+        if run_dir.locked():  # another `start` was quicker: it is its server that has the port
+            return join_start(settings, run_dir)
+        raise
+    failure = watch_start(settings, detach(settings))
+    if failure is None:
+        say(f"Running: http://localhost:{settings.port}/ (the address with its token: colab-runtime url)")
+        return 0
+    if failure == "busy":
+        return join_start(settings, run_dir)
+    shown = "\n".join(last_lines(settings.log_file, 15)) or "(none)"
+    if not failure:
+        raise Problem(
+            f"The server runs but does not answer on port {settings.port} after {START_SECONDS:.0f} s; it may still be "
+            f"starting: colab-runtime status. The last lines of {settings.log_file}:\n{shown}"
+        )
+    stop_supervisor(settings)
+    raise Problem(f"The server did not start: it {failure}. The last lines of {settings.log_file}:\n{shown}")
+
+
+def watch_start(settings: Settings, reader: int) -> str | None:
+    """None when the server answers, "" when the time is up, "busy" when another supervisor was quicker, else how the
+    server ended."""
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        lines, still_open = lines_of(reader, 0.2)
+        for line in lines:
+            if line == "busy":
+                return line
+            if line.startswith("ended "):
+                return line[len("ended ") :]
+        if not still_open:
+            return "was given up by its supervisor"
+        if answers(settings, seconds=1.0):
+            return None
+    return ""
+
+
+def join_start(settings: Settings, run_dir: RunDir) -> int:
+    """A supervisor runs already: its server answers, or will soon, or the caller hears why not."""
+    end = time.monotonic() + START_SECONDS
+    while run_dir.locked() and time.monotonic() < end:
+        if answers(settings, seconds=1.0):
+            say(f"The server is already running: http://localhost:{settings.port}/")
+            return 0
+        state = run_dir.state() or {}
+        if state.get("state") == "waiting":
+            raise Problem(
+                f"A supervisor runs already, but its server {state.get('last_exit')} and is tried again. "
+                "See colab-runtime logs; colab-runtime restart tries at once."
+            )
+        time.sleep(0.2)
+    raise Problem(
+        f"A supervisor runs already, but nothing answers on port {settings.port}. "
+        "See colab-runtime logs; colab-runtime restart starts afresh."
+    )
+
+
+def command_stop(settings: Settings) -> int:
+    require_owner(settings, "stop")
+    if settings.systemd:
+        return systemctl(settings, "stop")
+    become(settings)
+    say("Stopped." if stop_supervisor(settings) else "Not running.")
+    return 0
+
+
+def stop_without_settings(path: str, run_dir: str = Settings.run_dir) -> int:
+    """What `stop` does as root where the settings are lost or damaged, so that the host can be repaired or cleared.
+
+    The unit has one name everywhere, and the supervisor's folder belongs to who runs it.
+    """
+    stopped = unit_is_active()
+    if os.path.isdir("/run/systemd/system"):  # also a unit that waits to be tried again
+        run_quietly("systemctl", "stop", UNIT)
+    try:
+        owner = pwd.getpwuid(os.lstat(run_dir).st_uid)
+    except (OSError, KeyError):
+        owner = None
+    if owner and owner.pw_uid != 0:
+        settings = Settings(path, owner.pw_name, "/", 0, "colab-runtime", "/", "/", "/", run_dir)
+        become(settings)
+        stopped = stop_supervisor(settings) or stopped
+    say("Stopped." if stopped else "Not running.")
+    return 0
+
+
+def command_restart(settings: Settings, unless_idle: bool = False) -> int:
+    """`unless_idle` is for a change of the kernelspec alone. Kernels that run are of the old one, also after "Restart
+    kernel" in the page (jupyter_client reads the kernelspec once for each), so they end; without any the server stays."""
+    require_owner(settings, "restart")
+    if unless_idle and runs_as_it_would_start(settings) and runs_no_kernel(settings):
+        say("The server needs no restart: it runs no kernel, and nothing that it has read at its start has changed.")
+        if settings.systemd:
+            tell_boot()
+        return 0
+    if settings.systemd:
+        return systemctl(settings, "restart")
+    try:
+        prepare_folders(settings)
+    except NeedsRoot as need:
+        as_root(str(need), settings, "restart")
+    become(settings)
+    stop_supervisor(settings)
+    return command_start(settings)

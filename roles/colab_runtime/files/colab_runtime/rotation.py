@@ -1,0 +1,128 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A new token, and no server left that knows the old one."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import signal
+import time
+
+from colab_ready.system.ports import find_holder, listeners_on
+
+from .commands import command_restart, prepare_folders
+from .core import EXIT_FAILED, EXIT_LATER, SERVER_STOP_SECONDS, START_SECONDS, Problem, say
+from .ports import accepts, answers, at_stake, shortened
+from .settings import Settings, become, own_command, require_owner, usable_sudo
+from .status import show_token
+from .supervisor import RunDir, Supervisor, alive
+from .systemd import systemctl, unit_properties
+from .token import forget_cookies, good_token, read_token, write_token
+
+TOKEN_RANDOM_BYTES = 24  # as the playbook makes it (role colab_runtime, `generate`): 48 hexadecimal digits
+
+
+def end_own_server(settings: Settings) -> bool:
+    """Without root, under systemd: the server is our own process, and the unit starts another (Restart=always)."""
+    pid = int(unit_properties().get("MainPID", "0"))
+    if not pid:
+        mine = [one.inode for one in listeners_on(settings.port) or [] if one.uid == os.geteuid()]
+        holder = find_holder(mine)
+        pid = holder.pid if holder else 0
+    if not pid:
+        return False
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        Supervisor.signal(pid, number)
+        end = time.monotonic() + SERVER_STOP_SECONDS
+        while alive(pid) and time.monotonic() < end:
+            time.sleep(0.1)
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        if answers(settings, seconds=1.0):
+            return True
+        time.sleep(0.2)
+    raise Problem(
+        f"systemd has not started it again within {START_SECONDS:.0f} s. Do: sudo colab-runtime start", EXIT_LATER
+    )
+
+
+def restart_if_running(settings: Settings) -> bool:
+    """False when no server ran: none is started then."""
+    if settings.systemd:
+        if os.geteuid() != 0:
+            return end_own_server(settings)
+        if unit_properties().get("ActiveState") not in ("active", "activating", "reloading"):
+            return False
+        systemctl(settings, "restart")
+        return True
+    if os.geteuid() == 0 and os.path.isdir(settings.run_dir):
+        prepare_folders(settings)
+    become(settings)
+    if not RunDir(settings.run_dir).supervisors():
+        return False
+    command_restart(settings)
+    return True
+
+
+def rotate_token(settings: Settings, force: bool) -> int:
+    """A new token, and no server left that knows the old one; or one message, and what is true then."""
+    uid = settings.account.pw_uid
+    if settings.systemd and os.geteuid() != 0:
+        sudo = usable_sudo()
+        if sudo:
+            option = ["--force"] if force else []
+            os.execv(sudo, [sudo, "-n", *own_command(settings, "token", "--rotate", *option)])
+    old = good_token(settings)  # a bad one is a reason more to make a new one
+    ending = at_stake(settings, old)
+    if not force and ending != []:
+        if ending is None:
+            who = "The server runs but does not say which notebooks do (it hangs, or has another token than the file)"
+        else:
+            who = f"{len(ending)} running: {shortened(ending)}"
+        raise Problem(
+            f"{who}. A new token restarts the server, and what runs loses its variables; nothing was changed. Expected "
+            "no running notebook or terminal. Do: end them first, or, if the token has leaked: "
+            "colab-runtime token --rotate --force"
+        )
+    try:
+        forget_cookies(settings)  # first, so that no step behind it can leave a new token with the old cookies
+        write_token(settings.token_file, secrets.token_hex(TOKEN_RANDOM_BYTES), uid)
+    except OSError as error:
+        notebook = " In a notebook /etc is read-only: do it in a terminal." if error.errno == errno.EROFS else ""
+        raise Problem(
+            f"The token was not changed: {error.filename or settings.token_file} cannot be written ({error.strerror})."
+            f"{notebook} Do: sudo colab-runtime token --rotate"
+        ) from None
+    try:
+        # Again: a server that crashed just now has started once more, with the old token and a new secret.
+        forget_cookies(settings)
+        restarted = restart_if_running(settings)
+        if restarted and (not accepts(settings, read_token(settings.token_file, uid)) or accepts(settings, old)):
+            raise Problem("it does not act on the new token. Do: colab-runtime restart")
+    except KeyboardInterrupt:
+        raise Problem(
+            "Interrupted: the token is new, the server may have the old one. Do: colab-runtime restart", 130
+        ) from None
+    except (Problem, OSError) as problem:
+        left = (
+            "CAUTION: the server still takes the old one. Do: sudo colab-runtime stop"
+            if accepts(settings, old)
+            else "The old address is dead all the same; the next colab-runtime start takes the new token"
+        )
+        code = problem.code if isinstance(problem, Problem) else EXIT_FAILED
+        raise Problem(f"The token is new, but the server was not restarted with it: {problem}\n{left}.", code) from None
+    if restarted:
+        say("The token is new. The old address is dead: pages and notebooks that used it are cut off.")
+        say("The new address for Colab: colab-runtime url")
+    else:
+        say("The token is new and the old address is dead. The server is not running: colab-runtime start")
+        say("The new address for Colab, once it runs: colab-runtime url")
+    return 0
+
+
+def command_token(settings: Settings, rotate: bool, force: bool) -> int:
+    require_owner(settings, "token --rotate" if rotate else "token")
+    return rotate_token(settings, force) if rotate else show_token(settings)

@@ -1,0 +1,465 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The service manager where systemd is not PID 1: it restarts the server, keeps its log and ends all below it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from colab_ready.core.text import printable
+from colab_ready.files.safe_open import open_file, read_object, read_text
+from colab_ready.process.run import signal_name
+from colab_ready.system.ports import find_open
+
+from .core import EXIT_LATER, EXIT_SETTINGS, LOG_BYTES_MAX, REST_STOP_SECONDS, SERVER_STOP_SECONDS, Problem, is_number
+from .settings import Settings, background_environment, own_command, require_owner
+
+HEALTHY_SECONDS = 60.0
+BACKOFF_SECONDS_MAX = 30.0
+LOG_FILES = 5
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def stat_fields(pid: int, proc: str = "/proc") -> list[str] | None:
+    """The fields of /proc/PID/stat after the program's name, which may hold blanks and brackets itself."""
+    text = read_text(f"{proc}/{pid}/stat")
+    return None if text is None else text.rpartition(")")[2].split()
+
+
+def alive(pid: int) -> bool:
+    fields = stat_fields(pid)
+    return fields is not None and fields[0] not in ("Z", "X")
+
+
+def started_ticks(pid: int, proc: str = "/proc") -> int | None:
+    """When the process started, in ticks since boot: together with the pid it names one process for ever."""
+    fields = stat_fields(pid, proc)
+    return int(fields[19]) if fields and len(fields) > 19 else None
+
+
+def descendants(pid: int, proc: str = "/proc") -> list[int]:
+    """Every living process below `pid`. Kernels and terminals have sessions of their own: no group reaches them."""
+    children: dict[int, list[int]] = {}
+    for entry in os.listdir(proc):
+        fields = stat_fields(int(entry), proc) if entry.isdigit() else None
+        if fields and len(fields) > 1 and fields[0] != "Z":
+            children.setdefault(int(fields[1]), []).append(int(entry))
+    found: list[int] = []
+    waiting = deque(children.get(pid, []))
+    while waiting:
+        child = waiting.popleft()
+        found.append(child)
+        waiting.extend(children.get(child, []))
+    return found
+
+
+def prctl(option: int, value: int) -> None:
+    """Best effort: a Python without ctypes loses a safety net, not the service."""
+    with contextlib.suppress(Exception):
+        import ctypes
+
+        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+
+
+def describe_exit(status: int) -> str:
+    if os.WIFSIGNALED(status):
+        return f"was ended by {signal_name(os.WTERMSIG(status))}"
+    return f"ended with exit code {os.WEXITSTATUS(status)}"
+
+
+def backoff_seconds(failures: int) -> float:
+    """1, 2, 4, 8, 16, 30, 30 ... seconds before the next try."""
+    return min(float(2 ** min(failures, 10)), BACKOFF_SECONDS_MAX)
+
+
+class RotatingLog:
+    """server.log, and .1 to .4 behind it. A full disk loses lines, never the server."""
+
+    def __init__(self, path: str, bytes_max: int = LOG_BYTES_MAX, files: int = LOG_FILES) -> None:
+        self.path, self.bytes_max, self.files = path, bytes_max, files
+        self.fd = -1
+
+    def write(self, data: bytes) -> None:
+        with contextlib.suppress(OSError):
+            if self.fd < 0:
+                self.fd = open_file(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+            if os.fstat(self.fd).st_size + len(data) > self.bytes_max and os.fstat(self.fd).st_size:
+                self.rotate()
+            os.write(self.fd, data)
+
+    def rotate(self) -> None:
+        os.close(self.fd)
+        self.fd = -1
+        for number in range(self.files - 1, 0, -1):
+            older = f"{self.path}.{number}"
+            newer = f"{self.path}.{number - 1}" if number > 1 else self.path
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(newer, older)
+        self.fd = open_file(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+
+    def note(self, text: str) -> None:
+        self.write(f"[colab-runtime {time.strftime('%Y-%m-%d %H:%M:%S')}] {text}\n".encode())
+
+
+class RunDir:
+    """What the supervisor leaves in /run/colab-ready. The lock decides whether one runs; the pid alone never does."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.lock_path = os.path.join(path, "supervisor.lock")
+        self.pid_path = os.path.join(path, "supervisor.pid")
+        self.state_path = os.path.join(path, "supervisor.json")
+
+    def take_lock(self, seconds: float) -> int | None:
+        """The lock, or None when another supervisor has it. Waits only for those who merely look (`locked`): who
+        waited for a supervisor to end would start a server behind the back of the `stop` that ended it."""
+        fd = open_file(self.lock_path, os.O_RDWR | os.O_CREAT)
+        end = time.monotonic() + seconds
+        while True:
+            for kind in (fcntl.LOCK_EX, fcntl.LOCK_SH):
+                try:
+                    fcntl.flock(fd, kind | fcntl.LOCK_NB)
+                except OSError:
+                    continue
+                if kind == fcntl.LOCK_EX:
+                    return fd
+                fcntl.flock(fd, fcntl.LOCK_UN)
+                break
+            else:
+                end = 0.0  # held for itself alone: a supervisor
+            if time.monotonic() >= end:
+                os.close(fd)
+                return None
+            time.sleep(0.02)
+
+    def locked(self) -> bool:
+        try:
+            fd = open_file(self.lock_path)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+        except OSError:
+            return True
+        finally:
+            os.close(fd)
+
+    def write(self, state: dict[str, Any]) -> None:
+        for path, text in ((self.state_path, json.dumps(state) + "\n"), (self.pid_path, f"{state['pid']}\n")):
+            draft = f"{path}.new"
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(draft)
+            fd = open_file(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+            with os.fdopen(fd, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.replace(draft, path)
+
+    def clear(self) -> None:
+        for path in (self.state_path, self.pid_path):
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+
+    def state(self) -> dict[str, Any] | None:
+        """What the running supervisor last said; None when none runs or what is written is from another life."""
+        if not self.locked():
+            return None
+        state = read_object(self.state_path) or {}
+        with contextlib.suppress(KeyError, TypeError):
+            if is_number(state["pid"]) and started_ticks(state["pid"]) == state["started_ticks"]:
+                known = {key: value for key, value in state.items() if value is not None}
+                return {key: value if is_number(value) else printable(value, 200) for key, value in known.items()}
+        return {}  # it has the lock but has not written yet
+
+    def supervisors(self, seconds: float = 2.0) -> list[int]:
+        """The pid of the running supervisor, proven by lock and start time; where the files are gone or nonsense, of each
+        process that has the lock open."""
+        end = time.monotonic() + seconds
+        while True:
+            state = self.state()
+            if state and "pid" in state:
+                return [state["pid"]]
+            if state is None:
+                return list(find_open({f"{self.lock_path} (deleted)"}))
+            if time.monotonic() >= end:
+                return list(find_open({self.lock_path}))
+            time.sleep(0.05)
+
+
+class Supervisor:
+    """Runs the server, restarts it when it ends, keeps its output, and ends everything below it when told to stop."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        run_dir: RunDir,
+        log: RotatingLog,
+        tell: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.command, self.run_dir, self.log, self.tell = list(command), run_dir, log, tell
+        self.stop_asked = False
+        self.restarts = 0
+        self.server = 0
+        self.server_status: int | None = None
+        self.output = -1
+        self.wake_reader, self.wake_writer = socket.socketpair()
+
+    def on_stop(self, number: int, frame: Any) -> None:
+        self.stop_asked = True
+
+    def stopping(self) -> bool:
+        return self.stop_asked
+
+    def run(self) -> int:
+        self.wake_reader.setblocking(False)
+        self.wake_writer.setblocking(False)
+        signal.set_wakeup_fd(self.wake_writer.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, self.on_stop)
+        signal.signal(signal.SIGINT, self.on_stop)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        # Orphans of the server (kernels after a crash, what a notebook sent to the background) come back to us, as
+        # they would stay in a unit's cgroup; so nothing outlives `stop`.
+        prctl(PR_SET_CHILD_SUBREAPER, 1)
+        failures = 0
+        while not self.stopping():
+            started = time.monotonic()
+            self.start_server()
+            self.write_state("running")
+            self.wait_for_end()
+            status = self.server_status if self.server_status is not None else 0
+            self.end_rest()
+            if self.stopping():
+                break
+            if time.monotonic() - started >= HEALTHY_SECONDS:
+                failures = 0
+            how = describe_exit(status)
+            self.tell(f"ended {how}")
+            if os.WIFEXITED(status) and os.WEXITSTATUS(status) == EXIT_SETTINGS:
+                self.log.note(f"The server {how}: the lines above say what to repair. It is not tried again.")
+                return EXIT_SETTINGS
+            delay = backoff_seconds(failures)
+            failures += 1
+            self.restarts += 1
+            self.log.note(f"The server {how}; it is started again in {delay:.0f} s.")
+            self.write_state("waiting", how)
+            self.pump(time.monotonic() + delay, self.stopping)
+        self.log.note("Stopped.")
+        return 0
+
+    def write_state(self, state: str, last_exit: str | None = None) -> None:
+        with contextlib.suppress(OSError):
+            self.run_dir.write(
+                {
+                    "pid": os.getpid(),
+                    "started_ticks": started_ticks(os.getpid()),
+                    "state": state,
+                    "server_pid": self.server or None,
+                    "restarts": self.restarts,
+                    "since": int(time.time()),
+                    "last_exit": last_exit,
+                }
+            )
+
+    def start_server(self) -> None:
+        self.close_output()
+        self.output, child_end = os.pipe()
+        os.set_blocking(self.output, False)
+        parent = os.getpid()
+        self.server_status = None
+        self.server = os.fork()
+        if self.server == 0:
+            self.exec_server(parent, child_end)
+        os.close(child_end)
+        self.log.note(f"Starting the server, pid {self.server}.")
+
+    def exec_server(self, parent: int, output: int) -> NoReturn:
+        """In the child: a group of its own, our pipe as its output, and an end when the supervisor ends."""
+        try:
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP, signal.SIGPIPE):
+                signal.signal(number, signal.SIG_DFL)
+            os.setpgid(0, 0)
+            prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+            if os.getppid() != parent:
+                os._exit(EXIT_LATER)
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            os.execv(self.command[0], self.command)
+        except BaseException as error:  # a forked child must never return into the parent's code
+            with contextlib.suppress(OSError):
+                os.write(2, f"{self.command[0]} cannot be run: {error}\n".encode())
+        os._exit(127)
+
+    def wait_for_end(self) -> None:
+        self.pump(None, lambda: self.stopping() or self.server_status is not None)
+        if self.server_status is None:
+            # The server first and alone: it shuts its kernels down in good order.
+            self.signal(self.server, signal.SIGTERM)
+            self.pump(time.monotonic() + SERVER_STOP_SECONDS, lambda: self.server_status is not None)
+        if self.server_status is None:
+            self.log.note(f"The server did not stop within {SERVER_STOP_SECONDS:.0f} s and is killed.")
+            self.signal(self.server, signal.SIGKILL)
+            self.pump(time.monotonic() + REST_STOP_SECONDS, lambda: self.server_status is not None)
+        self.server = 0
+
+    def end_rest(self) -> None:
+        """Whatever the server left: asked to end, then killed, as often as something new appears."""
+        for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGKILL):
+            rest = descendants(os.getpid())
+            if not rest:
+                break
+            for pid in rest:
+                self.signal(pid, number)
+            self.pump(time.monotonic() + REST_STOP_SECONDS, lambda: not descendants(os.getpid()))
+        self.drain()
+
+    @staticmethod
+    def signal(pid: int, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+    def reap(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    return
+                if pid == self.server:
+                    self.server_status = status
+
+    def drain(self) -> None:
+        with contextlib.suppress(OSError):
+            while self.output >= 0:
+                data = os.read(self.output, 65536)
+                if not data:
+                    self.close_output()
+                    return
+                self.log.write(data)
+
+    def close_output(self) -> None:
+        if self.output >= 0:
+            os.close(self.output)
+            self.output = -1
+
+    def pump(self, until: float | None, done: Callable[[], bool]) -> None:
+        """Carry output to the log and collect the dead until `done()` or the time is up."""
+        while True:
+            self.reap()
+            if done():
+                return
+            left = None if until is None else until - time.monotonic()
+            if left is not None and left <= 0:
+                return
+            watched: list[Any] = [self.wake_reader] + ([self.output] if self.output >= 0 else [])
+            ready, _, _ = select.select(watched, [], [], left if left is None else min(left, 0.5))
+            if self.wake_reader in ready:
+                with contextlib.suppress(BlockingIOError):
+                    self.wake_reader.recv(4096)
+            if self.output in ready:
+                self.drain()
+
+
+def supervise(settings: Settings, report_fd: int | None) -> int:
+    """The background process. `report_fd` carries a line to the `start` that waits, as long as it does."""
+
+    def tell(text: str) -> None:
+        if report_fd is not None:
+            with contextlib.suppress(OSError):
+                os.write(report_fd, f"{text}\n".encode())
+
+    require_owner(settings, "start")
+    if os.geteuid() == 0:
+        raise Problem("The supervisor must not run as root.", EXIT_SETTINGS)
+    if report_fd is not None:
+        os.set_inheritable(report_fd, False)
+    run_dir = RunDir(settings.run_dir)
+    lock = run_dir.take_lock(0.5)
+    if lock is None:
+        tell("busy")
+        return 0
+    tell("locked")
+    command = [sys.executable, "-I", *own_command(settings, "serve")]
+    try:
+        return Supervisor(command, run_dir, RotatingLog(settings.log_file), tell).run()
+    finally:
+        run_dir.clear()
+
+
+def detach(settings: Settings) -> int:
+    """Start the supervisor away from this terminal; the reading end of its report is returned."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(writer)
+        os.waitpid(child, 0)
+        return reader
+    try:
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+        os.chdir("/")
+        os.umask(0o022)
+        os.dup2(writer, 3)  # nothing of ours is needed below 3, and the standard streams stay where they are
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for fd in (0, 1, 2):
+            os.dup2(nothing, fd)
+        # A caller's open files (Ansible's pipes, a script's lock) must not be held open by a process that stays.
+        for fd in [int(name) for name in os.listdir("/proc/self/fd")]:
+            if fd > 3:
+                with contextlib.suppress(OSError):
+                    os.close(fd)
+        os.set_inheritable(3, True)
+        command = [sys.executable, "-I", *own_command(settings, "supervise", "--report-fd", "3")]
+        os.execve(command[0], command, background_environment(dict(os.environ), settings.account))
+    finally:
+        os._exit(127)
+
+
+def lines_of(reader: int, seconds: float) -> tuple[list[str], bool]:
+    """(new lines, still open?) of the supervisor's report, waiting at most `seconds`."""
+    ready, _, _ = select.select([reader], [], [], seconds)
+    if not ready:
+        return [], True
+    data = os.read(reader, 4096)
+    return data.decode("utf-8", "replace").splitlines(), bool(data)
+
+
+def stop_supervisor(settings: Settings) -> bool:
+    """True when one ran. Bounded: the supervisor kills its server in time, and is killed itself when it does not."""
+    run_dir = RunDir(settings.run_dir)
+    ending = {pid: started_ticks(pid) for pid in run_dir.supervisors()}
+    below = [one for pid in ending for one in descendants(pid)]
+
+    def gone(seconds: float) -> bool:
+        end = time.monotonic() + seconds
+        while any(alive(pid) and started_ticks(pid) == born for pid, born in ending.items()):
+            if time.monotonic() >= end:
+                return False
+            time.sleep(0.05)
+        return True
+
+    for pid in ending:
+        Supervisor.signal(pid, signal.SIGTERM)
+        Supervisor.signal(pid, signal.SIGCONT)  # one that was stopped does not hear of it
+    if gone(SERVER_STOP_SECONDS + 4 * REST_STOP_SECONDS + 2.0):
+        return bool(ending)
+    for pid in [*ending, *below]:
+        Supervisor.signal(pid, signal.SIGKILL)
+    if not gone(5.0):
+        raise Problem(f"The supervisor (pid {', '.join(map(str, ending))}) cannot be ended.")
+    run_dir.clear()
+    return True

@@ -1,0 +1,88 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The unit, where systemd is PID 1."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Sequence
+
+from .core import UNIT, Problem, say
+from .ports import port_taken, stranger
+from .settings import Settings, as_root
+
+BOOT_LINK = f"/etc/systemd/system/multi-user.target.wants/{UNIT}"  # the unit's WantedBy=
+
+
+def run_quietly(*words: str, seconds: float | None = None) -> subprocess.CompletedProcess[str]:
+    """Run one of systemd's programs and return what it said. Raises OSError and subprocess.TimeoutExpired."""
+    return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False)
+
+
+def systemctl(settings: Settings, verb: str) -> int:
+    """start, stop or restart the unit; the unit's own ExecStartPost makes start wait until the server answers."""
+    if not os.path.isdir("/run/systemd/system"):  # sd_booted(3)
+        raise Problem(
+            f"{settings.path} says that systemd runs this runtime, but this machine was not booted with systemd. "
+            "Run ./colab-ready again, or (WSL) put systemd=true into [boot] of /etc/wsl.conf and restart WSL."
+        )
+    if os.geteuid() != 0:
+        as_root(f"To {verb} a systemd service needs root", settings, verb)
+    began = int(time.time())
+    done = run_quietly("systemctl", verb, UNIT)
+    if done.returncode == 0:
+        if verb != "stop":
+            tell_boot()
+        return 0
+    if verb != "stop" and stranger(settings):
+        raise Problem(f"{port_taken(settings)}. {UNIT} tries again every few seconds.")
+    # Without --lines, which beside --since means the first ones (systemd 252).
+    reading = ["journalctl", "--unit", UNIT, "--since", f"@{began}", "--no-pager", "--output", "cat"]
+    lines: list[str] = []
+    for _ in range(5):  # journald is a step behind the service whose last words it writes down
+        lines = run_quietly(*reading).stdout.splitlines()
+        reason = refusal(lines)
+        if reason:
+            raise Problem(reason)
+        time.sleep(0.2)
+    raise Problem(
+        f"systemd could not {verb} {UNIT}: {(done.stderr or done.stdout).strip()}\n"
+        + "\n".join(["The last lines of its log:", *lines[-15:]])
+    )
+
+
+def tell_boot() -> None:
+    """The playbook listens for this: asking systemd itself takes a module half a second in every run."""
+    if not os.path.lexists(BOOT_LINK):
+        say(f"It does not start at boot. Do: sudo systemctl enable {UNIT}")
+
+
+def refusal(lines: Sequence[str]) -> str | None:
+    """The sentence with which `serve` refused to start, if that is what happened."""
+    prefix = "colab-runtime: "
+    return next((line[len(prefix) :] for line in reversed(lines) if line.startswith(prefix)), None)
+
+
+def unit_properties() -> dict[str, str]:
+    """What systemd knows about the unit; empty when it cannot be asked (a user on a host without D-Bus)."""
+    wanted = "LoadState,ActiveState,SubState,MainPID,NRestarts,Result"
+    try:
+        done = run_quietly("systemctl", "show", UNIT, f"--property={wanted}", seconds=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    return dict(line.split("=", 1) for line in done.stdout.splitlines() if done.returncode == 0 and "=" in line)
+
+
+def unit_is_active() -> bool:
+    if not os.path.isdir("/run/systemd/system"):  # sd_booted(3)
+        return False
+    return run_quietly("systemctl", "--quiet", "is-active", UNIT).returncode == 0
+
+
+def restart_unit(settings: Settings) -> int:
+    """What was interrupted may have been on its way to tell systemd of another unit."""
+    run_quietly("systemctl", "daemon-reload")
+    return systemctl(settings, "restart")
