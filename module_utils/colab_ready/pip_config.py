@@ -369,7 +369,7 @@ def _sources(merged: Mapping[str, tuple[str, str]], home: str | None) -> Sources
         value, origin = merged[key]
         try:
             return max(0, int(float(value)))
-        except ValueError:
+        except (ValueError, OverflowError):
             raise PipConfigError(
                 f"{origin} is '{value}'. Expected a whole number. Correct it: `pip config debug` shows where it is set."
             ) from None

@@ -144,6 +144,7 @@ def test_what_uv_cannot_do_is_noted() -> None:
         ("[global]\nindex-url\nhunter22\n", ["file0", "line 2"]),
         ("[global]\nindex-url = a\nindex-url = hunter22\n", ["file0", "line 3"]),
         ("[global]\ntimeout = soon\n", ["[global] timeout", "'soon'", "whole number"]),
+        ("[global]\ntimeout = 1e999\n", ["[global] timeout", "'1e999'", "whole number"]),
         ("[global]\nno-index = maybe\n", ["[global] no-index", "'maybe'", "true or false"]),
     ],
 )
