@@ -91,10 +91,21 @@ PASSWORD_TROUBLES = (
         re.compile("Missing sudo password|sudo: a password is required"),
         "sudo wants a password, and none was given.\nDo: start again with --ask-become-pass, or through ./colab-ready.",
     ),
+    (
+        # sudo-rs, Ubuntu's sudo since 25.10, asks in words that Ansible does not know.
+        re.compile("Timed out waiting for become|waiting for privilege escalation prompt|Premature end of stream waiting for"),
+        "Ansible waited in vain for sudo, whose way to ask for a password it may not know (sudo-rs).\n"
+        "Expected a sudo that needs no password, or one that Ansible knows. Do: ./colab-ready, which leaves the asking to sudo.",
+    ),
 )
 
 # So much of a failed command's output is shown; the rest is there with -v.
 COMMAND_TAIL_LINES = 10
+
+
+# What moves the cursor, changes colours, titles or the order of letters; the text that carries it may be another user's.
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+DEPTH_MAX = 50
 
 
 class Summary(NamedTuple):
@@ -106,6 +117,17 @@ class Summary(NamedTuple):
     @property
     def ready(self) -> bool:
         return self.row.get("ready") is True
+
+
+def harmless(value: Any, depth: int = 0) -> Any:
+    """Return a result without control characters in its texts; lines stay lines."""
+    if isinstance(value, str):
+        return CONTROL.sub(" ", value)
+    if depth > DEPTH_MAX:
+        return None
+    if isinstance(value, Mapping):
+        return {harmless(key): harmless(one, depth + 1) for key, one in value.items()}
+    return [harmless(one, depth + 1) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 def duration(seconds: float) -> str:
@@ -351,6 +373,7 @@ class Screen:
             return self._steps.pop(key, None)
 
     def line(self, *parts: tuple[str, str]) -> None:
+        parts = tuple((harmless(part).replace("\n", " "), style) for part, style in parts)
         text = "".join(part for part, _style in parts).rstrip()
         if text or not self._blank:
             self._above(self._styled(parts) if text and self.rich else text)
@@ -365,7 +388,7 @@ class Screen:
         self._blank = False
         if not self.rich:
             for text in plain_table(rows):
-                self._above(text)
+                self._above(harmless(text))
             return
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
@@ -374,7 +397,7 @@ class Screen:
         for title in rows[0]:
             table.add_column(title, overflow="fold")
         for row in rows[1:]:
-            table.add_row(*row)
+            table.add_row(*map(harmless, row))
         lines = self._rendered(table).splitlines()
         self._above("\n".join(line.rstrip() for line in lines if line.strip()))
 
@@ -466,10 +489,13 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def unless_verbose(method: Method) -> Method:
-    """With -v, leave this event to the default callback."""
+    """With -v, leave this event to the default callback. What it brings is made harmless either way."""
 
     @functools.wraps(method)
     def choose(self: CallbackModule, *args: Any, **kwargs: Any) -> Any:
+        for result in args:
+            if isinstance(getattr(result, "_result", None), dict):
+                result._result.update(harmless(result._result))
         chosen = method if self.screen else getattr(DefaultCallback, method.__name__)
         return chosen(self, *args, **kwargs)
 

@@ -75,7 +75,7 @@ options:
     description:
       - The user to run the checks as, usually the one who runs the kernels and owns the token. Needs root unless it is
         the caller.
-      - The caller when left out.
+      - The caller when left out. Root does not run a Python that another user can change, so then it has to be named.
     type: str
   wait_seconds:
     description: How long to wait for a first answer on the port; a server that was just started needs a moment.
@@ -178,8 +178,9 @@ from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready import handshake_probe
-from ansible.module_utils.colab_ready.child import probe_source, run_probe
 from ansible.module_utils.colab_ready.host import wsl_facts
+from ansible.module_utils.colab_ready.process.probe import probe_source, run_probe
+from ansible.module_utils.colab_ready.python.trusted import refusal
 from ansible.module_utils.colab_ready.verdict import judge_handshake
 
 # After its own deadline the probe deletes what it made; then it is told to end, and then ended.
@@ -215,6 +216,9 @@ def main() -> None:
         )
     if url.scheme != "http" or not url.hostname:
         module.fail_json(msg=f"url is {given['url']}, expected http://HOST:PORT such as http://localhost:8888")
+    refused = refusal(given["python"], given["user"])
+    if refused:
+        module.fail_json(msg=f"{refused} Where it is a user's, set user to that one.")
     asked = (
         "url",
         "token_file",

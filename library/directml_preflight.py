@@ -118,12 +118,13 @@ from typing import Any, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready import directml, fetched_pythons, host, pip_config
-from ansible.module_utils.colab_ready.env_builder import Request, read_sources
-from ansible.module_utils.colab_ready.forked import Say, run_forked
 from ansible.module_utils.colab_ready.gpu_look import Places, look
 from ansible.module_utils.colab_ready.lockfile import matches
 from ansible.module_utils.colab_ready.pip_config import redact, secrets_in
 from ansible.module_utils.colab_ready.preflight import message
+from ansible.module_utils.colab_ready.process.fork import Say, run_forked
+from ansible.module_utils.colab_ready.python.sources import read_sources
+from ansible.module_utils.colab_ready.python.uv import Request
 
 # uv's own addresses: its mirror of the releases first, then the releases (uv 0.13.9, `uv python list --show-urls`).
 DOWNLOADS = ("https://releases.astral.sh/", "https://github.com/")

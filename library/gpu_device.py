@@ -15,8 +15,7 @@ description:
   - On native Linux it reads sysfs. In WSL 2 it asks C(/dev/dxg), which takes a few milliseconds. Only if that does not tell,
     it asks the library C(libdxcore.so), Windows' PowerShell, C(nvidia-smi) and C(rocminfo), in this order, each with a limit.
   - What cannot be known is null, with the reason in RV(null_reasons).
-  - C(libdxcore.so) is loaded only from WSL's own folder. Its flat functions come first, since they take the same questions as
-    C(/dev/dxg); where they are missing or fail, its adapter factory is asked, which knows less.
+  - C(libdxcore.so) is loaded only from WSL's own folder. Its flat functions take the same questions as C(/dev/dxg).
   - Fails if a backend or an adapter is asked for that is not there.
 author:
   - the colab-ready authors (@colab-ready)

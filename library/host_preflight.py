@@ -212,6 +212,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready import host, ports
 from ansible.module_utils.colab_ready.backend import BACKEND_WISHES
+from ansible.module_utils.colab_ready.files.safe_open import read_object, read_text
+from ansible.module_utils.colab_ready.files.trust import distrust_way
 from ansible.module_utils.colab_ready.preflight import (
     SYSTEM_USER,
     WISH_KINDS,
@@ -230,8 +232,8 @@ RUN_DIRECTORY = "/run/colab-ready"
 
 def look_at_port(port: int, settings: dict[str, Any] | None) -> PortState:
     runtime = host.account(str((settings or {}).get("user", "")))
-    pid = (host.read_text(f"{RUN_DIRECTORY}/supervisor.pid") or "").strip()
-    supervisor = int(pid) if re.fullmatch(r"[0-9]+", pid, re.ASCII) else None
+    pid = (read_text(f"{RUN_DIRECTORY}/supervisor.pid") or "").strip()
+    supervisor = int(pid) if re.fullmatch(r"[0-9]{1,9}", pid, re.ASCII) else None
     listeners, holder, ours = ports.who_listens(port, settings, runtime.uid if runtime else None, supervisor)
     return PortState(
         listeners=listeners,
@@ -270,7 +272,9 @@ def main() -> None:
         supports_check_mode=True,
     )
     options = dict(module.params)
-    settings = host.read_json(options.pop("runtime_config"))
+    config = options.pop("runtime_config")
+    # What others could have written says nothing of an earlier run.
+    settings = None if distrust_way(config, {0, os.geteuid()}) else read_object(config)
     options["prefix"] = options["prefix"].rstrip("/") or "/"
     wishes = Wishes(**options)
     try:
@@ -280,7 +284,9 @@ def main() -> None:
     for name, wish in wishes.wishes.items():
         if not isinstance(wish, dict) or wish.get("kind") not in WISH_KINDS:
             kinds = ", ".join(WISH_KINDS)
-            module.fail_json(msg=f"wishes has {name}: {wish!r}. Expected: value, and as kind one of {kinds}. Do: correct it.")
+            module.fail_json(
+                msg=f"wishes has {name}: {wish!r}. Expected: value, and as kind one of {kinds}. Do: correct it."
+            )
 
     uid = os.getuid()
     caller = host.name_of(uid)

@@ -78,10 +78,6 @@ options:
       - A directory with the extension's source, of the same name, which is installed for the system's Python.
     type: path
     default: /opt/colab-ready/src/colab_http_over_ws
-  uv:
-    description: The uv program that installs it.
-    type: path
-    default: /opt/colab-ready/tools/bin/uv
   system_dirs:
     description: Where every Jupyter looks for configuration.
     type: list
@@ -205,7 +201,7 @@ from ansible.module_utils.colab_ready.managed import explain
 
 def settings_of(module: AnsibleModule) -> Settings:
     params = module.params
-    for key in ("prefix", "extension_source", "uv", "state_file"):
+    for key in ("prefix", "extension_source", "state_file"):
         if not os.path.isabs(params[key]):
             raise Problem("%s is %r. Expected an absolute path. Correct it." % (key, params[key]))
     if not re.fullmatch(r"[0-7]{4}", params["mode"]):
@@ -224,7 +220,6 @@ def settings_of(module: AnsibleModule) -> Settings:
         users=accounts(params["users"], module.check_mode),
         system_dirs=params["system_dirs"],
         extension_source=params["extension_source"],
-        uv=params["uv"],
         state_file=params["state_file"],
         check=module.check_mode,
     )
@@ -259,7 +254,6 @@ def main() -> None:
             "users": {"type": "list", "elements": "str", "default": []},
             "extension": {"type": "str", "default": ""},
             "extension_source": {"type": "path", "default": "/opt/colab-ready/src/colab_http_over_ws"},
-            "uv": {"type": "path", "default": "/opt/colab-ready/tools/bin/uv"},
             "system_dirs": {
                 "type": "list",
                 "elements": "path",

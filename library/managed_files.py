@@ -44,7 +44,7 @@ options:
       state:
         description:
           - With V(file), a regular file with the given content.
-          - With V(directory), a directory; what lies in it is not looked at.
+          - With V(directory), a directory; what lies in it is not looked at without O(files[].purge_foreign=true).
           - With V(absent), nothing; a directory goes only with O(files[].recursive=true).
         type: str
         choices: [file, directory, absent]
@@ -70,7 +70,9 @@ options:
         type: bool
         default: false
       owner:
-        description: The owning account, by name or number. Unset, the account that runs the task.
+        description:
+          - The owning account, by name or number. Unset, the account that runs the task.
+          - With O(files[].state=absent), who may own the folders on the way to a directory that is removed, besides root.
         type: str
       group:
         description: The owning group, by name or number. Unset, the owner's own group.
@@ -84,6 +86,12 @@ options:
         description:
           - Lets O(files[].state=absent) remove a directory with all that is in it.
           - Refused for directories of the system, home directories and what other file systems are mounted on.
+        type: bool
+        default: false
+      purge_foreign:
+        description:
+          - Lets O(files[].state=directory) remove, with a warning, what lies in the directory and belongs to another account than
+            its owner and root, or can be written by others; what has an entry of its own gets what that says.
         type: bool
         default: false
 """
@@ -165,6 +173,7 @@ def main() -> None:
                     "group": {"type": "str"},
                     "mode": {"type": "str"},
                     "recursive": {"type": "bool", "default": False},
+                    "purge_foreign": {"type": "bool", "default": False},
                 },
             },
         },
@@ -189,6 +198,8 @@ def main() -> None:
                 changed_paths=[before.path for before in done],
                 created_paths=[before.path for before in done if before.created],
             )
+        if change.warning:
+            module.warn(change.warning)
         done.append(change)
     module.exit_json(
         changed=bool(done),

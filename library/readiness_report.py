@@ -95,12 +95,14 @@ from typing import Any, Callable
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready import handshake_probe, rocm_check, torch_faults
-from ansible.module_utils.colab_ready.child import probe_source, run_probe
 from ansible.module_utils.colab_ready.config_dirs import SYSTEM_DATA_DIRS, User
 from ansible.module_utils.colab_ready.config_repair import Repair, Settings
 from ansible.module_utils.colab_ready.directml import warnings_for
+from ansible.module_utils.colab_ready.files.safe_open import parse_object, read_bytes
+from ansible.module_utils.colab_ready.files.trust import distrust_way
 from ansible.module_utils.colab_ready.guarded_paths import Attributes, UnsafePath, open_directory, read
 from ansible.module_utils.colab_ready.host import wsl_facts
+from ansible.module_utils.colab_ready.process.probe import probe_source, run_probe
 from ansible.module_utils.colab_ready.report import (
     build_report,
     judge_browser,
@@ -122,6 +124,8 @@ from ansible.module_utils.colab_ready.wsl_host_repair import restart_codes_here
 EXTENSION = "colab_http_over_ws"
 # A handshake starts a kernel at each of the two doors, and in WSL about one start of ROCm 10.0 in six fails (ROCm/librocdxg#33).
 HANDSHAKE_RETRIES = 2
+# Each check has limits of its own; this is for one whose file system does not answer.
+CHECK_SECONDS = 900.0
 
 
 def tensor_check(
@@ -217,6 +221,19 @@ def ask_the_doors(
     return judge_handshake(outcome, settings["http_over_ws"], device_type, backend, wsl=wsl_facts() is not None)
 
 
+def believed_settings(path: str) -> tuple[dict[str, Any] | None, str]:
+    """Return the settings, unless others could have written them or can change what they lead to; and why there are none."""
+    ours = {0, os.geteuid()}
+    try:
+        settings = parse_object(read_bytes(path))
+    except OSError as error:
+        return None, str(error)
+    if settings is None or not isinstance(settings.get("prefix"), str):
+        return None, "it is no JSON object with a prefix"
+    wrong = distrust_way(path, ours) or distrust_way(settings["prefix"], ours)
+    return (None, "nothing there is believed or run: " + wrong) if wrong else (settings, "")
+
+
 def prove(settings: dict[str, Any], gpu: dict[str, Any], timeout_seconds: float) -> dict[str, dict[str, Any]]:
     """The proofs, and what can be looked at meanwhile."""
 
@@ -252,7 +269,6 @@ def config_dirs_check(settings: dict[str, Any]) -> dict[str, Any]:
         users=[User(account.pw_name, account.pw_uid, account.pw_gid, os.path.realpath(account.pw_dir))],
         system_dirs=["/usr/local/etc/jupyter", "/etc/jupyter"],
         extension_source="/nonexistent",
-        uv="/nonexistent",
         state_file="/nonexistent",
         check=True,
     )
@@ -288,6 +304,7 @@ def browser_check(settings: dict[str, Any], handshake_ok: bool) -> dict[str, Any
 def side_by_side(checks: dict[str, Callable[[], Any]]) -> dict[str, Any]:
     """Run each check in a process of its own; one that dies is a failed check, not a failed module."""
     context = multiprocessing.get_context("fork")
+    end = time.monotonic() + CHECK_SECONDS
     running = {}
     for name, check in checks.items():
         reader, writer = context.Pipe(duplex=False)
@@ -297,15 +314,16 @@ def side_by_side(checks: dict[str, Callable[[], Any]]) -> dict[str, Any]:
         running[name] = (process, reader)
     results: dict[str, Any] = {}
     for name, (process, reader) in running.items():
+        reason = "the check itself died; please report this"
         try:
-            results[name] = reader.recv()
+            if reader.poll(max(0.0, end - time.monotonic())):
+                results[name] = reader.recv()
+            else:
+                process.kill()
+                reason = "no answer within %g s" % CHECK_SECONDS
         except EOFError:
-            results[name] = {
-                "ok": False,
-                "seconds": 0.0,
-                "steps": [],
-                "reasons": ["the check itself died; please report this"],
-            }
+            pass
+        results.setdefault(name, {"ok": False, "seconds": 0.0, "steps": [], "reasons": [reason]})
         process.join()
     return results
 
@@ -340,11 +358,9 @@ def main() -> None:
     started = time.monotonic()
     limits: list[str] = []
     gpu = given["gpu"]
-    try:
-        with open(given["runtime_config"], encoding="utf-8") as stream:
-            settings = json.load(stream)
-    except (OSError, ValueError) as error:
-        checks = not_set_up(given["runtime_config"], str(error))
+    settings, problem = believed_settings(given["runtime_config"])
+    if settings is None:
+        checks = not_set_up(given["runtime_config"], problem)
     else:
         checks = prove(settings, gpu, given["timeout_seconds"])
         gpu = with_runtime(gpu, settings["kernel"], settings["device_type"], settings.get("card"))

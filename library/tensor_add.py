@@ -75,7 +75,7 @@ options:
   user:
     description:
       - The user to run the program as, usually the one who runs the kernels. Needs root unless it is the caller.
-      - The caller when left out.
+      - The caller when left out. Root does not run a Python that another user can change, so then it has to be named.
     type: str
   timeout_seconds:
     description: How long the whole program may take before it is ended; each try, where it is tried twice.
@@ -251,6 +251,7 @@ seconds:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready.host import wsl_facts
+from ansible.module_utils.colab_ready.python.trusted import refusal
 from ansible.module_utils.colab_ready.tensor_run import run_tensor
 
 
@@ -278,6 +279,9 @@ def main() -> None:
         supports_check_mode=True,
     )
     given = module.params
+    refused = refusal(given["python"], given["user"])
+    if refused:
+        module.fail_json(msg=f"{refused} Where it is a user's, set user to that one.")
     if given["timeout_seconds"] <= 0:
         module.fail_json(
             msg=f"timeout_seconds is {given['timeout_seconds']:g}, expected more than 0: give it some seconds"

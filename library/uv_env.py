@@ -19,8 +19,12 @@ description:
   - Reads the host's pip configuration as pip does and hands it to uv, which reads none itself. Addresses with
     credentials travel in the environment of the child processes, never in their arguments, and are covered in
     messages and results.
-  - As root with O(user), the environment belongs to that user, and everything in it is touched and run with that
-    user's rights.
+  - As root with O(user), the environment belongs to that user. Everything in it is looked at, changed and run by one process
+    that has that user's rights and no others; a file of another user's in it is never given away. Where such files are in the
+    way, or uv cannot read what is there, root empties the folder and it is built anew.
+  - Nothing is built from source, so a package has to have a wheel. AMD's package C(rocm), which comes with a pin, is the one
+    exception; it is built with the C(setuptools) of O(lock), by the user alone.
+  - What root runs (uv, the Python that installs it) and the folders that it uses have to be root's along their whole way.
 options:
   path:
     description: The folder of the environment. One that holds other things is refused, and so is a symbolic link.
@@ -41,6 +45,7 @@ options:
     description:
       - More requirements, without a lock, such as V(transformers) or V(transformers>=4.40). They are resolved when
         they are first installed or change, with everything locked and pinned as constraints, and remembered.
+        Only wheels are taken.
     type: list
     elements: str
     default: []
@@ -87,7 +92,9 @@ options:
         description: What O(pinned[].allow_default) allows, such as V(torch==2.13.0); installed with its dependencies.
         type: str
   local_packages:
-    description: Source folders (with a C(pyproject.toml)) of packages to build and install, without their dependencies.
+    description:
+      - Source folders of packages in pure Python, laid out as C(src/NAME) with a C(pyproject.toml), to pack into wheels
+        and install, without their dependencies.
     type: list
     elements: path
     default: []
@@ -116,7 +123,8 @@ options:
   python:
     description:
       - The interpreter to build with. Without one, the first of C(/usr/bin/python3) and C(/usr/bin/python3.14) to
-        C(/usr/bin/python3.10) that starts and fits O(python_requires).
+        C(/usr/bin/python3.10) that starts and fits O(python_requires). For root's own environment it has to be
+        root's.
     type: path
   python_requires:
     description: The versions of Python that will do.
@@ -147,14 +155,17 @@ options:
   uv:
     description:
       - The uv program to use. Without one, the one in O(tools_dir); it is installed there when a build needs it and
-        it is missing or not the locked version. Where no Python has C(ensurepip), one from E(PATH) will do.
+        it is missing or not the locked version. Where no Python has C(ensurepip), one from E(PATH) will do. Root
+        does not run one that somebody else can change.
     type: path
   uv_lock:
     description: The text of the requirements file with hashes that pins uv itself.
     type: str
     default: ""
   cache_dir:
-    description: Where downloads lie while an environment is built. Kept after a failure, emptied after a success.
+    description:
+      - Where downloads lie while an environment is built, by user. Kept after a failure, emptied after a success. The locks
+        lie there too.
     type: path
     default: /opt/colab-ready/cache
   environment:
@@ -171,7 +182,7 @@ options:
     elements: str
     default: []
 requirements:
-  - Python 3.9 or newer on the host, Linux
+  - Python 3.10 or newer on the host, Linux
 attributes:
   check_mode:
     description: Says what would change without uv, network or interpreter of the environment being there yet.
@@ -310,11 +321,11 @@ import os
 import re
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.colab_ready.env_builder import Builder, Request
 from ansible.module_utils.colab_ready.lockfile import LockError
 from ansible.module_utils.colab_ready.pip_config import PipConfigError, redact, secrets_in
+from ansible.module_utils.colab_ready.python.builder import Builder
+from ansible.module_utils.colab_ready.python.uv import Failure, Request
 from ansible.module_utils.colab_ready.uv_errors import explain_os_error
-from ansible.module_utils.colab_ready.uv_process import Failure
 
 PINNED = {
     "requirement": {"type": "str", "required": True},

@@ -15,6 +15,7 @@ description:
     puts the folder of the GPU libraries into the loader's cache where WSL does not.
   - Of the two files only the one key each is written; everything else in them stays byte for byte. Before the first change
     a copy is laid beside the file, ending in C(.colab-ready-backup).
+  - What concerns Windows is done with the rights of who called (C(SUDO_USER)), or of C(nobody) where root did, and over no link.
   - On a host that is not WSL 2, and in a container, nothing is done, and RV(skipped_parts) says so.
   - WSL itself is never stopped. RV(restart_needed) says what waits for C(wsl --shutdown), in later runs too until it is done.
   - What was done is recorded, so that O(state=absent) takes back that and nothing else.
@@ -50,7 +51,7 @@ options:
     type: bool
     default: false
   cmd:
-    description: Windows' cmd.exe. Empty, the one on the drives that WSL mounts.
+    description: Windows' cmd.exe, a plain file that begins with C(MZ). Empty, the one on the drives that WSL mounts.
     type: str
     default: ""
   wslpath:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -9,7 +10,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -31,6 +32,27 @@ NO_DOCKER = "COLAB_READY_NO_DOCKER"
 # In a module `ansible.module_utils.colab_ready` is our module_utils/colab_ready (ansible.cfg, module_utils). Tests
 # import the same code by the same name.
 ansible.module_utils.__path__ = [*ansible.module_utils.__path__, str(PROJECT / "module_utils")]
+
+
+@pytest.fixture
+def deepen() -> Iterator[Callable[[Path], None]]:
+    """Puts folders in folders, deeper than Python's recursion and a path can be; they are gone after the test, or pytest's own
+    removal would die of them."""
+    made: list[Path] = []
+
+    def make(top: Path, levels: int = 1500) -> None:
+        made.append(top)
+        handle = os.open(top, os.O_RDONLY)
+        for _level in range(levels):
+            os.mkdir("d", dir_fd=handle)
+            below = os.open("d", os.O_RDONLY, dir_fd=handle)
+            os.close(handle)
+            handle = below
+        os.close(handle)
+
+    yield make
+    for top in made:
+        subprocess.run(["rm", "-rf", str(top)], check=True)
 
 
 @pytest.fixture(scope="session")
@@ -178,7 +200,7 @@ class Host:
         """Unpack a tar archive there, as that user."""
         docker_engine.docker(
             "exec", "--interactive", "--user", user, self.name, "sh", "-c",
-            'mkdir -p "$1" && tar -x -C "$1"', "unpack", folder, stdin=archive,
+            'mkdir -p "$1" && tar -x --no-same-owner -C "$1"', "unpack", folder, stdin=archive,
         )  # fmt: skip
 
 
@@ -198,9 +220,9 @@ def docker() -> None:
         pytest.fail(str(error), pytrace=False)
 
 
-@pytest.fixture
-def start_host(docker: None) -> Iterator[StartHost]:
-    """Start containers that play fresh hosts; they are taken away after the test."""
+@contextlib.contextmanager
+def hosts() -> Iterator[StartHost]:
+    """Start containers that play fresh hosts; they are taken away at the end."""
     started: list[str] = []
 
     def start(story: str, *, init: str = "systemd", extra: Sequence[str] = ()) -> Host:
@@ -212,6 +234,20 @@ def start_host(docker: None) -> Iterator[StartHost]:
     yield start
     for name in started:
         docker_engine.remove(name)
+
+
+@pytest.fixture
+def start_host(docker: None) -> Iterator[StartHost]:
+    """Hosts of one test."""
+    with hosts() as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def start_shared_host(docker: None) -> Iterator[StartHost]:
+    """Hosts of all tests of a file."""
+    with hosts() as start:
+        yield start
 
 
 @pytest.fixture(scope="session")

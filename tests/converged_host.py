@@ -73,7 +73,9 @@ class ConvergedHost:
     def converge(self, *arguments: str) -> None:
         done = self.colab_ready(*arguments)
         if done.returncode != 0:
-            raise HostError(f"./colab-ready ended with {done.returncode}:\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}")
+            raise HostError(
+                f"./colab-ready ended with {done.returncode}:\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+            )
 
     def verify(self) -> dict[str, Any]:
         """The report of `./colab-ready verify --json`, whatever it says."""

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import host_pip
+from colab_ready.python import wheel
 
 # As roles/gpu_backend/vars/main.yml has it for the CPU; a static test compares the two.
 TORCH_REQUIREMENT = "torch==2.13.0+cpu"
@@ -56,9 +57,22 @@ def build(name: str, lock: Path, local: Path | None = None, torch: bool = False)
         for old in cache_dir().glob(f"{name}-*"):
             shutil.rmtree(old)
         uv(["venv", "--quiet", "--python", sys.executable, str(target)])
-        uv(["pip", "install", "--quiet", "--python", str(python), "--require-hashes", "--requirements", str(lock)])
+        uv(
+            [
+                "pip",
+                "install",
+                "--quiet",
+                "--python",
+                str(python),
+                "--require-hashes",
+                "--no-build",
+                "--requirements",
+                str(lock),
+            ]
+        )
         if local:
-            uv(["pip", "install", "--quiet", "--python", str(python), "--no-deps", str(local)])
+            packed = wheel.read_package(str(local)).write(str(target))
+            uv(["pip", "install", "--quiet", "--python", str(python), "--no-deps", "--no-build", packed])
         if torch:
             install_torch(python)
         (target / "complete").touch()

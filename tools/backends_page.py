@@ -118,7 +118,13 @@ def cards() -> list[str]:
     for vendor_id, vendor in VENDORS:
         families = [family for family in gpus.FAMILIES if family.vendor_id == vendor_id]
         has_chips = any(family.chip for family in families)
-        head = ["card, or processor with graphics", *(["chip"] if has_chips else []), "in WSL", "on native Linux", "special"]
+        head = [
+            "card, or processor with graphics",
+            *(["chip"] if has_chips else []),
+            "in WSL",
+            "on native Linux",
+            "special",
+        ]
         rows = [
             [one.name, *([one.chip] if has_chips else []), in_wsl(one), on_linux(one), special(one)] for one in families
         ]
@@ -192,7 +198,11 @@ def page() -> str:
         "tensor sum shows."
     )
     for title, group in GROUPS:
-        lines += [f"### {title}", "", *table(("computer", "gets", "because"), [machine_row(machine) for machine in group])]
+        lines += [
+            f"### {title}",
+            "",
+            *table(("computer", "gets", "because"), [machine_row(machine) for machine in group]),
+        ]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from ansible.module_utils.colab_ready import windows_registry
@@ -29,6 +29,7 @@ from ansible.module_utils.colab_ready.browser_policy import (
     render,
 )
 from ansible.module_utils.colab_ready.extension import Problem, describe, ensure_directories, write_record
+from ansible.module_utils.colab_ready.files.safe_open import parse_object, read_bytes
 from ansible.module_utils.colab_ready.guarded_paths import (
     Attributes,
     UnsafePath,
@@ -292,12 +293,12 @@ class Repair:
         parent, name = os.path.split(self.settings.state_file)
         try:
             with open_directory(parent) as handle:
-                data = json.loads(read(handle, name).decode("utf-8"))
+                data = parse_object(read(handle, name)) or {}
             entries = [Entry(str(one["key"]), str(one["name"]), str(one["data"])) for one in data["entries"]]
             return State([str(one) for one in data["directories"]], entries, [str(one) for one in data["keys"]])
         except FileNotFoundError:
             return NOTHING
-        except (ValueError, KeyError, TypeError) as error:
+        except (OSError, KeyError, TypeError) as error:
             self._record_is_broken = True
             self.warnings.append(
                 "%s, the record of what was put here, could not be read (%s). It is begun anew; entries in the registry and "
@@ -370,10 +371,9 @@ def _others(folder: str) -> dict[str, dict[str, Any]]:
         return found
     for name in names:
         path = os.path.join(folder, name)
-        # Not a pipe or a device, which could keep us waiting.
-        if name != FILE and os.path.isfile(path):
-            with open(path, "rb") as stream:
-                found[path] = read_policies(stream.read(1 << 20))
+        if name != FILE:
+            with suppress(OSError):
+                found[path] = read_policies(read_bytes(path, follow=True))
     return found
 
 

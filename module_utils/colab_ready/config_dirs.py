@@ -238,13 +238,3 @@ def decide(create: str, extension: str | None, installations: list[Installation]
         pythons = []
         reasons.append("create is never")
     return Wanted(directory, bool(pythons), pythons, reasons)
-
-
-# ---- the extension as a package ---------------------------------------------------------------
-
-
-def project_version(pyproject: str) -> str | None:
-    """The version in a pyproject.toml, for Pythons without tomllib."""
-    project = re.search(r"^\[project\]\s*$(.*?)(?=^\[|\Z)", pyproject, re.MULTILINE | re.DOTALL)
-    version = re.search(r'^version\s*=\s*"([^"]+)"', project[1], re.MULTILINE) if project else None
-    return version[1] if version else None

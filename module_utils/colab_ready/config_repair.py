@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import errno
 import grp
-import json
 import os
 import pwd
 import stat
@@ -17,6 +15,7 @@ from typing import Any, NamedTuple
 
 from ansible.module_utils.colab_ready import config_dirs, extension, planted, system_package
 from ansible.module_utils.colab_ready.config_dirs import Installation, User
+from ansible.module_utils.colab_ready.files.safe_open import parse_object
 from ansible.module_utils.colab_ready.guarded_paths import (
     Attributes,
     Entry,
@@ -31,6 +30,8 @@ from ansible.module_utils.colab_ready.guarded_paths import (
 from ansible.module_utils.colab_ready.managed import group_name, user_name
 
 SCHEMA = 1
+DEPTH_MAX = 40
+ENTRIES_MAX = 20_000
 # Some file systems answer so for what a user mounted: nobody else may look, root neither.
 _NOT_FOR_US = (PermissionError, NotADirectoryError)
 
@@ -43,7 +44,6 @@ class Settings(NamedTuple):
     users: list[User]
     system_dirs: list[str]
     extension_source: str
-    uv: str
     state_file: str
     check: bool
 
@@ -85,6 +85,7 @@ class Repair:
         self.extension_enabled = False
         self._wants_directory = False
         self._groups: dict[int, set[int]] = {}
+        self._looked_at = 0
 
     # ---- the two ways -------------------------------------------------------------------------
 
@@ -185,9 +186,7 @@ class Repair:
         except _NOT_FOR_US as error:
             self._find(path, None, "it cannot be looked at (%s)" % error.strerror, False, "run as root, or look there")
         except OSError as error:
-            if error.errno != errno.ELOOP:
-                raise
-            self._find(path, None, "it became a link while it was looked at", False, "see who put a link there")
+            self._find(path, None, "it cannot be read (%s)" % error.strerror, False, "see who put it there")
 
     def _audit_parent(self, path: str, user: User | None) -> None:
         with self._looking(path, user), open_directory(path, _uids(user)) as handle:
@@ -210,7 +209,7 @@ class Repair:
         folder: str | None = None,
     ) -> None:
         """`folder` is the directory below the configuration directory that this is; None is that directory itself."""
-        for name in sorted(os.listdir(parent)):
+        for name in self._names(parent, parent_path):
             path = os.path.join(parent_path, name)
             with self._looking(path, user):
                 entry = look_at(parent, name)
@@ -244,7 +243,7 @@ class Repair:
                 with self._looking(below, user), open_entry(handle, kind, directory=True) as inner:
                     found = self._weakness(look(inner), user)
                     self._judge(inner, below, look(inner), user, repair=False)
-                    for item in sorted(os.listdir(inner)):
+                    for item in self._names(inner, below):
                         self._audit_item(inner, below, kind, item, user, found)
 
     def _audit_item(
@@ -283,12 +282,12 @@ class Repair:
                 self._plant(path, entry, user, effects, parent_weakness)
 
     def _weak_below(
-        self, handle: int, path: str, user: User | None, most: int = 5
+        self, handle: int, path: str, user: User | None, most: int = 5, depth: int = 0
     ) -> list[tuple[str, Entry, config_dirs.Weakness]]:
         """What in this tree others could have changed, the first few. Below such a directory nothing more is looked
-        at, so nobody else decides how deep this goes; links are looked at and not followed."""
+        at; links are looked at and not followed."""
         found: list[tuple[str, Entry, config_dirs.Weakness]] = []
-        for name in sorted(os.listdir(handle)):
+        for name in self._names(handle, path, depth):
             here = os.path.join(path, name)
             entry = look_at(handle, name)
             if entry is None or len(found) >= most:
@@ -299,11 +298,21 @@ class Repair:
                         entry = look(inner)  # with its access control list
                         weak = self._weakness(entry, user)
                         if entry.kind == "directory" and not weak:
-                            found += self._weak_below(inner, here, user, most - len(found))
+                            found += self._weak_below(inner, here, user, most - len(found), depth + 1)
                 else:
                     weak = self._weakness(entry, user)
                 found += [(here, entry, weak)] if weak else []
         return found[:most]
+
+    def _names(self, handle: int, path: str, depth: int = 0) -> list[str]:
+        """What is in this folder; nothing where somebody has made it so deep or so full that a look would not end."""
+        names = sorted(os.listdir(handle))
+        self._looked_at += len(names)
+        if depth <= DEPTH_MAX and self._looked_at <= ENTRIES_MAX:
+            return names
+        why = "it is deeper or has more in it than Jupyter's own folders, and is not looked at further"
+        self._find(path, None, why, False, "remove it")
+        return []
 
     def _plant(
         self,
@@ -394,12 +403,11 @@ class Repair:
     def _packages(self, state: State, pythons: list[str]) -> list[dict[str, str]]:
         """Install the extension for these Pythons and take it away from the others; returns what is there then."""
         settings = self.settings
-        sites = {python: config_dirs.system_sites(settings.prefix, str(config_dirs.python_version(python)))[0]
-                 for python in pythons}  # fmt: skip
         kept = []
-        for python, site in sites.items():
+        for python in pythons:
+            site = config_dirs.system_sites(settings.prefix, str(config_dirs.python_version(python)))[0]
             package = system_package.Package(str(settings.extension), site, settings.extension_source)
-            self._change(*package.ensure(python, settings.uv, settings.check))
+            self._change(*package.ensure(settings.check))
             kept.append({"name": package.name, "site": site})
         candidates = list(state.packages)
         if settings.extension:
@@ -445,7 +453,7 @@ class Repair:
         parent, name = os.path.split(self.settings.state_file)
         try:
             with open_directory(parent) as handle:
-                data = json.loads(read(handle, name).decode("utf-8"))
+                data = parse_object(read(handle, name)) or {}
             return State(
                 [str(path) for path in data["directories"]],
                 data["entry"],
@@ -453,7 +461,7 @@ class Repair:
             )
         except FileNotFoundError:
             return NOTHING
-        except (ValueError, KeyError, TypeError) as error:
+        except (OSError, KeyError, TypeError) as error:
             self.warnings.append(
                 "%s, the record of what was put here, could not be read (%s). It is begun anew; directories made "
                 "before are not removed with the rest." % (self.settings.state_file, error)

@@ -16,7 +16,7 @@ from typing import Any, Mapping, Sequence
 
 from ansible.module_utils.colab_ready import cuda_plan, gpu_tools, host, programs
 from ansible.module_utils.colab_ready.cuda_plan import Library, Seen, Spoken
-from ansible.module_utils.colab_ready.forked import Say, run_forked
+from ansible.module_utils.colab_ready.process.fork import Say, run_forked
 
 SECONDS = 10.0
 _MAPPED = re.compile(r"(/\S*/libcuda\.so[\w.]*)$", re.MULTILINE)

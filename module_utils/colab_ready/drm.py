@@ -13,6 +13,8 @@ import os
 import re
 from typing import Any, Sequence
 
+from ansible.module_utils.colab_ready.files.safe_open import read_text
+
 # Where Debian (pci.ids) and others (hwdata) keep the names.
 PCI_IDS = ("/usr/share/misc/pci.ids", "/usr/share/hwdata/pci.ids")
 
@@ -40,11 +42,8 @@ SOFTWARE_DRIVERS = frozenset(
 
 
 def _read(path: str) -> str | None:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as stream:
-            return stream.read(4096).strip()
-    except OSError:
-        return None
+    text = read_text(path, follow=True)
+    return None if text is None else text.strip()
 
 
 def _id(device: str, name: str) -> str | None:

@@ -5,8 +5,8 @@
 
 Its flat functions (D3DKMT...) take the same structures as the calls of /dev/dxg, so dxg.py asks and decodes; this file
 only hands the questions on. One answer differs: text is in units of 32 bits here, where the device has 16
-(ROCm/rocm-systems, rocprofiler-sdk, platform/wsl/agent.cpp). They come first because they know as much as the device and
-are read by the same code; where they are missing or fail, dxcore_factory.py asks what DirectX programs ask.
+(ROCm/rocm-systems, rocprofiler-sdk, platform/wsl/agent.cpp). The library's adapter factory, which DirectX programs ask, is
+built on these functions and knows less, so it is not asked.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import ctypes
 import errno
 import os
 import struct
-from typing import Any, Callable
+from typing import Any
 
-from ansible.module_utils.colab_ready import dxcore_factory, dxg
-from ansible.module_utils.colab_ready.dxg import Adapters, Failure, Reading, Reasons, Unknown
-from ansible.module_utils.colab_ready.forked import Say, run_forked
+from ansible.module_utils.colab_ready import dxg
+from ansible.module_utils.colab_ready.dxg import Failure, Reading, Unknown
+from ansible.module_utils.colab_ready.process.fork import Say, run_forked
 from ansible.module_utils.colab_ready.wsl import LIBRARY_FOLDER
 
 LIBRARY = "libdxcore.so"
@@ -97,54 +97,28 @@ class Library:
         return status
 
 
-def read_flat(path: str, say: Say) -> tuple[Adapters, Reasons]:
+def read_adapters(path: str, say: Say) -> Reading:
+    """Ask the library in this process, which it may end."""
     say("loading libdxcore.so")
-    return dxg.read_device(-1, Library(path).ioctl, say)
-
-
-def read_adapters(path: str, say: Say, read: Callable[[str, Say], tuple[Adapters, Reasons]] = read_flat) -> Reading:
-    """By this process, which the library may end."""
     try:
-        adapters, reasons = read(path, say)
+        adapters, reasons = dxg.read_device(-1, Library(path).ioctl, say)
     except Failure as failure:
         return None, {"adapters": _ours(failure.why.said())}
     for adapter in adapters:
         adapter["source"] = dict.fromkeys(adapter["source"], "dxcore")
-    return adapters, {path: _ours(why) for path, why in reasons.items()}
+    return adapters, {name: _ours(why) for name, why in reasons.items()}
 
 
 def _ours(why: dict[str, str]) -> dict[str, str]:
     return {**why, "detail": why["detail"].replace("/dev/dxg", "libdxcore")}
 
 
-# After these the library is not asked again.
-LAST_WORDS = ("dxcore_unloadable", "timeout", "no_child")
-
-
 def read_adapters_safely(usr: str = "/usr", timeout_seconds: float = TIMEOUT_SECONDS) -> Reading:
-    """The adapters, asked by a copy of this process. Only WSL's own folder is looked in: another library is not Windows'."""
+    """Return the adapters, asked by a copy of this process, of the library in WSL's own folder: another is not Windows'."""
     path = f"{usr}/{LIBRARY_FOLDER}/{LIBRARY}"
     if not os.path.exists(path):
         return None, {"adapters": Unknown("dxcore_missing", f"there is no {path}").said()}
-    first = _read_safely(path, read_flat, timeout_seconds)
-    if _knows(first[0]) or (first[0] is None and first[1]["adapters"]["reason"] in LAST_WORDS):
-        return first
-    second = _read_safely(path, dxcore_factory.read_factory, timeout_seconds)
-    if _knows(second[0]) or first[0] is None is not second[0]:
-        return second
-    if first[0] is None and second[0] is None:
-        why, also = first[1]["adapters"], second[1]["adapters"]
-        return None, {"adapters": {**why, "detail": f"{why['detail']}; and then: {also['detail']}"}}
-    return first
-
-
-def _knows(adapters: Adapters | None) -> bool:
-    """Whether it is said of some adapter what it is."""
-    return any(adapter["vendor_id"] is not None for adapter in adapters or ())
-
-
-def _read_safely(path: str, read: Callable[[str, Say], tuple[Adapters, Reasons]], timeout_seconds: float) -> Reading:
-    outcome = run_forked(lambda say: read_adapters(path, say, read), timeout_seconds)
+    outcome = run_forked(lambda say: read_adapters(path, say), timeout_seconds)
     if outcome.kind == "ok":
         adapters, reasons = outcome.value
         return adapters, reasons

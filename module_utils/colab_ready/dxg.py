@@ -25,7 +25,7 @@ from array import array
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ansible.module_utils.colab_ready.drm import VENDORS as PCI_VENDORS
-from ansible.module_utils.colab_ready.forked import Outcome, Say, run_forked
+from ansible.module_utils.colab_ready.process.fork import Outcome, Say, run_forked
 
 # A look takes a few milliseconds; a host that is just waking up its GPU may need a second or two.
 TIMEOUT_SECONDS = 5.0

@@ -4,23 +4,20 @@
 """What is installed in a virtual environment, and what is missing from a wish.
 
 Reading is cheap on purpose (no interpreter, no metadata parser): a kernel environment with torch has 30,000 recorded
-files, and "nothing to do" has to be found in a few tenths of a second. `compare` is pure: it takes what was read and
-what is wanted, and returns what to do and why.
+files, and "nothing to do" has to be found in a few tenths of a second. It is total, too: a file that the environment's
+user damaged counts as none. `compare` is pure: it takes what was read and what is wanted, and returns what to do and why.
 """
 
 from __future__ import annotations
 
 import csv
-import fnmatch
-import hashlib
-import json
 import os
-import re
 import stat
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Collection, Iterable, Iterator, Mapping, Sequence
 
+from ansible.module_utils.colab_ready.files.safe_open import parse_object, read_bytes, read_object, read_text
 from ansible.module_utils.colab_ready.lockfile import (
     LockEntry,
     LockError,
@@ -37,6 +34,7 @@ from ansible.module_utils.colab_ready.lockfile import (
 MEMORY = "colab-ready.json"
 CONSTRAINTS = "constraints.txt"
 MEMORY_SCHEMA = 1
+MEMORY_PARTS = ("packages", "local", "pinned", "brought")
 
 # Asked of an interpreter with -I -S: no site, no user folder, about 15 ms. sys._base_executable is what the standard
 # library's own venv module uses to find the real interpreter behind an environment.
@@ -53,8 +51,6 @@ print(json.dumps({
     "platform": sys.platform,
 }))
 """
-# Left out of a source folder's digest and of the copy that is built: what building may leave behind.
-BUILD_LEFTOVERS = ("__pycache__", "build", "dist", ".git", ".venv", "*.egg-info", "*.pyc")
 # Said of a package that uv cannot uninstall.
 NO_RECORD = "has no readable RECORD"
 # torch's own copy of AMD's runtime. Up to ROCm 7.2 it does not know WSL, and hides the system's from torch (AMD's page on PyTorch
@@ -62,6 +58,8 @@ NO_RECORD = "has no readable RECORD"
 BUNDLED_HSA = "torch/lib/libhsa-runtime64.so"
 # torch's with ROCm has some 3 MB.
 RECORD_MOST = 1 << 26
+METADATA_MOST = 1 << 22
+CONFIG_MOST = 1 << 16
 DECIDED_LATER = "(version decided when it is installed)"
 
 
@@ -92,85 +90,50 @@ class Interpreter:
 
 
 def parse_interpreter(output: str) -> Interpreter | None:
-    """The answer to INTERPRETER_PROBE, or None where that is no answer."""
-    try:
-        data = json.loads(output.strip().splitlines()[-1])
-        return Interpreter(
-            executable=str(data["executable"]),
-            base=str(data["base"]),
-            version=tuple(int(part) for part in data["version"]),
-            suffix=str(data["suffix"]),
-            implementation=str(data["implementation"]),
-        )
-    except (IndexError, KeyError, TypeError, ValueError):
+    """Return the answer to INTERPRETER_PROBE, or None where that is no answer."""
+    said = parse_object((output.strip().splitlines() or [""])[-1]) or {}
+    version, texts = said.get("version"), [said.get(key) for key in ("executable", "base", "suffix", "implementation")]
+    if not isinstance(version, list) or len(version) != 3 or not all(type(part) is int for part in version):
         return None
+    if not all(isinstance(text, str) for text in texts) or not _readable(".".join(map(str, version)) + str(texts[2])):
+        return None
+    executable, base, suffix, implementation = map(str, texts)
+    return Interpreter(executable, base, tuple(version), suffix, implementation)
 
 
 # ---- the folder -------------------------------------------------------------------------------
 
 
-def planted_link(path: str, trusted: Iterable[int] = (0,)) -> str | None:
-    """The first symbolic link on the way to `path` that someone else than the trusted users made, or `path` itself.
-
-    Root follows nobody's links: the folder above may belong to a student.
-    """
-    trusted = tuple(trusted)
-    parts = [part for part in path.split("/") if part]
-    for count in range(1, len(parts) + 1):
-        place = "/" + "/".join(parts[:count])
-        try:
-            found = os.lstat(place)
-        except OSError:
-            return None
-        if stat.S_ISLNK(found.st_mode) and (count == len(parts) or found.st_uid not in trusted):
-            return place
-    return None
-
-
 def kind_of(path: str) -> str:
-    """missing, empty, environment (ours to work on), other (somebody's folder), or file."""
+    """Return missing, empty, environment (ours to work on), other (somebody's folder), or file."""
     try:
-        found = os.lstat(path)
+        mode = os.lstat(path).st_mode
     except FileNotFoundError:
         return "missing"
-    if not stat.S_ISDIR(found.st_mode):
+    if not stat.S_ISDIR(mode):
         return "file"
-    names = set(os.listdir(path))
-    if not names:
-        return "empty"
-    return "environment" if names & {MEMORY, "pyvenv.cfg"} else "other"
+    if any(os.path.lexists(os.path.join(path, name)) for name in (MEMORY, "pyvenv.cfg")):
+        return "environment"
+    with os.scandir(path) as entries:
+        return "empty" if next(entries, None) is None else "other"
 
 
 def read_config(path: str) -> dict[str, str]:
-    """pyvenv.cfg as a dictionary; empty where it is missing or nonsense."""
+    """Return pyvenv.cfg as a dictionary; empty where it is missing or nonsense."""
     try:
-        with open(os.path.join(path, "pyvenv.cfg"), encoding="utf-8") as stream:
-            lines = stream.read(1 << 16).splitlines()
-    except (OSError, UnicodeDecodeError):
+        lines = read_bytes(os.path.join(path, "pyvenv.cfg"), CONFIG_MOST).decode().splitlines()
+    except (OSError, ValueError):
         return {}
     pairs = (line.partition("=") for line in lines)
     return {name.strip().lower(): value.strip() for name, separator, value in pairs if separator}
 
 
-def _read(path: str, most: int = 1 << 22, errors: str = "strict", newline: str | None = None) -> str:
-    """A file of an environment, which may be a user's own, as are its files: no link is followed, and nobody waited for."""
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    with open(handle, encoding="utf-8", errors=errors, newline=newline) as stream:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise OSError(f"{path} is no file")
-        return stream.read(most)
-
-
 def read_memory(path: str) -> dict[str, Any]:
-    """Our note in the environment; empty where it is missing or nonsense."""
-    try:
-        data = json.loads(_read(os.path.join(path, MEMORY)))
-    except (OSError, ValueError):
+    """Return our note in the environment; empty where it is missing or nonsense."""
+    data = read_object(os.path.join(path, MEMORY), METADATA_MOST) or {}
+    if data.get("schema") != MEMORY_SCHEMA:
         return {}
-    if not isinstance(data, dict) or data.get("schema") != MEMORY_SCHEMA:
-        return {}
-    parts = ("packages", "local", "pinned", "brought")
-    return {key: value for key, value in data.items() if key not in parts or isinstance(value, dict)}
+    return {key: value for key, value in data.items() if key not in MEMORY_PARTS or isinstance(value, dict)}
 
 
 def site_packages(path: str, series: str) -> str:
@@ -223,9 +186,9 @@ def examine(site: str, package: Installed, from_address: bool = False, taken_out
     if package.others:
         return f"is there more than once ({', '.join((*package.others, package.folder))})"
     try:
-        text = _read(os.path.join(site, package.folder, "RECORD"), RECORD_MOST, newline="")
+        text = read_bytes(os.path.join(site, package.folder, "RECORD"), RECORD_MOST).decode()
         handle = os.open(site, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except (OSError, UnicodeDecodeError):
+    except (OSError, ValueError):
         return NO_RECORD
     try:
         if f"{package.folder}/METADATA," not in text:
@@ -241,16 +204,10 @@ def _examine_record(text: str, site: int, from_address: bool, taken_out: str | N
     for line in text.splitlines():
         if not line:
             continue
-        if '"' in line:
-            row = next(csv.reader([line]), [])
-            if len(row) != 3:
-                return NO_RECORD
-            file, _digest, size = row
-        else:
-            try:
-                file, _digest, size = line.rsplit(",", 2)
-            except ValueError:
-                return NO_RECORD
+        try:
+            file, _digest, size = next(csv.reader([line]), []) if '"' in line else line.rsplit(",", 2)
+        except (ValueError, csv.Error):
+            return NO_RECORD
         if file.endswith(".dist-info/direct_url.json") and not from_address:
             return "was installed from an address of its own"
         if not size:
@@ -300,7 +257,7 @@ def needed_by(
     needs: dict[str, str] = {}
     for pin in pins:
         package = installed.get(pin.name)
-        if package is None or not _readable(package.version) or not pin.requirement.accepts(package.version):
+        if package is None or not _accepts(pin.requirement, package.version):
             continue
         lacking = sorted(set(pin.requirement.extras) - _metadata(site, package)[1])
         if lacking:
@@ -312,7 +269,7 @@ def needed_by(
         package = installed.get(wanted.name)
         if package is None:
             why = f"{wanted.name}, which {who} needs, is missing"
-        elif not _readable(package.version) or not wanted.accepts(package.version):
+        elif not _accepts(wanted, package.version):
             why = f"{package.name} {package.version} is installed, and {who} needs {wanted.specifier}"
         else:
             why = ""
@@ -332,7 +289,7 @@ def unneeded(
     wanted = wish.names({}) | set(needs)
     candidates = {name for name in brought if name in installed and name not in wanted}
     roots = [*(pin.requirement for pin in wish.pins), *wish.packages]
-    roots += [parse_requirement(name) for name in installed if name not in candidates]
+    roots += [Requirement(name, (), "", None, None, name) for name in installed if name not in candidates]
     return sorted(candidates - required_by(site, installed, roots, markers)) if candidates else []
 
 
@@ -341,7 +298,7 @@ def disagreements(site: str, installed: Mapping[str, Installed], wish: Wish, mar
     told = set()
     for who, wanted in _requirements(site, installed, [pin.requirement for pin in wish.bringing], markers, wish.fixed):
         package = installed.get(wanted.name)
-        if wanted.name in wish.locked and package is not None and not wanted.accepts(package.version):
+        if wanted.name in wish.locked and package is not None and not _accepts(wanted, package.version):
             told.add(
                 f"{who} states that it needs {wanted.name}{wanted.specifier}; {package.version} is locked, and stays"
             )
@@ -371,7 +328,7 @@ def _requirements(
             try:
                 if requirement.marker and not evaluate_marker(requirement.marker, {**markers, "extra": extra}):
                     continue
-            except LockError:
+            except (LockError, RecursionError):
                 # A marker of a future standard: rather one name too many.
                 pass
             yield name, requirement
@@ -383,10 +340,7 @@ def _metadata(site: str, package: Installed) -> tuple[list[Requirement], set[str
     """What a package requires, and the extras that it has."""
     requires: list[Requirement] = []
     extras: set[str] = set()
-    try:
-        text = _read(os.path.join(site, package.folder, "METADATA"), errors="replace")
-    except OSError:
-        return requires, extras
+    text = read_text(os.path.join(site, package.folder, "METADATA"), METADATA_MOST) or ""
     for line in text.split("\n"):
         if not line.strip():
             break
@@ -395,12 +349,12 @@ def _metadata(site: str, package: Installed) -> tuple[list[Requirement], set[str
         if line.startswith("Requires-Dist:"):
             try:
                 requires.append(parse_requirement(line.split(":", 1)[1].strip()))
-            except LockError:
+            except ValueError:
                 continue
     return requires, extras
 
 
-# ---- packages built from a folder -------------------------------------------------------------
+# ---- what is to be done -----------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -411,51 +365,6 @@ class LocalPackage:
     version: str
     folder: str
     digest: str
-
-
-def read_local_package(folder: str) -> LocalPackage:
-    """Name, version and digest of a source folder; raises OSError or LockError with one message."""
-    project = os.path.join(folder, "pyproject.toml")
-    with open(project, encoding="utf-8") as stream:
-        name, version = project_name(stream.read())
-    if not name:
-        raise LockError(
-            f"{project} names no project. Expected a [project] table with a name. Correct it, or take the folder out "
-            "of local_packages."
-        )
-    return LocalPackage(normalize(name), version or "0", folder, folder_digest(folder))
-
-
-def project_name(text: str) -> tuple[str, str]:
-    """Name and version out of a pyproject.toml (tomllib came with Python 3.11)."""
-    table = re.search(r"(?ms)^\[project\]\s*$(.*?)(?=^\[|\Z)", text)
-    found = []
-    for key in ("name", "version"):
-        match = re.search(rf"(?m)^\s*{key}\s*=\s*[\"']([^\"']+)[\"']", table.group(1)) if table else None
-        found.append(match.group(1) if match else "")
-    return found[0], found[1]
-
-
-def _leftover(name: str) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in BUILD_LEFTOVERS)
-
-
-def folder_digest(folder: str) -> str:
-    """A digest of every file in a source folder, less what building leaves behind."""
-    digest = hashlib.sha256()
-    for place, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not _leftover(name))
-        for name in sorted(files):
-            path = os.path.join(place, name)
-            if _leftover(name) or not os.path.isfile(path):
-                continue
-            with open(path, "rb") as stream:
-                content = hashlib.sha256(stream.read()).hexdigest()
-            digest.update(f"{os.path.relpath(path, folder)}\0{content}\n".encode())
-    return digest.hexdigest()
-
-
-# ---- what is to be done -----------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -514,7 +423,8 @@ class Wish:
         remembered = memory.get("packages")
         if not self.packages or not isinstance(remembered, dict):
             return []
-        return [str(name) for name in remembered.get("resolved", [])]
+        names = remembered.get("resolved")
+        return [str(name) for name in names] if isinstance(names, list) else []
 
     def resolved(self, memory: Mapping[str, Any]) -> set[str]:
         return set(self._resolved(memory)) | {one.name for one in self.packages}
@@ -636,7 +546,7 @@ def _compare_packages(
         package = installed.get(requirement.name)
         if package is None:
             reasons.append(f"{requirement.name} is missing")
-        elif not requirement.accepts(package.version):
+        elif not _accepts(requirement, package.version):
             reasons.append(f"{requirement.name} {package.version} is installed, {requirement.text} is wanted")
     remembered = memory.get("packages")
     specs = remembered.get("specs") if isinstance(remembered, dict) else None
@@ -667,9 +577,17 @@ def _difference(
 def _readable(version: str) -> bool:
     try:
         parse_version(version)
-    except LockError:
+    except ValueError:
         return False
     return True
+
+
+def _accepts(requirement: Requirement, version: str) -> bool:
+    """Tell whether an installed version meets what a package's metadata ask for, either of which may be nonsense."""
+    try:
+        return requirement.accepts(version)
+    except ValueError:
+        return False
 
 
 def _again(plan: Plan, name: str, installed: Mapping[str, Installed], problems: Mapping[str, str]) -> None:

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 
 from ansible.module_utils.colab_ready import lockfile
-from ansible.module_utils.colab_ready.environment import planted_link
+from ansible.module_utils.colab_ready.files.trust import distrust_way
 
 # Newest first: the later it is given up, the better.
 SERIES = tuple(f"3.{minor}" for minor in range(14, 9, -1))
@@ -46,16 +45,12 @@ def folder_problem(folder: str) -> str | None:
     """Why programs in the folder must not be run by root or handed to a student; None if they may."""
     if not os.path.isabs(folder):
         return f"pythons_dir is '{folder}'. Expected an absolute path. Correct it"
-    link = planted_link(folder, trusted=(0, os.geteuid()))
-    if link:
-        return f"{link} is a symbolic link. Expected a real folder for the Pythons. Take the link away"
-    try:
-        there = os.lstat(folder)
-    except OSError:
-        return None
-    if not stat.S_ISDIR(there.st_mode) or there.st_uid != os.geteuid() or there.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    if os.path.islink(folder):
+        return f"{folder} is a symbolic link. Expected a real folder for the Pythons. Take the link away"
+    reason = distrust_way(folder, (0, os.geteuid()))
+    if reason:
         return (
-            f"others than this user can write {folder}, or it is no folder. Expected a folder of its own for the Pythons "
-            "that uv fetches. Take it away, then run this again"
+            f"others can change the Pythons in {folder}: {reason}. Expected a folder of its own for the Pythons that uv "
+            "fetches. Correct owner and mode, or take it away, then run this again"
         )
     return None

@@ -281,7 +281,15 @@ DXG: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(("enum_failed", "enum_unstable", "query_failed", "crashed", "no_child", "unexpected"), _NO_ANSWER),
 }
 # With these no backend can reach a GPU, even if another way has told which there are.
-DXG_SHUT = ("dxg_missing", "dxg_no_driver", "dxg_no_device", "dxg_denied", "dxg_forbidden", "dxg_unopenable", "dxg_not_dxg")
+DXG_SHUT = (
+    "dxg_missing",
+    "dxg_no_driver",
+    "dxg_no_device",
+    "dxg_denied",
+    "dxg_forbidden",
+    "dxg_unopenable",
+    "dxg_not_dxg",
+)
 
 
 def of_windows(host: HostFacts) -> Iterator[Finding]:
@@ -303,7 +311,9 @@ def of_windows(host: HostFacts) -> Iterator[Finding]:
 
 def _of_machine(backend: Backend, adapter: Mapping[str, Any], host: HostFacts) -> Iterator[Finding]:
     if host.architecture and host.architecture not in backend.architectures:
-        yield Finding(NO, f"{backend.title} has packages for {listed(backend.architectures)} only, this is {host.architecture}")
+        yield Finding(
+            NO, f"{backend.title} has packages for {listed(backend.architectures)} only, this is {host.architecture}"
+        )
     if adapter.get("detachable"):
         yield Finding(CAUTION, f"{label(adapter)} can be unplugged; run ./colab-ready again when it was")
     # On Windows 10 every driver is, and no newer one helps.
@@ -409,7 +419,9 @@ def _of_xpu(adapter: Mapping[str, Any], host: HostFacts) -> Iterator[Finding]:
             yield Finding(OPT_IN, "PyTorch lists Windows 11 for XPU, this is Windows 10")
         # torch 2.13 ended on an Arc in WSL (intel/torch-xpu-ops#4045). PyTorch lists WSL from 2.14 on (pytorch/pytorch#192398),
         # which was seen to compute wrong (roles/xpu/vars). Others run 2.13 in WSL (pytorch/pytorch#194576), and the proof tells.
-        yield Finding(CAUTION, "PyTorch 2.13 does not promise XPU in WSL, and crashed there on an Arc card", _ELSE_DIRECTML)
+        yield Finding(
+            CAUTION, "PyTorch 2.13 does not promise XPU in WSL, and crashed there on an Arc card", _ELSE_DIRECTML
+        )
     elif adapter.get("driver") not in ("i915", "xe"):
         yield _other_driver(adapter, "which XPU cannot use", "use the kernel's xe or i915 driver")
     elif host.render_node is False:

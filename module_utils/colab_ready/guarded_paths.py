@@ -17,11 +17,12 @@ from collections.abc import Iterator, Set
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
+from ansible.module_utils.colab_ready.files import safe_open
+
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Without waiting: a pipe in a file's place must not hang us.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MAX_LINKS = 40
-_MAX_BYTES = 1024 * 1024
 WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -143,15 +144,8 @@ def make_directory(parent: int, name: str, wanted: Attributes) -> None:
 
 
 def read(parent: int, name: str) -> bytes:
-    """The content of a regular file, as far as a configuration file can be long."""
-    content = b""
-    with open_entry(parent, name) as handle:
-        while len(content) <= _MAX_BYTES:
-            piece = os.read(handle, _MAX_BYTES)
-            if not piece:
-                break
-            content += piece
-    return content
+    """The content of a regular file that is no longer than a configuration file can be. Raises OSError."""
+    return safe_open.read_bytes(name, dir_fd=parent)
 
 
 def write(parent: int, name: str, content: bytes, wanted: Attributes) -> None:
@@ -172,17 +166,3 @@ def write(parent: int, name: str, content: bytes, wanted: Attributes) -> None:
         with suppress(FileNotFoundError):
             os.unlink(temporary, dir_fd=parent)
         raise
-
-
-def remove_tree(parent: int, name: str) -> None:
-    """Remove a directory and all in it, or a file, without following a link anywhere."""
-    entry = look_at(parent, name)
-    if entry is None:
-        return
-    if entry.kind != "directory":
-        os.unlink(name, dir_fd=parent)
-        return
-    with open_entry(parent, name, directory=True) as handle:
-        for child in os.listdir(handle):
-            remove_tree(handle, child)
-    os.rmdir(name, dir_fd=parent)

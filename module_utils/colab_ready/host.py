@@ -11,18 +11,22 @@ from __future__ import annotations
 
 import errno
 import glob
-import json
 import os
 import pwd
 import re
 import shutil
 import socket
-import subprocess
 from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
 
+from ansible.module_utils.colab_ready.files import safe_open, trust
+from ansible.module_utils.colab_ready.process import identity
+from ansible.module_utils.colab_ready.process import run as processes
+
 # A program that only says its version: 20 times what the slowest machine seen needed.
 PROGRAM_SECONDS = 10.0
+# dpkg's list of all packages is the longest.
+ANSWER_BYTES = 4 << 20
 
 # What is asked of a candidate Python. find_spec: Debian takes ensurepip out of python3 and ships it with python3-venv.
 _ASK_PYTHON = """
@@ -33,39 +37,15 @@ print(json.dumps({"version": version, "ensurepip": bool(importlib.util.find_spec
 
 
 def read_text(path: str) -> str | None:
-    """The text of a small file, or None where there is none to read."""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as stream:
-            return stream.read(1 << 20)
-    except (OSError, ValueError):
-        return None
+    """Return the text of a file of the system's, which may be a link; None where there is none to read."""
+    return safe_open.read_text(path, follow=True)
 
 
-def read_json(path: str) -> dict[str, Any] | None:
-    """The object in a JSON file, or None where there is none that can be read."""
-    try:
-        data = json.loads(read_text(path) or "")
-    except ValueError:
-        return None
-    return data if isinstance(data, dict) else None
-
-
-def run(argv: Sequence[str], seconds: float = PROGRAM_SECONDS) -> str | None:
+def run(argv: Sequence[str], seconds: float = PROGRAM_SECONDS, account: identity.Account | None = None) -> str | None:
     """The output of a program that ended well in time, or None."""
-    try:
-        done = subprocess.run(
-            list(argv),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=seconds,
-            check=False,
-            cwd="/",
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else None
+    env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
+    done = processes.run(argv, seconds, account=account, env=env, most=ANSWER_BYTES)
+    return done.stdout if done.ok and not done.cut_off else None
 
 
 # ---- accounts ---------------------------------------------------------------------------------
@@ -168,12 +148,15 @@ def python_candidates(folder: str = "/usr/bin") -> list[str]:
 
 
 def ask_python(path: str) -> dict[str, Any] | None:
-    """Its version, and whether it can make a venv with pip in it (ensurepip)."""
-    try:
-        answer = json.loads(run([path, "-I", "-S", "-c", _ASK_PYTHON]) or "")
-    except ValueError:
-        return None
-    return {"path": path, "version": str(answer["version"]), "ensurepip": bool(answer["ensurepip"])}
+    """Its version, and whether it can make a venv with pip in it (ensurepip).
+
+    One that somebody else than root can change does not get root's rights, but those of who called.
+    """
+    foreign = os.geteuid() == 0 and trust.distrust_way(path, (0,)) is not None
+    account = identity.who_called(os.environ) if foreign else None
+    answer = safe_open.parse_object(run([path, "-I", "-S", "-c", _ASK_PYTHON], account=account)) or {}
+    version = re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3}){2}", str(answer.get("version")))
+    return {"path": path, "version": version[0], "ensurepip": bool(answer.get("ensurepip"))} if version else None
 
 
 # ---- file systems -----------------------------------------------------------------------------
@@ -193,6 +176,8 @@ class Place:
     free_inodes: int | None = None
     filesystem: str | None = None
     options: tuple[str, ...] = ()
+    # How others than root could change what root starts there.
+    distrust: str | None = None
 
 
 def parse_mounts(mountinfo: str) -> list[tuple[str, str, tuple[str, ...]]]:
@@ -255,7 +240,17 @@ def look_at(path: str, proc: str = "/proc") -> Place:
         free_inodes=space.f_favail if space.f_files else None,
         filesystem=filesystem,
         options=options,
+        distrust=_distrust_prefix(path) if kind == "directory" else trust.distrust_way(path, {0}),
     )
+
+
+def _distrust_prefix(path: str) -> str | None:
+    """Say how others than root could change the folders of a prefix in which root starts programs."""
+    for name in ("tools", "server", "pythons"):
+        reason = trust.distrust_way(f"{path}/{name}", {0})
+        if reason:
+            return reason
+    return trust.distrust_tree(f"{path}/tools", {0}) or trust.distrust_tree(f"{path}/server/bin", {0})
 
 
 def bind_error(port: int) -> str | None:

@@ -27,6 +27,8 @@ TEXT_VARIABLES = (
     "extra",
 )
 
+# Python refuses to read numbers of more than 4300 digits.
+VERSION_CHARACTERS = 255
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
 _VERSION = re.compile(
     r"""
@@ -93,9 +95,11 @@ class Version:
 
 
 def parse_version(text: str) -> Version:
-    match = _VERSION.fullmatch(text)
+    match = _VERSION.fullmatch(text) if len(text) <= VERSION_CHARACTERS else None
     if not match:
-        raise LockError(f"'{text}' is no version. Expected one such as 2.13.0 or 2.13.0+cpu. Correct it.")
+        raise LockError(
+            f"'{text[:VERSION_CHARACTERS]}' is no version. Expected one such as 2.13.0 or 2.13.0+cpu. Correct it."
+        )
     has_pre, has_post, has_dev = match["pre_kind"], match["post_part"], match["dev_part"]
     if has_pre:
         pre = (_PRE[has_pre.lower()], int(match["pre"] or 0))

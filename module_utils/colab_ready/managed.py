@@ -21,7 +21,11 @@ import secrets
 import stat
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Callable, Iterable, Iterator, Mapping, Optional, Sequence
+from typing import Any, Callable, Collection, Iterable, Iterator, Mapping, Optional, Sequence
+
+from ansible.module_utils.colab_ready.files.removal import remove_at
+from ansible.module_utils.colab_ready.files.safe_open import read_bytes
+from ansible.module_utils.colab_ready.files.trust import distrust_way
 
 # 16 bytes are 128 bits: a token below that can be guessed by another local user.
 GENERATE_BYTES_MIN = 16
@@ -64,6 +68,7 @@ class Entry:
     mode: int | None = None
     secret: bool = False
     recursive: bool = False
+    purge_foreign: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,7 @@ class Change:
     gid: int | None = None
     before: str = ""
     after: str = ""
+    warning: str = ""
 
     def diff(self) -> dict[str, str]:
         return {
@@ -164,8 +170,8 @@ def parse_entry(raw: Mapping[str, Any]) -> Entry:
 
     allowed = {
         "file": {"content", "secret_content", "generate", "owner", "group", "mode", "json"},
-        "directory": {"owner", "group", "mode"},
-        "absent": {"recursive"},
+        "directory": {"owner", "group", "mode", "purge_foreign"},
+        "absent": {"recursive", "owner"},
     }
     if state not in allowed:
         raise Problem(f"state is {state!r}. Expected one of absent, directory, file.")
@@ -200,6 +206,7 @@ def parse_entry(raw: Mapping[str, Any]) -> Entry:
         mode=None if mode is None else parse_mode(mode),
         secret=generate is not None or raw.get("secret_content") is not None,
         recursive=bool(raw.get("recursive")),
+        purge_foreign=bool(raw.get("purge_foreign")),
     )
 
 
@@ -235,9 +242,7 @@ def look(path: str) -> Seen:
     if stat.S_ISREG(info.st_mode):
         kind = "file"
         if info.st_size <= READ_BYTES_MAX:
-            # O_NONBLOCK: should the file become a pipe in between, opening it must not wait.
-            with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
-                content = stream.read(READ_BYTES_MAX + 1)
+            content = read_bytes(path, READ_BYTES_MAX)
     elif stat.S_ISDIR(info.st_mode):
         kind = "directory"
     elif stat.S_ISLNK(info.st_mode):
@@ -246,6 +251,21 @@ def look(path: str) -> Seen:
     else:
         kind = "special file"
     return Seen(kind, stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid, content, target, info.st_nlink)
+
+
+def foreign_in(folder: str, uid: int) -> list[str]:
+    """Return what lies in a directory of this account and is another's, or can be written by others; of a folder only itself."""
+    found = []
+    waiting = [folder]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                info = entry.stat(follow_symlinks=False)
+                if info.st_uid not in (0, uid) or (info.st_mode & 0o022 and not stat.S_ISLNK(info.st_mode)):
+                    found.append(entry.path)
+                elif stat.S_ISDIR(info.st_mode):
+                    waiting.append(entry.path)
+    return sorted(found)
 
 
 def uid_of(name: str) -> int | None:
@@ -298,6 +318,8 @@ class Host:
     """What the plan asks of the host, so that a test can answer instead."""
 
     look: Callable[[str], Seen] = look
+    foreign_in: Callable[[str, int], list[str]] = foreign_in
+    distrust: Callable[[str, Collection[int]], str | None] = distrust_way
     is_directory: Callable[[str], bool] = os.path.isdir
     uid_of: NumberOf = uid_of
     gid_of: NumberOf = gid_of
@@ -381,12 +403,10 @@ def decide(entry: Entry, seen: Seen, host: Host, check: bool = False) -> Change 
     default = DIRECTORY_MODE if want_directory else SECRET_MODE if entry.secret else FILE_MODE
     mode = default if entry.mode is None else entry.mode
     uid, gid = _accounts(entry, host, check)
-    if entry.generate is not None:
-        # Whoever owned it knows it: for another owner it is made anew.
-        known = present and uid is not None and seen.uid not in (uid, 0)
-        rewrite = known or not (present and is_good_token(seen.content, entry.generate))
-    else:
-        rewrite = not want_directory and not (present and seen.content == entry.content)
+    # Whoever owned it or could write to it knows it, and may have it open for writing.
+    touched = present and ((uid is not None and seen.uid not in (uid, 0)) or bool(seen.mode & 0o022 & ~mode))
+    good = seen.content == entry.content if entry.generate is None else is_good_token(seen.content, entry.generate)
+    rewrite = not want_directory and (touched or not (present and good))
 
     before: list[tuple[str, str]] = []
     after: list[tuple[str, str]] = []
@@ -440,11 +460,30 @@ def _decide_absent(entry: Entry, seen: Seen, host: Host) -> Change | None:
         why = why_protected(entry.path, host.mounts, host.homes)
         if why:
             raise Problem(f"it is not removed: {why}. Expected a directory of our own. Correct the path.")
+        uid = host.uid_of(entry.owner) if entry.owner else None
+        why = host.distrust(os.path.dirname(entry.path), {0, host.euid, *([] if uid is None else [uid])})
+        if why:
+            raise Problem(
+                f"it is not removed: {why}, and could lead us elsewhere. Expected folders above it that nobody else can "
+                "change. Look into it, remove it by hand, and run this again."
+            )
     return Change(
         path=entry.path,
         action="remove_tree" if seen.kind == "directory" else "remove",
         before=f"state: {seen.kind}\n",
         after="state: absent\n",
+    )
+
+
+def _purge(path: str, host: Host) -> Change:
+    seen = host.look(path)
+    about = f"{seen.kind}, owner {user_name(seen.uid)}, mode {seen.mode:04o}"
+    return Change(
+        path=path,
+        action="remove_tree" if seen.kind == "directory" else "remove",
+        before=f"state: {about}\n",
+        after="state: absent\n",
+        warning=f"{path} is taken away: it lies where root alone writes, and others could have put it there ({about})",
     )
 
 
@@ -484,6 +523,8 @@ def plan(entries: Iterable[Entry], host: Host, check: bool = False) -> tuple[lis
     problems: list[str] = []
     made: set[str] = set()
     gone: set[str] = set()
+    entries = list(entries)
+    listed = {entry.path for entry in entries}
     for entry in entries:
         parent = os.path.dirname(entry.path)
         above_is_gone = any(_lies_under(entry.path, path) for path in gone)
@@ -500,6 +541,9 @@ def plan(entries: Iterable[Entry], host: Host, check: bool = False) -> tuple[lis
         except OSError as error:
             problems.append(explain(error, entry.path))
         else:
+            if entry.purge_foreign and seen.kind == "directory":
+                uid = _accounts(entry, host, check)[0] or 0
+                changes += [_purge(path, host) for path in host.foreign_in(entry.path, uid) if path not in listed]
             if change is None:
                 continue
             changes.append(change)
@@ -568,20 +612,6 @@ def _write(name: str, parent: int, change: Change) -> None:
     os.fsync(parent)
 
 
-def _remove_tree(name: str, parent: int, device: int) -> None:
-    with _opened(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, parent) as handle:
-        if os.fstat(handle).st_dev != device:
-            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), name)
-        with os.scandir(handle) as entries:
-            children = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-        for child, is_directory in children:
-            if is_directory:
-                _remove_tree(child, handle, device)
-            else:
-                os.unlink(child, dir_fd=handle)
-    os.rmdir(name, dir_fd=parent)
-
-
 def apply(change: Change) -> None:
     """Do one planned step."""
     folder, name = os.path.split(change.path)
@@ -591,7 +621,7 @@ def apply(change: Change) -> None:
         elif change.action == "remove":
             os.unlink(name, dir_fd=parent)
         elif change.action == "remove_tree":
-            _remove_tree(name, parent, os.stat(name, dir_fd=parent, follow_symlinks=False).st_dev)
+            remove_at(parent, name)
         else:
             if change.action == "make_directory":
                 os.mkdir(name, 0o700, dir_fd=parent)

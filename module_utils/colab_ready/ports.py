@@ -13,11 +13,20 @@ import os
 import re
 import socket
 import sys
+import time
 from dataclasses import dataclass
 from typing import Any, Iterable, Mapping
 
+from ansible.module_utils.colab_ready.core.text import printable
+from ansible.module_utils.colab_ready.files.safe_open import read_text
+from ansible.module_utils.colab_ready.process.boundary import BoundaryError, run_as
+from ansible.module_utils.colab_ready.process.identity import Account
+
 # include/net/tcp_states.h
 _TCP_LISTEN = 0x0A
+# All ports of a host in use, 150 bytes for each connection.
+_TABLE_BYTES = 64 << 20
+_ANOTHER_SECONDS = 5.0
 
 UNIT = "colab-ready.service"
 
@@ -78,21 +87,9 @@ def listeners_on(port: int, proc: str = "/proc") -> list[Listener]:
     """Who listens on localhost's `port`."""
     found = []
     for name in ("tcp", "tcp6"):
-        try:
-            with open(f"{proc}/net/{name}", encoding="ascii", errors="replace") as stream:
-                found += parse_listeners(stream.read())
-        except OSError:
-            # No IPv6 in this kernel.
-            continue
+        # Perhaps no IPv6 in this kernel.
+        found += parse_listeners(read_text(f"{proc}/net/{name}", _TABLE_BYTES) or "")
     return [listener for listener in found if listener.port == port and answers_localhost(listener.address)]
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as stream:
-            return stream.read()
-    except OSError:
-        return ""
 
 
 def process(pid: int, proc: str = "/proc") -> Process | None:
@@ -103,13 +100,13 @@ def process(pid: int, proc: str = "/proc") -> Process | None:
     except OSError:
         return None
     # pid (comm) state ppid: comm may hold anything, so cut after its last bracket.
-    after = _read(f"{folder}/stat").rpartition(")")[2].split()
+    after = (read_text(f"{folder}/stat") or "").rpartition(")")[2].split()
     return Process(
         pid=pid,
         uid=uid,
-        program=_read(f"{folder}/comm").strip(),
-        argv=tuple(part for part in _read(f"{folder}/cmdline").split("\0") if part),
-        cgroup=_read(f"{folder}/cgroup"),
+        program=printable(read_text(f"{folder}/comm") or ""),
+        argv=tuple(printable(part) for part in (read_text(f"{folder}/cmdline") or "").split("\0") if part),
+        cgroup=read_text(f"{folder}/cgroup") or "",
         parent=int(after[1]) if len(after) > 1 and after[1].isdigit() else 0,
     )
 
@@ -147,24 +144,15 @@ def find_holder_as(uid: int, inodes: Iterable[int], proc: str = "/proc") -> Proc
             continue
         if info.st_uid == uid:
             groups.add(info.st_gid)
+    end = time.monotonic() + _ANOTHER_SECONDS
     for gid in sorted(groups):
-        reader, writer = os.pipe()
-        child = os.fork()
-        if child == 0:
-            try:
-                os.setgroups([])
-                os.setgid(gid)
-                os.setuid(uid)
-                found = find_holder(wanted, proc)
-                os.write(writer, str(found.pid if found else "").encode("ascii"))
-            finally:
-                os._exit(0)
-        os.close(writer)
-        with os.fdopen(reader, encoding="ascii") as answer:
-            pid_text = answer.read()
-        os.waitpid(child, 0)
-        if pid_text:
-            return process(int(pid_text), proc)
+        account = Account(str(uid), uid, gid, (), "/")
+        try:
+            pid = run_as(account, lambda: getattr(find_holder(wanted, proc), "pid", None), end - time.monotonic())
+        except BoundaryError:
+            continue
+        if isinstance(pid, int):
+            return process(pid, proc)
     return None
 
 

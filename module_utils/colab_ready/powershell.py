@@ -94,15 +94,16 @@ def read_adapters(
     """The adapters that Windows lists."""
     if interop_works is False:
         return failed(Unknown("no_interop", "programs of Windows cannot be started from this WSL"))
-    program = program or windows_program(PROGRAM, etc, proc)
-    if program is None:
-        return failed(Unknown("tool_missing", "powershell.exe is not found on a drive of Windows"))
+    try:
+        program = program or windows_program(PROGRAM, etc, proc)
+    except NotAnswered as error:
+        return failed(Unknown("tool_missing", str(error)))
     until = time.monotonic() + seconds
     command = [program, "-NoLogo", "-NoProfile", "-NonInteractive", "-Command", COMMAND]
     trouble = Unknown("no_interop", "programs of Windows cannot be started from this WSL")
     for socket in ways_to_windows(run_dir):
         try:
-            answer = ask_windows(command, max(until - time.monotonic(), 0.1), socket)
+            answer = ask_windows(command, max(until - time.monotonic(), 0.1), socket, etc)
             if answer.status == 0 and answer.output.strip():
                 return _assembled(answer.text)
         except NotAnswered as error:

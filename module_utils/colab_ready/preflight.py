@@ -170,7 +170,9 @@ def parse_port(raw: Any) -> tuple[int | None, Problem | None]:
 
 
 def _is_whole(value: Any, least: int) -> bool:
-    return not isinstance(value, bool) and bool(re.fullmatch(r"[0-9]{1,9}", str(value), re.ASCII)) and int(value) >= least
+    return (
+        not isinstance(value, bool) and bool(re.fullmatch(r"[0-9]{1,9}", str(value), re.ASCII)) and int(value) >= least
+    )
 
 
 def _is_seconds(value: Any) -> bool:
@@ -202,7 +204,7 @@ def check_wish(name: str, value: Any, kind: str, choices: Sequence[str] = ()) ->
         fits = not strangers
         wrong = strangers[0] if strangers else value
         expected = "a list of some of " + ", ".join(choices)
-        do = f"set {name} to such a list, as in -e '{{\"{name}\": [\"{choices[0]}\"]}}'"
+        do = f'set {name} to such a list, as in -e \'{{"{name}": ["{choices[0]}"]}}\''
     elif kind == "octal_mode":
         # 0755 without quotes is the number 493 in YAML.
         fits = bool(re.fullmatch(r"[0-7]{4}", str(value), re.ASCII))
@@ -215,7 +217,9 @@ def check_wish(name: str, value: Any, kind: str, choices: Sequence[str] = ()) ->
         do = f"set {name} to one, or leave it out"
     elif kind == "origin":
         fits = isinstance(value, str) and _is_origin(value)
-        expected = "scheme and host of one page, without a path or a wildcard, such as https://colab.research.google.com"
+        expected = (
+            "scheme and host of one page, without a path or a wildcard, such as https://colab.research.google.com"
+        )
         do = f"set {name} to such an origin, or leave it out"
     else:
         raise ValueError(f"{name} is of kind {kind!r}")
@@ -335,6 +339,13 @@ def check_prefix(place: Place, settings: Mapping[str, Any] | None, homes: Iterab
     """What the host says of a prefix of good shape."""
     expected = "a path where nothing is yet, an empty directory, or our own from an earlier run"
     do = "set colab_prefix to such a path"
+    if place.distrust:
+        return Problem(
+            "prefix_trust",
+            f"colab_prefix is {place.path}, and {place.distrust}",
+            "a path along which root alone can change anything, since root starts programs there",
+            "set colab_prefix to such a path, as /opt/colab-ready is; or look what others put there, then give it to root",
+        )
     built_in = (settings or {}).get("prefix")
     if isinstance(built_in, str) and built_in != place.path:
         return Problem(

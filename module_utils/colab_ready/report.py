@@ -13,10 +13,10 @@ remedies [{id, cause, do, where: wsl|windows|bios|browser}]
 from __future__ import annotations
 
 import errno
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible.module_utils.colab_ready.files import safe_open
 from ansible.module_utils.colab_ready.gpu_rules import why_no_gpu
 
 SCHEMA = 1
@@ -320,14 +320,11 @@ def judge_browser(note: Mapping[str, Any] | None, problem: str, handshake_ok: bo
 
 def parse_browser_note(text: str) -> dict[str, Any]:
     """What the extension wrote (browser_seen.json), checked; ValueError where it is something else."""
-    try:
-        data = json.loads(text)
-        if data["schema"] != 1:
-            raise ValueError("schema is not 1")
-        texts = {key: data[key] for key in ("origin", "first_at", "last_at", "last_request")}
-        numbers = {key: data[key] for key in ("last_status", "requests")}
-    except (KeyError, TypeError, RecursionError) as error:
-        raise ValueError("it is not what the extension writes") from error
+    data = safe_open.parse_object(text) or {}
+    texts = {key: data.get(key) for key in ("origin", "first_at", "last_at", "last_request")}
+    numbers = {key: data.get(key) for key in ("last_status", "requests")}
+    if data.get("schema") != 1:
+        raise ValueError("schema is not 1")
     if not all(isinstance(value, str) and value.isprintable() and len(value) <= 300 for value in texts.values()):
         raise ValueError("it is not what the extension writes")
     if not all(isinstance(value, int) and not isinstance(value, bool) for value in numbers.values()):
@@ -344,11 +341,11 @@ def judge_extension(config_dir: str, name: str, wanted: bool) -> dict[str, Any]:
     problem = ""
     enabled = False
     try:
-        with open(path, encoding="utf-8") as stream:
-            enabled = json.load(stream)["ServerApp"]["jpserver_extensions"][name] is True
+        data = safe_open.parse_object(safe_open.read_bytes(path)) or {}
+        enabled = data["ServerApp"]["jpserver_extensions"][name] is True
     except FileNotFoundError:
         problem = "%s is missing" % path
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, KeyError, TypeError) as error:
         problem = "%s is no configuration that enables anything (%s)" % (path, error)
     ok = enabled == wanted and (not problem or not wanted)
     reasons = [] if ok else ["extension_enabled: " + (problem or "%s says %s, expected %s" % (path, enabled, wanted))]

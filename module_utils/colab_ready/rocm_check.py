@@ -18,10 +18,12 @@ from typing import Any, Callable, Mapping, NamedTuple, Sequence
 from ansible.module_utils.colab_ready import dids, gpus, loader_cache, programs, rocm_lines, rocminfo
 from ansible.module_utils.colab_ready.apt_words import LIST_FORMAT, installed_packages
 from ansible.module_utils.colab_ready.backend import card_for
-from ansible.module_utils.colab_ready.child import readable_lines, run_program
+from ansible.module_utils.colab_ready.core.text import readable_lines
+from ansible.module_utils.colab_ready.files.safe_open import read_object, read_text
 from ansible.module_utils.colab_ready.gpu_rules import is_integrated, listed, why_no_gpu
 from ansible.module_utils.colab_ready.gpu_tools import plain
-from ansible.module_utils.colab_ready.host import os_facts, read_json
+from ansible.module_utils.colab_ready.host import os_facts
+from ansible.module_utils.colab_ready.process.run import run_program
 from ansible.module_utils.colab_ready.rocm_faults import REMEDIES, Evidence, State, notes_for, remedy_for, worth_a_retry
 from ansible.module_utils.colab_ready.rocm_plan import SHADOWS
 from ansible.module_utils.colab_ready.rocminfo import DONE, Agent, Rocminfo
@@ -117,7 +119,7 @@ def not_asked(why: str, program: str | None = None) -> dict[str, Any]:
 
 
 def judge(ran: Mapping[str, Any], state: State, wanted: Wanted, program: str) -> Looked:
-    """One run of rocminfo (child.run_program)."""
+    """One run of rocminfo (process.run.run_program)."""
     ended = ran["exit"]
     if ended["kind"] == "not_started":
         return Looked(not_asked(ended["text"], program), state)
@@ -289,7 +291,7 @@ def gather(
     adapters = gpu.get("adapters")
     card = adapter_of(settings, gpu, wsl)
     torch, bundled = torch_in(place.environment)
-    record = read_json(place.on_host("/var/lib/colab-ready/rocm_host.json")) or {}
+    record = read_object(place.on_host("/var/lib/colab-ready/rocm_host.json")) or {}
     line = str(record.get("line") or "") or line_of_torch(torch)
     distribution = facts.get("distribution") or (said.get("distribution") or {}).get("id")
     known = rocm_lines.line_of(line)
@@ -334,11 +336,7 @@ def _id_is_known(place: Place, card: Mapping[str, Any]) -> bool | None:
     if family is not None and family.wsl.level == gpus.YES:
         return True
     library = os.path.realpath(place.on_host(f"{rocm_lines.BRIDGE_FOLDER}/librocdxg.so"))
-    try:
-        with open(dids.path_beside(library), encoding="utf-8", errors="replace") as stream:
-            entries = dids.parse(stream.read(1 << 20)).entries
-    except OSError:
-        entries = []
+    entries = dids.parse(read_text(dids.path_beside(library), follow=True) or "").entries
     if any(f"{entry.device_id:04x}" == card.get("device_id") for entry in entries):
         return True
     return None if family is None else False

@@ -22,6 +22,7 @@ from ansible.module_utils.colab_ready.programs import Answer, NotAnswered, ask
 
 DEB_BYTES_MAX = 256 << 20
 SOCKET_SECONDS = 30
+FETCH_SECONDS = 1800
 QUESTION_SECONDS = 60
 BUSY_SECONDS = 60
 # dpkg asks nobody, keeps what somebody changed in a configuration file, and restarts nothing on its own.
@@ -139,7 +140,11 @@ def take_proxies(told: Mapping[str, object]) -> None:
 def fetch(address: str, limit: int, name: str, variable: str) -> bytes:
     try:
         with urllib.request.urlopen(_plain_address(address), timeout=SOCKET_SECONDS) as answer:
-            raw: bytes = answer.read(limit + 1)
+            raw, end = bytearray(), time.monotonic() + FETCH_SECONDS
+            while len(raw) <= limit and (piece := answer.read1(1 << 20)):
+                raw += piece
+                if time.monotonic() > end:
+                    raise TimeoutError(f"it is not through after {FETCH_SECONDS} s")
     except (OSError, ValueError, http.client.HTTPException) as error:
         why = getattr(error, "reason", None) or error
         what = f"{redact(address)} cannot be read ({getattr(why, 'strerror', None) or why})"
@@ -147,7 +152,7 @@ def fetch(address: str, limit: int, name: str, variable: str) -> bytes:
         raise Stopped(Problem(name, what, "an answer", do)) from None
     if len(raw) > limit:
         raise Stopped(Problem(name, f"{redact(address)} is longer than {limit} bytes", "less", f"correct {variable}"))
-    return raw
+    return bytes(raw)
 
 
 def apt_options(settings: Mapping[str, str]) -> list[str]:

@@ -14,8 +14,8 @@ import os
 from contextlib import suppress
 from typing import Any, Mapping
 
-from ansible.module_utils.colab_ready import host
 from ansible.module_utils.colab_ready.extension import write_record
+from ansible.module_utils.colab_ready.files.safe_open import read_object
 from ansible.module_utils.colab_ready.guarded_paths import Attributes
 from ansible.module_utils.colab_ready.wsl_host_repair import File
 
@@ -34,7 +34,7 @@ class Record:
 
     def read(self) -> None:
         path = self.path
-        data = host.read_json(path)
+        data = read_object(path)
         if data is None and os.path.lexists(path):
             self.warnings.append(
                 f"{path}, the record of what was put here, could not be read. It is begun anew; what was done before is not "
@@ -51,7 +51,7 @@ class Record:
         if self.data == empty():
             if os.path.lexists(path):
                 write_record(path, None)
-        elif host.read_json(path) != self.data:
+        elif read_object(path) != self.data:
             write_record(path, self.data)
 
     # ---- the files that it names ----------------------------------------------------------------

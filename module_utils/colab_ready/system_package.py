@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import tempfile
 from typing import NamedTuple
 from urllib.parse import quote
 
-from ansible.module_utils.colab_ready.config_dirs import distributions, project_version
+from ansible.module_utils.colab_ready.config_dirs import distributions
 from ansible.module_utils.colab_ready.extension import Problem
-from ansible.module_utils.colab_ready.guarded_paths import look_at, open_directory, open_entry, read, remove_tree
+from ansible.module_utils.colab_ready.files.removal import remove_at
+from ansible.module_utils.colab_ready.files.safe_open import parse_object
+from ansible.module_utils.colab_ready.guarded_paths import look_at, open_directory, open_entry, read
+from ansible.module_utils.colab_ready.lockfile import LockError
+from ansible.module_utils.colab_ready.python import wheel
 
-TIMEOUT_SECONDS = 120
 _READABLE_BY_ALL = 0o444
 
 
@@ -30,10 +31,11 @@ class Package(NamedTuple):
     site: str
     source: str
 
-    def ensure(self, python: str, uv: str, check: bool) -> tuple[str, str]:
+    def ensure(self, check: bool) -> tuple[str, str]:
         """Install it unless what is there is the same, file by file; returns before and after."""
         installed = self.installed()
-        wanted = self._in_source()
+        package = self._in_source()
+        wanted = Content(package.version, self._of_the_module(package)) if package else None
         if wanted is None and check:
             # The task that puts the source there has not run.
             wanted = installed or Content("of the source", {})
@@ -45,8 +47,8 @@ class Package(NamedTuple):
             )
         if installed == wanted:
             return "", ""
-        if not check:
-            self._install(python, uv)
+        if package and not check:
+            self._install(package)
         return self._line(installed), self._line(wanted)
 
     def remove(self, check: bool) -> tuple[str, str]:
@@ -54,10 +56,13 @@ class Package(NamedTuple):
         if installed is None:
             return "", ""
         if not check:
-            with open_directory(self.site) as site:
-                for name in [self.name, *self._metadata(site)]:
-                    remove_tree(site, name)
+            self._take_away()
         return self._line(installed), self._line(None)
+
+    def _take_away(self) -> None:
+        with open_directory(self.site) as site:
+            for name in [self.name, *self._metadata(site)]:
+                remove_at(site, name)
 
     def is_from_source(self) -> bool:
         """Whether the installed package says of itself that it was made from this source (PEP 610)."""
@@ -65,11 +70,14 @@ class Package(NamedTuple):
             with open_directory(self.site) as site:
                 for name in self._metadata(site):
                     with open_entry(site, name, directory=True) as metadata:
-                        data = json.loads(read(metadata, "direct_url.json").decode("utf-8"))
-                    return bool(data["url"] == "file://" + quote(self.source.rstrip("/")))
-        except (OSError, ValueError, KeyError, TypeError):
+                        data = parse_object(read(metadata, "direct_url.json")) or {}
+                    return bool(data.get("url") == self._origin())
+        except OSError:
             pass
         return False
+
+    def _origin(self) -> str:
+        return "file://" + quote(self.source.rstrip("/"))
 
     def installed(self) -> Content | None:
         """What is there, if all of it is: a file that not everybody may read counts as missing."""
@@ -82,14 +90,17 @@ class Package(NamedTuple):
             return None
         return Content(", ".join(versions), files) if versions else None
 
-    def _in_source(self) -> Content | None:
+    def _in_source(self) -> wheel.Package | None:
         try:
-            with open_directory(self.source) as source:
-                version = project_version(read(source, "pyproject.toml").decode("utf-8"))
-            with open_directory(os.path.join(self.source, "src", self.name)) as folder:
-                return Content(version or "", _python_files(folder, all_readable=False))
+            return wheel.read_package(self.source)
         except FileNotFoundError:
             return None
+        except LockError as error:
+            raise Problem(str(error)) from None
+
+    def _of_the_module(self, package: wheel.Package) -> dict[str, bytes]:
+        files = ((os.path.split(path), content) for path, content in package.files.items())
+        return {name: content for (folder, name), content in files if folder == self.name}
 
     def _metadata(self, site: int) -> list[str]:
         return sorted(name for name in os.listdir(site) if self.name in distributions([name]))
@@ -97,61 +108,26 @@ class Package(NamedTuple):
     def _line(self, content: Content | None) -> str:
         return "%s/%s: %s\n" % (self.site, self.name, "absent" if content is None else "package %s" % content.version)
 
-    def _install(self, python: str, uv: str) -> None:
-        # --target and not --system: uv then need not ask the interpreter where it installs to, and an interpreter that
-        # is marked as managed by the distribution (PEP 668) is left alone otherwise. Nothing is fetched: uv builds with
-        # the backend that it carries itself.
-        command = [
-            uv,
-            "pip",
-            "install",
-            "--quiet",
-            "--no-config",
-            "--offline",
-            "--no-cache",
-            "--no-deps",
-            "--reinstall",
-        ]
-        command += ["--python", python, "--target", self.site, self.source]
+    def _install(self, package: wheel.Package) -> None:
+        """Put there what a wheel of it holds, as an installer does, and note where it comes from (PEP 610)."""
+        origin = {"url": self._origin(), "dir_info": {}}
+        files = {**package.files, f"{package.info}/INSTALLER": b"colab-ready\n"}
+        files[f"{package.info}/direct_url.json"] = json.dumps(origin).encode()
         umask = os.umask(0o022)
         try:
-            had_lock = os.path.lexists(os.path.join(self.site, ".lock"))
-            with tempfile.TemporaryDirectory() as temporary:
-                done = subprocess.run(
-                    command,
-                    cwd="/",
-                    env={"PATH": "/usr/bin:/bin", "HOME": temporary, "TMPDIR": temporary, "LC_ALL": "C.UTF-8"},
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    timeout=TIMEOUT_SECONDS,
-                    check=False,
-                )
-        except FileNotFoundError:
-            raise Problem("uv is %s, which does not exist. Expected the uv program. Correct the path." % uv) from None
-        except subprocess.TimeoutExpired:
-            raise Problem(
-                "uv did not install %s in %d seconds. Expected a few seconds. Run the task again."
-                % (self.source, TIMEOUT_SECONDS)
-            ) from None
+            self._take_away()
+            for path, content in package.with_record(files):
+                place = os.path.join(self.site, path)
+                os.makedirs(os.path.dirname(place), exist_ok=True)
+                with open(place, "xb") as stream:
+                    stream.write(content)
         finally:
             os.umask(umask)
-        if done.returncode:
-            raise Problem(
-                "uv could not install %s into %s: %s. Expected it to build offline. Look at the message; a full disk and a "
-                "too old uv are the usual causes."
-                % (self.source, self.site, done.stdout.decode("utf-8", "replace").strip())
-            )
-        with open_directory(self.site) as site:
-            # uv's own, for that moment.
-            if not had_lock and look_at(site, ".lock"):
-                os.unlink(".lock", dir_fd=site)
 
 
-def _python_files(folder: int, all_readable: bool = True) -> dict[str, bytes]:
-    files = {}
-    for name in sorted(os.listdir(folder)):
-        entry = look_at(folder, name)
-        if entry and entry.kind == "file" and (entry.mode & _READABLE_BY_ALL == _READABLE_BY_ALL or not all_readable):
-            files[name] = read(folder, name)
-    return files
+def _python_files(folder: int) -> dict[str, bytes]:
+    entries = ((name, look_at(folder, name)) for name in sorted(os.listdir(folder)))
+    readable = (
+        name for name, one in entries if one and one.kind == "file" and one.mode & _READABLE_BY_ALL == _READABLE_BY_ALL
+    )
+    return {name: read(folder, name) for name in readable}

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, Callable, Mapping
 
 from ansible.module_utils.colab_ready import tensor_probe, torch_devices, torch_faults
-from ansible.module_utils.colab_ready.child import probe_source, run_probe
+from ansible.module_utils.colab_ready.process.probe import probe_source, run_probe
 from ansible.module_utils.colab_ready.rocm_faults import State
 from ansible.module_utils.colab_ready.verdict import judge_tensor
 

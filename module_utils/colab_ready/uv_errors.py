@@ -35,6 +35,8 @@ class Problem:
     do: str
     # The address that failed, without credentials, where the text names one.
     address: str | None = None
+    # The package that it is about, where the code asks for that.
+    package: str = ""
 
     @property
     def unreachable(self) -> bool:
@@ -348,6 +350,20 @@ def _locked_by_other(text: str, match: re.Match[str]) -> Problem:
     )
 
 
+def _no_wheel(text: str, match: re.Match[str]) -> Problem:
+    package = next((group for group in match.groups() if group), "a package")
+    return Problem(
+        kind="no_wheel",
+        what=f"of {package} there is source alone, and nothing is built from source here, since that runs its code unchecked",
+        expected="a wheel of it for this Python and this machine",
+        do=(
+            "Choose a version that has a wheel, or take it out (colab_extra_packages). Who trusts its source can install it in a "
+            "notebook (`%pip install`), or put a wheel of it into a find-links folder of pip's configuration"
+        ),
+        package=package.partition(" ")[0].partition("=")[0],
+    )
+
+
 def _build(text: str, match: re.Match[str]) -> Problem:
     package = next((group for group in match.groups() if group), "a package")
     return Problem(
@@ -404,6 +420,11 @@ _KNOWN: tuple[tuple[re.Pattern[str], Words], ...] = (
     _rule(r"Because (\S+) has no wheels with a matching|has no (?:usable )?wheels with a matching", _wrong_python),
     _rule(r"Because only [^\n]*?(\S+) (?:are|is) available and[^\n]*matching Python", _wrong_python),
     _rule(r"Because the current Python version[^\n]*does not satisfy[^\n]*?and (\S+) depends", _wrong_python),
+    _rule(
+        r"Wheels are required for `([^`]+)` because building from source is disabled|"
+        r"Building source distributions for `([^`]+)` is disabled",
+        _no_wheel,
+    ),
     _rule(r"Failed to build `([^`]+)`|Building wheel for (\S+)[^\n]*error|Call to `[^`]+` failed", _build),
     _rule(r"Because there (?:is|are) no versions? of (\S+)[^\n]*we can conclude", _no_version),
     _rule(r"Because (\S+) was not found in the (?:package registry|provided package locations)", _no_version),

@@ -429,7 +429,10 @@ def settle_steps(outcome: dict[str, Any], planned: list[str]) -> tuple[list[dict
 
 
 def _number(value: Any) -> float | None:
-    good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return None
     return float(value) if good else None
 
 

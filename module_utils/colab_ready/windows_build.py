@@ -18,9 +18,9 @@ import os
 import struct
 from typing import Any, Mapping, Sequence
 
-from ansible.module_utils.colab_ready.forked import run_forked
+from ansible.module_utils.colab_ready.files.plain import open_plain
 from ansible.module_utils.colab_ready.gpu_rules import why_no_gpu
-from ansible.module_utils.colab_ready.programs import windows_program
+from ansible.module_utils.colab_ready.programs import NotAnswered, as_caller, windows_program
 from ansible.module_utils.colab_ready.wsl import Fact, reason
 
 # Small, on every Windows, and its resources hold nothing but its version.
@@ -62,10 +62,10 @@ def resource_section(header: bytes) -> tuple[int, int] | None:
 
 def read_build(path: str) -> int | None:
     """The build that a library of Windows bears. Or OSError."""
-    with open(path, "rb", buffering=0) as stream:
-        header = os.pread(stream.fileno(), HEADER_BYTES, 0)
+    with open_plain(path) as handle:
+        header = os.pread(handle, HEADER_BYTES, 0)
         section = resource_section(header)
-        return parse_build(header, os.pread(stream.fileno(), section[1], section[0])) if section else None
+        return parse_build(header, os.pread(handle, section[1], section[0])) if section else None
 
 
 def is_open(adapters: Sequence[Mapping[str, Any]] | None) -> bool:
@@ -89,12 +89,13 @@ def windows_build(
     """The build; or None and why, which is also the case where nothing hangs on it."""
     if not is_open(adapters):
         return None, reason("not_asked", "nothing hangs on it: each GPU has a driver of Windows 11, or there is none")
-    path = windows_program(LIBRARY, etc, proc)
-    if path is None:
-        return None, reason("no_drive", f"{LIBRARY} is not found on a drive of Windows")
-    outcome = run_forked(lambda say: read_build(path), timeout_seconds)
-    if outcome.kind != "ok":
-        return None, reason("unreadable", f"{path} cannot be read: {outcome.text}")
-    if outcome.value is None:
+    try:
+        path = windows_program(LIBRARY, etc, proc, timeout_seconds)
+        build = as_caller(lambda: read_build(path), timeout_seconds)
+    except NotAnswered as error:
+        return None, reason("no_drive", str(error))
+    except OSError as error:
+        return None, reason("unreadable", f"{path} cannot be read: {error.strerror}")
+    if build is None:
         return None, reason("not_said", f"{path} bears no version of Windows 10 or 11")
-    return outcome.value, None
+    return build, None

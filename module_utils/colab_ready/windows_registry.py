@@ -10,13 +10,12 @@ is read are the names of keys and types, which are the same everywhere.
 from __future__ import annotations
 
 import errno
-import os
 import re
 from collections.abc import Sequence
 
 from ansible.module_utils.colab_ready.browser_policy import POLICIES_KEY, Entry, Value
 from ansible.module_utils.colab_ready.extension import Problem
-from ansible.module_utils.colab_ready.programs import Answer, NotAnswered, ask_windows, ways_to_windows, windows_places
+from ansible.module_utils.colab_ready.programs import Answer, NotAnswered, ask_windows, ways_to_windows, windows_program
 
 PROGRAM = "Windows/System32/reg.exe"
 _HIVES = {"HKEY_LOCAL_MACHINE": "HKLM", "HKEY_CURRENT_USER": "HKCU"}
@@ -38,17 +37,6 @@ def unavailable(why: str, todo: str) -> Problem:
         "The registry of Windows cannot be reached from this WSL: %s. Expected Windows' reg.exe to answer, because the "
         "browser runs on Windows. %s. To leave Windows out: -e browser_policy_windows=never." % (why, todo)
     )
-
-
-# ---- where reg.exe is -------------------------------------------------------------------------
-
-
-def find_program(etc: str, proc: str) -> str:
-    found = windows_places(PROGRAM, etc, proc)
-    for path in found:
-        if os.path.exists(path):
-            return path
-    raise unavailable("there is no %s" % found[0], _NO_DRIVE)
 
 
 # ---- what it says -----------------------------------------------------------------------------
@@ -119,7 +107,6 @@ class Registry:
 
     def _wake(self) -> None:
         """Find the way to Windows. sudo takes WSL_INTEROP away; WSL mostly finds its socket without, and not always."""
-        self.program = self.program or find_program(self.etc, self.proc)
         said, todo = "", _ASK_THERE
         for socket in ways_to_windows(self.run_dir):
             self._socket = socket
@@ -135,7 +122,8 @@ class Registry:
 
     def _run(self, arguments: Sequence[str]) -> Answer:
         try:
-            return ask_windows([self.program, *arguments], self.timeout_seconds, self._socket)
+            self.program = self.program or windows_program(PROGRAM, self.etc, self.proc)
+            return ask_windows([self.program, *arguments], self.timeout_seconds, self._socket, self.etc)
         except NotAnswered as error:
             raise unavailable(str(error), _todo(error)) from None
 

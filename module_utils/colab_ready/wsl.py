@@ -12,8 +12,10 @@ from __future__ import annotations
 import glob
 import os
 import re
+from contextlib import suppress
 from typing import Any, Dict, Mapping, Tuple
 
+from ansible.module_utils.colab_ready.files.safe_open import read_bytes
 from ansible.module_utils.colab_ready.host import os_facts, parse_mounts, read_text, wsl_facts
 from ansible.module_utils.colab_ready.wsl_config import wsl_conf_value
 
@@ -70,16 +72,23 @@ def program_candidates(program: str, wsl_conf: str, mountinfo: str) -> list[str]
 # --- starting programs of Windows -----------------------------------------------------------------------------------
 
 
+def init_beside(etc: str) -> str:
+    """WSL's own init, which starts programs of Windows. It is beside /etc."""
+    return os.path.join(os.path.dirname(etc.rstrip("/")), "init")
+
+
 def interop_sockets(run_dir: str) -> list[str]:
-    """The sockets to Windows, newest first. sudo takes WSL_INTEROP, which names the caller's own one, away."""
-    return sorted(glob.glob(f"{glob.escape(run_dir)}/WSL/*_interop"), key=_changed, reverse=True)
+    """The sockets to Windows, newest first. sudo takes WSL_INTEROP, which names the caller's own one, away.
 
-
-def _changed(path: str) -> float:
-    try:
-        return os.stat(path).st_mtime
-    except OSError:
-        return 0.0
+    WSL's init makes them as root, for everybody (mode 0777), in a folder in which everybody may make others.
+    """
+    found = []
+    for path in glob.glob(f"{glob.escape(run_dir)}/WSL/*_interop"):
+        with suppress(OSError):
+            info = os.lstat(path)
+            if info.st_uid in (0, os.geteuid()):
+                found.append((info.st_mtime, path))
+    return [path for _, path in sorted(found, reverse=True)]
 
 
 def decoded(output: bytes) -> str:
@@ -140,8 +149,7 @@ def loader_knows(folder: str, cache: str = "/etc/ld.so.cache") -> Fact:
     elf/cache.c); which format's table leads there need not be known.
     """
     try:
-        with open(cache, "rb") as stream:
-            data = stream.read(64 << 20)
+        data = read_bytes(cache, 64 << 20, follow=True)
     except OSError as error:
         return None, reason("no_cache", f"{cache} cannot be read: {error.strerror}")
     if b"glibc-ld.so.cache" not in data[: 16 << 20] and not data.startswith(b"ld.so-1.7.0"):
@@ -182,10 +190,9 @@ def facts(
     if found is None:
         return None, {"wsl": reason("not_wsl", "this is not WSL")}
     system = os_facts(etc, usr)
-    # WSL's init is beside /etc.
     asked: dict[str, Fact] = {
         "kernel": (found["kernel"], reason("not_said", "osrelease cannot be read")),
-        "interop": interop(proc, etc, os.path.join(os.path.dirname(etc), "init")),
+        "interop": interop(proc, etc, init_beside(etc)),
         "loader": loader_knows("/usr/" + LIBRARY_FOLDER, f"{etc}/ld.so.cache"),
         "drivers": driver_folders(usr),
         "memory_bytes": memory_bytes(proc),

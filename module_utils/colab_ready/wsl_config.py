@@ -355,7 +355,7 @@ def profile_in(output: str) -> str | None:
     """The user's folder in what cmd.exe printed for %USERPROFILE%; unknown, it prints that word."""
     for line in re.split(r"[\r\n]+", output):
         line = line.strip().strip('"')
-        if re.match(r"[A-Za-z]:\\[^<>|?*%]+$", line):
+        if re.match(r"[A-Za-z]:\\[^<>|?*%]+$", line) and line.isprintable():
             return line
     return None
 
@@ -466,8 +466,8 @@ def by_hand(why: str) -> Problem:
     """The user's folder in Windows cannot be reached."""
     return Problem(
         "WSL could not be told to keep running when its last window is closed: %s. Expected to reach the Windows user's "
-        "folder. Write these two lines into the file .wslconfig there (in Windows' PowerShell: notepad "
-        "$env:USERPROFILE\\.wslconfig), the first only if it is not there yet: [%s] and %s=%s. Then run wsl --shutdown there. "
-        "To leave it: -e wsl_host_keep_running=false."
+        "folder without a link, and in it a plain file or none. Write these two lines into the file .wslconfig there (in "
+        "Windows' PowerShell: notepad $env:USERPROFILE\\.wslconfig), the first only if it is not there yet: [%s] and %s=%s. "
+        "Then run wsl --shutdown there. To leave it: -e wsl_host_keep_running=false."
         % (why, KEEP_RUNNING.section, KEEP_RUNNING.name, KEEP_RUNNING.value)
     )

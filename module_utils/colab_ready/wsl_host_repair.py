@@ -13,11 +13,20 @@ from typing import Any, NamedTuple
 
 from ansible.module_utils.colab_ready import loader_cache, wsl_config
 from ansible.module_utils.colab_ready.extension import Problem, describe, write_record
+from ansible.module_utils.colab_ready.files.plain import open_plain, remove_plain, replace_plain
+from ansible.module_utils.colab_ready.files.safe_open import read_object
 from ansible.module_utils.colab_ready.guarded_paths import Attributes, UnsafePath, look_at, open_directory, read, write
 from ansible.module_utils.colab_ready.guarded_paths import Entry as Found
-from ansible.module_utils.colab_ready.host import read_json, read_text, run, service_manager, wsl_facts
+from ansible.module_utils.colab_ready.host import read_text, run, service_manager, wsl_facts
 from ansible.module_utils.colab_ready.managed import explain
-from ansible.module_utils.colab_ready.programs import NotAnswered, ask_windows, ways_to_windows, windows_places
+from ansible.module_utils.colab_ready.programs import (
+    DRIVE_SECONDS,
+    NotAnswered,
+    as_caller,
+    ask_windows,
+    ways_to_windows,
+    windows_program,
+)
 from ansible.module_utils.colab_ready.wsl import LIBRARY_FOLDER, automount_root
 from ansible.module_utils.colab_ready.wsl_config import KEEP_RUNNING, SYSTEMD, Edit, Key
 
@@ -142,19 +151,18 @@ class Repair:
     def _profile(self) -> str:
         """The Windows user's folder, as a path in WSL."""
         settings = self.settings
-        found = [settings.cmd] if settings.cmd else windows_places(CMD, settings.etc, settings.proc)
-        program = next((path for path in found if os.path.exists(path)), "")
-        if not program:
-            raise wsl_config.by_hand("there is no %s" % found[0])
-        profile = ask_profile(program, settings.run, settings.timeout_seconds)
-        said = run([settings.wslpath, "-u", profile], settings.timeout_seconds) if settings.wslpath else None
-        path = (said or "").strip() or wsl_config.drive_path(profile, self._drives())
-        if not os.path.isdir(path):
-            raise wsl_config.by_hand("%s, the folder %s, is not there" % (path, profile))
-        return path
+        profile = ask_profile(settings)
+        drives = automount_root(read_text(f"{settings.etc}/wsl.conf") or "")
 
-    def _drives(self) -> str:
-        return automount_root(read_text(f"{self.settings.etc}/wsl.conf") or "")
+        def find() -> list[Any]:
+            said = run([settings.wslpath, "-u", profile], settings.timeout_seconds) if settings.wslpath else None
+            path = (said or "").strip() or wsl_config.drive_path(profile, drives)
+            return [path, os.path.isdir(path)]
+
+        path, is_there = as_caller(find, settings.timeout_seconds + DRIVE_SECONDS)
+        if not is_there or not path.isprintable():
+            raise wsl_config.by_hand("%r, the folder %s, is not there" % (path, profile))
+        return str(path)
 
     # ---- one key of one file ------------------------------------------------------------------
 
@@ -171,7 +179,7 @@ class Repair:
         if before.get("path", file.path) != file.path:
             before = {}
         backup = file.beside(BACKUP)
-        makes_backup = content is not None and not os.path.lexists(backup.path)
+        makes_backup = content is not None and not backup.is_there()
         self._state[name] = {
             **about,
             "was": changed.edit.was,
@@ -331,7 +339,10 @@ class File:
         self.entry: Found | None = None
 
     def beside(self, ending: str) -> File:
-        return File(self.path + ending)
+        return type(self)(self.path + ending)
+
+    def is_there(self) -> bool:
+        return os.path.lexists(self.path)
 
     def read(self) -> bytes | None:
         parent, name = os.path.split(self.path)
@@ -366,31 +377,32 @@ class File:
 
 
 class WindowsFile(File):
-    """A file on a drive of Windows: written in place, so that it keeps its rights and attributes there, and stays the
-    same file where the user has put a link. Whoever may write to that folder may start WSL as root anyway."""
+    """A file on a drive of Windows, whose way there is anybody's. It gets the rights that its folder gives there; a file that is
+    hidden is hidden no more."""
 
-    def beside(self, ending: str) -> WindowsFile:
-        return WindowsFile(self.path + ending)
+    def is_there(self) -> bool:
+        return bool(as_caller(lambda: os.path.lexists(self.path)))
 
     def read(self) -> bytes | None:
+        def work() -> list[Any]:
+            with open_plain(self.path) as handle, os.fdopen(handle, "rb", closefd=False) as stream:
+                info = os.fstat(handle)
+                found = [info.st_uid, info.st_gid, info.st_mode & 0o7777, info.st_nlink]
+                return [stream.read(FILE_BYTES + 1).decode("latin-1"), found]
+
         self.entry = None
-        if not os.path.lexists(self.path):
+        try:
+            content, found = as_caller(work)
+        except FileNotFoundError:
             return None
-        if not os.path.isfile(self.path):
-            raise wsl_config.by_hand("%s is not a file" % self.path)
-        info = os.stat(self.path)
-        self.entry = Found("file", info.st_uid, info.st_gid, info.st_mode & 0o7777, info.st_nlink)
-        with open(self.path, "rb") as stream:
-            return _whole(self.path, stream.read(FILE_BYTES + 1))
+        self.entry = Found("file", *found)
+        return _whole(self.path, content.encode("latin-1"))
 
     def write(self, content: bytes, attributes: Attributes) -> None:
-        # Not "wb": Windows does not let a file that is hidden be created over.
-        with open(self.path, "r+b" if os.path.lexists(self.path) else "xb") as stream:
-            stream.write(content)
-            stream.truncate()
+        as_caller(lambda: replace_plain(self.path, content, *attributes))
 
     def remove(self) -> None:
-        os.unlink(self.path)
+        as_caller(lambda: remove_plain(self.path))
 
     def set_key(self, content: bytes, key: Key) -> wsl_config.Changed:
         return wsl_config.set_in_wslconfig(content, key)
@@ -417,13 +429,14 @@ def _whole(path: str, content: bytes) -> bytes:
 # ---- Windows ----------------------------------------------------------------------------------
 
 
-def ask_profile(program: str, run_dir: str, timeout_seconds: float) -> str:
+def ask_profile(settings: Settings) -> str:
     """The folder of the Windows user whose WSL this is, as Windows calls it. Sockets to Windows are tried in turn, as sudo
     takes away the variable that names ours."""
-    said = ""
-    for socket in ways_to_windows(run_dir):
+    said = program = ""
+    for socket in ways_to_windows(settings.run):
         try:
-            answer = ask_windows([program, *ASK_PROFILE], timeout_seconds, socket)
+            program = settings.cmd or windows_program(CMD, settings.etc, settings.proc)
+            answer = ask_windows([program, *ASK_PROFILE], settings.timeout_seconds, socket, settings.etc)
         except NotAnswered as error:
             raise wsl_config.by_hand(str(error)) from None
         profile = wsl_config.profile_in(answer.text)
@@ -454,7 +467,7 @@ def why_not_here(settings: Settings) -> str:
 
 def read_record(path: str) -> dict[str, Any]:
     """What this role did, checked; empty where that cannot be known."""
-    data = read_json(path) or {}
+    data = read_object(path) or {}
     for name in ("wsl_conf", "wslconfig"):
         one = data.get(name)
         if one is None:

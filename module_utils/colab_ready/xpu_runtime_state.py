@@ -19,7 +19,8 @@ from typing import Any, Mapping, Sequence
 
 from ansible.module_utils.colab_ready import apt_words, gpu_groups, managed, openpgp, programs
 from ansible.module_utils.colab_ready import xpu_runtime_plan as thinking
-from ansible.module_utils.colab_ready.host import read_json, run
+from ansible.module_utils.colab_ready.files.safe_open import read_object
+from ansible.module_utils.colab_ready.host import run
 from ansible.module_utils.colab_ready.pip_config import redact
 from ansible.module_utils.colab_ready.preflight import Problem
 from ansible.module_utils.colab_ready.rocm_host_packages import ENVIRONMENT, PROXIES, Stopped, fetch
@@ -54,7 +55,7 @@ class Outcome:
 class Runtime:
     def __init__(self, places: Places, check: bool) -> None:
         self.places, self.check = places, check
-        known = read_json(places.record)
+        known = read_object(places.record)
         self.record: dict[str, Any] = {**_nothing(), **(known or {})}
         # As it was when this run began; None: there was none.
         self.old = copy.deepcopy(self.record) if known else None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible.module_utils.colab_ready.browser_policy_repair import settle
+from fixtures.windows_drive import give, open_folder, uids, windows_program
 
 COLAB = "https://colab.research.google.com"
 LOOPBACK = "LoopbackNetworkAllowedForUrls"
@@ -74,7 +74,7 @@ class Place:
         """All there is, with what is in it."""
         found = []
         for path in sorted(self.root.rglob("*")):
-            if path.name != "calls.log":
+            if path.name not in ("calls.log", "uids.log"):
                 text = path.read_text() if path.is_file() else ""
                 found.append(f"{path.relative_to(self.root)} {path.lstat().st_mode:o} {text}")
         return found
@@ -83,16 +83,13 @@ class Place:
 class Wsl(Place):
     """The same inside WSL. Windows is a stand-in: a registry in a JSON file, and a program that answers for it."""
 
-    def __init__(self, root: Path, run_module: Any, project: Path) -> None:
+    def __init__(self, root: Path, run_module: Any) -> None:
         super().__init__(root, run_module)
         self.windows = root / "drives/c/Windows/System32"
         self.windows.mkdir(parents=True)
         (root / "proc/sys/kernel/osrelease").write_text("5.15.153.1-microsoft-standard-WSL2\n")
         (self.etc / "wsl.conf").write_text(f"[automount]\nroot = {root}/drives/ # ours\n")
-        stand_in = project / "tests/doubles/standin_reg_exe.py"
-        program = self.windows / "reg.exe"
-        program.write_text(f"#!/bin/sh\nexec '{sys.executable}' -I '{stand_in}' '{self.windows}' \"$@\"\n")
-        program.chmod(0o755)
+        windows_program(root, self.windows / "reg.exe", self.windows)
         # What is on every Windows, as far as it is asked.
         self.registry = {SOFTWARE: {}, POLICIES: {}, MICROSOFT: {}, f"{MICROSOFT}\\SystemCertificates": {}}
 
@@ -102,10 +99,15 @@ class Wsl(Place):
 
     @registry.setter
     def registry(self, keys: dict[str, dict[str, list[str]]]) -> None:
-        (self.windows / "registry.json").write_text(json.dumps(keys, indent=2))
+        self.state("registry.json", keys)
 
     def faults(self, **faults: Any) -> None:
-        (self.windows / "faults.json").write_text(json.dumps(faults))
+        self.state("faults.json", faults)
+
+    def state(self, name: str, content: Any) -> None:
+        """Write a file of the stand-in's, which it may write itself."""
+        (self.windows / name).write_text(json.dumps(content, indent=2))
+        give(self.windows / name)
 
     def calls(self) -> list[str]:
         """What reg.exe was asked since the last time."""
@@ -131,8 +133,9 @@ def linux(tmp_path: Path, run_module: Any) -> Place:
 
 
 @pytest.fixture
-def wsl(tmp_path: Path, run_module: Any, project: Path) -> Wsl:
-    return Wsl(tmp_path / "host", run_module, project)
+def wsl(run_module: Any) -> Iterator[Wsl]:
+    with open_folder() as folder:
+        yield Wsl(folder / "host", run_module)
 
 
 # --- Linux ----------------------------------------------------------------------------------------------------------
@@ -391,20 +394,28 @@ def test_a_windows_that_does_not_answer_is_one_message(wsl: Wsl, fault: dict[str
     assert (result["failed"], result["changed"]) == (False, False)
 
 
-@pytest.mark.parametrize("program", ["missing", "not executable", "not a program"])
+@pytest.mark.parametrize("program", ["missing", "not executable", "without interop", "a script"])
 def test_a_program_that_cannot_be_started_is_one_message(wsl: Wsl, program: str) -> None:
     path = wsl.windows / "reg.exe"
     if program == "missing":
         path.unlink()
     elif program == "not executable":
         path.chmod(0o644)
+    elif program == "without interop":
+        # What a Windows program is to a kernel that nobody told about it, where WSL's init is not there either.
+        (wsl.root / "init").unlink()
     else:
-        # What a Windows program is to a kernel that nobody told about WSL's interop.
-        path.write_bytes(b"MZ\x90\0")
+        path.write_text(f"#!/bin/sh\ntouch '{wsl.windows}/started'\n")
     result = wsl()
-    assert result["failed"] is True
+    assert (result["failed"], (wsl.windows / "started").exists()) == (True, False)
     assert str(path) in result["msg"]
     assert "wsl --shutdown" in result["msg"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root acts as somebody else")
+def test_windows_is_asked_as_somebody_else_than_root(wsl: Wsl) -> None:
+    assert wsl()["failed"] is False
+    assert uids(wsl.windows) == {wsl.windows.stat().st_uid} != {0}
 
 
 def test_where_sudo_lost_the_way_to_windows_another_window_s_is_taken(wsl: Wsl) -> None:

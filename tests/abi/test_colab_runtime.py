@@ -42,7 +42,7 @@ def _listed(name, gid):
 os.getgrouplist = _listed
 os.initgroups = lambda name, gid: os.setgroups(_listed(name, gid))
 """
-IMPORTED = "from typing import Any, BinaryIO, NoReturn\n"
+IMPORTED = "from typing import Any, BinaryIO, NoReturn, TextIO\n"
 JOINED = 54321
 TOKEN = "0123456789abcdef" * 3
 needs_root = pytest.mark.skipif(not ROOT, reason="changing to another user takes root")
@@ -548,12 +548,113 @@ def test_a_pid_file_from_another_life_harms_nobody(runtime: Runtime) -> None:
         bystander.wait()
 
 
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def brackets(path: Path) -> None:
+    path.write_text("[" * 200_000, encoding="ascii")
+
+
+def no_number(path: Path) -> None:
+    path.write_text(
+        '{"pid": 1e999, "started_ticks": 1, "requests": 1e999, "state": ["\\u001b]0;OWNED\\u0007"]}', "ascii"
+    )
+
+
+def far_too_long(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+
+
+PLANTED = [pipe, brackets, no_number, far_too_long]
+OF_THE_USER = [
+    "supervisor.pid",
+    "supervisor.json",
+    "supervisor.lock",
+    "served",
+    "jupyter/browser_seen.json",
+    "server.log",
+]
+
+
+@pytest.mark.parametrize("root", [pytest.param(True, marks=needs_root), False])
+@pytest.mark.parametrize("plant", PLANTED)
+def test_what_a_user_leaves_in_its_folders_holds_up_no_command_and_the_server_is_stopped(
+    runtime: Runtime, plant: Callable[[Path], None], root: bool
+) -> None:
+    assert runtime("start").returncode == 0
+    supervisor, seen = runtime.supervisor(), runtime.seen()
+    (runtime.run_dir / "jupyter").mkdir(exist_ok=True)
+    for name in OF_THE_USER:
+        path = (runtime.log_dir if name == "server.log" else runtime.run_dir) / name
+        path.unlink(missing_ok=True)
+        plant(path)
+        os.chown(path, USER.pw_uid, USER.pw_gid)
+    for command in (["status"], ["status", "--json"], ["url"], ["token"], ["logs"], ["start"], ["stop"]):
+        began = time.monotonic()
+        done = runtime(*command, root=root)
+        assert time.monotonic() - began < 30
+        assert all(letter.isprintable() or letter in "\n\t" for letter in done.stdout[:10_000] + done.stderr)
+    assert done.returncode == 0 and done.stdout == "Stopped.\n"
+    assert not [pid for pid in (supervisor, seen["pid"], seen["kernel"]) if living(pid)]
+
+
+@pytest.mark.parametrize("mode", ["drip", "brackets"])
+@pytest.mark.parametrize("root", [pytest.param(True, marks=needs_root), False])
+def test_a_server_that_never_ends_its_answer_holds_up_no_command(runtime: Runtime, mode: str, root: bool) -> None:
+    runtime.mode(mode)
+    text = runtime.program.read_text(encoding="utf-8")
+    runtime.program.write_text(text.replace("\nSTART_SECONDS = 20.0", "\nSTART_SECONDS = 2.0"), encoding="utf-8")
+    runtime("start")
+    for command in (["status"], ["url"], ["token"], ["token", "--rotate"]):
+        began = time.monotonic()
+        done = runtime(*command, root=root)
+        assert time.monotonic() - began < 30
+    assert "does not say" in done.stderr and runtime.token.read_text(encoding="ascii") == TOKEN
+    assert runtime("stop", root=root).returncode == 0
+
+
+@needs_root
+def test_what_is_in_the_way_is_named_without_a_traceback(runtime: Runtime) -> None:
+    extras = runtime.config / "jupyter_server_config.d"
+    extras.mkdir(mode=0o700)
+    refused = runtime("start")
+    assert (refused.returncode, refused.stderr) == (1, f"colab-runtime: {extras}: Permission denied\n")
+
+
+def test_a_supervisor_and_a_server_that_were_stopped_are_ended(runtime: Runtime) -> None:
+    assert runtime("start").returncode == 0
+    ending = [runtime.supervisor(), runtime.seen()["pid"]]
+    for pid in ending:
+        os.kill(pid, signal.SIGSTOP)
+    began = time.monotonic()
+    assert runtime("status").returncode == 3 and "does not answer" in runtime("url").stderr
+    assert runtime("stop").returncode == 0
+    assert time.monotonic() - began < 45
+    assert not [pid for pid in ending if living(pid)]
+
+
+def test_nothing_that_the_server_says_writes_to_a_terminal(runtime: Runtime) -> None:
+    assert runtime("start").returncode == 0
+    with (runtime.log_dir / "server.log").open("a", encoding="utf-8") as file:
+        file.write("\x1b]0;OWNED\x07\x1b[2K\u202e안녕\n")
+    assert runtime("logs", "-n", "1").stdout == "\\x1b]0;OWNED\\x07\\x1b[2K\\u202e안녕\n"
+
+
 def test_a_server_that_ends_at_once_is_shown_with_its_last_words(runtime: Runtime) -> None:
     runtime.mode("crash")
     started = runtime("start")
     assert started.returncode == 1
     assert "exit code 7" in started.stderr and "stand-in: crash" in started.stderr
     assert not (runtime.run_dir / "supervisor.pid").exists()
+
+
+def foreign(path: Path, mode: int, uid: int = -1) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("c = get_config()\n", encoding="ascii")
+    path.chmod(mode)
+    os.chown(path, uid, -1)
 
 
 @pytest.mark.parametrize(
@@ -567,6 +668,9 @@ def test_a_server_that_ends_at_once_is_shown_with_its_last_words(runtime: Runtim
         (lambda it: it.token.chmod(0o604), "mode 0604"),
         (lambda it: (it.config / "jupyter_server_config.json").write_text("{"), "is not JSON"),
         (lambda it: it.config.chmod(0o777), "can be changed by other users"),
+        (lambda it: foreign(it.config / "jupyter_server_config.py", 0o666), "can be changed by everybody"),
+        (lambda it: foreign(it.config / "labconfig" / "page_config.json", 0o666), "can be changed by everybody"),
+        pytest.param(lambda it: foreign(it.config / "jupyter_config.py", 0o644, 1), "belongs to", marks=needs_root),
     ],
 )
 @pytest.mark.parametrize("command", ["start", "serve"])

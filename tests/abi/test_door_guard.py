@@ -316,7 +316,9 @@ def test_a_version_that_is_no_text_is_told_so_before_the_socket_opens(server: Se
 
 @pytest.mark.parametrize("path", ["", PROXIED, "/diagnose"])
 @pytest.mark.parametrize("query", ["token=%ED%A0%80", "min_version=%ff", "jupyter_http_over_ws_auth_url=%ff"])
-def test_an_address_that_is_no_text_is_refused_without_a_traceback_in_the_log(server: Server, path: str, query: str) -> None:
+def test_an_address_that_is_no_text_is_refused_without_a_traceback_in_the_log(
+    server: Server, path: str, query: str
+) -> None:
     before = len(server.log_file.read_text())
     answer = requests.get(
         f"http://{server.host}/http_over_websocket{path}?{query}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from conftest import RunModule
 from doubles import dxcore_stand_in
 from doubles.dxg_stand_in import Adapter, DxgDouble, Fault
 from fixtures.sysfs_tree import AMD, NVIDIA, PCI_IDS, Sysfs
+from fixtures.windows_drive import open_folder
 from fixtures.windows_file import library_of_windows
 
 WSL2 = "6.6.87.2-microsoft-standard-WSL2"
@@ -65,7 +67,9 @@ def test_this_host_gets_a_backend_and_every_null_has_its_reason(look: Any) -> No
     assert nulls_of(result) <= set(result["null_reasons"])
 
 
-def test_a_native_host_shows_its_adapters_and_gets_the_backend_of_the_one_that_can_be_used(look: Any, tmp_path: Path) -> None:
+def test_a_native_host_shows_its_adapters_and_gets_the_backend_of_the_one_that_can_be_used(
+    look: Any, tmp_path: Path
+) -> None:
     args = stand_in(tmp_path, NATIVE)
     sysfs = Sysfs(tmp_path / "sys")
     sysfs.card(0, sysfs.pci("0000:03:00.0", AMD, driver="amdgpu"))
@@ -80,7 +84,10 @@ def test_a_native_host_shows_its_adapters_and_gets_the_backend_of_the_one_that_c
     assert result["backend"]["reasons"][0].startswith("found AMD Navi 31")
     assert result["backend"]["reasons"][1] == "Radeon RX 7900 XTX (gfx1100): AMD supports it with ROCm"
     assert (result["backend"]["name"], result["backend"]["gfx"]) == ("rocm", "gfx1100")
-    assert (result["backend"]["card"]["names"][-1], result["backend"]["card"]["gfx"]) == ("Radeon RX 7900 XTX", ["gfx1100"])
+    assert (result["backend"]["card"]["names"][-1], result["backend"]["card"]["gfx"]) == (
+        "Radeon RX 7900 XTX",
+        ["gfx1100"],
+    )
     assert (result["adapters"][0]["source"]["device_id"], result["adapters"][0]["source"]["name"]) == (
         "sysfs",
         "pci.ids",
@@ -187,7 +194,9 @@ def test_the_primary_adapter_is_the_one_that_computes_or_would(
     (tmp_path / "usr/lib/wsl/lib").mkdir(parents=True)
     for library in WSL_LIBRARIES:
         (tmp_path / "usr/lib/wsl/lib" / library).touch()
-    small = Adapter(name="AMD Radeon(TM) Graphics", ids=(0x1002, 0x164E, 0x1043, 1, 0xC1), dedicated=1 << 29, address=(20, 0, 0))
+    small = Adapter(
+        name="AMD Radeon(TM) Graphics", ids=(0x1002, 0x164E, 0x1043, 1, 0xC1), dedicated=1 << 29, address=(20, 0, 0)
+    )
     with DxgDouble([small, Adapter()]) as double:
         result = look(args, double.env)
     assert result["backend"]["name"] == name
@@ -208,6 +217,12 @@ def test_a_wsl_without_the_device_has_no_adapter(look: Any, tmp_path: Path) -> N
     assert "wsl --update" in result["backend"]["reasons"][1]
 
 
+@pytest.fixture
+def drives() -> Iterator[Path]:
+    with open_folder() as folder:
+        yield folder
+
+
 RX_580 = Adapter(name="Radeon RX 580 Series", ids=(0x1002, 0x67DF, 0x1043, 1, 0xE7), wddm=2700)
 WSL_LIBRARIES = ("libdxcore.so", "libd3d12.so", "libd3d12core.so")
 
@@ -223,18 +238,30 @@ WSL_LIBRARIES = ("libdxcore.so", "libd3d12.so", "libd3d12core.so")
     ],
 )
 def test_directml_is_met_or_refused_with_one_message(
-    look: Any, tmp_path: Path, adapters: list[Adapter], python: str, options: dict[str, Any], words: str | None
+    look: Any,
+    tmp_path: Path,
+    drives: Path,
+    adapters: list[Adapter],
+    python: str,
+    options: dict[str, Any],
+    words: str | None,
 ) -> None:
-    args = {**stand_in(tmp_path, WSL2), "dev": "/dev", "backend": "directml", "prefix": str(tmp_path / "opt"), **options}
+    args = {
+        **stand_in(tmp_path, WSL2),
+        "dev": "/dev",
+        "backend": "directml",
+        "prefix": str(tmp_path / "opt"),
+        **options,
+    }
     for name in WSL_LIBRARIES:
         (tmp_path / "usr/lib/wsl/lib").mkdir(parents=True, exist_ok=True)
         (tmp_path / "usr/lib/wsl/lib" / name).touch()
     (tmp_path / "usr/bin").mkdir()
     (tmp_path / f"usr/bin/python{python}").touch(mode=0o755)
-    library = tmp_path / "drives/c" / LIBRARY
+    library = drives / "c" / LIBRARY
     library.parent.mkdir(parents=True)
     library.write_bytes(library_of_windows(19041))
-    (tmp_path / "etc/wsl.conf").write_text(f"[automount]\nroot = {tmp_path}/drives\n")
+    (tmp_path / "etc/wsl.conf").write_text(f"[automount]\nroot = {drives}\n")
     with DxgDouble(adapters) as double:
         result = look(args, double.env)
     if words is not None:

@@ -153,7 +153,12 @@ def test_what_later_roles_would_refuse_is_in_the_first_message_of_the_real_playb
         [
             str(Path(sys.executable).parent / "ansible-playbook"),
             str(PROJECT / "playbooks/site.yml"),
-            *("-e", json.dumps({**wrong, **fine, **misspelt, "ansible_become": False, "colab_prefix": str(tmp_path / "prefix")})),
+            *(
+                "-e",
+                json.dumps(
+                    {**wrong, **fine, **misspelt, "ansible_become": False, "colab_prefix": str(tmp_path / "prefix")}
+                ),
+            ),
         ],
         cwd=tmp_path,
         env={**os.environ, "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), "ANSIBLE_HOME": str(tmp_path / "ansible")},

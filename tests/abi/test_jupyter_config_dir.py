@@ -1,4 +1,4 @@
-"""The module jupyter_config_dir as a play runs it, on a stand-in for the system's prefix, with the real uv."""
+"""The module jupyter_config_dir as a play runs it, on a stand-in for the system's prefix."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 class Prefix:
     """Directories that look like the system's Python (a stand-in: its interpreter only starts the one of the tests)."""
 
-    def __init__(self, root: Path, run_module: Any, uv: Path, source: Path) -> None:
+    def __init__(self, root: Path, run_module: Any, source: Path) -> None:
         self.root = root
         self.run_module = run_module
         self.site = root / f"usr/local/lib/python{VERSION}/dist-packages"
@@ -36,7 +36,6 @@ class Prefix:
             "group": grp.getgrgid(os.getgid()).gr_name,
             "extension": NAME,
             "extension_source": str(source),
-            "uv": str(uv),
             "system_dirs": [str(root / "etc/jupyter")],
             "state_file": str(root / "state/jupyter_config_dir.json"),
         }
@@ -66,7 +65,6 @@ class Prefix:
             users=[],
             system_dirs=[],
             extension_source=self.args["extension_source"],
-            uv=self.args["uv"],
             state_file=self.args["state_file"],
             check=check,
         )
@@ -79,11 +77,11 @@ class Prefix:
 
 
 @pytest.fixture
-def prefix(tmp_path: Path, run_module: Any, uv: Path, project: Path) -> Prefix:
+def prefix(tmp_path: Path, run_module: Any, project: Path) -> Prefix:
     source = tmp_path / "source"
     shutil.copytree(project / "roles/jupyter_http_over_ws/files" / NAME, source)
     (tmp_path / "host").mkdir()
-    return Prefix(tmp_path / "host", run_module, uv, source)
+    return Prefix(tmp_path / "host", run_module, source)
 
 
 def test_the_extension_is_enabled_and_importable_stays_so_and_goes_without_a_trace(prefix: Prefix) -> None:
@@ -207,9 +205,9 @@ def test_switched_off_again_the_extension_goes_and_the_directory_stays(prefix: P
     assert prefix.repair(extension=None).before == ""
 
 
-def test_check_mode_on_a_virgin_host_needs_neither_uv_nor_source_nor_user(prefix: Prefix) -> None:
+def test_check_mode_on_a_virgin_host_needs_neither_source_nor_user(prefix: Prefix) -> None:
     prefix.install("jupyter_server", "jupyter_http_over_ws", "six")
-    result = prefix(check=True, uv="/nowhere/uv", extension_source="/nowhere", users=["nobody-of-that-name"])
+    result = prefix(check=True, extension_source="/nowhere", users=["nobody-of-that-name"])
     assert result["changed"] is True
     assert result["extension_enabled"] is True
 
@@ -219,7 +217,6 @@ def test_check_mode_on_a_virgin_host_needs_neither_uv_nor_source_nor_user(prefix
     [
         ({"mode": 511}, "Expected four octal digits in quotes"),
         ({"users": ["nobody-of-that-name"]}, "Expected existing users"),
-        ({"uv": "/nowhere/uv"}, "Expected the uv program"),
         ({"extension_source": "/nowhere"}, "Let the role jupyter_http_over_ws put it there"),
     ],
 )

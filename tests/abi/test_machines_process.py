@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from ansible.module_utils.colab_ready.windows_build import LIBRARY, is_open
 from doubles.dxg_stand_in import DxgDouble, Fault, adapter_like
 from doubles.dxg_stand_in import Machine as Device
 from fixtures.machines import MACHINES, Machine
+from fixtures.windows_drive import open_folder
 from fixtures.windows_file import library_of_windows
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
@@ -98,15 +99,27 @@ def build(root: Path, host: Mapping[str, Any]) -> dict[str, Any]:
     library.parent.mkdir(parents=True)
     library.write_bytes(library_of_windows(host["windows_build"]))
     places = {name: str(root / name) for name in ("proc", "run", "etc", "usr")}
-    return {**places, "sysfs": str(root / "sys"), "pci_ids": [], "dxg_seconds": 1, "prefix": str(root / "opt/colab-ready")}
+    return {
+        **places,
+        "sysfs": str(root / "sys"),
+        "pci_ids": [],
+        "dxg_seconds": 1,
+        "prefix": str(root / "opt/colab-ready"),
+    }
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+def computers() -> Iterator[Path]:
+    with open_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def results(computers: Path) -> dict[str, dict[str, Any]]:
     """By the computers' names. All in one process, one after the other: each opens the device once."""
     lines = []
-    for machine in WITH_DEVICE:
-        places = build(tmp_path_factory.mktemp("machine"), machine.host)
+    for number, machine in enumerate(WITH_DEVICE):
+        places = build(computers / str(number), machine.host)
         untold = {key: machine.host.get(key) for key in UNTOLD}
         known = list(machine.adapters) if machine.adapters and machine.host.get("dxg_failure") else None
         job = {"places": places, "untold": untold, "wish": machine.wish, "gpu": machine.gpu, "known": known}

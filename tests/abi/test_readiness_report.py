@@ -56,3 +56,28 @@ def test_what_waits_for_a_restart_of_wsl_is_a_check_of_its_own_in_wsl_only(
     assert {"tensor_add", "colab_handshake", "config_dirs", "server_config", "browser", "extension"} <= set(checks)
     assert ("wsl_host" in checks) is in_wsl
     assert not in_wsl or [step["id"] for step in checks["wsl_host"]["steps"]] == ["wsl_host"]
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "said"),
+    [
+        (None, 0o666, "can be changed by everybody"),
+        ("[" * 200_000, 0o644, "no JSON object"),
+        ("{}", 0o644, "no JSON object with a prefix"),
+    ],
+)
+def test_settings_that_others_can_write_or_that_are_nonsense_are_not_believed(
+    run_module: Any, settings: Path, content: str | None, mode: int, said: str
+) -> None:
+    if content is not None:
+        settings.write_text(content)
+    settings.chmod(mode)
+    result = run_module("readiness_report", {"runtime_config": str(settings)}, check=True)
+    assert not result["ready"] and said in result["summary"]["reasons"][0]
+
+
+def test_nothing_is_run_below_a_folder_that_others_can_change(run_module: Any, settings: Path, tmp_path: Path) -> None:
+    (tmp_path / "nowhere").mkdir()
+    (tmp_path / "nowhere").chmod(0o777)
+    result = run_module("readiness_report", {"runtime_config": str(settings)}, check=True)
+    assert f"nothing there is believed or run: {tmp_path}/nowhere" in result["summary"]["reasons"][0]

@@ -24,7 +24,8 @@ from typing import Any
 import pytest
 from abi.test_colab_handshake import Server, handshake
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.colab_ready import child, tensor_probe, verdict
+from ansible.module_utils.colab_ready import tensor_probe, verdict
+from ansible.module_utils.colab_ready.process import probe as child
 from ansible.module_utils.colab_ready.report import build_report, person_message
 from ansible.module_utils.testing import patch_module_args
 

@@ -23,7 +23,8 @@ from typing import Any
 import pytest
 from abi.test_colab_handshake import Server, handshake
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.colab_ready import child, tensor_probe, tensor_run, torch_devices, verdict
+from ansible.module_utils.colab_ready import tensor_probe, tensor_run, torch_devices, verdict
+from ansible.module_utils.colab_ready.process import probe as child
 from ansible.module_utils.colab_ready.rocm_faults import State
 from ansible.module_utils.colab_ready.rocminfo import Agent, Rocminfo
 from ansible.module_utils.testing import patch_module_args
@@ -525,7 +526,13 @@ def test_colabs_cell_adds_on_the_card_that_was_proven_or_names_the_remedy(
     ],
 )
 def test_a_kernel_that_died_on_a_gpu_has_the_remedy_of_its_backend_and_of_this_host(
-    server: Server, server_python: Path, monkeypatch: pytest.MonkeyPatch, wsl: bool, backend: str, remedy: str, where: str
+    server: Server,
+    server_python: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    wsl: bool,
+    backend: str,
+    remedy: str,
+    where: str,
 ) -> None:
     monkeypatch.setattr("ansible.module_utils.colab_ready.host.wsl_facts", lambda: {"version": 2} if wsl else None)
     result, _written = handshake(

@@ -31,8 +31,9 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.colab_ready import environment
-from ansible.module_utils.colab_ready.env_builder import Builder, Outcome, Request
-from ansible.module_utils.colab_ready.uv_process import Failure
+from ansible.module_utils.colab_ready.python.builder import Builder
+from ansible.module_utils.colab_ready.python.converge import Outcome
+from ansible.module_utils.colab_ready.python.uv import Failure, Request
 
 PYTHON = "/usr/bin/python3"
 # Whom root may become for a moment; there on every Debian and Ubuntu.
@@ -135,15 +136,10 @@ def index(tmp_path: Path) -> Iterator[Index]:
                     found.stalled.set()
                     released.wait(60)
             else:
-                wheels = [
-                    one for one in found.folder.glob("*.whl") if one.name.split("-")[0] == parts[-1].replace("-", "_")
-                ]
-                if not wheels:
-                    self.send_error(404)
-                    return
-                links = "".join(f'<a href="/files/{one.name}">{one.name}</a>\n' for one in wheels)
+                files = [one for one in found.folder.iterdir() if one.name.split("-")[0] == parts[-1].replace("-", "_")]
+                links = "".join(f'<a href="/files/{one.name}">{one.name}</a>\n' for one in files)
                 body, kind = f"<!DOCTYPE html><html><body>{links}</body></html>".encode(), "text/html"
-                if not wheels:
+                if not files:
                     self.send_error(404)
                     return
             with suppress(OSError):
@@ -152,6 +148,10 @@ def index(tmp_path: Path) -> Iterator[Index]:
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
+
+        def do_HEAD(self) -> None:
+            # uv then reads the whole file.
+            self.send_error(405)
 
         def log_message(self, *_arguments: Any) -> None:
             pass
@@ -229,9 +229,8 @@ class Place:
         return done.stdout.strip() or done.stderr.strip()
 
     def cached(self) -> list[Path]:
-        return (
-            [one for one in (self.root / "cache").rglob("*") if one.is_file()] if (self.root / "cache").exists() else []
-        )
+        found = (self.root / "cache").rglob("*")
+        return [one for one in found if one.is_file() and one.parent.name != "locks"]
 
 
 @pytest.fixture
@@ -477,7 +476,8 @@ def test_a_run_that_is_ended_in_the_middle_leaves_no_child_and_the_next_one_conv
     program = (
         "import json, sys, ansible.module_utils as utils\n"
         f"utils.__path__ = [*utils.__path__, {str(project / 'module_utils')!r}]\n"
-        "from ansible.module_utils.colab_ready.env_builder import Builder, Request\n"
+        "from ansible.module_utils.colab_ready.python.builder import Builder\n"
+        "from ansible.module_utils.colab_ready.python.uv import Request\n"
         "Builder(Request(**json.loads(sys.stdin.read())), {}, False).build()\n"
     )
     process = subprocess.Popen(
@@ -949,32 +949,6 @@ def test_an_environment_for_a_user_is_that_users_and_built_with_that_users_right
 
 
 @as_root
-def test_what_root_left_in_a_users_environment_is_given_to_the_user(open_place: Place, tmp_path: Path) -> None:
-    shop = Shop(open_place.root / "wheels")
-    alpha, newer = shop.wheel("alpha"), shop.wheel("alpha", "2.0")
-    wish: dict[str, Any] = {"lock": shop.lock(alpha), "user": NOBODY}
-    open_place.build(**wish)
-    # `sudo .../bin/pip install alpha==2.0`
-    command = [open_place.uv, "pip", "install", "--quiet", "--python", open_place.python, "--no-index", newer]
-    subprocess.run(
-        [str(part) for part in command], check=True, env={**os.environ, "UV_CACHE_DIR": str(tmp_path / "own")}
-    )
-    victim = tmp_path / "victim"
-    victim.write_text("precious")
-    (open_place.site / "link").symlink_to(victim)
-    secret = open_place.root / "secret"
-    secret.write_text("precious")
-    os.link(secret, open_place.site / "hard-link")
-    assert open_place.imports("alpha") == "2.0"
-    assert open_place.build(**wish).reasons == ["alpha 2.0 is installed, 1.0 is wanted"]
-    assert open_place.imports("alpha") == "1.0"
-    assert (open_place.site / "alpha").stat().st_uid == pwd.getpwnam(NOBODY).pw_uid
-    # Neither through a link nor by a second name does somebody else's file change hands.
-    assert victim.stat().st_uid == 0
-    assert secret.stat().st_uid == 0
-
-
-@as_root
 def test_an_environment_of_another_user_is_built_anew(open_place: Place) -> None:
     shop = Shop(open_place.root / "wheels")
     lock = shop.lock(shop.wheel("alpha"))
@@ -993,7 +967,7 @@ def test_root_does_not_follow_a_link_that_a_user_made(open_place: Place) -> None
     link = open_place.root / "link"
     link.symlink_to("elsewhere")
     os.chown(link, account.pw_uid, account.pw_gid, follow_symlinks=False)
-    assert f"{link} is a symbolic link" in open_place.fails(path=str(link / "env"))
+    assert f"{link} belongs to {NOBODY}" in open_place.fails(path=str(link / "env"))
     assert list((open_place.root / "elsewhere").iterdir()) == []
 
 
@@ -1016,7 +990,8 @@ def test_the_user_alone_can_build_as_well(open_place: Place, project: Path) -> N
         "    module.__path__ = []\n"
         "    sys.modules[name] = module\n"
         "sys.modules['ansible.module_utils'].__path__ = [sys.path[0]]\n"
-        "from ansible.module_utils.colab_ready.env_builder import Builder, Request\n"
+        "from ansible.module_utils.colab_ready.python.builder import Builder\n"
+        "from ansible.module_utils.colab_ready.python.uv import Request\n"
         "request = json.loads(sys.stdin.read())\n"
         "print([Builder(Request(**request), {}, False).build().changed for _round in range(2)])\n"
     )
@@ -1044,7 +1019,7 @@ def test_a_full_disk_is_said(place: Place, shop: Shop, tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(small)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=200k,mode=755", "tmpfs", str(small)], capture_output=True, check=False
     )
     if mounted.returncode != 0:
         pytest.skip("a file system cannot be mounted here")
@@ -1114,7 +1089,7 @@ def downloads(tmp_path: Path, python_archive: Path, monkeypatch: pytest.MonkeyPa
         "sha256": hashlib.sha256(python_archive.read_bytes()).hexdigest(),
         "url": "https://github.com/astral-sh/python-build-standalone/releases/download/20990101/python.tar.gz",
     }}))  # fmt: skip
-    monkeypatch.setattr("ansible.module_utils.colab_ready.env_builder.PYTHON_CANDIDATES", ())
+    monkeypatch.setattr("ansible.module_utils.colab_ready.python.converge.PYTHON_CANDIDATES", ())
     return found
 
 
@@ -1146,7 +1121,7 @@ def test_where_no_python_fits_uv_fetches_one_that_stays(place: Place, shop: Shop
 def test_a_python_of_the_host_that_fits_is_taken_before_any_is_fetched(
     place: Place, shop: Shop, downloads: Downloads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ansible.module_utils.colab_ready.env_builder.PYTHON_CANDIDATES", (PYTHON,))
+    monkeypatch.setattr("ansible.module_utils.colab_ready.python.converge.PYTHON_CANDIDATES", (PYTHON,))
     built = place.build(**downloads.wish(lock=shop.lock(shop.wheel("alpha"))))
     assert built.python["base"] == os.path.realpath(PYTHON)
     assert not downloads.pythons.exists()
@@ -1186,7 +1161,7 @@ def open_to_all(downloads: Downloads) -> None:
         (another_archive, {}, ["handed out for cpython-", "not the file whose hash is locked"]),
         (half_an_archive, {}, ["the archive python.tar.gz is damaged"]),
         (planted, {}, ["symbolic link", "Take the link away"]),
-        (open_to_all, {}, ["others than this user can write"]),
+        (open_to_all, {}, ["others can change the Pythons", "its mode is 0777"]),
     ],
     ids=["not allowed", "one was named", "not in the mirror", "no list", "no such Python", "another archive", "half of one",
          "a link", "an open folder"],
@@ -1281,8 +1256,8 @@ def test_a_uv_that_cannot_be_run_is_said(place: Place) -> None:
 
 
 def test_no_way_to_a_uv_is_said_with_the_package_that_helps(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ansible.module_utils.colab_ready.uv_process._pip_of", lambda python: None)
-    monkeypatch.setattr("ansible.module_utils.colab_ready.uv_process._uv_on_path", list)
+    monkeypatch.setattr("ansible.module_utils.colab_ready.python.uv._pip_of", lambda python: None)
+    monkeypatch.setattr("ansible.module_utils.colab_ready.python.uv._uv_on_path", list)
     message = place.fails(uv=None, uv_lock=f"uv==9.9.1 --hash=sha256:{'0' * 64}\n")
     assert "has no ensurepip" in message
     assert "apt-get install python3-venv" in message

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible.module_utils.colab_ready.wsl_host_repair import restart_codes_here, settle
+from fixtures.windows_drive import give, open_folder, uids, windows_program
 
 PROFILE = "C:\\Users\\Jürgen 山田"
 BACKUP = ".colab-ready-backup"
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root acts as somebody else")
 WAITS = "systemd is switched on in /etc/wsl.conf, and starts when WSL starts next"
 
 
 class Wsl:
     """A WSL 2 as far as the module looks at it."""
 
-    def __init__(self, root: Path, run_module: Any, project: Path) -> None:
+    def __init__(self, root: Path, run_module: Any) -> None:
         self.root = root
         self.run_module = run_module
         self.etc, self.proc, self.usr = root / "etc", root / "proc", root / "usr"
@@ -47,9 +49,10 @@ class Wsl:
         self.theirs = f"# mine\r\n[automount]\r\nroot = {root}/drives/ # ours\r\n".encode()
         self.wsl_conf.write_bytes(self.theirs)
         self.wslconfig = self.profile / ".wslconfig"
-        (self.windows / "profile.txt").write_text(PROFILE, encoding="utf-8")
-        stand_in = project / "tests/doubles/standin_cmd_exe.py"
-        self.script(self.windows / "cmd.exe", f"exec '{sys.executable}' -I '{stand_in}' '{self.windows}' \"$@\"")
+        windows_program(root, self.windows / "cmd.exe", self.windows)
+        self.state("profile.txt", PROFILE)
+        for folder in (root / "drives/c/Users", self.profile):
+            give(folder).chmod(0o755)
         self.state_file = root / "var/lib/colab-ready/wsl_host.json"
         # The system's own ldconfig, on a cache of this folder.
         (self.etc / "ld.so.conf").write_text(f"include {self.etc}/ld.so.conf.d/*.conf\n")
@@ -117,7 +120,17 @@ class Wsl:
         return restart_codes_here(str(self.etc), str(self.proc), str(self.root / "run"), str(self.state_file))
 
     def faults(self, **faults: Any) -> None:
-        (self.windows / "faults.json").write_text(json.dumps(faults))
+        self.state("faults.json", json.dumps(faults))
+
+    def state(self, name: str, text: str) -> None:
+        """Write a file of the stand-in's."""
+        (self.windows / name).write_text(text, encoding="utf-8")
+        give(self.windows / name)
+
+    def users_file(self, content: bytes) -> None:
+        """Write the Windows user's .wslconfig, as Windows would."""
+        self.wslconfig.write_bytes(content)
+        give(self.wslconfig)
 
     def calls(self) -> list[str]:
         """What cmd.exe was asked since the last time."""
@@ -130,7 +143,7 @@ class Wsl:
         """All there is, with what is in it. ldconfig's cache is not put back, but filled again."""
         found = []
         for path in sorted(self.root.rglob("*")):
-            if path.name not in ("calls.log", "ld.so.cache"):
+            if path.name not in ("calls.log", "uids.log", "ld.so.cache"):
                 content = path.read_bytes() if path.is_file() else b""
                 found.append(f"{path.relative_to(self.root)} {path.lstat().st_mode:o} {content!r}")
         return found
@@ -144,13 +157,14 @@ def plain_umask() -> Iterator[None]:
 
 
 @pytest.fixture
-def wsl(tmp_path: Path, run_module: Any, project: Path) -> Wsl:
-    return Wsl(tmp_path / "host", run_module, project)
+def wsl(run_module: Any) -> Iterator[Wsl]:
+    with open_folder() as folder:
+        yield Wsl(folder / "host", run_module)
 
 
 def test_all_of_it_is_done_once_and_nothing_is_left_of_it(wsl: Wsl) -> None:
     folder = wsl.gpu()
-    wsl.wslconfig.write_bytes(b"\xef\xbb\xbf[wsl2]\r\nmemory=4GB\r\n")
+    wsl.users_file(b"\xef\xbb\xbf[wsl2]\r\nmemory=4GB\r\n")
     wsl.wsl_conf.chmod(0o640)
     before = wsl.listing()
     would = wsl.module(check=True, keep_running=True)
@@ -190,7 +204,7 @@ def test_all_of_it_is_done_once_and_nothing_is_left_of_it(wsl: Wsl) -> None:
 
 
 def test_the_diff_shows_the_files(wsl: Wsl) -> None:
-    wsl.wslconfig.write_bytes("\ufeff[wsl2]\r\nmemory=4GB\r\n".encode("utf-16-le"))
+    wsl.users_file("\ufeff[wsl2]\r\nmemory=4GB\r\n".encode("utf-16-le"))
     diff = wsl(check=True, keep_running=True)["diff"]
     assert f"{wsl.wsl_conf}: file" in diff["before"]
     assert "systemd=true" in diff["after"].replace(diff["before"], "")
@@ -365,23 +379,104 @@ def test_the_windows_users_file_is_made_and_a_restart_asked_for_until_there_was_
     assert wsl.calls() == []
 
 
-def test_the_windows_users_file_keeps_its_encoding_its_place_and_its_rights(wsl: Wsl) -> None:
-    real = wsl.root / "drives/c/dotfiles"
-    real.write_bytes("\ufeff[general]\r\ninstanceIdleTimeout=60000 # 山\r\n".encode("utf-16-le"))
-    real.chmod(0o444 if os.geteuid() == 0 else 0o644)
-    mode, number = real.stat().st_mode, real.stat().st_ino
-    wsl.wslconfig.symlink_to(real)
+def test_the_windows_users_file_keeps_its_encoding_and_its_rights(wsl: Wsl) -> None:
+    wsl.users_file("\ufeff[general]\r\ninstanceIdleTimeout=60000 # 山\r\n".encode("utf-16-le"))
+    wsl.wslconfig.chmod(0o444)
+    before = wsl.wslconfig.stat()
     assert wsl(keep_running=True)["problems"] == []
-    assert real.read_bytes().decode("utf-16") == "[general]\r\ninstanceIdleTimeout=-1 # 山\r\n"
-    assert (wsl.wslconfig.is_symlink(), real.stat().st_mode, real.stat().st_ino) == (True, mode, number)
+    assert wsl.wslconfig.read_bytes().decode("utf-16") == "[general]\r\ninstanceIdleTimeout=-1 # 山\r\n"
+    after = wsl.wslconfig.stat()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
     wsl(state="absent")
-    assert real.read_bytes().decode("utf-16") == "[general]\r\ninstanceIdleTimeout=60000 # 山\r\n"
+    assert wsl.wslconfig.read_bytes().decode("utf-16") == "[general]\r\ninstanceIdleTimeout=60000 # 山\r\n"
     assert not Path(f"{wsl.wslconfig}{BACKUP}").exists()
+
+
+@pytest.mark.parametrize("place", ["file", "folder", "folder above"])
+def test_a_link_on_the_way_to_the_users_file_is_said_and_nothing_is_copied_or_written(wsl: Wsl, place: str) -> None:
+    secrets = wsl.root / "root's own"
+    (secrets / wsl.profile.name).mkdir(parents=True)
+    targets = {"file": secrets / ".wslconfig", "folder": secrets, "folder above": secrets}
+    for secret in (secrets / ".wslconfig", secrets / wsl.profile.name / ".wslconfig"):
+        secret.write_bytes(b"root:hash\n")
+        secret.chmod(0o600)
+    link = {"file": wsl.wslconfig, "folder": wsl.profile, "folder above": wsl.profile.parent}[place]
+    if place != "file":
+        shutil.move(link, wsl.root / "moved")
+    link.symlink_to(targets[place])
+    # Whoever made the link can enter what it leads to: only that it is a link keeps the file from being written.
+    for folder in (secrets, secrets / wsl.profile.name):
+        give(folder).chmod(0o777)
+    wsl(systemd=False)
+    before = wsl.listing()
+    result = wsl(systemd=False, keep_running=True)
+    assert (result["failed"], len(result["problems"]), wsl.listing()) == (True, 1, before)
+    assert f"{link.name} is a link" in result["msg"]
+    assert "wsl_host_keep_running=false" in result["msg"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+def test_what_is_no_file_in_the_place_of_the_users_is_said_and_stays(wsl: Wsl, kind: str) -> None:
+    os.mkfifo(wsl.wslconfig, 0o666) if kind == "pipe" else wsl.wslconfig.mkdir(0o777)
+    give(wsl.wslconfig)
+    result = wsl(keep_running=True)
+    assert (result["failed"], "not a regular file" in result["msg"]) == (True, True)
+    assert not wsl.wslconfig.is_file()
+    assert not Path(f"{wsl.wslconfig}{BACKUP}").exists()
+
+
+@as_root
+def test_what_only_root_may_read_is_not_read_for_whoever_called(wsl: Wsl) -> None:
+    wsl.wslconfig.write_bytes(b"[wsl2]\nmemory=4GB\n")
+    wsl.wslconfig.chmod(0o600)
+    result = wsl(keep_running=True)
+    assert (result["failed"], "Permission denied" in result["msg"]) == (True, True)
+    assert os.listdir(wsl.profile) == [".wslconfig"]
+
+
+@as_root
+@pytest.mark.parametrize(("mode", "copied"), [(0o640, 0o600), (0o644, 0o604), (0o600, 0o600)])
+def test_a_copy_is_readable_by_no_more_than_the_file_was(wsl: Wsl, mode: int, copied: int) -> None:
+    wsl.users_file(b"[wsl2]\nmemory=4GB\n")
+    # A group that the caller's own files do not get.
+    os.chown(wsl.wslconfig, wsl.profile.stat().st_uid, 0)
+    wsl.wslconfig.chmod(mode)
+    assert wsl(keep_running=True)["problems"] == []
+    assert Path(f"{wsl.wslconfig}{BACKUP}").stat().st_mode & 0o777 == copied
+    assert wsl.wslconfig.stat().st_mode & 0o777 == copied
+
+
+@as_root
+@pytest.mark.parametrize("caller", ["", "root", "games"])
+def test_windows_is_asked_as_who_called_and_never_as_root(
+    wsl: Wsl, monkeypatch: pytest.MonkeyPatch, caller: str
+) -> None:
+    monkeypatch.setenv("SUDO_USER", caller)
+    uid = pwd.getpwnam("games").pw_uid if caller == "games" else 65534
+    for one in (wsl.profile, wsl.windows, wsl.windows / "profile.txt"):
+        os.chown(one, uid, uid)
+    assert wsl(keep_running=True)["problems"] == []
+    assert (uids(wsl.windows), wsl.wslconfig.stat().st_uid) == ({uid}, uid)
+
+
+@pytest.mark.parametrize("kind", ["a script", "a link"])
+def test_what_is_called_cmd_exe_and_is_no_program_of_windows_is_not_started(wsl: Wsl, kind: str) -> None:
+    program, marker = wsl.windows / "cmd.exe", wsl.root / "drives/c/started"
+    give(marker.parent)
+    if kind == "a script":
+        wsl.script(program, f"touch '{marker}'\necho '{PROFILE}'")
+    else:
+        program.rename(program.with_name("other.exe"))
+        program.symlink_to("other.exe")
+    for cmd in ("", str(program)):
+        result = wsl(keep_running=True, cmd=cmd)
+        assert (result["failed"], "begins with MZ" in result["msg"]) == (True, True)
+    assert (marker.exists(), wsl.calls(), wsl.wslconfig.exists()) == (False, [], False)
 
 
 def test_a_timeout_that_the_user_set_later_is_repaired_or_left_by_the_wish(wsl: Wsl) -> None:
     wsl(keep_running=True)
-    wsl.wslconfig.write_bytes(b"[general]\ninstanceIdleTimeout=1\n")
+    wsl.users_file(b"[general]\ninstanceIdleTimeout=1\n")
     assert wsl()["changed"] is False
     assert wsl(keep_running=True)["changed"] is True
     assert wsl.wslconfig.read_bytes() == b"[general]\ninstanceIdleTimeout=-1\n"
@@ -406,7 +501,7 @@ def test_a_windows_out_of_reach_is_said_with_what_to_write_there_and_the_rest_is
         (wsl.windows / "cmd.exe").unlink()
     else:
         wsl.faults(**faults)
-        (wsl.windows / "profile.txt").write_text(faults.get("profile", PROFILE), encoding="utf-8")
+        wsl.state("profile.txt", faults.get("profile", PROFILE))
     result = wsl(keep_running=True, timeout_seconds=0.5 if faults == {"hang": True} else 20.0)
     assert (result["failed"], len(result["problems"])) == (True, 1)
     for text in (
@@ -434,6 +529,7 @@ def test_the_way_to_windows_is_found_without_the_variable_that_sudo_takes_away(
 def test_wslpath_says_where_the_folder_is(wsl: Wsl) -> None:
     elsewhere = wsl.root / "elsewhere"
     elsewhere.mkdir()
+    give(elsewhere)
     wsl.script(wsl.root / "wslpath", f"[ \"$1 $2\" = '-u {PROFILE}' ] && echo '{elsewhere}'")
     assert wsl(keep_running=True, wslpath=str(wsl.root / "wslpath"))["problems"] == []
     assert ((elsewhere / ".wslconfig").exists(), wsl.wslconfig.exists()) == (True, False)

@@ -84,9 +84,7 @@ class Apt:
             self.state["installed"][name] = found[name]
 
     def remove(self, names: list[str], simulate: bool) -> None:
-        needing = [
-            name for name in self.state["installed"] if set(self.state["depends"].get(name, [])) & set(names)
-        ]
+        needing = [name for name in self.state["installed"] if set(self.state["depends"].get(name, [])) & set(names)]
         for name in dict.fromkeys([*names, *needing]):
             print(f"Remv {name} [{self.state['installed'][name]}]")
             if not simulate:

@@ -9,6 +9,8 @@ saw of its surroundings to standin_seen.json in the folder it was started in. st
     hang          listens, and ignores SIGTERM
     other-token   listens, and accepts a token that is not in the file
     deaf          as other-token, but only from its second start on
+    drip          answers, one byte each half second, without end
+    brackets      answers 200 and two hundred thousand brackets, whatever it is asked
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 MODE = Path("standin_mode").read_text(encoding="ascii").strip() if Path("standin_mode").exists() else ""
@@ -28,6 +31,15 @@ class Answers(http.server.BaseHTTPRequestHandler):
     token = ""
 
     def do_GET(self) -> None:
+        if MODE == "drip":
+            while True:
+                self.wfile.write(b"H")
+                time.sleep(0.5)
+        if MODE == "brackets":
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"[" * 200_000)
+            return
         known = self.headers.get("Authorization") == f"token {self.token}"
         lists = Path("standin_lists.json")
         name = self.path.replace("/api/", "")

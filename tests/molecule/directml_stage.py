@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Build what the scenario `directml` needs besides a host: `directml_stage.py FOLDER`, with tests/ in PYTHONPATH.
 
-    FOLDER/lib      libdxcore.so, libd3d12.so, libd3d12core.so for /usr/lib/wsl/lib; nothing in them but that they are stand-ins
-    FOLDER/wsl      for /var/tmp/checks/wsl: the preloaded stand-in for /dev/dxg, its description, and python3, which preloads it
-    FOLDER/wheels   the stand-in for torch-directml, made for the torch of the tests' kernel environment
+FOLDER/lib      libdxcore.so, libd3d12.so, libd3d12core.so for /usr/lib/wsl/lib; nothing in them but that they are stand-ins
+FOLDER/wsl      for /var/tmp/checks/wsl: the preloaded stand-in for /dev/dxg, its description, and python3, which preloads it
+FOLDER/wheels   the stand-in for torch-directml, made for the torch of the tests' kernel environment
 """
 
 from __future__ import annotations

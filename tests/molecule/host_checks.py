@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Questions about a host that no module answers. Runs on the host itself, as root.
 
-    host_checks.py server-owners     the names of the users that the server's processes run as
-    host_checks.py kill-server       SIGKILL to the server and to what watches over it, as an out-of-memory day would
-    host_checks.py token-places      the files, logs and argument lists that hold the token; nothing when there are none
+host_checks.py server-owners     the names of the users that the server's processes run as
+host_checks.py kill-server       SIGKILL to the server and to what watches over it, as an out-of-memory day would
+host_checks.py token-places      the files, logs and argument lists that hold the token; nothing when there are none
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`./colab-ready` as a new user meets it: a bare host, a checkout, one command.."""
+"""`./colab-ready` as a new user meets it: a bare host, a checkout, one command, and a way to become root."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 import checkout
 import docker_engine
 import pytest
+import terminal
 import websockets
 
 CHECKS = Path(__file__).resolve().parent
@@ -120,3 +121,103 @@ def test_one_command_makes_a_bare_host_ready(start_host: Callable[..., Any], sto
     removed = newcomer.colab_ready("remove")
     assert removed.returncode == 0, said(removed)
     assert newcomer.colab_ready("url").returncode == 1
+
+
+# --- becoming root, as a person at a terminal meets it --------------------------------------------------------------
+
+SUDO = "sudo did not let student become root; nothing was changed. Expected: "
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a host lets student become root, what is typed, and what comes of it."""
+
+    host: str  # shell commands of root's
+    types: tuple[str, ...]
+    asked: int
+    status: int
+    said: str = "playbook: /var/cache/colab-ready/run."
+    lines: int = 0  # of ours
+
+
+WAYS = {
+    "sudo asks once": Way("usermod -aG sudo student", ("pw",), 1, 0),
+    "mistyped once": Way("usermod -aG sudo student", ("wrong", "pw"), 2, 0),
+    "wrong password": Way("usermod -aG sudo student", ("no", "no", "no"), 3, 1, SUDO, 1),
+    "Ctrl-C": Way("usermod -aG sudo student", (terminal.CTRL_C,), 1, 130, "interrupted", 1),
+    "no password": Way("echo 'student ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/student", (), 0, 0),
+    "requiretty": Way(
+        "printf 'Defaults requiretty\\nstudent ALL=(ALL) NOPASSWD: ALL\\n' >/etc/sudoers.d/student", (), 0, 0
+    ),
+    "use_pty": Way("printf 'Defaults use_pty\\nstudent ALL=(ALL) ALL\\n' >/etc/sudoers.d/student", ("pw",), 1, 0),
+    "no sudoer": Way("true", ("pw",), 1, 1, SUDO, 1),
+    "no sudo": Way(
+        "for name in sudo doas; do mv /usr/bin/$name /usr/bin/$name.away; done", (), 0, 1,
+        "this needs root, and there is no sudo here. Do: ", 1,
+    ),
+    "doas alone": Way("mv /usr/bin/sudo /usr/bin/sudo.away; echo 'permit student' >/etc/doas.conf", ("pw",), 1, 0),
+    "doas refuses": Way("mv /usr/bin/sudo /usr/bin/sudo.away; echo >/etc/doas.conf", (), 0, 1, "doas did not let", 1),
+}
+UNDO = (
+    "rm -f /etc/sudoers.d/student /etc/doas.conf; gpasswd -d student sudo >/dev/null 2>&1;"
+    " for name in sudo doas; do [ ! -e /usr/bin/$name.away ] || mv /usr/bin/$name.away /usr/bin/$name; done; rm -rf /run/sudo/ts"
+)
+
+
+@pytest.fixture(scope="module")
+def student(start_shared_host: Callable[..., Any]) -> Newcomer:
+    """A student with a password; root's environment is there already."""
+    host = start_shared_host("becoming-root", init="plain")
+    made = host.run(
+        "sh", "-c", "useradd --create-home --shell /bin/bash student && printf 'student:pw\nroot:rootpw\n' | chpasswd"
+        " && apt-get -qq update && apt-get -qq install --yes --no-install-recommends doas",
+    )  # fmt: skip
+    assert made.returncode == 0, said(made)
+    newcomer = arrive(host, "student", "/home/student")
+    done = host.run("env", "SUDO_UID=1000", f"{newcomer.checkout}/colab-ready", "--syntax-check", timeout=5 * MINUTE)
+    assert done.returncode == 0, said(done)
+    return newcomer
+
+
+def test_without_sudo_a_student_may_become_root_with_su_and_root_alone_trusts_no_student(student: Newcomer) -> None:
+    student.host.run("mv", "/usr/bin/sudo", "/usr/bin/sudo.away")
+    command = ["docker", "exec", "--interactive", "--tty", "--user", "student", "--workdir", student.checkout]
+    seen = terminal.at_terminal(
+        [*command, "--env", "USER=student", student.host.name, "su", "-c", "./colab-ready --syntax-check"], ("rootpw",)
+    )
+    alone = student.host.run(f"{student.checkout}/colab-ready", "--syntax-check")
+    student.host.run("sh", "-c", UNDO)
+    assert (seen.status, seen.asked) == (0, 1), seen.text
+    assert alone.returncode == 2 and "(of student, mode 755)" in alone.stderr, said(alone)
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
+def test_root_is_asked_for_once_or_refused_in_one_message(student: Newcomer, way: Way) -> None:
+    student.host.run("sh", "-c", way.host)
+    try:
+        command = ["docker", "exec", "--interactive", "--tty", "--user", "student", "--workdir", student.checkout]
+        seen = terminal.at_terminal([*command, student.host.name, "./colab-ready", "--syntax-check"], way.types)
+    finally:
+        student.host.run("sh", "-c", UNDO)
+    assert (seen.status, seen.asked) == (way.status, way.asked), seen.text
+    assert way.said in seen.text and "BECOME" not in seen.text and "Traceback" not in seen.text
+    assert seen.text.count("colab-ready: ") == way.lines, seen.text
+
+
+@pytest.mark.parametrize(
+    ("sudoers", "before", "message"),
+    [
+        ("student ALL=(ALL) ALL", [], "there is no terminal to ask for it"),
+        ("Defaults requiretty\nstudent ALL=(ALL) NOPASSWD: ALL", [], "there is no terminal to ask for it"),
+        ("student ALL=(ALL) NOPASSWD: ALL", ["setpriv", "--no-new-privs"], "not from a notebook"),
+        ("student ALL=(ALL) NOPASSWD: ALL", [], ""),
+    ],
+)
+def test_without_a_terminal_it_works_or_is_one_message(
+    student: Newcomer, sudoers: str, before: list[str], message: str
+) -> None:
+    student.host.run("sh", "-c", 'printf "%s\\n" "$1" >/etc/sudoers.d/student', "sh", sudoers)
+    done = student.host.run(*before, "./colab-ready", "--syntax-check", user="student", cwd=student.checkout)
+    student.host.run("sh", "-c", UNDO)
+    assert done.returncode == (1 if message else 0), said(done)
+    assert message in done.stderr and done.stderr.count("colab-ready: ") == bool(message), said(done)

@@ -96,7 +96,9 @@ def test_there_are_the_stories_of_the_main_job_and_a_host_of_each_gpu_backend() 
     inventories = [yaml.safe_load((PROJECT / "molecule" / name / "inventory.yml").read_text()) for name in SCENARIOS]
     groups = [one["colab_hosts"] for one in inventories]
     played = {
-        {**group.get("vars", {}), **(host or {})}.get("scenario_backend") for group in groups for host in group["hosts"].values()
+        {**group.get("vars", {}), **(host or {})}.get("scenario_backend")
+        for group in groups
+        for host in group["hosts"].values()
     }
     assert {backend.name for backend in BACKENDS} - {"cpu"} <= played
     assert {"default", "no_systemd", "system_jupyter"} <= set(SCENARIOS)

@@ -101,6 +101,12 @@ def test_mypy_finds_nothing_in_what_runs_on_a_host(project: Path, tmp_path: Path
     mypy(project, [str(tree), str(programs), *sorted(bases)], *targets)
 
 
+def test_mypy_finds_nothing_in_the_launcher(project: Path, tmp_path: Path) -> None:
+    """It imports our rooms without Ansible around them."""
+    (tmp_path / "launcher").symlink_to(project / "launcher")
+    mypy(project, [str(tmp_path), "module_utils"], tmp_path / "launcher")
+
+
 def package_base(project: Path, path: Path) -> Path:
     """The folder from which a file is imported: the first one upwards that is no package."""
     folder = path.parent
@@ -112,6 +118,7 @@ def package_base(project: Path, path: Path) -> Path:
 def test_mypy_finds_nothing_in_the_tests(project: Path, tmp_path: Path) -> None:
     tree = namespace_tree(project, tmp_path / "tree")
     tests = [path for path in checkout.with_suffix(".py") if path.parts[0] == "tests"]
+    (tree / "launcher").symlink_to(project / "launcher")
     paths = ["tests", str(tree), "module_utils", "library", "callback_plugins", "tools"]
     mypy(project, paths, "--allow-untyped-defs", *tests)
 

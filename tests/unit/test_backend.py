@@ -72,7 +72,9 @@ def test_every_other_backend_is_rejected_with_a_reason() -> None:
     assert all("and there is none" in why for why in rejected.values())
 
 
-@pytest.mark.parametrize(("wish", "name"), [("auto", "rocm"), ("cpu", "cpu"), ("directml", "directml"), ("rocm", "rocm")])
+@pytest.mark.parametrize(
+    ("wish", "name"), [("auto", "rocm"), ("cpu", "cpu"), ("directml", "directml"), ("rocm", "rocm")]
+)
 def test_what_would_be_taken_without_a_wish_is_recommended_beside_it(wish: str, name: str) -> None:
     decision = backend.decide(wish, [RADEON], host={"wsl": 2})
     assert decision["name"] == name
@@ -102,7 +104,15 @@ IN_THE_PROCESSOR = {"index": 0, "name": "AMD Radeon(TM) Graphics", "vendor": "AM
                     "revision": "d8", "software": False}  # fmt: skip
 BASIC = {"index": 2, "name": "Microsoft Basic Render Driver", "vendor": "Microsoft", "vendor_id": "1414", "device_id": "008c",
          "software": True}  # fmt: skip
-UNLISTED = {"index": 0, "name": None, "vendor": "AMD", "vendor_id": "1002", "device_id": "7fff", "gfx": "gfx1300", "software": False}
+UNLISTED = {
+    "index": 0,
+    "name": None,
+    "vendor": "AMD",
+    "vendor_id": "1002",
+    "device_id": "7fff",
+    "gfx": "gfx1300",
+    "software": False,
+}
 
 CARDS: list[tuple[str, dict[str, Any], list[dict[str, Any]], dict[str, Any]]] = [
     ("by its driver and by its box", RADEON, [RADEON], {"names": ["Navi 31 [Radeon RX 7900 XTX]", "Radeon RX 7900 XTX"], "gfx": ["gfx1100"], "others": []}),
@@ -114,7 +124,9 @@ CARDS: list[tuple[str, dict[str, Any], list[dict[str, Any]], dict[str, Any]]] = 
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("adapter", "adapters", "expected"), [case[1:] for case in CARDS], ids=[case[0] for case in CARDS])
+@pytest.mark.parametrize(
+    ("adapter", "adapters", "expected"), [case[1:] for case in CARDS], ids=[case[0] for case in CARDS]
+)
 def test_a_card_is_told_by_names_and_gfx_and_from_the_others(
     adapter: dict[str, Any], adapters: list[dict[str, Any]], expected: dict[str, Any]
 ) -> None:
@@ -131,7 +143,9 @@ def test_the_decision_says_the_card_of_its_adapter_and_none_for_the_cpu() -> Non
     assert backend.decide("cpu", adapters, host={"wsl": 2})["card"] is None
 
 
-@pytest.mark.parametrize(("name", "requires"), [("rocm", ">=3.11,<3.15"), ("directml", ">=3.10,<3.13"), ("cpu", ">=3.10,<3.15")])
+@pytest.mark.parametrize(
+    ("name", "requires"), [("rocm", ">=3.11,<3.15"), ("directml", ">=3.10,<3.13"), ("cpu", ">=3.10,<3.15")]
+)
 def test_the_python_of_the_backend_is_part_of_the_decision(name: str, requires: str) -> None:
     host = {"wsl": 2, "pythons": ["3.15.0"], "python_fetch": True}
     decision = backend.decide(name, [RADEON], host=host)
@@ -149,12 +163,18 @@ def test_the_interpreter_of_the_host_is_named() -> None:
 
 def test_why_directml_takes_fewer_pythons_than_its_wheels_is_said() -> None:
     host = {"wsl": 2, "pythons": ["3.9"], "python_fetch": False}
-    with pytest.raises(Refusal, match=re.escape("needs Python 3.10 to 3.12 (torch-directml's last wheels are for 3.8 to 3.12, and")):
+    with pytest.raises(
+        Refusal, match=re.escape("needs Python 3.10 to 3.12 (torch-directml's last wheels are for 3.8 to 3.12, and")
+    ):
         backend.decide("directml", [RADEON], host=host)
 
 
-@pytest.mark.parametrize(("free", "built", "said"), [(2 * 10**9, [], False), (10**9, [], True), (10**9, ["directml"], False)])
-def test_a_disk_that_is_too_small_is_said_until_the_environment_is_there(free: int, built: list[str], said: bool) -> None:
+@pytest.mark.parametrize(
+    ("free", "built", "said"), [(2 * 10**9, [], False), (10**9, [], True), (10**9, ["directml"], False)]
+)
+def test_a_disk_that_is_too_small_is_said_until_the_environment_is_there(
+    free: int, built: list[str], said: bool
+) -> None:
     host = {"wsl": 2, "disk_free_bytes": free, "built": built}
     cautions = backend.decide("directml", [RADEON], host=host)["cautions"]
     assert ("building DirectML takes about 2 GB of disk, and 1 GB are free" in cautions) is said
@@ -171,11 +191,29 @@ def test_facts_that_the_decision_does_not_know_are_ignored() -> None:
 
 
 REFUSALS: list[tuple[str, str, list[dict[str, Any]] | None, str | None, list[str]]] = [
-    ("a backend without its card", "cuda", [RADEON], None, ["'cuda'", "for NVIDIA graphics, and there is none", "Expected: auto or rocm or cpu"]),
-    ("no backend", "rocmm", [], None, ["'rocmm'", "is no backend", "Expected: auto or cuda or rocm or xpu or directml or cpu"]),
+    (
+        "a backend without its card",
+        "cuda",
+        [RADEON],
+        None,
+        ["'cuda'", "for NVIDIA graphics, and there is none", "Expected: auto or rocm or cpu"],
+    ),
+    (
+        "no backend",
+        "rocmm",
+        [],
+        None,
+        ["'rocmm'", "is no backend", "Expected: auto or cuda or rocm or xpu or directml or cpu"],
+    ),
     ("no backend by letter case", "CPU", [], None, ["'CPU'", "is no backend"]),
     ("an adapter that is not there", "auto", [RADEON], "1", ["fits no adapter", "0: AMD Navi 31"]),
-    ("an adapter where there is none", "auto", [], "0", ["'0', but no GPU was found on this host", "Expected: an empty colab_gpu. Do: leave colab_gpu out."]),
+    (
+        "an adapter where there is none",
+        "auto",
+        [],
+        "0",
+        ["'0', but no GPU was found on this host", "Expected: an empty colab_gpu. Do: leave colab_gpu out."],
+    ),
     ("an adapter where adapters are unknown", "auto", None, "7", ["'7'", "is not known"]),
     ("an adapter that is none", "auto", [VIRTUAL], "0", ["QEMU 1234:1111", "it is software, not a GPU"]),
     ("an adapter that is ambiguous", "auto", [RADEON, GEFORCE], "0000:0", ["fits 2 adapters", "1: NVIDIA 10de:2684"]),
@@ -241,14 +279,18 @@ ODD_ADAPTERS = st.fixed_dictionaries(
 HOSTS = st.fixed_dictionaries(
     {"wsl": st.sampled_from([None, 1, 2])},
     optional={
-        **dict.fromkeys(("dxg", "libcuda", "d3d12", "dxcore", "kfd", "nvidia_device", "render_node", "python_fetch"), FLAGS),
+        **dict.fromkeys(
+            ("dxg", "libcuda", "d3d12", "dxcore", "kfd", "nvidia_device", "render_node", "python_fetch"), FLAGS
+        ),
         "container": FLAGS,
         "dxg_failure": st.sampled_from([None, "dxg_missing", "dxg_denied", "timeout", "of_tomorrow"]),
         "windows_build": st.sampled_from([None, 19045, 26100]),
         "distribution": st.sampled_from([None, "ubuntu", "debian", ""]),
         "distribution_version": st.sampled_from([None, "22.04", "24.04", "x"]),
         "architecture": st.sampled_from([None, "x86_64", "aarch64", "riscv64"]),
-        "pythons": st.one_of(st.none(), st.lists(st.sampled_from(["3.10.12", "3.12.3", "3.13.5", "", "3", "2.7"]), max_size=3)),
+        "pythons": st.one_of(
+            st.none(), st.lists(st.sampled_from(["3.10.12", "3.12.3", "3.13.5", "", "3", "2.7"]), max_size=3)
+        ),
         "disk_free_bytes": st.one_of(st.none(), st.integers(0, 10**13)),
     },
 )
@@ -266,11 +308,17 @@ def test_whatever_is_found_the_answer_is_whole_and_takes_nothing_that_is_only_on
             for index, adapter in enumerate(adapters)
         ]
     decision = backend.decide("auto", found, "not yet", host=host)
-    assert sorted([decision["name"], *(entry["name"] for entry in decision["rejected"])]) == sorted(entry.name for entry in BACKENDS)
+    assert sorted([decision["name"], *(entry["name"] for entry in decision["rejected"])]) == sorted(
+        entry.name for entry in BACKENDS
+    )
     assert all(decision["reasons"]) and all(entry["why"] for entry in decision["rejected"])
     assert (decision["adapter"] is None) == (decision["card"] is None) == (decision["name"] == "cpu")
     assert all(hint["do"].startswith(f"colab_backend: {hint['name']}") for hint in decision["opt_in"])
-    taken = [hint for hint in decision["opt_in"] if hint["name"] == decision["name"] and hint["adapter"] == decision["adapter"]]
+    taken = [
+        hint
+        for hint in decision["opt_in"]
+        if hint["name"] == decision["name"] and hint["adapter"] == decision["adapter"]
+    ]
     assert not taken
     if decision["adapter"] is not None:
         assert found is not None and host["wsl"] != 1

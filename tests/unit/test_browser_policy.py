@@ -37,7 +37,23 @@ LIST = f"{TOP}\\Google\\Chrome\\{LOOPBACK}"
 
 @pytest.mark.parametrize(
     "origin",
-    ["*", "https://*", "https://[*.]google.com", "[*.]google.com", "colab.research.google.com", f"{COLAB}/", f"{COLAB}/x", "file:///tmp", "https://", "https://Colab.example", f"{COLAB} ", f"{COLAB}\n", "https://a b", "https://a..b", "https://user@host"],
+    [
+        "*",
+        "https://*",
+        "https://[*.]google.com",
+        "[*.]google.com",
+        "colab.research.google.com",
+        f"{COLAB}/",
+        f"{COLAB}/x",
+        "file:///tmp",
+        "https://",
+        "https://Colab.example",
+        f"{COLAB} ",
+        f"{COLAB}\n",
+        "https://a b",
+        "https://a..b",
+        "https://user@host",
+    ],
 )
 def test_what_is_more_than_one_page_is_no_origin(origin: str) -> None:
     with pytest.raises(Problem, match="Expected one page's origin"):
@@ -91,7 +107,10 @@ def test_a_pattern_covers_the_page_as_in_the_browser(pattern: str, granted: bool
     assert judge({LOOPBACK: Setting((pattern,), "f")}, COLAB).allowed is (True if granted else None)
 
 
-@pytest.mark.parametrize("pattern", ["", "[*.]oogle.com", "[*.]gle.com", "https://", "colab.research.google.com.evil.example", "https://[", "a b"])
+@pytest.mark.parametrize(
+    "pattern",
+    ["", "[*.]oogle.com", "[*.]gle.com", "https://", "colab.research.google.com.evil.example", "https://[", "a b"],
+)
 def test_a_pattern_of_something_else_does_not_cover_the_page(pattern: str) -> None:
     assert specificity(pattern, COLAB) is None
 
@@ -137,7 +156,10 @@ def test_a_browser_before_146_knows_the_older_policies_alone() -> None:
     [
         (b'{"A": [1]}', {"A": [1]}),
         (b'\xef\xbb\xbf{"A": "b"}', {"A": "b"}),
-        (b'{ // note\n "A": ["https://x//y",], /* "B": 1, */ "C": "/* no */ , }",}', {"A": ["https://x//y"], "C": "/* no */ , }"}),
+        (
+            b'{ // note\n "A": ["https://x//y",], /* "B": 1, */ "C": "/* no */ , }",}',
+            {"A": ["https://x//y"], "C": "/* no */ , }"},
+        ),
         (b'{"A": "\\"// no"}', {"A": '"// no'}),
         (b'{"A": [1]', {}),
         (b"[1]", {}),
@@ -151,7 +173,11 @@ def test_a_policy_file_is_read_as_the_browser_reads_it(content: bytes, policies:
 
 
 def test_the_last_file_by_name_takes_the_place_of_the_others() -> None:
-    files = {"/m/b.json": {LOOPBACK: ["b"]}, "/m/a.json": {LOOPBACK: ["a"], OLDER: ["a"]}, "/m/Z.json": {LOOPBACK: ["Z"]}}
+    files = {
+        "/m/b.json": {LOOPBACK: ["b"]},
+        "/m/a.json": {LOOPBACK: ["a"], OLDER: ["a"]},
+        "/m/Z.json": {LOOPBACK: ["Z"]},
+    }
     assert in_force(files) == {LOOPBACK: Setting(("b",), "/m/b.json"), OLDER: Setting(("a",), "/m/a.json")}
 
 
@@ -200,7 +226,14 @@ def test_our_file_stands_beside_those_of_others(
 
 @pytest.mark.parametrize(
     ("names", "free"),
-    [([], "1"), (["1", "2"], "3"), (["2", "3"], "1"), (["1", "", "x", "(Default)", "1a"], "2"), (["01"], "2"), (["0", "-1"], "1")],
+    [
+        ([], "1"),
+        (["1", "2"], "3"),
+        (["2", "3"], "1"),
+        (["1", "", "x", "(Default)", "1a"], "2"),
+        (["01"], "2"),
+        (["0", "-1"], "1"),
+    ],
 )
 def test_the_next_free_number(names: list[str], free: str) -> None:
     assert free_number(names) == free
@@ -225,8 +258,20 @@ def sz(**values: str) -> list[Value]:
         ({LIST: sz(_1="https://x.example")}, ["1"], "2", LIST, ""),
         ({LIST.replace("HKLM", "HKCU"): sz(_1="https://x.example")}, [], None, None, "HKCU"),
         ({LIST.replace("HKLM", "HKCU"): sz(_1=COLAB)}, [], None, LIST.replace("HKLM", "HKCU"), ""),
-        ({f"{TOP}\\Google\\Chrome": sz(**{LOOPBACK: json.dumps(["https://x.example"])})}, [], None, None, f"{LOOPBACK} in {TOP}"),
-        ({f"{TOP}\\Google\\Chrome": sz(**{LOOPBACK: json.dumps([COLAB])})}, [], None, f"{LOOPBACK} in {TOP}\\Google\\Chrome", ""),
+        (
+            {f"{TOP}\\Google\\Chrome": sz(**{LOOPBACK: json.dumps(["https://x.example"])})},
+            [],
+            None,
+            None,
+            f"{LOOPBACK} in {TOP}",
+        ),
+        (
+            {f"{TOP}\\Google\\Chrome": sz(**{LOOPBACK: json.dumps([COLAB])})},
+            [],
+            None,
+            f"{LOOPBACK} in {TOP}\\Google\\Chrome",
+            "",
+        ),
         ({f"{TOP}\\Google\\Chrome": sz(**{LOOPBACK: "{"})}, [], None, None, f"{LOOPBACK} in {TOP}"),
         ({f"{TOP}\\Google\\Chrome\\{LOOPBACK_BLOCKED}": sz(_1=COLAB)}, [], "1", None, "forbids"),
         ({f"{TOP}\\Google\\Chrome\\{OLDER}": sz(_1="*")}, [], None, f"{TOP}\\Google\\Chrome\\{OLDER}", ""),
@@ -258,9 +303,24 @@ def test_the_keys_that_an_entry_makes_are_known() -> None:
         ("\r\n", {}),
         ("ERROR: Access is denied.\r\n", {}),
         ("    1    REG_SZ    before any key\r\n", {}),
-        ("\r\nHKEY_LOCAL_MACHINE\\SOFTWARE\\Policies\\A\r\n    1    REG_SZ    x\r\n\r\n", {"hklm\\software\\policies\\a": [Value("1", "REG_SZ", "x")]}),
-        ("HKEY_CURRENT_USER\\B\n    a name    of parts    REG_EXPAND_SZ    some    data\n", {"hkcu\\b": [Value("a name    of parts", "REG_EXPAND_SZ", "some    data")]}),
-        ("HKEY_LOCAL_MACHINE\\A\n    (Standard)    REG_SZ    (Wert nicht festgelegt)\n    e    REG_SZ    \n    n    REG_NONE\n", {"hklm\\a": [Value("(Standard)", "REG_SZ", "(Wert nicht festgelegt)"), Value("e", "REG_SZ", ""), Value("n", "REG_NONE", "")]}),
+        (
+            "\r\nHKEY_LOCAL_MACHINE\\SOFTWARE\\Policies\\A\r\n    1    REG_SZ    x\r\n\r\n",
+            {"hklm\\software\\policies\\a": [Value("1", "REG_SZ", "x")]},
+        ),
+        (
+            "HKEY_CURRENT_USER\\B\n    a name    of parts    REG_EXPAND_SZ    some    data\n",
+            {"hkcu\\b": [Value("a name    of parts", "REG_EXPAND_SZ", "some    data")]},
+        ),
+        (
+            "HKEY_LOCAL_MACHINE\\A\n    (Standard)    REG_SZ    (Wert nicht festgelegt)\n    e    REG_SZ    \n    n    REG_NONE\n",
+            {
+                "hklm\\a": [
+                    Value("(Standard)", "REG_SZ", "(Wert nicht festgelegt)"),
+                    Value("e", "REG_SZ", ""),
+                    Value("n", "REG_NONE", ""),
+                ]
+            },
+        ),
         ("HKEY_LOCAL_MACHINE\\A\n\t1\tREG_SZ\tx\n", {"hklm\\a": [Value("1", "REG_SZ", "x")]}),
         ("HKEY_LOCAL_MACHINE\\A\n\nHKEY_LOCAL_MACHINE\\A\\B\n", {"hklm\\a": [], "hklm\\a\\b": []}),
     ],
@@ -312,7 +372,10 @@ def test_windows_may_be_on_another_drive() -> None:
         "95 29 0:60 / /mnt/d rw,noatime - 9p D:\\134 rw,dirsync,aname=drvfs;path=D:\\134\n"
         "96 29 0:61 / /mnt/c rw,noatime - 9p C:\\134 rw\n"
     )
-    assert wsl.program_candidates(windows_registry.PROGRAM, "", mounts) == ["/mnt/c/Windows/System32/reg.exe", "/mnt/d/Windows/System32/reg.exe"]
+    assert wsl.program_candidates(windows_registry.PROGRAM, "", mounts) == [
+        "/mnt/c/Windows/System32/reg.exe",
+        "/mnt/d/Windows/System32/reg.exe",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -278,12 +278,16 @@ def test_what_is_no_path_of_this_server_is_not_asked_for(path: Any) -> None:
 def test_a_message_is_read_as_the_protocol_has_it() -> None:
     asked = door.read_message('{"path": "/api/x?y=1", "method": "put", "message_id": "7", "body": "ü"}')
     assert asked == ("7", "PUT", "/api/x?y=1", "ü".encode())
-    asked = door.read_message(b'{"path": "/api", "method": "POST", "message_id": 7, "body": "x", "body_base64": "eQ=="}')
+    asked = door.read_message(
+        b'{"path": "/api", "method": "POST", "message_id": 7, "body": "x", "body_base64": "eQ=="}'
+    )
     assert asked == (7, "POST", "/api", b"y")
     assert door.read_message('{"path": "/", "method": "GET", "message_id": "7", "body_base64": ""}').body is None
 
 
-@pytest.mark.parametrize("message", ["", "{", "[]", "7", "null", '"x"', b"\xff", "[" * 100_000, '{"message_id": ' + "9" * 9999 + "}"])
+@pytest.mark.parametrize(
+    "message", ["", "{", "[]", "7", "null", '"x"', b"\xff", "[" * 100_000, '{"message_id": ' + "9" * 9999 + "}"]
+)
 def test_what_is_no_message_at_all_is_told_to_nobody_in_particular(message: str | bytes) -> None:
     with pytest.raises(door.BadMessage) as bad:
         door.read_message(message)
@@ -293,13 +297,19 @@ def test_what_is_no_message_at_all_is_told_to_nobody_in_particular(message: str 
 @pytest.mark.parametrize(
     ("path", "query", "target"),
     [
-        ("/http_over_websocket/proxied_ws/api/kernels/1/channels", "session_id=a%26b", "/api/kernels/1/channels?session_id=a%26b"),
+        (
+            "/http_over_websocket/proxied_ws/api/kernels/1/channels",
+            "session_id=a%26b",
+            "/api/kernels/1/channels?session_id=a%26b",
+        ),
         ("/base/http_over_websocket/proxied_ws/api/x", "", "/base/api/x"),
         ("/http_over_websocket/proxied_ws/x", "jupyter_http_over_ws_auth_url=http%3A%2F%2Fh&a=&min_version=1", "/x?a="),
         ("/http_over_websocket/proxied_ws/@evil/", "a=%ff", "/@evil/?a=%FF"),
     ],
 )
-def test_a_proxied_websocket_leads_to_the_address_behind_ours_without_the_auth_url(path: str, query: str, target: str) -> None:
+def test_a_proxied_websocket_leads_to_the_address_behind_ours_without_the_auth_url(
+    path: str, query: str, target: str
+) -> None:
     assert door.proxied_target(path, query, "/http_over_websocket/proxied_ws/") == target
 
 
@@ -358,7 +368,9 @@ def answered(status: int = 200, path: str = "/api", origin: str = ORIGIN, agent:
     return types.SimpleNamespace(request=request, get_status=lambda: status)
 
 
-def test_the_note_is_written_at_once_when_the_first_browser_comes_or_its_luck_changes_and_else_seldom(tmp_path: Path) -> None:
+def test_the_note_is_written_at_once_when_the_first_browser_comes_or_its_luck_changes_and_else_seldom(
+    tmp_path: Path,
+) -> None:
     clock = Clock()
     note = tmp_path / "browser_seen.json"
     note.write_text("of an earlier server")
@@ -394,7 +406,12 @@ def test_a_note_that_cannot_be_written_disturbs_nobody_and_a_link_in_its_place_i
 
 @pytest.mark.parametrize(
     ("config", "tag"),
-    [({}, ""), ({"ColabHttpOverWs": {}}, ""), ({"ColabHttpOverWs": {"build_info": ""}}, ""), ({"ColabHttpOverWs": {"build_info": "r1"}}, "r1")],
+    [
+        ({}, ""),
+        ({"ColabHttpOverWs": {}}, ""),
+        ({"ColabHttpOverWs": {"build_info": ""}}, ""),
+        ({"ColabHttpOverWs": {"build_info": "r1"}}, "r1"),
+    ],
 )
 def test_a_release_tag_is_told_only_if_the_configuration_has_one(config: dict[str, Any], tag: str) -> None:
     assert build_info.tag(config) == tag
@@ -413,7 +430,10 @@ def test_a_release_tag_is_told_only_if_the_configuration_has_one(config: dict[st
         ("Request(uri='/x?token=abc', version='1')", "Request(uri='/x?token=[secret]', version='1')"),
         ("?TOKEN=a%2Bb", "?TOKEN=[secret]"),
         # A token can hide from us behind a quoted letter; an auth URL is nobody's to read in a log.
-        ("?jupyter_http_over_ws_auth_url=http%3A%2F%2Fh%2F%3Ft%6fken%3Dabc&y", "?jupyter_http_over_ws_auth_url=[secret]&y"),
+        (
+            "?jupyter_http_over_ws_auth_url=http%3A%2F%2Fh%2F%3Ft%6fken%3Dabc&y",
+            "?jupyter_http_over_ws_auth_url=[secret]&y",
+        ),
         ("?jupyter_http_over_ws_auth_url=http://h/?t%6fken=abc (x)", "?jupyter_http_over_ws_auth_url=[secret] (x)"),
         ("no secret, the word token alone stays", "no secret, the word token alone stays"),
     ],

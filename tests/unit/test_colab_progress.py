@@ -50,6 +50,12 @@ def text_of(lines: list[Any]) -> str:
     return "\n".join("".join(text for text, _style in line) for line in lines)
 
 
+SUDO_RS = (
+    "Ansible waited in vain for sudo, whose way to ask for a password it may not know (sudo-rs).\nExpected a sudo that needs no "
+    "password, or one that Ansible knows. Do: ./colab-ready, which leaves the asking to sudo."
+)
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
@@ -128,6 +134,15 @@ def test_a_row_without_a_value_is_no_error() -> None:
             {"msg": "Premature end of stream ...\n>>> Standard Error\nsudo: a password is required"},
             "sudo wants a password, and none was given.\nDo: start again with --ask-become-pass, or through ./colab-ready.",
         ),
+        # Recorded with sudo-rs 0.2.15: with --ask-become-pass, and without.
+        (
+            {
+                "msg": "Task failed: Timed out waiting for become success or become password prompt.\n>>> Standard Error\n"
+                "[sudo: [sudo via ansible, key=uoncybgvqizyxvotviytykwmpcubjflo] password:] Password:"
+            },
+            SUDO_RS,
+        ),
+        ({"msg": "Task failed: Premature end of stream waiting for become success.\n>>> Standard Error"}, SUDO_RS),
         ({"msg": "a refusal", "exception": "(traceback unavailable)"}, "a refusal"),
     ],
 )
@@ -330,6 +345,49 @@ def test_every_variable_that_the_roles_document_is_known() -> None:
     variables = progress.variables_of(roles)
     assert sorted(variables) == sorted(path.name for path in roles.iterdir() if path.is_dir())
     for role, names in variables.items():
-        options = yaml.safe_load((roles / role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+        options = yaml.safe_load((roles / role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"][
+            "options"
+        ]
         defaults = yaml.safe_load((roles / role / "defaults/main.yml").read_text())
         assert names == {*options, *defaults}, role
+
+
+EVIL = "\x1b]0;OWNED\x07\x1b[2K\u202e\r"
+
+
+def test_nothing_of_a_result_writes_to_a_terminal_and_lines_stay_lines() -> None:
+    result = {"msg": f"a{EVIL}\nb\tc", EVIL: [EVIL, {"x": (EVIL, 1, None, 1.5, True)}]}
+    assert progress.harmless(result) == {
+        "msg": "a ]0;OWNED  [2K  \nb\tc",
+        " ]0;OWNED  [2K  ": [" ]0;OWNED  [2K  ", {"x": [" ]0;OWNED  [2K  ", 1, None, 1.5, True]}],
+    }
+
+
+class Shown:
+    """As much of Ansible's display as a screen needs."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def display(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def test_a_line_a_block_and_a_table_are_harmless_and_a_line_is_one_line() -> None:
+    shown = Shown()
+    screen = progress.Screen(shown, False)
+    screen.line((f"NOT{EVIL}\nREADY", "bold"))
+    screen.block(f"x{EVIL}")
+    screen.table([["host"], [f"h{EVIL}"]])
+    screen.close()
+    assert all(line.isprintable() for line in shown.lines) and "NOT ]0;OWNED  [2K   READY" in shown.lines
+
+
+def test_what_an_event_brings_is_made_harmless_with_and_without_verbosity(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(progress.DefaultCallback, "v2_runner_on_ok", lambda self, result: seen.append(result._result))
+    plugin = progress.CallbackModule.__new__(progress.CallbackModule)
+    plugin.screen = None
+    result = type("Result", (), {"_result": {"warnings": [EVIL]}})()
+    plugin.v2_runner_on_ok(result)
+    assert seen == [{"warnings": [" ]0;OWNED  [2K  "]}]

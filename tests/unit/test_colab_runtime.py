@@ -6,10 +6,12 @@ import importlib.util
 import json
 import os
 import pwd
+import signal
 import socket
 import stat
 import subprocess
 import sys
+import time
 import types
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -214,12 +216,19 @@ def test_a_token_behind_a_link_is_refused(tmp_path: Path) -> None:
         ("A=1\x00\nB=\x1b[31m\nC=\u00e4\nD=\ufffd\nE=x\x0bF=2\n", {}, [1, 2, 3, 4, 5]),
     ],
 )
-def test_a_line_of_the_environment_means_itself_or_is_not_taken(text: str, found: dict[str, str], wrong: list[int]) -> None:
+def test_a_line_of_the_environment_means_itself_or_is_not_taken(
+    text: str, found: dict[str, str], wrong: list[int]
+) -> None:
     assert runtime.parse_environment(text) == (found, wrong)
 
 
 def test_all_that_the_role_rocm_writes_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = {"HSA_ENABLE_DXG_DETECTION": "1", "HSA_OVERRIDE_GFX_VERSION": "10.3.0", "FOLDERS": "/opt/rocm/lib:/a,b+c-d", "NONE": ""}
+    wanted = {
+        "HSA_ENABLE_DXG_DETECTION": "1",
+        "HSA_OVERRIDE_GFX_VERSION": "10.3.0",
+        "FOLDERS": "/opt/rocm/lib:/a,b+c-d",
+        "NONE": "",
+    }
     written = setting_files({"line": "7.2.4", "environment": wanted, "loader": []})
     path = f"{settings().environment_dir}/rocm.conf"
     assert runtime.parse_environment(written[path]) == (wanted, [])
@@ -230,7 +239,12 @@ def environment_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "environment.d"
     folder.mkdir(mode=0o755)
     folder.chmod(0o755)
-    for name, text in {"b.conf": "A=b\nB=b\nC='c'\n", "a.conf": "A=a\nZ=z\n", "c.txt": "C=c\n", ".d.conf": "D=d\n"}.items():
+    for name, text in {
+        "b.conf": "A=b\nB=b\nC='c'\n",
+        "a.conf": "A=a\nZ=z\n",
+        "c.txt": "C=c\n",
+        ".d.conf": "D=d\n",
+    }.items():
         (folder / name).write_text(text, encoding="utf-8")
         (folder / name).chmod(0o644)
     return folder
@@ -362,6 +376,14 @@ def test_a_kernel_that_does_not_say_who_listens_is_not_taken_for_nobody_listens(
 def test_a_program_is_named_without_its_arguments(tmp_path: Path, words: list[str], name: str) -> None:
     fake_process(tmp_path, 5, words, [])
     assert runtime.program_name(5, str(tmp_path)) == name
+
+
+def test_no_name_of_a_program_writes_to_a_terminal(tmp_path: Path) -> None:
+    fake_process(tmp_path, 7, ["\x1b[2J"], [])
+    (tmp_path / "7" / "comm").write_text("\x1b]0;X\x07\n")
+    assert runtime.program_name(7, str(tmp_path)) == "?]0;X?"
+    fake_process(tmp_path, 8, ["python3", "\x1b[2J\u202e"], [])
+    assert runtime.program_name(8, str(tmp_path)) == "python3 ?[2J?"
 
 
 def test_a_real_listener_is_found_and_its_port_is_not_free() -> None:
@@ -716,9 +738,10 @@ def test_a_broken_or_open_configuration_is_refused(config: Path, piece: str, dam
         ({"version": 1, "ServerApp": {}}, None),
     ],
 )
-def test_a_setting_that_would_take_the_place_of_the_tokens_file_is_seen(config: dict[str, object], said: str | None) -> None:
+def test_a_setting_that_would_take_the_place_of_the_tokens_file_is_seen(
+    config: dict[str, object], said: str | None
+) -> None:
     assert runtime.secret_setting(config) == said
-
 
 
 # --- processes
@@ -792,22 +815,40 @@ def test_the_lock_decides_whether_a_supervisor_runs(tmp_path: Path) -> None:
     run_dir = runtime.RunDir(str(tmp_path))
     assert run_dir.state() is None
     run_dir.write({"pid": os.getpid(), "started_ticks": runtime.started_ticks(os.getpid())})
-    assert run_dir.state() is None and run_dir.supervisor() is None  # a living pid alone proves nothing
+    assert run_dir.state() is None and run_dir.supervisors() == []  # a living pid alone proves nothing
     lock = run_dir.take_lock(0)
     assert run_dir.locked() and run_dir.take_lock(0) is None
-    assert run_dir.supervisor() == os.getpid()
+    assert run_dir.supervisors() == [os.getpid()]
     os.close(lock)
     assert run_dir.state() is None
 
 
-def test_a_pid_that_was_given_to_another_process_is_not_the_supervisor(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text", [f'{{"pid": {os.getpid()}, "started_ticks": 1}}', "[" * 200_000, '{"pid": 1e999}', "7", ""]
+)
+def test_where_the_state_is_nonsense_or_of_another_process_who_has_the_lock_open_is_the_supervisor(
+    tmp_path: Path, text: str
+) -> None:
     run_dir = runtime.RunDir(str(tmp_path))
-    lock = run_dir.take_lock(0)
-    run_dir.write({"pid": os.getpid(), "started_ticks": 1})
-    assert run_dir.state() == {}
-    with pytest.raises(runtime.Problem, match="no supervisor has written its number"):
-        run_dir.supervisor(seconds=0)
-    os.close(lock)
+    program = "import fcntl, sys, time; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", program, run_dir.lock_path], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        Path(run_dir.state_path).write_text(text, encoding="ascii")
+        assert run_dir.state() == {}
+        assert run_dir.supervisors(seconds=0) == [holder.pid]
+        os.unlink(run_dir.lock_path)
+        os.mkfifo(run_dir.lock_path)
+        assert run_dir.supervisors(seconds=0) == [holder.pid]
+        holder.kill()
+    assert run_dir.supervisors(seconds=0) == []
+
+
+def test_a_child_that_is_stopped_by_the_user_whose_place_it_takes_is_not_waited_for() -> None:
+    began = time.monotonic()
+    assert runtime.answer_as(os.getuid(), os.getgid(), lambda: os.kill(os.getpid(), signal.SIGSTOP), 0.3) is None
+    assert runtime.answer_as(os.getuid(), os.getgid(), lambda: [7, "x"], 5.0) == [7, "x"]
+    assert time.monotonic() - began < 30
 
 
 def test_the_sentence_of_a_refusal_is_found_between_systemds_lines() -> None:

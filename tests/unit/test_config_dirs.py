@@ -203,19 +203,6 @@ def test_a_mode_for_everybody_is_warned_about_with_the_reason(mode: int, dangero
     assert not dangerous or ("jupyter_server_config.py" in text and "root" in text)
 
 
-@pytest.mark.parametrize(
-    ("text", "version"),
-    [
-        ('[project]\nname = "x"\nversion = "1.2"\n', "1.2"),
-        ('[build-system]\nversion = "9"\n\n[project]\nversion = "1.2"\n[tool.x]\nversion = "3"\n', "1.2"),
-        ('[project]\ndynamic = ["version"]\n[tool.x]\nversion = "3"\n', None),
-        ("", None),
-    ],
-)
-def test_the_version_of_a_project_is_read_from_its_own_table(text: str, version: str | None) -> None:
-    assert config_dirs.project_version(text) == version
-
-
 # ---- one run over a tree ----------------------------------------------------------------------
 
 
@@ -246,7 +233,6 @@ class Tree:
             users=[self.user],
             system_dirs=[str(self.root / "usr/local/etc/jupyter"), str(self.root / "etc/jupyter")],
             extension_source=str(self.root / "source"),
-            uv="/nowhere/uv",
             state_file=str(self.root / "state/jupyter_config_dir.json"),
             check=check,
         )

@@ -21,12 +21,16 @@ def test_the_driver_s_ceiling_is_read_in_both_spellings(text: str, ceiling: tupl
     assert cuda_builds.parse_ceiling(f"Wed Nov 25 16:00:00 2026\n+---+\n{text}\n+---+\n") == ceiling
 
 
-@pytest.mark.parametrize(("number", "ceiling"), [(13020, (13, 2)), (12070, (12, 7)), (11080, (11, 8)), (13000, (13, 0))])
+@pytest.mark.parametrize(
+    ("number", "ceiling"), [(13020, (13, 2)), (12070, (12, 7)), (11080, (11, 8)), (13000, (13, 0))]
+)
 def test_the_library_s_own_number_says_the_same(number: int, ceiling: tuple[int, int]) -> None:
     assert cuda_builds.ceiling_of(number) == ceiling
 
 
-@pytest.mark.parametrize(("text", "capability"), [("8.9\n", (8, 9)), ("12.0\n6.1\n", (12, 0)), ("[N/A]\n7.5\n", (7, 5)), ("", None)])
+@pytest.mark.parametrize(
+    ("text", "capability"), [("8.9\n", (8, 9)), ("12.0\n6.1\n", (12, 0)), ("[N/A]\n7.5\n", (7, 5)), ("", None)]
+)
 def test_the_capability_is_read(text: str, capability: tuple[int, int] | None) -> None:
     assert cuda_builds.parse_capability(text) == capability
 
@@ -77,12 +81,24 @@ def test_a_wish_and_a_mirror_are_taken() -> None:
 
 REFUSED = [
     # A driver of long ago; a card too new for it; a card too old for all.
-    ({"ceiling": (11, 4), "capability": (8, 6)}, "runs CUDA up to 11.4, and PyTorch 2.14.0 needs 12.6", "install NVIDIA's current driver on Windows"),
+    (
+        {"ceiling": (11, 4), "capability": (8, 6)},
+        "runs CUDA up to 11.4, and PyTorch 2.14.0 needs 12.6",
+        "install NVIDIA's current driver on Windows",
+    ),
     ({"ceiling": (12, 9), "capability": (12, 0)}, "needs 13.0 for this card", "install NVIDIA's current driver"),
     ({"ceiling": (13, 3), "capability": (3, 5)}, "has code for a card of compute capability 3.5", "directml"),
     ({"ceiling": (13, 3), "wish": "cu118"}, "has no build cu118", "cu132 or cu130 or cu126"),
-    ({"ceiling": (13, 3), "capability": (6, 1), "wish": "cu132"}, "cu132 has no code for a card of compute capability 6.1", "leave cuda_build empty"),
-    ({"ceiling": (12, 8), "capability": (8, 9), "wish": "cu132"}, "runs CUDA up to 12.8, and PyTorch 2.14.0 cu132 needs 13.2", "driver"),
+    (
+        {"ceiling": (13, 3), "capability": (6, 1), "wish": "cu132"},
+        "cu132 has no code for a card of compute capability 6.1",
+        "leave cuda_build empty",
+    ),
+    (
+        {"ceiling": (12, 8), "capability": (8, 9), "wish": "cu132"},
+        "runs CUDA up to 12.8, and PyTorch 2.14.0 cu132 needs 13.2",
+        "driver",
+    ),
     ({"ceiling": (13, 3), "torch": "1.13"}, "PyTorch 1.13 is not in the table", "2.14.0"),
 ]
 
@@ -114,7 +130,19 @@ I386 = "\tlibcuda.so.1 (libc6) => /usr/lib/i386-linux-gnu/libcuda.so.1\n"
 
 @pytest.mark.parametrize(
     "package",
-    ["nvidia-driver-580", "libnvidia-compute-580:amd64", "nvidia-dkms-580-open", "nvidia-utils-570", "cuda-drivers", "cuda-drivers-580", "cuda", "cuda-12-8", "libcuda1", "cuda-compat-13-0", "nvidia-headless-535-server"],
+    [
+        "nvidia-driver-580",
+        "libnvidia-compute-580:amd64",
+        "nvidia-dkms-580-open",
+        "nvidia-utils-570",
+        "cuda-drivers",
+        "cuda-drivers-580",
+        "cuda",
+        "cuda-12-8",
+        "libcuda1",
+        "cuda-compat-13-0",
+        "nvidia-headless-535-server",
+    ],
 )
 def test_a_package_with_a_driver_is_found(package: str) -> None:
     problem = cuda_builds.linux_driver_in_wsl(["base-files", package])
@@ -125,7 +153,16 @@ def test_a_package_with_a_driver_is_found(package: str) -> None:
 
 @pytest.mark.parametrize(
     "package",
-    ["cuda-toolkit-12-8", "cuda-toolkit", "cuda-cudart-12-8", "libcudnn9-cuda-12", "nvidia-container-toolkit", "libcublas-12-8", "cuda-nvcc-13-0", "nvidia-cuda-toolkit"],
+    [
+        "cuda-toolkit-12-8",
+        "cuda-toolkit",
+        "cuda-cudart-12-8",
+        "libcudnn9-cuda-12",
+        "nvidia-container-toolkit",
+        "libcublas-12-8",
+        "cuda-nvcc-13-0",
+        "nvidia-cuda-toolkit",
+    ],
 )
 def test_a_toolkit_without_a_driver_may_stay(package: str) -> None:
     assert cuda_builds.linux_driver_in_wsl([package], WSLS) is None

@@ -16,7 +16,14 @@ QUERY = Spoken("NVIDIA GeForce RTX 4070, 8.9, 581.29\n", 0)
 WSLS = "\tlibcuda.so.1 (libc6,x86-64) => /usr/lib/wsl/lib/libcuda.so.1\n"
 OWN = "/usr/lib/wsl/lib/libcuda.so.1"
 WSL = Seen("x86_64", 2, True, None, [GEFORCE], True, (), WSLS, "", HEADING, QUERY, Library(OWN, 13030, 0))
-LINUX = replace(WSL, wsl=None, dxg=None, wsl_library=None, ldconfig="", library=Library("/usr/lib/x86_64-linux-gnu/libcuda.so.1", 13030, 0))
+LINUX = replace(
+    WSL,
+    wsl=None,
+    dxg=None,
+    wsl_library=None,
+    ldconfig="",
+    library=Library("/usr/lib/x86_64-linux-gnu/libcuda.so.1", 13030, 0),
+)
 SILENT = Spoken(why="there is no nvidia-smi")
 
 # the host; the tag of the build, or the ids of the problems
@@ -92,7 +99,17 @@ def test_lines_of_cards_are_read_and_others_are_none() -> None:
 
 
 def test_where_nobody_decided_the_build_has_code_for_all_cards() -> None:
-    seen = replace(LINUX, query=Spoken("".join(f"{one.name}, {one.capability[0]}.{one.capability[1]}, {one.driver}\n" for one in CARDS if one.capability), 0))
+    seen = replace(
+        LINUX,
+        query=Spoken(
+            "".join(
+                f"{one.name}, {one.capability[0]}.{one.capability[1]}, {one.driver}\n"
+                for one in CARDS
+                if one.capability
+            ),
+            0,
+        ),
+    )
     undecided = cuda_plan.judge(seen, Wish(locks=LOCKS))
     assert undecided.build is not None and undecided.build["tag"] == "cu126"
     assert "RTX 4070" in undecided.cautions[0]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.colab_ready import environment, lockfile
 from ansible.module_utils.colab_ready.environment import Installed, LocalPackage, Pin, Plan, Wish
-from ansible.module_utils.colab_ready.lockfile import LockEntry, LockError
+from ansible.module_utils.colab_ready.lockfile import LockEntry
 
 HASH = ("sha256:" + "a" * 64,)
 MARKERS = lockfile.marker_environment((3, 11, 2), "cpython", "x86_64")
@@ -56,7 +56,9 @@ def in_time() -> Iterator[None]:
 
 @pytest.mark.usefixtures("in_time")
 @pytest.mark.parametrize("planted", ["fifo", "link"])
-@pytest.mark.parametrize(("name", "needed", "problem"), [("METADATA", {"a"}, None), ("RECORD", {"a", "b"}, environment.NO_RECORD)])
+@pytest.mark.parametrize(
+    ("name", "needed", "problem"), [("METADATA", {"a"}, None), ("RECORD", {"a", "b"}, environment.NO_RECORD)]
+)
 def test_what_a_user_put_in_the_place_of_a_package_s_file_is_not_waited_for_nor_followed(
     tmp_path: Path, name: str, needed: set[str], problem: str | None, planted: str
 ) -> None:
@@ -92,7 +94,18 @@ def test_an_interpreter_tells_about_itself() -> None:
     assert found.markers()["platform_machine"] == os.uname().machine
 
 
-@pytest.mark.parametrize("output", ["", "Python 3.11", "{}", '{"version": 3}', "[]"])
+GOOD = {"version": [3, 11, 2], "suffix": "", "implementation": "cpython", "executable": "/p", "base": "/b"}
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "", "Python 3.11", "{}", '{"version": 3}', "[]", "[" * 100_000, "9" * 10_000,
+        *(json.dumps({**GOOD, "version": one}) for one in (None, [], [3, 11], [3, 11, 2, 0], [3, 11, 1e999], [3, 11, True], [3, -1, 2])),
+        *(json.dumps({**GOOD, key: 7}) for key in ("suffix", "implementation", "executable", "base")),
+        json.dumps({**GOOD, "suffix": "; import"}),
+    ],
+)  # fmt: skip
 def test_an_answer_that_is_none_is_no_interpreter(output: str) -> None:
     assert environment.parse_interpreter(output) is None
 
@@ -127,17 +140,6 @@ def test_a_file_or_a_link_is_no_folder(tmp_path: Path) -> None:
     assert environment.kind_of(str(tmp_path / "link")) == "file"
 
 
-def test_a_link_of_somebody_else_on_the_way_is_found(tmp_path: Path) -> None:
-    (tmp_path / "real" / "env").mkdir(parents=True)
-    (tmp_path / "link").symlink_to("real")
-    me = os.geteuid()
-    assert environment.planted_link(str(tmp_path / "link" / "env"), trusted=(me + 1,)) == str(tmp_path / "link")
-    assert environment.planted_link(str(tmp_path / "link" / "env"), trusted=(me, 0)) is None
-    # At the end of the path not even a trusted one will do.
-    assert environment.planted_link(str(tmp_path / "link"), trusted=(me, 0)) == str(tmp_path / "link")
-    assert environment.planted_link(str(tmp_path / "real" / "missing" / "x"), trusted=(me, 0)) is None
-
-
 def test_the_configuration_is_read_or_empty(tmp_path: Path) -> None:
     assert environment.read_config(str(tmp_path)) == {}
     (tmp_path / "pyvenv.cfg").write_text("home = /usr/bin\nVersion_Info = 3.11.2\nnonsense\n")
@@ -146,7 +148,10 @@ def test_the_configuration_is_read_or_empty(tmp_path: Path) -> None:
     assert environment.read_config(str(tmp_path)) == {}
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 99}', '"x"'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", '{"schema": 99}', '"x"', "[" * 200_000, '{"schema": ' + "1" * 10_000 + "}", '{"schema": NaN}'],
+)
 def test_a_note_that_is_not_ours_is_no_note(tmp_path: Path, text: str) -> None:
     (tmp_path / "colab-ready.json").write_text(text)
     assert environment.read_memory(str(tmp_path)) == {}
@@ -156,6 +161,42 @@ def test_a_part_of_a_note_that_makes_no_sense_is_left_out(tmp_path: Path) -> Non
     note = {"schema": 1, "state": "complete", "packages": 3, "local": ["x"], "pinned": {"torch": "there"}}
     (tmp_path / "colab-ready.json").write_text(json.dumps(note))
     assert environment.read_memory(str(tmp_path)) == {"schema": 1, "state": "complete", "pinned": {"torch": "there"}}
+
+
+@pytest.mark.parametrize("resolved", [7, None, "abc", {"a": 1}, [["nested"]]])
+def test_what_was_resolved_counts_only_as_a_list_of_names(resolved: Any) -> None:
+    wish = Wish(packages=[lockfile.parse_requirement("top")])
+    memory = {"packages": {"specs": ["top"], "resolved": resolved}}
+    assert {"top"} <= wish.names(memory)
+    assert environment.compare(wish, have(top="1.0"), {}, memory).reasons in ([], ["['nested'] is missing"])
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["Requires-Dist: a ; " + "(" * 5000, "Requires-Dist: a >= " + "9" * 10_000, "Requires-Dist: a ~= x", "Requires-Dist: ===",
+     "Requires-Dist: a ; python_version > '" + "1" * 9000 + "'"],
+    ids=["brackets", "a long number", "no version", "no name", "a long marker"],
+)  # fmt: skip
+def test_metadata_that_make_no_sense_are_none(tmp_path: Path, line: str) -> None:
+    """They lie in a user's environment."""
+    folder = package(tmp_path, "top")
+    (folder / "METADATA").write_text(f"Name: top\nVersion: 1.0\n{line}\n\n")
+    installed = {
+        **environment.scan(str(tmp_path)),
+        **have(a="1.0"),
+        "b c": Installed("b c", "x y", "b c-x y.dist-info"),
+    }
+    pin = Pin(lockfile.parse_requirement("top==1.0"), dependencies=True)
+    wish = Wish(locked={"a": LockEntry("a", "1.0", HASH)}, pins=[pin])
+    assert set(environment.needed_by(str(tmp_path), installed, [pin], MARKERS, ())) <= {"top", "a"}
+    assert environment.unneeded(str(tmp_path), installed, ["a"], wish, {}, MARKERS) == []
+    environment.disagreements(str(tmp_path), installed, wish, MARKERS)
+
+
+def test_a_record_with_a_field_without_end_is_unreadable(tmp_path: Path) -> None:
+    folder = package(tmp_path, "top")
+    (folder / "RECORD").write_text((folder / "RECORD").read_text() + '"' + "x" * 200_000 + '",,1\n')
+    assert problems(tmp_path) == {"top": environment.NO_RECORD}
 
 
 def test_a_note_is_not_read_through_a_link(tmp_path: Path) -> None:
@@ -233,42 +274,6 @@ def test_what_a_package_pulls_in_is_followed_with_markers_and_extras(tmp_path: P
     assert roots("top") == {"top", "mid", "leaf"}
     assert roots("top[more]") == {"top", "mid", "leaf", "opt"}
     assert roots("missing") == set()
-
-
-# --- source folders -------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ('[build-system]\nrequires = []\n[project]\nname = "My_Pkg"\nversion = "0.1"\n', ("My_Pkg", "0.1")),
-        ("[project]\nversion = '2'\nname = 'a'\n[tool.x]\nname = 'b'\n", ("a", "2")),
-        ('[tool.x]\nname = "b"\n', ("", "")),
-        ('[project]\nname = "a"\ndynamic = ["version"]\n', ("a", "")),
-    ],
-)
-def test_a_project_is_named_in_its_pyproject(text: str, expected: tuple[str, str]) -> None:
-    assert environment.project_name(text) == expected
-
-
-def test_a_source_is_the_same_until_a_file_changes(tmp_path: Path) -> None:
-    (tmp_path / "src").mkdir()
-    (tmp_path / "pyproject.toml").write_text('[project]\nname = "My_Pkg"\nversion = "0.1"\n')
-    (tmp_path / "src" / "a.py").write_text("1")
-    first = environment.read_local_package(str(tmp_path))
-    assert (first.name, first.version) == ("my-pkg", "0.1")
-    for leftover in ("build", "src/__pycache__", "my_pkg.egg-info"):
-        (tmp_path / leftover).mkdir()
-        (tmp_path / leftover / "x").write_text("x")
-    assert environment.folder_digest(str(tmp_path)) == first.digest
-    (tmp_path / "src" / "a.py").rename(tmp_path / "src" / "b.py")
-    assert environment.folder_digest(str(tmp_path)) != first.digest
-
-
-def test_a_source_without_a_name_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "pyproject.toml").write_text("[tool.x]\n")
-    with pytest.raises(LockError, match="names no project"):
-        environment.read_local_package(str(tmp_path))
 
 
 # --- what is to be done ---------------------------------------------------------------------------------------------

@@ -7,15 +7,15 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import dxcore, dxcore_factory, gpu_look, gpu_tools, powershell
+from ansible.module_utils.colab_ready import dxcore, gpu_look, gpu_tools, powershell, wsl
 from ansible.module_utils.colab_ready.dxg import KEYS, Failure, Unknown
-from ansible.module_utils.colab_ready.forked import run_forked
 from doubles import dxcore_stand_in
+from fixtures.windows_drive import open_folder, uids, windows_program
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 DOUBLES = PROJECT / "tests" / "doubles"
@@ -125,10 +125,7 @@ class FakeWindows:
         for folder in (self.etc, self.proc, self.run / "WSL"):
             folder.mkdir(parents=True)
         (self.etc / "wsl.conf").write_text(f"[automount]\nroot = {root}/drives/\n")
-        self.program = program(
-            drive / powershell.PROGRAM,
-            f'#!/bin/sh\nexec "{sys.executable}" "{DOUBLES}/standin_powershell_exe.py" "{root}" "$@"\n',
-        )
+        self.program = windows_program(root, drive / powershell.PROGRAM, root)
         self.says([RADEON, IRIS])
 
     def says(self, adapters: Any, **faults: Any) -> None:
@@ -145,9 +142,10 @@ class FakeWindows:
 
 
 @pytest.fixture
-def windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeWindows:
+def windows(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeWindows]:
     monkeypatch.delenv("WSL_INTEROP", raising=False)
-    return FakeWindows(tmp_path)
+    with open_folder() as folder:
+        yield FakeWindows(folder)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp850"])
@@ -197,6 +195,21 @@ def test_a_powershell_that_hangs_is_left_behind(windows: FakeWindows) -> None:
     assert (adapters, reasons["adapters"]["reason"]) == (None, "timeout")
     # It would answer after a minute.
     assert time.monotonic() - started < 30
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root acts as somebody else")
+def test_powershell_is_asked_as_somebody_else_than_root(windows: FakeWindows) -> None:
+    assert windows.read()[0]
+    assert uids(windows.root) == {windows.root.stat().st_uid} != {0}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file away")
+def test_a_socket_that_another_user_made_is_not_taken(windows: FakeWindows) -> None:
+    planted, real = (windows.run / "WSL" / name for name in ("1_interop", "2_interop"))
+    for one in (planted, real):
+        one.touch()
+    os.chown(planted, 12345, 12345)
+    assert wsl.interop_sockets(str(windows.run)) == [str(real)]
 
 
 def test_without_a_drive_of_windows_there_is_no_powershell(windows: FakeWindows) -> None:
@@ -407,106 +420,38 @@ def test_libdxcore_tells_the_adapters(build: Build, without: tuple[str, ...]) ->
 
 
 @pytest.mark.parametrize(
-    ("faults", "code", "also"),
+    ("faults", "code", "detail"),
     [
-        ("hang", "timeout", None),
-        ("crash,no_factory", "crashed", "HRESULT 0xd0000001 when asked for its factory"),
-        ("enum,null_factory", "enum_failed", "libdxcore gave nothing instead of its factory"),
-        ("small,null_slot", "enum_unstable", "a function of libdxcore is missing (slot 3)"),
-        ("enum,no_list", "enum_failed", "HRESULT 0x80004005 when asked for a list of adapters"),
-        ("enum,null_list", "enum_failed", "libdxcore gave nothing instead of a list of adapters"),
-        ("enum,count", "enum_failed", "libdxcore has 65 adapters"),
-        ("enum,no_adapter", "enum_failed", "when asked for adapter 0"),
-        ("enum,factory_crash", "enum_failed", "killed by SIGABRT"),
-        ("enum,factory_hang", "enum_failed", "no answer within 1 s, at: listing the adapters"),
+        ("hang", "timeout", "no answer within 1 s, at: listing the adapters"),
+        ("crash", "crashed", "killed by SIGABRT"),
+        ("enum", "enum_failed", ""),
+        ("small", "enum_unstable", ""),
     ],
 )
-def test_a_libdxcore_that_fails_both_ways_is_a_reason(
-    usr: str, monkeypatch: pytest.MonkeyPatch, faults: str, code: str, also: str | None
+def test_a_libdxcore_that_fails_is_a_reason(
+    usr: str, monkeypatch: pytest.MonkeyPatch, faults: str, code: str, detail: str
 ) -> None:
     monkeypatch.setenv("DXCORE_STAND_IN", faults)
-    adapters, reasons = dxcore.read_adapters_safely(usr, 1 if "hang" in faults else 20)
+    adapters, reasons = dxcore.read_adapters_safely(usr, 1 if faults == "hang" else 20)
     assert (adapters, reasons["adapters"]["reason"]) == (None, code)
     assert "/dev/dxg" not in reasons["adapters"]["detail"]
-    # One that hangs is not asked again.
-    assert ("and then: " in reasons["adapters"]["detail"]) is (also is not None)
-    assert (also or "") in reasons["adapters"]["detail"]
-
-
-FROM_FACTORY = [
-    ("STAND-IN AMD Radeon RX 7900 XTX", "1002", "744c", "1002", "0e3b", "c8", 25753026560, "32.0.22029.9039", "3.2", "discrete",
-     "00000000:0000abcd", False, True, False, True),
-    ("STAND-IN Ü", "8086", "46a6", "1028", "0b08", "0c", 134217728, "32.0.22029.9039", "3.2", "integrated",
-     "00000000:0000abce", False, True, False, False),
-]  # fmt: skip
-FACTORY_KEYS = (
-    "name vendor_id device_id subsystem_vendor_id subsystem_id revision dedicated_bytes driver_version wddm hybrid luid software "
-    "render compute_only primary"
-).split()
-
-
-@pytest.mark.parametrize(
-    ("without", "faults"),
-    [
-        (("FLAT",), ""), (("CLOSE",), ""), ((), "enum"), ((), "crash"), ((), "query"), (("FLAT",), "no_parts"),
-    ],
-)  # fmt: skip
-def test_where_the_flat_functions_do_not_tell_the_factory_does(
-    build: Build, monkeypatch: pytest.MonkeyPatch, without: tuple[str, ...], faults: str
-) -> None:
-    monkeypatch.setenv("DXCORE_STAND_IN", faults)
-    adapters, reasons = dxcore.read_adapters_safely(build(*without))
-    assert adapters is not None, reasons
-    complete(adapters, reasons)
-    assert [tuple(one[key] for key in FACTORY_KEYS) for one in adapters] == FROM_FACTORY
-    assert {tuple(sorted(set(one["source"].values()))) for one in adapters} == {("dxcore",)}
-    assert reasons["adapters[0].address"]["detail"] == "libdxcore does not say it"
-
-
-@pytest.mark.parametrize(
-    ("faults", "expected"),
-    [
-        ("wide", {"name": "STAND-IN AMD Radeon RX 7900 XTX"}),
-        ("software", {"software": True, "primary": False}),
-        ("npu", {"compute_only": True, "render": False, "primary": False}),
-        ("no_ids", {"vendor_id": None, "name": "STAND-IN AMD Radeon RX 7900 XTX", "software": False}),
-        ("properties", {"vendor_id": None, "name": None, "software": None, "dedicated_bytes": None, "luid": None}),
-        ("sizes", {"vendor_id": None, "software": None, "driver_version": None, "hybrid": None}),
-    ],
-)
-def test_what_the_factory_does_not_say_is_null_with_a_reason(
-    usr: str, monkeypatch: pytest.MonkeyPatch, faults: str, expected: dict[str, Any]
-) -> None:
-    monkeypatch.setenv("DXCORE_STAND_IN", faults)
-    library = f"{usr}/lib/wsl/lib/libdxcore.so"
-    outcome = run_forked(lambda say: dxcore.read_adapters(library, say, dxcore_factory.read_factory), 20)
-    assert outcome.kind == "ok", outcome
-    adapters, reasons = outcome.value
-    complete(adapters, reasons)
-    assert {key: adapters[0][key] for key in expected} == expected
+    assert detail in reasons["adapters"]["detail"]
 
 
 AND_EXIT = """
 import sys
 import ansible.module_utils
 ansible.module_utils.__path__ = [*ansible.module_utils.__path__, sys.argv[1]]
-from ansible.module_utils.colab_ready import dxcore, dxcore_factory
-read = {"flat": dxcore.read_flat, "factory": dxcore_factory.read_factory}[sys.argv[2]]
-print(dxcore.read_adapters(sys.argv[3], lambda step: None, read)[0] is not None)
+from ansible.module_utils.colab_ready import dxcore
+print(dxcore.read_adapters(sys.argv[2], lambda step: None)[0] is not None)
 """
 
 
-@pytest.mark.parametrize(
-    ("reader", "faults", "told"),
-    [
-        ("flat", "", True), ("flat", "small", False), ("factory", "", True), ("factory", "properties", True),
-        ("factory", "no_adapter", False), ("factory", "count", False), ("factory", "no_list", False), ("factory", "null_slot", False),
-    ],
-)  # fmt: skip
-def test_nothing_of_libdxcore_is_left_open(usr: str, reader: str, faults: str, told: bool) -> None:
+@pytest.mark.parametrize(("faults", "told"), [("", True), ("small", False)])
+def test_nothing_of_libdxcore_is_left_open(usr: str, faults: str, told: bool) -> None:
     """The stand-in looks when its process ends, which the copies that are asked otherwise do too quickly for it."""
     done = subprocess.run(
-        [sys.executable, "-c", AND_EXIT, str(PROJECT / "module_utils"), reader, f"{usr}/lib/wsl/lib/libdxcore.so"],
+        [sys.executable, "-c", AND_EXIT, str(PROJECT / "module_utils"), f"{usr}/lib/wsl/lib/libdxcore.so"],
         env={**os.environ, "DXCORE_STAND_IN": faults},
         capture_output=True,
         text=True,
@@ -516,27 +461,21 @@ def test_nothing_of_libdxcore_is_left_open(usr: str, reader: str, faults: str, t
     assert (done.returncode, done.stdout.strip()) == (0, str(told)), done.stderr
 
 
-def test_what_the_flat_functions_know_is_not_asked_of_the_factory(usr: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DXCORE_STAND_IN", "factory_crash")
-    adapters, _ = dxcore.read_adapters_safely(usr)
-    assert adapters is not None and adapters[0]["address"] == "0000:03:00.0"
-
-
 def test_a_libdxcore_that_answers_no_question_leaves_nulls(usr: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DXCORE_STAND_IN", "query,no_factory")
+    monkeypatch.setenv("DXCORE_STAND_IN", "query")
     adapters, reasons = dxcore.read_adapters_safely(usr)
     assert adapters is not None
     complete(adapters, reasons)
     assert not gpu_look.tells_something(adapters)
-    monkeypatch.setenv("DXCORE_STAND_IN", "null,no_factory")
+    monkeypatch.setenv("DXCORE_STAND_IN", "null")
     assert dxcore.read_adapters_safely(usr) == ([], {})
 
 
 def test_a_libdxcore_that_is_none_is_a_reason(build: Build, tmp_path: Path) -> None:
-    none = dxcore.read_adapters_safely(build("FLAT", "FACTORY"))[1]["adapters"]
+    none = dxcore.read_adapters_safely(build("FLAT"))[1]["adapters"]
     assert none["reason"] == "dxcore_incomplete"
-    assert "D3DKMTEnumAdapters2" in none["detail"] and "does not have DXCoreCreateAdapterFactory" in none["detail"]
-    assert dxcore.read_adapters_safely(build("CLOSE", "FACTORY"))[1]["adapters"]["reason"] == "dxcore_incomplete"
+    assert "D3DKMTEnumAdapters2" in none["detail"]
+    assert dxcore.read_adapters_safely(build("CLOSE"))[1]["adapters"]["reason"] == "dxcore_incomplete"
     assert dxcore.read_adapters_safely(str(tmp_path))[1]["adapters"]["reason"] == "dxcore_missing"
     program(tmp_path / "lib/wsl/lib/libdxcore.so", "no library")
     assert dxcore.read_adapters_safely(str(tmp_path))[1]["adapters"]["reason"] == "dxcore_unloadable"

@@ -66,10 +66,22 @@ def test_a_generation_of_nvidia_is_told_by_the_id(device: str, family: gpus.Fami
 # name, vendor, device, revision, what it may be called
 NAMES: list[tuple[str | None, str, str, str, list[str]]] = [
     ("AMD Radeon RX 7900 XTX", gpus.AMD, "744c", "c8", ["AMD Radeon RX 7900 XTX", "Radeon RX 7900 XTX"]),
-    ("Navi 31 [Radeon RX 7900 XT/7900 XTX]", gpus.AMD, "744c", "c8", ["Navi 31 [Radeon RX 7900 XT/7900 XTX]", "Radeon RX 7900 XTX"]),
+    (
+        "Navi 31 [Radeon RX 7900 XT/7900 XTX]",
+        gpus.AMD,
+        "744c",
+        "c8",
+        ["Navi 31 [Radeon RX 7900 XT/7900 XTX]", "Radeon RX 7900 XTX"],
+    ),
     ("Navi 31 [Radeon RX 7900 XT/7900 XTX]", gpus.AMD, "744c", "99", ["Navi 31 [Radeon RX 7900 XT/7900 XTX]"]),
     ("Battlemage G21 [Arc B580]", gpus.INTEL, "e20b", "00", ["Battlemage G21 [Arc B580]", "Arc B580"]),
-    ("GA106 [GeForce RTX 3060 Lite Hash Rate]", gpus.NVIDIA, "2504", "a1", ["GA106 [GeForce RTX 3060 Lite Hash Rate]", "GeForce RTX 3060"]),
+    (
+        "GA106 [GeForce RTX 3060 Lite Hash Rate]",
+        gpus.NVIDIA,
+        "2504",
+        "a1",
+        ["GA106 [GeForce RTX 3060 Lite Hash Rate]", "GeForce RTX 3060"],
+    ),
     ("NVIDIA GeForce RTX 4090", gpus.NVIDIA, "2684", "a1", ["NVIDIA GeForce RTX 4090"]),
     ("Radeon RX 6800 XT", gpus.AMD, "73bf", "c1", ["Radeon RX 6800 XT"]),
     (None, gpus.AMD, "73bf", "c1", ["Radeon RX 6800 XT"]),
@@ -95,7 +107,9 @@ def test_an_empty_adapter_is_nothing() -> None:
 def test_no_two_families_claim_the_same_id() -> None:
     claims = [(family.vendor_id, *pair, family.name) for family in gpus.FAMILIES for pair in gpus.id_ranges(family)]
     assert all(low <= high for _, low, high, _ in claims)
-    overlaps = [(one, two) for one, two in combinations(claims, 2) if one[0] == two[0] and one[1] <= two[2] and two[1] <= one[2]]
+    overlaps = [
+        (one, two) for one, two in combinations(claims, 2) if one[0] == two[0] and one[1] <= two[2] and two[1] <= one[2]
+    ]
     assert not overlaps
 
 

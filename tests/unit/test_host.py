@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import pwd
 import socket
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -91,6 +93,23 @@ def test_a_python_is_asked_and_not_guessed(tmp_path: Path) -> None:
     answer = program(tmp_path / "python3", """echo '{"version": "3.13.1", "ensurepip": false}'""")
     assert host.ask_python(str(answer)) == {"path": str(answer), "version": "3.13.1", "ensurepip": False}
     assert host.ask_python(str(program(tmp_path / "broken", "echo rubbish"))) is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to keep from it")
+@pytest.mark.parametrize("caller", [None, "daemon"])
+def test_a_python_that_somebody_else_can_change_does_not_get_roots_rights(
+    monkeypatch: pytest.MonkeyPatch, caller: str | None
+) -> None:
+    for name in ("SUDO_USER", "DOAS_USER"):
+        monkeypatch.delenv(name, raising=False)
+    if caller:
+        monkeypatch.setenv("SUDO_USER", caller)
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        os.chmod(folder, 0o777)
+        path = program(Path(folder) / "python", f'id -u > {folder}/who; echo \'{{"version": "3.11.2"}}\'')
+        path.chmod(0o755)
+        assert host.ask_python(str(path)) == {"path": str(path), "version": "3.11.2", "ensurepip": False}
+        assert int((Path(folder) / "who").read_text()) == pwd.getpwnam(caller or "nobody").pw_uid
 
 
 def test_the_systems_real_python_answers() -> None:
@@ -227,3 +246,39 @@ def test_wsl_says_all_of_itself_and_elsewhere_there_is_nothing_to_say(tmp_path: 
     }
     osrelease.write_text("6.1.0-18-amd64\n")
     assert host.wsl_facts(str(proc), str(dev), str(run), {}) is None
+
+
+@pytest.mark.parametrize("place", ["", "tools", "tools/bin", "tools/bin/uv", "server", "server/bin", "pythons"])
+def test_a_prefix_that_others_can_change_where_root_starts_programs_is_told(tmp_path: Path, place: str) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("a prefix is root's")
+    prefix = tmp_path / "prefix"
+    for folder in ("tools/bin", "server/bin", "pythons", "kernels"):
+        (prefix / folder).mkdir(parents=True)
+    (prefix / "tools/bin/uv").touch()
+    assert host.look_at(str(prefix)).distrust is None
+    (prefix / "kernels").chmod(0o777)
+    os.chown(prefix / "kernels", 65534, -1)
+    assert host.look_at(str(prefix)).distrust is None
+    os.chown(prefix / place, 65534, -1)
+    assert f"{prefix / place} belongs to nobody" in str(host.look_at(str(prefix)).distrust)
+
+
+def test_a_prefix_below_somebody_elses_folder_is_told_though_it_is_not_there_yet(tmp_path: Path) -> None:
+    (tmp_path / "student").mkdir()
+    (tmp_path / "student").chmod(0o777)
+    assert f"{tmp_path}/student" in str(host.look_at(str(tmp_path / "student" / "cr")).distrust)
+
+
+def test_a_python_that_says_nonsense_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for said in (
+        "[" * 200_000,
+        "[]",
+        '{"version": []}',
+        '{"version": "1e9.0.0"}',
+        "Infinity",
+        "",
+        '{"version": "3.12"}',
+    ):
+        monkeypatch.setattr(host, "run", lambda argv, account, said=said: said)
+        assert host.ask_python("/usr/bin/python3") is None

@@ -62,7 +62,9 @@ def test_an_impossible_wish_is_refused_with_the_reason(machine: Machine) -> None
 @pytest.mark.parametrize("machine", DECIDED, ids=by_name)
 def test_recommended_is_what_would_be_taken_without_a_wish_for_a_backend(machine: Machine) -> None:
     recommended = decision_of(machine)["recommended"]
-    without = decide("auto", machine.adapters, machine.why_unknown, machine.gpu if machine.wish != "cpu" else None, host=machine.host)
+    without = decide(
+        "auto", machine.adapters, machine.why_unknown, machine.gpu if machine.wish != "cpu" else None, host=machine.host
+    )
     assert (recommended["name"], recommended["adapter"]) == (without["name"], without["adapter"])
     assert recommended["why"]
 
@@ -94,7 +96,9 @@ def role_takes(machine: Machine, decision: dict[str, Any], settings: str = "") -
         xpu_packages.choose_packages(adapter, str(distribution), str(version), wsl)
 
 
-@pytest.mark.parametrize("machine", [one for one in DECIDED if one.wish == "auto" and one.backend in ("rocm", "xpu")], ids=by_name)
+@pytest.mark.parametrize(
+    "machine", [one for one in DECIDED if one.wish == "auto" and one.backend in ("rocm", "xpu")], ids=by_name
+)
 def test_the_role_of_what_is_taken_without_being_asked_for_does_not_refuse_it(machine: Machine) -> None:
     role_takes(machine, decision_of(machine))
 
@@ -160,7 +164,9 @@ def test_a_native_machine_in_sysfs_is_decided_alike(machine: Machine, tmp_path: 
         for name, key in (("vendor", "vendor_id"), ("device", "device_id"), ("revision", "revision")):
             files[name] = f"0x{adapter[key]}"
         if adapter["vendor_id"] is None:
-            tree.card(adapter["index"], tree.other(f"platform/gpu{adapter['index']}", "platform", driver=adapter["driver"]))
+            tree.card(
+                adapter["index"], tree.other(f"platform/gpu{adapter['index']}", "platform", driver=adapter["driver"])
+            )
             continue
         if adapter["dedicated_bytes"] is not None:
             files["mem_info_vram_total"] = str(adapter["dedicated_bytes"])

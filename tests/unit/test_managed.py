@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -128,7 +129,7 @@ STEPS: list[tuple[str, Entry, Seen, str, str]] = [
     ("new file", TEXT, managed.MISSING, "write", f"state: absent| -> state: file|{MADE}text|"),
     ("other content", TEXT, replace(FILE, content=b"old\n"), "write", "old| -> text|"),
     ("both", TEXT, replace(FILE, content=b"old\n", mode=0o777), "write", "mode: 0777|old| -> mode: 0644|text|"),
-    ("mode", TEXT, replace(FILE, mode=0o666), "attributes", "mode: 0666| -> mode: 0644|"),
+    ("mode", TEXT, replace(FILE, mode=0o600), "attributes", "mode: 0600| -> mode: 0644|"),
     ("owner", replace(TEXT, owner="student", group="root"), FILE, "attributes", "owner: root| -> owner: student|"),
     (
         "group of the owner",
@@ -177,8 +178,7 @@ STEPS: list[tuple[str, Entry, Seen, str, str]] = [
         SECRET,
         Seen("file", 0o600, 1000, 1000, TOKEN),
         "write",
-        "owner: student|group: student|content: hidden, as it was|"
-        " -> owner: root|group: root|content: hidden, new|",
+        "owner: student|group: student|content: hidden, as it was| -> owner: root|group: root|content: hidden, new|",
     ),
     (
         "token that others may read",
@@ -361,7 +361,7 @@ def test_a_link_in_a_files_place_is_replaced_and_its_target_untouched(tmp_path: 
 def test_a_link_that_appears_after_the_look_is_not_followed(tmp_path: Path, host: Host) -> None:
     mine, theirs = tmp_path / "mine", tmp_path / "theirs"
     mine.write_text("x")
-    mine.chmod(0o666)
+    mine.chmod(0o600)
     theirs.write_text("x")
     theirs.chmod(0o640)
     changes, _ = managed.plan(entries_of({"path": str(mine), "content": "x"}), host)
@@ -406,3 +406,66 @@ def test_a_tree_goes_without_following_links_out_of_it(tmp_path: Path, host: Hos
     converge(entries_of({"path": f"{tmp_path}/tree", "state": "absent", "recursive": True}), host)
     assert os.listdir(tmp_path) == ["kept"]
     assert (kept / "file").exists()
+
+
+def test_a_tree_of_any_depth_goes(tmp_path: Path, host: Host, deepen: Callable[[Path], None]) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    deepen(tree)
+    assert converge(entries_of({"path": str(tree), "state": "absent", "recursive": True}), host) == [str(tree)]
+    assert not tree.exists()
+
+
+def test_a_tree_whose_way_others_can_change_stays_and_is_named(tmp_path: Path, host: Host) -> None:
+    (tmp_path / "open" / "tree").mkdir(parents=True)
+    (tmp_path / "open").chmod(0o777)
+    entries = entries_of({"path": str(tmp_path / "open/tree"), "state": "absent", "recursive": True})
+    _changes, (problem,) = managed.plan(entries, host)
+    assert f"{tmp_path}/open" in problem and "can be changed by everybody" in problem and "remove it by hand" in problem
+
+
+def test_the_owner_of_the_way_may_be_named(tmp_path: Path, host: Host) -> None:
+    seen: list[set[int]] = []
+    told = replace(host, distrust=lambda path, uids: seen.append(set(uids)), uid_of={"student": 4711}.get)
+    (tmp_path / ".cache").mkdir()
+    entry = {"path": str(tmp_path / ".cache"), "state": "absent", "recursive": True, "owner": "student"}
+    changes, problems = managed.plan(entries_of(entry), told)
+    assert (len(changes), problems, seen) == (1, [], [{0, host.euid, 4711}])
+
+
+def test_what_others_put_into_a_directory_of_ours_is_taken_away_with_a_word(
+    tmp_path: Path, host: Host, deepen: Callable[[Path], None]
+) -> None:
+    etc = tmp_path / "etc"
+    (etc / "conf.d").mkdir(parents=True)
+    (etc / "good.py").write_text("ours")
+    (etc / "conf.d" / "evil.json").write_text("{}")
+    (etc / "conf.d" / "evil.json").chmod(0o666)
+    (etc / "lab").mkdir()
+    (etc / "lab").chmod(0o777)
+    deepen(etc / "lab")
+    (etc / "listed").write_text("x")
+    etc.chmod(0o777)
+    (etc / "listed").chmod(0o666)
+    entries = entries_of(
+        {"path": str(etc), "state": "directory", "purge_foreign": True}, {"path": str(etc / "listed"), "content": "x"}
+    )
+    changes, problems = managed.plan(entries, host)
+    warned = [change.path for change in changes if change.warning]
+    assert (problems, warned) == ([], [str(etc / "conf.d/evil.json"), str(etc / "lab")])
+    # Who could write to it may still have it open.
+    assert [change.action for change in changes if change.path == str(etc / "listed")] == ["write"]
+    assert len(converge(entries, host)) == 4
+    assert sorted(path.name for path in etc.rglob("*")) == ["conf.d", "good.py", "listed"]
+    assert converge(entries, host) == []
+
+
+@pytest.mark.parametrize("uid", [4711, 0])
+def test_what_belongs_to_somebody_else_is_foreign_and_what_is_roots_is_not(
+    tmp_path: Path, host: Host, uid: int
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("root may give files away")
+    (tmp_path / "jupyter_server_config.py").write_text("")
+    os.chown(tmp_path / "jupyter_server_config.py", uid, -1)
+    assert managed.foreign_in(str(tmp_path), 0) == ([str(tmp_path / "jupyter_server_config.py")] if uid else [])

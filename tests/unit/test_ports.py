@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -187,3 +190,21 @@ def test_a_stranger_beside_our_server_is_in_the_way(proc: Path) -> None:
     assert ([listener.address for listener in listeners], ours) == (["::1"], False)
     assert holder is not None and holder.program == "apache2"
     assert ports.who_listens(9999, settings, mine, None, str(proc)) == ([], None, False)
+
+
+def test_no_name_of_a_process_writes_to_a_terminal(proc: Path) -> None:
+    add_process(proc, 7, "\x1b]0;X\x07\x1b[2J", ["\x1b]0;Y\x07", "a\nb"])
+    found = ports.process(7, str(proc))
+    assert found is not None
+    assert (found.program, found.argv) == ("]0;X  [2J", ("]0;Y", "a b"))
+
+
+def test_nobody_waits_for_a_child_that_the_account_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("root may take another user's place")
+    with subprocess.Popen(["sleep", "60"], user=65534, group=65534, extra_groups=[]) as theirs:
+        monkeypatch.setattr(ports, "find_holder", lambda inodes, proc: os.kill(os.getpid(), signal.SIGSTOP))
+        began = time.monotonic()
+        assert ports.find_holder_as(65534, [1]) is None
+        assert time.monotonic() - began < 30
+        theirs.kill()

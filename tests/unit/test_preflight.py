@@ -169,7 +169,24 @@ def test_a_first_run_that_was_stopped_still_needs_its_space() -> None:
 # --- the port -------------------------------------------------------------------------------------------------------
 
 PORTS = [(8888, 8888), ("8888", 8888), (" 1024 ", 1024), ("65535", 65535)]
-NO_PORTS: list[Any] = [0, 80, 1023, 65536, -8888, True, None, 8888.0, "", "http", "8888x", "0x22b8", "80 88", "٨٨٨٨", [8888], {}]
+NO_PORTS: list[Any] = [
+    0,
+    80,
+    1023,
+    65536,
+    -8888,
+    True,
+    None,
+    8888.0,
+    "",
+    "http",
+    "8888x",
+    "0x22b8",
+    "80 88",
+    "٨٨٨٨",
+    [8888],
+    {},
+]
 
 
 @pytest.mark.parametrize(("raw", "port"), PORTS)
@@ -377,3 +394,10 @@ def test_a_range_that_is_none_is_an_error(requires: str) -> None:
 def test_the_first_python_that_fits_is_taken() -> None:
     pythons = [{"path": "/usr/bin/python3", "version": "3.9.2"}, {"path": "/usr/bin/python3.12", "version": "3.12.3"}]
     assert preflight.choose_python(pythons, ">=3.10") == (pythons[1], None)
+
+
+def test_a_prefix_that_others_can_change_is_refused_with_the_owner_named() -> None:
+    place = replace(PLACE, path="/home/student/cr", distrust="/home/student belongs to student")
+    problem = preflight.check_prefix(place, None)
+    assert problem is not None and problem.id == "prefix_trust"
+    assert "colab_prefix is /home/student/cr, and /home/student belongs to student" in problem.what

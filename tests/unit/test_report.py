@@ -56,9 +56,16 @@ def test_all_proofs_ok_is_ready_without_a_reason():
 
 @pytest.mark.parametrize(
     ("decided", "kernel", "chosen_by"),
-    [("directml", "directml", "auto"), ("directml", "cpu", "runtime"), ("cpu", "directml", "runtime"), (None, "cpu", None)],
+    [
+        ("directml", "directml", "auto"),
+        ("directml", "cpu", "runtime"),
+        ("cpu", "directml", "runtime"),
+        (None, "cpu", None),
+    ],
 )
-def test_the_backend_of_the_report_is_the_one_that_is_there(decided: str | None, kernel: str, chosen_by: str | None) -> None:
+def test_the_backend_of_the_report_is_the_one_that_is_there(
+    decided: str | None, kernel: str, chosen_by: str | None
+) -> None:
     decision = {
         "name": decided, "device_type": "x", "chosen_by": "auto", "adapter": 1, "gfx": "gfx1031",
         "recommended": {"name": "rocm"}, "reasons": ["found a card"], "rejected": [{"name": "xpu", "why": "no"}],

@@ -25,7 +25,7 @@ BOTH = "good_10.0.0_card_beside_igpu"
 
 
 def ran(name: str = "", kind: str = "ok", text: str = "", **more: Any) -> dict[str, Any]:
-    """As child.run_program gives it."""
+    """As process.run.run_program gives it."""
     output = (FIXTURES / f"{name}.txt").read_text(encoding="utf-8") if name else ""
     ended = {"kind": kind, "text": text, "problem": None}
     return {"output": output, "errors": [], "cut_off": False, "exit": ended, "seconds": 0.25, **more}

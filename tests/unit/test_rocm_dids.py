@@ -26,7 +26,9 @@ def test_an_entry_is_made_from_id_and_gfx(device: str, gfx: str, line: str) -> N
     assert dids.parse(line + "\n").entries == [entry]
 
 
-@pytest.mark.parametrize(("device", "gfx"), [("7480", "gfx11"), ("7480", ""), ("", "gfx1102"), ("zzzz", "gfx1102"), ("1002:7480", "gfx1102")])
+@pytest.mark.parametrize(
+    ("device", "gfx"), [("7480", "gfx11"), ("7480", ""), ("", "gfx1102"), ("zzzz", "gfx1102"), ("1002:7480", "gfx1102")]
+)
 def test_what_is_no_card_is_no_entry(device: str, gfx: str) -> None:
     with pytest.raises(ValueError, match="no card"):
         dids.entry_for(device, gfx)

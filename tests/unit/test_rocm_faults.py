@@ -47,9 +47,17 @@ NATIVE = State(wsl=False, distribution="ubuntu", line="10.0.0", amd=True, gfx="g
 
 # Facts, section 5: the number of the complaint, what is there, the remedy.
 COMPLAINTS: list[tuple[int, Evidence, str]] = [
-    (1, said("E: Unable to locate package hsa-runtime-rocr4wsl-amdgpu", replace(FINE, line="7.0.0")), "rocm_release_without_wsl"),
+    (
+        1,
+        said("E: Unable to locate package hsa-runtime-rocr4wsl-amdgpu", replace(FINE, line="7.0.0")),
+        "rocm_release_without_wsl",
+    ),
     (1, heard("bad_not_loaded", replace(FINE, line="7.0.2")), "rocm_release_without_wsl"),
-    (2, said("E: Unable to locate package hsa-runtime-rocr4wsl-amdgpu", replace(FINE, line="6.1")), "rocm_release_without_wsl"),
+    (
+        2,
+        said("E: Unable to locate package hsa-runtime-rocr4wsl-amdgpu", replace(FINE, line="6.1")),
+        "rocm_release_without_wsl",
+    ),
     (3, heard("bad_no_wddm_7.2", replace(FINE, line="7.2.0", gfx="gfx1151", integrated=True)), "rocm_bridge_too_old"),
     (3, heard("bad_no_wddm_10.0", FINE), "rocm_no_adapter"),
     (4, heard("bad_unsupported_gpu"), "rocm_card_unsupported"),
@@ -58,20 +66,38 @@ COMPLAINTS: list[tuple[int, Evidence, str]] = [
     (5, Evidence(ended="timeout", state=FINE), "rocm_hangs"),
     (6, heard("bad_override", FINE), "rocm_override_wanted"),
     (6, said("misc dxg: dxg: dxgkio_query_adapter_info: Ioctl failed: -22"), "rocm_dmesg"),
-    (6, said('error gathering device information while adding custom device "/dev/kfd": no such file or directory'), "rocm_native_devices"),
+    (
+        6,
+        said('error gathering device information while adding custom device "/dev/kfd": no such file or directory'),
+        "rocm_native_devices",
+    ),
     (6, said("ls: cannot access '/dev/dri': No such file or directory"), "rocm_native_devices"),
-    (7, said("modprobe: FATAL: Module amdgpu not found in directory /lib/modules/6.6.87.2-microsoft-standard-WSL2"), "rocm_kernel_package"),
+    (
+        7,
+        said("modprobe: FATAL: Module amdgpu not found in directory /lib/modules/6.6.87.2-microsoft-standard-WSL2"),
+        "rocm_kernel_package",
+    ),
     (7, said("Error! Bad return status for module build: amdgpu-dkms"), "rocm_kernel_package"),
     (8, heard("bad_hsa_init", replace(OLD, detection="")), "rocm_detection_off"),
     (8, heard("bad_hsa_init", replace(FINE, detection="0")), "rocm_detection_forbidden"),
-    (9, said("error while loading shared libraries: librocdxg.so.1: cannot open shared object file: No such file or directory"), "rocm_bridge_not_found"),
+    (
+        9,
+        said(
+            "error while loading shared libraries: librocdxg.so.1: cannot open shared object file: No such file or directory"
+        ),
+        "rocm_bridge_not_found",
+    ),
     (9, heard("bad_hsa_init", replace(FINE, bridge_cached=False)), "rocm_bridge_not_found"),
     (9, heard("bad_hsa_init", replace(OLD, windows_build=19045)), "rocm_windows_10"),
     (10, heard("bad_bridge_not_found", FINE), "rocm_bridge_not_found"),
     (10, said("libhsa-runtime64.so.1: undefined symbol: hsaKmtOpenKFD"), "rocm_bridge_not_found"),
     (11, heard("bad_vram_10", FINE), "rocm_no_free_memory"),
     (11, heard("bad_vram_10", replace(FINE, windows_build=19045)), "rocm_windows_10"),
-    (13, said("torch.cuda.is_available() is False", replace(FINE, rocminfo=SEEN, torch="2.13.0+cu130", torch_devices=0)), "rocm_other_torch"),
+    (
+        13,
+        said("torch.cuda.is_available() is False", replace(FINE, rocminfo=SEEN, torch="2.13.0+cu130", torch_devices=0)),
+        "rocm_other_torch",
+    ),
     (13, said("", replace(FINE, rocminfo=SEEN, torch="2.13.0", torch_devices=0)), "rocm_other_torch"),
     (14, said("RuntimeError: hipErrorNoDevice", replace(OLD, bundled_hsa=True)), "rocm_bundled_hsa"),
     (14, said("", replace(OLD, rocminfo=SEEN, torch_devices=0, bundled_hsa=True)), "rocm_bundled_hsa"),
@@ -89,13 +115,21 @@ COMPLAINTS: list[tuple[int, Evidence, str]] = [
     (23, heard("bad_out_of_resources", replace(FINE, distribution="ol", line="6.2.3")), "rocm_only_ubuntu"),
     (24, said("/sbin/ldconfig.real: /usr/lib/wsl/lib/libcuda.so.1 is not a symbolic link"), "cuda_library_not_a_link"),
     (25, heard("bad_not_loaded", replace(OLD, packages=["libhsa-runtime64-1", "libhsakmt1"])), "rocm_shadowed"),
-    (26, said("ERROR: torch-2.9.1-cp312-cp312-linux_x86_64.whl is not a supported wheel on this platform."), "rocm_wheel_python"),
+    (
+        26,
+        said("ERROR: torch-2.9.1-cp312-cp312-linux_x86_64.whl is not a supported wheel on this platform."),
+        "rocm_wheel_python",
+    ),
 ]
 # Those that are no failure: said beside a sum that came out right.
 NOTES: list[tuple[int, State, list[str]]] = [
     (11, replace(FINE, free_bytes=0), ["rocm_no_free_memory"]),
     (11, replace(FINE, free_bytes=0, windows_build=19045), ["rocm_windows_10"]),
-    (12, replace(FINE, gfx="gfx1151", integrated=True, torch_bytes=63 * GB, wsl_bytes=63 * GB), ["rocm_memory_of_wsl", "rocm_resizable_bar"]),
+    (
+        12,
+        replace(FINE, gfx="gfx1151", integrated=True, torch_bytes=63 * GB, wsl_bytes=63 * GB),
+        ["rocm_memory_of_wsl", "rocm_resizable_bar"],
+    ),
     (12, replace(FINE, gfx="gfx1151", integrated=True, torch_bytes=96 * GB, wsl_bytes=63 * GB), []),
     (19, replace(FINE, rocminfo=rocminfo.parse(read("good_10.0.0_card_beside_igpu"))), ["rocm_igpu_too"]),
     (19, replace(FINE, rocminfo=SEEN), []),
@@ -158,7 +192,10 @@ MORE: list[tuple[Evidence, str]] = [
     (Evidence(ended="signal", state=State(wsl=False)), "rocm_native_driver"),
     (said("something else", NATIVE), "rocm_native_unknown"),
     (said("ImportError: libquadmath.so.0: cannot open shared object file", NATIVE), "rocm_native_files"),
-    (said("RuntimeError: No HIP GPUs are available", replace(NATIVE, rocminfo_remedy="rocm_native_unknown")), "rocm_torch_blind"),
+    (
+        said("RuntimeError: No HIP GPUs are available", replace(NATIVE, rocminfo_remedy="rocm_native_unknown")),
+        "rocm_torch_blind",
+    ),
     # What is so with the bridge, or set for it, is nothing where there is none.
     (heard("bad_hsa_init", replace(NATIVE, gfx="gfx1030")), "rocm_native_no_gpu"),
     (heard("bad_unsupported_gpu", replace(NATIVE, gfx="gfx1030")), "rocm_card_unsupported"),
@@ -181,23 +218,53 @@ MORE: list[tuple[Evidence, str]] = [
     (Evidence(state=replace(FINE, rocminfo=ONLY_CPU, line="6.3.4")), "rocm_driver_pairing"),
     (Evidence(state=replace(OLD, rocminfo=ONLY_CPU, detection="")), "rocm_detection_off"),
     (Evidence(state=replace(FINE, rocminfo=BOTH, card_listed=False)), "rocm_card_not_listed"),
-    (Evidence(state=replace(FINE, rocminfo=BOTH, card_listed=False, gfx="gfx1102", id_known=False)), "rocm_dids_missing"),
+    (
+        Evidence(state=replace(FINE, rocminfo=BOTH, card_listed=False, gfx="gfx1102", id_known=False)),
+        "rocm_dids_missing",
+    ),
     (Evidence(state=replace(FINE, rocminfo=BOTH, card_listed=False, torch_devices=0)), "rocm_card_not_listed"),
     (said("ModuleNotFoundError: No module named 'rocm_sdk'", FINE), "rocm_files_missing"),
-    (said("ImportError: libamdhip64.so.7: cannot open shared object file: No such file or directory", FINE), "rocm_files_missing"),
-    (said("rocminfo: error while loading shared libraries: libatomic.so.1: cannot open shared object file", FINE), "rocm_files_missing"),
+    (
+        said("ImportError: libamdhip64.so.7: cannot open shared object file: No such file or directory", FINE),
+        "rocm_files_missing",
+    ),
+    (
+        said("rocminfo: error while loading shared libraries: libatomic.so.1: cannot open shared object file", FINE),
+        "rocm_files_missing",
+    ),
     (heard("bad_override", replace(FINE, bridge_cached=False)), "rocm_override_wanted"),
     # Where rocminfo has failed before, that torch sees nothing only follows.
-    (said("RuntimeError: No HIP GPUs are available", replace(FINE, rocminfo_remedy="rocm_bridge_not_found")), "rocm_bridge_not_found"),
+    (
+        said("RuntimeError: No HIP GPUs are available", replace(FINE, rocminfo_remedy="rocm_bridge_not_found")),
+        "rocm_bridge_not_found",
+    ),
     (Evidence(ended="timeout", state=replace(FINE, rocminfo_remedy="rocm_no_adapter")), "rocm_no_adapter"),
-    (said("RuntimeError: No HIP GPUs are available", replace(FINE, rocminfo_remedy="rocm_unknown")), "rocm_torch_blind"),
-    (said("HIP error: device kernel image is invalid", replace(FINE, rocminfo_remedy="rocm_no_adapter")), "rocm_wrong_device"),
+    (
+        said("RuntimeError: No HIP GPUs are available", replace(FINE, rocminfo_remedy="rocm_unknown")),
+        "rocm_torch_blind",
+    ),
+    (
+        said("HIP error: device kernel image is invalid", replace(FINE, rocminfo_remedy="rocm_no_adapter")),
+        "rocm_wrong_device",
+    ),
     # The runtime of the wheels says so where all is well.
-    (said("[hsakmt_hsa_loader_init] dlopen libhsa-runtime64.so failed - libhsa-runtime64.so: cannot open shared object file", FINE), "rocm_unknown"),
+    (
+        said(
+            "[hsakmt_hsa_loader_init] dlopen libhsa-runtime64.so failed - libhsa-runtime64.so: cannot open shared object file",
+            FINE,
+        ),
+        "rocm_unknown",
+    ),
     # Another torch in the environment, and nothing else to go by.
-    (said("AssertionError: Torch not compiled with CUDA enabled", replace(FINE, torch="2.13.0+cpu")), "rocm_other_torch"),
+    (
+        said("AssertionError: Torch not compiled with CUDA enabled", replace(FINE, torch="2.13.0+cpu")),
+        "rocm_other_torch",
+    ),
     # A harmless line beside the true cause.
-    (Evidence(heard=["query_adapter_info: Ioctl failed: -2", *read("bad_no_wddm_10.0").splitlines()], state=FINE), "rocm_no_adapter"),
+    (
+        Evidence(heard=["query_adapter_info: Ioctl failed: -2", *read("bad_no_wddm_10.0").splitlines()], state=FINE),
+        "rocm_no_adapter",
+    ),
     (said("something else", FINE), "rocm_unknown"),
     (Evidence(), "rocm_unknown"),
 ]
@@ -249,7 +316,9 @@ def test_only_the_known_failure_at_the_start_is_tried_once_more() -> None:
 
 
 def test_every_remedy_can_be_reached_and_is_said_in_full() -> None:
-    reached = {remedy for _, _, remedy in COMPLAINTS} | {remedy for _, remedy in MORE} | {one[0] for one in TEXTS.values()}
+    reached = (
+        {remedy for _, _, remedy in COMPLAINTS} | {remedy for _, remedy in MORE} | {one[0] for one in TEXTS.values()}
+    )
     reached |= {remedy for _, _, notes in NOTES for remedy in notes}
     assert reached == set(REMEDIES)
     for cause, do, where in REMEDIES.values():

@@ -22,7 +22,13 @@ from ansible.module_utils.colab_ready.rocm_plan import (
 
 
 def amd(device: str, revision: str = "") -> dict[str, Any]:
-    return {"vendor_id": "1002", "vendor": "AMD", "device_id": device, "revision": revision, "name": "AMD Radeon Graphics"}
+    return {
+        "vendor_id": "1002",
+        "vendor": "AMD",
+        "device_id": device,
+        "revision": revision,
+        "name": "AMD Radeon Graphics",
+    }
 
 
 XTX, RX_9070, RX_7600, RX_6800, RX_6700, STRIX_HALO = amd("744c", "c8"), amd("7550", "c0"), amd("7480", "cf"), amd("73bf", "c3"), amd("73df", "c1"), amd("1586", "c1")  # fmt: skip
@@ -63,7 +69,18 @@ def test_the_newest_lines_have_a_target_for_every_card_that_amd_lists_for_wsl() 
 
 @pytest.mark.parametrize(
     ("text", "version"),
-    [("10", "10.0.0"), ("10.0", "10.0.0"), ("7.2", "7.2.0"), ("7.2.4", "7.2.4"), ("6.4.2.1", "6.4.2.1"), (" 7.14.0 ", "7.14.0"), ("7.0.9", "7.0.9"), ("7.11", "7.11"), ("6.1", "6.1"), ("5.7.1", "5.7.1")],
+    [
+        ("10", "10.0.0"),
+        ("10.0", "10.0.0"),
+        ("7.2", "7.2.0"),
+        ("7.2.4", "7.2.4"),
+        ("6.4.2.1", "6.4.2.1"),
+        (" 7.14.0 ", "7.14.0"),
+        ("7.0.9", "7.0.9"),
+        ("7.11", "7.11"),
+        ("6.1", "6.1"),
+        ("5.7.1", "5.7.1"),
+    ],
 )
 def test_a_version_is_understood_as_people_write_it(text: str, version: str) -> None:
     line = rocm_lines.line_of(text)
@@ -149,7 +166,9 @@ def test_a_pinned_older_line_brings_its_packages_its_environment_and_its_wheels(
     assert plan["torch"]["requirements"][0] == "torch==2.10.0+rocm7.2.4.lw.git3d3aa833"
     assert plan["torch"]["constraints"] == ["numpy==1.26.4"]
     assert plan["torch"]["drop_bundled_hsa"] is True
-    assert choose_line(XTX, NOBLE, Wish(version="7.2.4", torch="2.9.1"))["torch"]["requirements"][3].startswith("triton==3.5.1")
+    assert choose_line(XTX, NOBLE, Wish(version="7.2.4", torch="2.9.1"))["torch"]["requirements"][3].startswith(
+        "triton==3.5.1"
+    )
     older = choose_line(XTX, replace(JAMMY, python="3.10"), Wish(version="7.2.1"))
     assert older["python_requires"] == ">=3.10,<3.13,!=3.11.*"
     assert " jammy main" in older["repository"]["text"]
@@ -157,7 +176,13 @@ def test_a_pinned_older_line_brings_its_packages_its_environment_and_its_wheels(
 
 def test_without_wsl_only_the_wheels_and_the_groups_come() -> None:
     plan = choose_line(XTX, NATIVE)
-    assert (plan["debs"], plan["packages"], plan["repository"], plan["loader"], plan["environment"]) == ([], [], None, [], {})
+    assert (plan["debs"], plan["packages"], plan["repository"], plan["loader"], plan["environment"]) == (
+        [],
+        [],
+        None,
+        [],
+        {},
+    )
     assert plan["groups"] == ["render", "video"]
     assert plan["torch"]["requirements"][0] == "torch[device-gfx1100]==2.13.0+rocm10.0.0"
     assert choose_line(MI210, NATIVE)["target"] == "gfx90a"
@@ -223,29 +248,65 @@ def test_no_plan_has_a_kernel_package_an_address_without_tls_or_a_deb_without_ch
 # card, host, wish; ids of the problems; words of the message
 REFUSED: list[tuple[dict[str, Any], Host, Wish, list[str], list[str]]] = [
     # releases
-    (XTX, NOBLE, Wish(version="6.2.0"), ["rocm_no_wsl"], ["ROCm 6.2.0 has no bridge to WSL at all", "10.0.0, 7.14.0, 7.2.4 and 7.2.1"]),
+    (
+        XTX,
+        NOBLE,
+        Wish(version="6.2.0"),
+        ["rocm_no_wsl"],
+        ["ROCm 6.2.0 has no bridge to WSL at all", "10.0.0, 7.14.0, 7.2.4 and 7.2.1"],
+    ),
     (XTX, NOBLE, Wish(version="6.2"), ["rocm_no_wsl"], ["no bridge"]),
     (XTX, NOBLE, Wish(version="7.0"), ["rocm_no_wsl"], ["ROCm 7.0.0 has no bridge"]),
     (XTX, NOBLE, Wish(version="7.0.2"), ["rocm_no_wsl"], ["ROCm 7.0.2 has no bridge"]),
     (XTX, NOBLE, Wish(version="7.1.1"), ["rocm_no_wsl"], ["is not known to work in WSL"]),
-    (XTX, NOBLE, Wish(version="6.3.4"), ["rocm_no_wsl"], ["its own Windows driver only", "every card that it knew is in 10.0.0"]),
+    (
+        XTX,
+        NOBLE,
+        Wish(version="6.3.4"),
+        ["rocm_no_wsl"],
+        ["its own Windows driver only", "every card that it knew is in 10.0.0"],
+    ),
     (XTX, NOBLE, Wish(version="7.2"), ["rocm_no_wsl"], ["ROCm 7.2.0 uses the bridge of before 7.2.1"]),
     (XTX, NOBLE, Wish(version="7.12"), ["rocm_no_wsl"], ["was a preview"]),
     (XTX, NOBLE, Wish(version="9"), ["rocm_version"], ["ROCm 9 is not in the table", "leave it empty (10.0.0)"]),
-    (XTX, NATIVE, Wish(version="7.2.4"), ["rocm_only_wsl"], ["offered here for WSL alone", "Expected: 10.0.0 and 7.14.0"]),
+    (
+        XTX,
+        NATIVE,
+        Wish(version="7.2.4"),
+        ["rocm_only_wsl"],
+        ["offered here for WSL alone", "Expected: 10.0.0 and 7.14.0"],
+    ),
     # cards
     (POLARIS, NOBLE, Wish(), ["rocm_card"], ["Radeon RX 580", "set colab_backend to directml"]),
     (POLARIS, NATIVE, Wish(), ["rocm_card"], ["set colab_backend to cpu"]),
     (MI210, NOBLE, Wish(), ["rocm_card"], ["only on native Linux"]),
     (amd("7460"), NOBLE, Wish(), ["rocm_card"], ["Radeon PRO V710"]),
     (amd("ffff"), NOBLE, Wish(), ["rocm_card"], ["not in the table"]),
-    ({"vendor_id": "10de", "device_id": "2684", "name": "NVIDIA GeForce RTX 4090"}, NOBLE, Wish(), ["rocm_card"], ["not in the table of AMD's"]),
+    (
+        {"vendor_id": "10de", "device_id": "2684", "name": "NVIDIA GeForce RTX 4090"},
+        NOBLE,
+        Wish(),
+        ["rocm_card"],
+        ["not in the table of AMD's"],
+    ),
     (RX_7600, NOBLE, Wish(), ["rocm_experimental"], ["rocm_experimental: true"]),
     (RX_6800, NOBLE, Wish(), ["rocm_experimental"], ["dids.conf"]),
-    (RX_7600, NOBLE, Wish(version="7.2.4", experimental=True), ["rocm_target"], ["has nothing for Radeon RX 7600", "set rocm_version to 10.0.0"]),
+    (
+        RX_7600,
+        NOBLE,
+        Wish(version="7.2.4", experimental=True),
+        ["rocm_target"],
+        ["has nothing for Radeon RX 7600", "set rocm_version to 10.0.0"],
+    ),
     (KRACKAN, NOBLE, Wish(version="7.2.4"), ["rocm_target"], ["set rocm_version to 10.0.0"]),
     # systems
-    (XTX, replace(NOBLE, distribution="debian", version="12"), Wish(), ["rocm_distribution"], ["Debian 12", "Ubuntu 22.04, 24.04 and 26.04", "wsl --install Ubuntu-24.04"]),
+    (
+        XTX,
+        replace(NOBLE, distribution="debian", version="12"),
+        Wish(),
+        ["rocm_distribution"],
+        ["Debian 12", "Ubuntu 22.04, 24.04 and 26.04", "wsl --install Ubuntu-24.04"],
+    ),
     (XTX, replace(NOBLE, distribution="ol", version="9.4"), Wish(), ["rocm_distribution"], ["Ol 9.4"]),
     (XTX, replace(NOBLE, version="25.10"), Wish(), ["rocm_distribution"], ["Ubuntu 25.10"]),
     (STRIX_HALO, JAMMY, Wish(), ["rocm_distribution"], ["for Ryzen processors", "Expected: Ubuntu 24.04 and 26.04"]),
@@ -253,21 +314,51 @@ REFUSED: list[tuple[dict[str, Any], Host, Wish, list[str], list[str]]] = [
     (XTX, RESOLUTE, Wish(version="7.2.1"), ["rocm_distribution", "rocm_python"], ["Expected: Ubuntu 22.04 and 24.04"]),
     (XTX, replace(NOBLE, windows_build=19045), Wish(), ["rocm_windows_10"], ["Windows 10 (build 19045)"]),
     (XTX, replace(NOBLE, architecture="aarch64"), Wish(), ["rocm_architecture"], ["x86_64 only, this is aarch64"]),
-    (XTX, replace(NATIVE, distribution="debian", version="13"), Wish(system_packages=True), ["rocm_distribution"], ["no packages of ROCm 10.0.0 for Debian 13", "set rocm_system_packages: false"]),
-    (XTX, Host(True, None, None), Wish(version="7.2.4"), ["rocm_distribution"], ["for this system", "Expected: Ubuntu 24.04."]),
+    (
+        XTX,
+        replace(NATIVE, distribution="debian", version="13"),
+        Wish(system_packages=True),
+        ["rocm_distribution"],
+        ["no packages of ROCm 10.0.0 for Debian 13", "set rocm_system_packages: false"],
+    ),
+    (
+        XTX,
+        Host(True, None, None),
+        Wish(version="7.2.4"),
+        ["rocm_distribution"],
+        ["for this system", "Expected: Ubuntu 24.04."],
+    ),
     # Pythons
     (XTX, replace(JAMMY, python="3.10"), Wish(), ["rocm_python"], ["no wheels for Python 3.10", "Python >=3.11,<3.15"]),
     (XTX, replace(NOBLE, python="3.13"), Wish(version="7.2.4"), ["rocm_python"], ["Python 3.13"]),
     (XTX, replace(JAMMY, python="3.11"), Wish(version="7.2.1"), ["rocm_python"], ["!=3.11.*"]),
     # pairs and checksums
-    (XTX, NOBLE, Wish(bridge="1.2.1"), ["rocm_bridge"], ["1.2.1 is not made for ROCm 10.0.0", "corrupts memory", "Expected: 1.2.2"]),
+    (
+        XTX,
+        NOBLE,
+        Wish(bridge="1.2.1"),
+        ["rocm_bridge"],
+        ["1.2.1 is not made for ROCm 10.0.0", "corrupts memory", "Expected: 1.2.2"],
+    ),
     (XTX, NOBLE, Wish(version="7.14.0", bridge="1.2.2"), ["rocm_bridge"], ["Expected: 1.2.1"]),
     (XTX, NOBLE, Wish(version="7.2.4", bridge="1.2.0"), ["rocm_bridge"], ["Expected: 1.2.2"]),
-    (XTX, NOBLE, Wish(version="7.14.0", amd_smi=True), ["rocm_checksum"], ["checksum of rocdxg-amd-smi-lib_1.2.1_amd64.deb is not known", "set rocm_amd_smi_sha256"]),
+    (
+        XTX,
+        NOBLE,
+        Wish(version="7.14.0", amd_smi=True),
+        ["rocm_checksum"],
+        ["checksum of rocdxg-amd-smi-lib_1.2.1_amd64.deb is not known", "set rocm_amd_smi_sha256"],
+    ),
     (XTX, NOBLE, Wish(bridge_sha256="28ded"), ["rocm_checksum"], ["rocm_bridge_sha256 is no SHA-256"]),
     (XTX, NOBLE, Wish(torch="2.4.1"), ["rocm_torch"], ["Expected: 2.13.0, 2.12.0 and 2.11.0"]),
     # all at once
-    (RX_7600, replace(JAMMY, distribution="debian", version="12", python="3.10", windows_build=19045), Wish(bridge="1.1.0"), ["rocm_experimental", "rocm_distribution", "rocm_windows_10", "rocm_python", "rocm_bridge"], []),
+    (
+        RX_7600,
+        replace(JAMMY, distribution="debian", version="12", python="3.10", windows_build=19045),
+        Wish(bridge="1.1.0"),
+        ["rocm_experimental", "rocm_distribution", "rocm_windows_10", "rocm_python", "rocm_bridge"],
+        [],
+    ),
 ]
 
 
@@ -292,12 +383,21 @@ def test_what_is_not_known_forbids_nothing() -> None:
 
 # --- what is there already ------------------------------------------------------------------------------------------
 
-ROCM_7_2 = {"rocm-core": "7.2.1.70201-81~24.04", "hsa-rocr": "1.18.0.70201-81~24.04", "hip-runtime-amd": "7.2.53211.70201-81~24.04"}
+ROCM_7_2 = {
+    "rocm-core": "7.2.1.70201-81~24.04",
+    "hsa-rocr": "1.18.0.70201-81~24.04",
+    "hip-runtime-amd": "7.2.53211.70201-81~24.04",
+}
 # installed, line, ids of what the user has to do, packages that may go
 THERE: list[tuple[dict[str, str], str, list[str], list[str]]] = [
     ({}, "10.0.0", [], []),
     ({"base-files": "13", "libc6": "2.39"}, "10.0.0", [], []),
-    ({"libhsa-runtime64-1:amd64": "5.7.1-2build1", "libhsakmt1:amd64": "5.7.0-1build1"}, "10.0.0", [], ["libhsa-runtime64-1", "libhsakmt1"]),
+    (
+        {"libhsa-runtime64-1:amd64": "5.7.1-2build1", "libhsakmt1:amd64": "5.7.0-1build1"},
+        "10.0.0",
+        [],
+        ["libhsa-runtime64-1", "libhsakmt1"],
+    ),
     (ROCM_7_2, "10.0.0", ["rocm_other_line"], []),
     (ROCM_7_2, "7.2.1", [], []),
     (ROCM_7_2, "7.2.4", ["rocm_other_line"], []),
@@ -314,7 +414,9 @@ THERE: list[tuple[dict[str, str], str, list[str], list[str]]] = [
 
 
 @pytest.mark.parametrize(("installed", "line", "ids", "remove"), THERE)
-def test_what_does_not_go_with_a_line_is_found(installed: dict[str, str], line: str, ids: list[str], remove: list[str]) -> None:
+def test_what_does_not_go_with_a_line_is_found(
+    installed: dict[str, str], line: str, ids: list[str], remove: list[str]
+) -> None:
     found = conflicts(installed, line, wsl=True)
     assert ([problem.id for problem in found.problems], found.remove) == (ids, remove)
     for problem in found.problems:

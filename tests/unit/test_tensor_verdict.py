@@ -472,9 +472,7 @@ NATIVELY: list[tuple[str, str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("backend", "step", "how", "remedy"), NATIVELY)
-def test_outside_of_wsl_no_remedy_sends_to_windows(
-    backend: str, step: str, how: dict[str, Any], remedy: str
-) -> None:
+def test_outside_of_wsl_no_remedy_sends_to_windows(backend: str, step: str, how: dict[str, Any], remedy: str) -> None:
     (told,) = verdict.judge_tensor(died_in(step, how), backend, wsl=False)["remedies"]
     assert (told["id"], told["where"]) == (remedy, "wsl")
     assert "wsl --shutdown" not in told["do"] or re.search(r"\b[Ii]n WSL: ", told["do"])
@@ -484,7 +482,13 @@ def test_outside_of_wsl_no_remedy_sends_to_windows(
 
 def test_outside_of_wsl_a_card_that_torch_does_not_see_is_looked_for_in_the_kernel() -> None:
     given = copy.deepcopy(ON_GPU)
-    failed = {"step": "name", "ok": False, "seconds": 0.1, "detail": "torch does not see it", "problem": "adapter_not_seen"}
+    failed = {
+        "step": "name",
+        "ok": False,
+        "seconds": 0.1,
+        "detail": "torch does not see it",
+        "problem": "adapter_not_seen",
+    }
     given.update(steps=[*given["steps"][: GPU_STEPS.index("name")], failed], result=None)
     (told,) = verdict.judge_tensor(given, "cuda", wsl=False)["remedies"]
     assert (told["id"], told["where"]) == ("adapter_not_seen", "wsl")

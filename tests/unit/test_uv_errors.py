@@ -27,6 +27,25 @@ CASES: list[tuple[str, list[str], str | None, str]] = [
   cause: HTTP status client error (404 File not found) for url (https://amd.invalid/manylinux/rocm-rel-7.2.9/)
 """,
     ),
+    (
+        "no_wheel",
+        ["of rocm there is source alone", "nothing is built from source", "colab_extra_packages"],
+        None,
+        """error: No solution found when resolving dependencies:
+  cause: Because rocm==10.0.0 has no usable wheels and you require rocm==10.0.0, we can conclude that your requirements are \
+unsatisfiable.
+
+hint: Wheels are required for `rocm` because building from source is disabled for all packages (i.e., with `--no-build`)
+""",
+    ),
+    (
+        "no_wheel",
+        ["of rocm there is source alone"],
+        None,
+        """error: Failed to build `rocm @ file:///srv/rocm-10.0.0.tar.gz`
+  cause: Building source distributions for `rocm` is disabled
+""",
+    ),
     # uv warns of a download that it could do without; why it failed comes after the warning's own causes.
     (
         "wrong_python",

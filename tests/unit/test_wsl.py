@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible.module_utils.colab_ready import gpu_look, windows_build, wsl
 from doubles import dxcore_stand_in
+from fixtures.windows_drive import open_folder
 from fixtures.windows_file import library_of_windows
 
 KERNEL = "6.6.87.2-microsoft-standard-WSL2"
@@ -50,13 +53,16 @@ class FakeWsl:
         return wsl.facts(proc, dev, run, etc, usr, {})
 
     def places(self) -> gpu_look.Places:
-        sysfs, proc, dev, run, etc, usr = (str(self.root / name) for name in ("sysfs", "proc", "dev", "run", "etc", "usr"))
+        sysfs, proc, dev, run, etc, usr = (
+            str(self.root / name) for name in ("sysfs", "proc", "dev", "run", "etc", "usr")
+        )
         return gpu_look.Places(sysfs, proc, dev, run, etc, usr)
 
 
 @pytest.fixture
-def fake(tmp_path: Path) -> FakeWsl:
-    return FakeWsl(tmp_path)
+def fake() -> Iterator[FakeWsl]:
+    with open_folder() as folder:
+        yield FakeWsl(folder)
 
 
 def test_a_wsl_in_order_says_all_of_itself(fake: FakeWsl) -> None:
@@ -270,13 +276,15 @@ def test_windows_is_asked_for_only_where_a_driver_leaves_it_open(adapters: Any, 
         (library_of_windows(0), None, "not_said"),
         (library_of_windows(19041)[:600], None, "not_said"),
         (b"MZ", None, "not_said"),
-        (b"", None, "not_said"),
-        (b"\x7fELF" + bytes(5000), None, "not_said"),
+        (b"", None, "no_drive"),
+        (b"\x7fELF" + bytes(5000), None, "no_drive"),
         (b"MZ" + b"\xff" * 5000, None, "not_said"),
         (None, None, "no_drive"),
     ],
 )
-def test_the_build_is_in_a_library_of_windows(fake: FakeWsl, data: bytes | None, build: int | None, code: str | None) -> None:
+def test_the_build_is_in_a_library_of_windows(
+    fake: FakeWsl, data: bytes | None, build: int | None, code: str | None
+) -> None:
     fake.write("etc/wsl.conf", f"[automount]\nroot = {fake.root}/drives\n")
     if data is not None:
         fake.write(f"drives/c/{windows_build.LIBRARY}", "")
@@ -285,15 +293,29 @@ def test_the_build_is_in_a_library_of_windows(fake: FakeWsl, data: bytes | None,
     assert (found, why["reason"] if why else None) == (build, code)
 
 
-def test_a_drive_that_hangs_is_left_behind(fake: FakeWsl) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root does it in a child, which can be left behind")
+def test_a_drive_that_hangs_is_left_behind(fake: FakeWsl, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake.write("etc/wsl.conf", f"[automount]\nroot = {fake.root}/drives\n")
+    fake.write(f"drives/c/{windows_build.LIBRARY}", "MZ")
+    monkeypatch.setattr(windows_build, "read_build", lambda path: time.sleep(600))
+    found, why = windows_build.windows_build([RADEON], str(fake.root / "etc"), str(fake.root / "proc"), 1)
+    assert found is None
+    assert why is not None and "no answer within 1 s" in why["detail"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link"])
+def test_only_a_plain_file_is_asked_for_the_build(fake: FakeWsl, kind: str) -> None:
     fake.write("etc/wsl.conf", f"[automount]\nroot = {fake.root}/drives\n")
     library = fake.root / "drives/c" / windows_build.LIBRARY
     library.parent.mkdir(parents=True)
-    # Nobody ever writes into it.
-    os.mkfifo(library)
-    found, why = windows_build.windows_build([RADEON], str(fake.root / "etc"), str(fake.root / "proc"), 0.5)
-    assert found is None
-    assert why is not None and "no answer within 0.5 s" in why["detail"]
+    if kind == "pipe":
+        # Nobody ever writes into it.
+        os.mkfifo(library)
+    else:
+        (library.parent / "real.dll").write_bytes(library_of_windows(19041))
+        library.symlink_to("real.dll")
+    found, why = windows_build.windows_build([RADEON], str(fake.root / "etc"), str(fake.root / "proc"))
+    assert (found, why["reason"] if why else None) == (None, "no_drive")
 
 
 def test_what_is_not_known_of_the_host_has_its_reason(fake: FakeWsl) -> None:

@@ -68,7 +68,10 @@ def test_a_value_is_read_as_wsl_reads_it(content: bytes, expected: str | None) -
     ("text", "expected"),
     [
         ("; comment\n[wsl2]\nkernel=C:\\x\nmemory=4GB\n", [("wsl2", "memory", "4GB")]),
-        ("[wsl2]\r\nkernelCommandLine=a \\\r\n b\r\nmemory=4GB", [("wsl2", "kernelcommandline", "a  b"), ("wsl2", "memory", "4GB")]),
+        (
+            "[wsl2]\r\nkernelCommandLine=a \\\r\n b\r\nmemory=4GB",
+            [("wsl2", "kernelcommandline", "a  b"), ("wsl2", "memory", "4GB")],
+        ),
         ("[wsl2]\nswapFile=C:\\\\Temp\\\\s.vhdx\n", [("wsl2", "swapfile", "C:\\Temp\\s.vhdx")]),
         # Which section this line is in is WSL's secret; it is not [wsl2] for us.
         ("[wsl2]\n[my-own]\nmemory=4GB\n", [("?", "memory", "4GB")]),
@@ -85,23 +88,51 @@ WSL_CONF = [
     ("others' sections", b"[user]\ndefault=me\n", b"[user]\ndefault=me\n\n" + BOOT),
     ("no newline at its end", b"[user]\ndefault=me", b"[user]\ndefault=me\n\n" + BOOT),
     ("CRLF", b"[user]\r\ndefault=me\r\n", b"[user]\r\ndefault=me\r\n\r\n[boot]\r\nsystemd=true\r\n"),
-    ("the section is there", b"# a\n[boot]\n# b\ncommand=x # c\n\n[user]\ndefault=me\n", b"# a\n[boot]\n# b\ncommand=x # c\nsystemd=true\n\n[user]\ndefault=me\n"),
+    (
+        "the section is there",
+        b"# a\n[boot]\n# b\ncommand=x # c\n\n[user]\ndefault=me\n",
+        b"# a\n[boot]\n# b\ncommand=x # c\nsystemd=true\n\n[user]\ndefault=me\n",
+    ),
     ("and empty", b"[boot]\n[user]\ndefault=me\n", b"[boot]\nsystemd=true\n[user]\ndefault=me\n"),
     ("and at the end without a newline", b"[user]\ndefault=me\n[Boot]", b"[user]\ndefault=me\n[Boot]\nsystemd=true"),
     ("and its last line has none", b"[boot]\ncommand=x", b"[boot]\ncommand=x\nsystemd=true"),
-    ("and twice", b"[boot]\ncommand=x\n[user]\n[boot]\ninitTimeout=1\n", b"[boot]\ncommand=x\nsystemd=true\n[user]\n[boot]\ninitTimeout=1\n"),
-    ("another value, in the user's own spelling", b"[Boot]\n SystemD = false   # mine\n", b"[Boot]\n SystemD = true   # mine\n"),
+    (
+        "and twice",
+        b"[boot]\ncommand=x\n[user]\n[boot]\ninitTimeout=1\n",
+        b"[boot]\ncommand=x\nsystemd=true\n[user]\n[boot]\ninitTimeout=1\n",
+    ),
+    (
+        "another value, in the user's own spelling",
+        b"[Boot]\n SystemD = false   # mine\n",
+        b"[Boot]\n SystemD = true   # mine\n",
+    ),
     ("a value that is none", b"[boot]\nsystemd=yes\n", b"[boot]\nsystemd=true\n"),
     ("an empty value", b"[boot]\nsystemd=\n", b"[boot]\nsystemd=true\n"),
     ("a value over two lines", b"[boot]\nsystemd=fal\\\nse\ncommand=x\n", b"[boot]\nsystemd=true\ncommand=x\n"),
-    ("twice, the first counts", b"[boot]\nsystemd=false\n[user]\n[boot]\nsystemd=0\n", b"[boot]\nsystemd=true\n[user]\n[boot]\nsystemd=true\n"),
+    (
+        "twice, the first counts",
+        b"[boot]\nsystemd=false\n[user]\n[boot]\nsystemd=0\n",
+        b"[boot]\nsystemd=true\n[user]\n[boot]\nsystemd=true\n",
+    ),
     ("in a comment only", b"[boot]\n#systemd=true\n", b"[boot]\nsystemd=true\n#systemd=true\n"),
     ("bytes that are no UTF-8", b"[user]\ndefault=j\xfcrgen\n", b"[user]\ndefault=j\xfcrgen\n\n" + BOOT),
-    ("unknown sections and keys", b"[wsl2]\nmemory=4GB\n[x1]\ny=\"#\"\n", b"[wsl2]\nmemory=4GB\n[x1]\ny=\"#\"\n\n" + BOOT),
-    ("a line behind which WSL reads nothing", b"[user]\ndefault=me\n; old\n[boot]\nsystemd=false\n", BOOT + b"\n[user]\ndefault=me\n; old\n[boot]\nsystemd=false\n"),
-    ("the same, with the section before it", b"[boot]\ncommand=x\n; old\n", b"[boot]\ncommand=x\nsystemd=true\n; old\n"),
+    ("unknown sections and keys", b'[wsl2]\nmemory=4GB\n[x1]\ny="#"\n', b'[wsl2]\nmemory=4GB\n[x1]\ny="#"\n\n' + BOOT),
+    (
+        "a line behind which WSL reads nothing",
+        b"[user]\ndefault=me\n; old\n[boot]\nsystemd=false\n",
+        BOOT + b"\n[user]\ndefault=me\n; old\n[boot]\nsystemd=false\n",
+    ),
+    (
+        "the same, with the section before it",
+        b"[boot]\ncommand=x\n; old\n",
+        b"[boot]\ncommand=x\nsystemd=true\n; old\n",
+    ),
     ("the same, at the very beginning", b"; old\n[boot]\nsystemd=true\n", BOOT + b"\n; old\n[boot]\nsystemd=true\n"),
-    ("a byte order mark, which is such a line", b"\xef\xbb\xbf[user]\ndefault=me\n", BOOT + b"\n\xef\xbb\xbf[user]\ndefault=me\n"),
+    (
+        "a byte order mark, which is such a line",
+        b"\xef\xbb\xbf[user]\ndefault=me\n",
+        BOOT + b"\n\xef\xbb\xbf[user]\ndefault=me\n",
+    ),
     ("a backslash at its end", b"[user]\ndefault=me\\\n", b"[user]\ndefault=me\\\n\n" + BOOT),
 ]
 
@@ -116,7 +147,9 @@ def test_wsl_conf_gets_one_key_and_is_the_same_again_without_it(before: bytes, a
     assert unset_in_wsl_conf(after, SYSTEMD, changed.edit) == before
 
 
-@pytest.mark.parametrize("content", [BOOT, b"[BOOT]\nSYSTEMD = True # x\n", b"[boot]\nsystemd=1", b'[boot]\nsystemd="true"\n'])
+@pytest.mark.parametrize(
+    "content", [BOOT, b"[BOOT]\nSYSTEMD = True # x\n", b"[boot]\nsystemd=1", b'[boot]\nsystemd="true"\n']
+)
 def test_what_is_so_already_stays_as_it_is(content: bytes) -> None:
     assert set_in_wsl_conf(content, SYSTEMD) == (content, None)
 
@@ -148,7 +181,9 @@ USERS_EDITS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("before", "edit", "left"), [row[1:] for row in USERS_EDITS], ids=[row[0] for row in USERS_EDITS])
+@pytest.mark.parametrize(
+    ("before", "edit", "left"), [row[1:] for row in USERS_EDITS], ids=[row[0] for row in USERS_EDITS]
+)
 def test_what_the_user_changed_meanwhile_stays(before: bytes, edit: object, left: bytes) -> None:
     changed = set_in_wsl_conf(before, SYSTEMD)
     assert changed.edit is not None
@@ -163,12 +198,32 @@ WSLCONFIG = [
     ("no file", b"", GENERAL),
     ("CRLF", b"[wsl2]\r\nmemory=4GB\r\n", b"[wsl2]\r\nmemory=4GB\r\n\r\n" + GENERAL),
     ("LF", b"[wsl2]\nmemory=4GB\n", b"[wsl2]\nmemory=4GB\n\n[general]\ninstanceIdleTimeout=-1\n"),
-    ("Notepad's UTF-8 with its mark", MARK + b"[general]\r\nInstanceIdleTimeout = 15000 # x\r\n", MARK + b"[general]\r\nInstanceIdleTimeout = -1 # x\r\n"),
-    ("Notepad's UTF-16", "\ufeff[wsl2]\r\nkernel=C:\\\\\u5c71\r\n".encode("utf-16-le"), "\ufeff[wsl2]\r\nkernel=C:\\\\\u5c71\r\n\r\n[general]\r\ninstanceIdleTimeout=-1\r\n".encode("utf-16-le")),
+    (
+        "Notepad's UTF-8 with its mark",
+        MARK + b"[general]\r\nInstanceIdleTimeout = 15000 # x\r\n",
+        MARK + b"[general]\r\nInstanceIdleTimeout = -1 # x\r\n",
+    ),
+    (
+        "Notepad's UTF-16",
+        "\ufeff[wsl2]\r\nkernel=C:\\\\\u5c71\r\n".encode("utf-16-le"),
+        "\ufeff[wsl2]\r\nkernel=C:\\\\\u5c71\r\n\r\n[general]\r\ninstanceIdleTimeout=-1\r\n".encode("utf-16-le"),
+    ),
     ("a code page", b"[wsl2]\r\nkernel=C:\\\\J\xfcrgen", b"[wsl2]\r\nkernel=C:\\\\J\xfcrgen\r\n\r\n" + GENERAL),
-    ("lines that WSL skips", b"; mine\r\n[wsl2]\r\nkernel=C:\\x\r\n", b"; mine\r\n[wsl2]\r\nkernel=C:\\x\r\n\r\n" + GENERAL),
-    ("the section is there", b"[general]\r\ndistributionInstallPath=D\r\n\r\n[wsl2]\r\nmemory=4GB\r\n", b"[general]\r\ndistributionInstallPath=D\r\ninstanceIdleTimeout=-1\r\n\r\n[wsl2]\r\nmemory=4GB\r\n"),
-    ("the same key elsewhere", b"[wsl2]\r\ninstanceIdleTimeout=1\r\n", b"[wsl2]\r\ninstanceIdleTimeout=1\r\n\r\n" + GENERAL),
+    (
+        "lines that WSL skips",
+        b"; mine\r\n[wsl2]\r\nkernel=C:\\x\r\n",
+        b"; mine\r\n[wsl2]\r\nkernel=C:\\x\r\n\r\n" + GENERAL,
+    ),
+    (
+        "the section is there",
+        b"[general]\r\ndistributionInstallPath=D\r\n\r\n[wsl2]\r\nmemory=4GB\r\n",
+        b"[general]\r\ndistributionInstallPath=D\r\ninstanceIdleTimeout=-1\r\n\r\n[wsl2]\r\nmemory=4GB\r\n",
+    ),
+    (
+        "the same key elsewhere",
+        b"[wsl2]\r\ninstanceIdleTimeout=1\r\n",
+        b"[wsl2]\r\ninstanceIdleTimeout=1\r\n\r\n" + GENERAL,
+    ),
 ]
 
 
@@ -181,7 +236,9 @@ def test_wslconfig_gets_one_key_and_keeps_its_encoding(before: bytes, after: byt
     assert unset_in_wslconfig(after, KEEP_RUNNING, changed.edit) == before
 
 
-@pytest.mark.parametrize("content", ["\ufeff[general]\r\n".encode("utf-16-be"), "[general]\r\n".encode("utf-16-le"), b"\xff\xfe["])
+@pytest.mark.parametrize(
+    "content", ["\ufeff[general]\r\n".encode("utf-16-be"), "[general]\r\n".encode("utf-16-le"), b"\xff\xfe["]
+)
 def test_a_wslconfig_that_windows_does_not_read_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError, match="UTF-16"):
         set_in_wslconfig(content, KEEP_RUNNING)
@@ -218,6 +275,7 @@ def test_no_file_loses_a_byte_or_another_value(lines: list[tuple[bytes, bytes]],
 
 # --- the rest -------------------------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -244,6 +302,7 @@ def test_a_folder_in_the_loaders_configuration_is_seen(text: str, expected: bool
         ("\\\\server\\homes\\me\r\n", None),
         ("<3>WSL (25) ERROR: UtilAcceptVsock:250: accept4 failed 110\n", None),
         ("", None),
+        ("C:\\Users\\\x1b]0;OWNED\x07\r\n", None),
     ],
 )
 def test_the_users_folder_is_what_looks_like_one(output: str, expected: str | None) -> None:
@@ -276,7 +335,12 @@ OURS, WINDOWS = {"wsl_conf": {"boot_id": "a"}}, {"wslconfig": {"boot_id": "a"}}
     ],
 )
 def test_what_waits_for_a_restart_is_said_until_the_system_shows_it(
-    record: dict[str, dict[str, str]], wsl_conf: bytes, systemd_runs: bool, boot_id: str, codes: list[str], remedies: list[str]
+    record: dict[str, dict[str, str]],
+    wsl_conf: bytes,
+    systemd_runs: bool,
+    boot_id: str,
+    codes: list[str],
+    remedies: list[str],
 ) -> None:
     assert restart_codes(record, wsl_conf, systemd_runs, boot_id) == codes
     assert [remedy["id"] for remedy in restart_remedies(codes)] == remedies

@@ -74,7 +74,13 @@ def test_what_cannot_have_it_is_refused_in_one_message(
 
 def test_a_mirror_is_taken() -> None:
     plan = xpu_packages.choose_packages(
-        ARC, "ubuntu", "24.04", True, "https://mirror.example/intel", "https://mirror.example/key", "https://mirror.example/xpu"
+        ARC,
+        "ubuntu",
+        "24.04",
+        True,
+        "https://mirror.example/intel",
+        "https://mirror.example/key",
+        "https://mirror.example/xpu",
     )
     assert "URIs: https://mirror.example/intel\n" in plan["repository"]["text"]
     assert (plan["repository"]["key"], plan["index"]) == ("https://mirror.example/key", "https://mirror.example/xpu")

@@ -11,7 +11,7 @@ SOURCE = Path(__file__).with_name("dxcore_stand_in.c")
 
 
 def build(library: Path, without: Sequence[str] = ()) -> Path:
-    """`without`: ENUM3, CLOSE, FLAT (all four), FACTORY: the functions to leave out."""
+    """`without`: ENUM3, CLOSE, FLAT (all four): the functions to leave out."""
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
         raise RuntimeError(

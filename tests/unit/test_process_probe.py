@@ -17,7 +17,10 @@ from typing import Any
 
 import ansible.module_utils
 import pytest
-from ansible.module_utils.colab_ready import child, tensor_probe
+from ansible.module_utils.colab_ready import tensor_probe
+from ansible.module_utils.colab_ready.core import text
+from ansible.module_utils.colab_ready.process import probe as child
+from ansible.module_utils.colab_ready.process import run as program_run
 
 HELLO = """
 def main(params, report):
@@ -176,8 +179,8 @@ def test_a_flood_is_read_to_its_end_and_kept_small() -> None:
     )
     assert outcome["result"] == {"alive": True}
     assert len(outcome["noise"]) <= child.NOISE_LINES
-    assert len(outcome["stderr_tail"]) <= child.STDERR_LINES
-    assert all(len(line) <= child.LINE_CHARACTERS for line in outcome["noise"] + outcome["stderr_tail"])
+    assert len(outcome["stderr_tail"]) <= program_run.STDERR_LINES
+    assert all(len(line) <= text.LINE_CHARACTERS for line in outcome["noise"] + outcome["stderr_tail"])
     assert outcome["noise_lines"] == 300
 
 
@@ -303,7 +306,7 @@ def test_an_interrupted_parent_takes_the_probe_along() -> None:
 import sys
 import ansible.module_utils
 ansible.module_utils.__path__ = {list(ansible.module_utils.__path__)!r}
-from ansible.module_utils.colab_ready import child
+from ansible.module_utils.colab_ready.process import probe as child
 source = "import os, time\\ndef main(p, r):\\n    open(p['path'], 'w').write(str(os.getpid()))\\n    time.sleep(60)"
 child.run_probe(source, {{"path": sys.argv[1]}}, sys.executable, 60)
 """
@@ -336,7 +339,7 @@ def test_the_source_of_a_probe_is_at_hand() -> None:
 
 
 def test_lines_for_a_report_are_printable() -> None:
-    assert child.readable_lines(b"one\r\n\r\n\x1b[31mtwo\x00\n\xff") == ["one", "[31mtwo", "\ufffd"]
+    assert text.readable_lines(b"one\r\n\r\n\x1b[31mtwo\x00\n\xff") == ["one", "[31mtwo", "\ufffd"]
 
 
 # --- a program that is no probe -------------------------------------------------------------------------------------
@@ -350,7 +353,7 @@ def program(tmp_path: Path, body: str) -> list[str]:
 
 
 def test_a_program_brings_home_what_it_printed_and_how_it_ended(tmp_path: Path) -> None:
-    ran = child.run_program(program(tmp_path, "echo out; echo err >&2; cat; exit 3"), 10)
+    ran = program_run.run_program(program(tmp_path, "echo out; echo err >&2; cat; exit 3"), 10)
     assert (ran["output"], ran["errors"], ran["cut_off"]) == ("out\n", ["err"], False)
     assert (ran["exit"]["kind"], ran["exit"]["text"]) == ("exit", "ended with status 3")
 
@@ -359,7 +362,7 @@ def test_a_program_has_the_environment_that_is_given_and_nothing_of_the_caller_s
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LD_LIBRARY_PATH", "/planted")
-    ran = child.run_program(program(tmp_path, 'echo "$HSA_X/$LD_LIBRARY_PATH/"'), 10, env={"HSA_X": "1"})
+    ran = program_run.run_program(program(tmp_path, 'echo "$HSA_X/$LD_LIBRARY_PATH/"'), 10, env={"HSA_X": "1"})
     assert ran["output"] == "1//\n"
 
 
@@ -367,7 +370,7 @@ def test_a_program_that_crashes_leaves_no_core_dump(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
     try:
-        ran = child.run_program(["/bin/cat", "/proc/self/limits"], 10)
+        ran = program_run.run_program(["/bin/cat", "/proc/self/limits"], 10)
     finally:
         resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
     (line,) = (line for line in ran["output"].splitlines() if line.startswith("Max core file size"))
@@ -375,35 +378,37 @@ def test_a_program_that_crashes_leaves_no_core_dump(tmp_path: Path) -> None:
 
 
 def test_what_a_program_printed_before_it_hung_is_kept_and_nothing_of_it_stays(tmp_path: Path) -> None:
-    ran = child.run_program(program(tmp_path, "echo $$; sleep 60 & echo $!; sleep 60"), 0.5)
+    ran = program_run.run_program(program(tmp_path, "echo $$; sleep 60 & echo $!; sleep 60"), 0.5)
     assert ran["exit"]["kind"] == "timeout"
     pids = [int(line) for line in ran["output"].split()]
     assert len(pids) == 2 and all(gone(pid) for pid in pids)
 
 
 def test_after_its_last_words_a_program_is_not_waited_for_long(tmp_path: Path) -> None:
-    ran = child.run_program(program(tmp_path, "echo 'the end'; sleep 60"), 60, last_words=b"the end", exit_seconds=0.2)
+    ran = program_run.run_program(
+        program(tmp_path, "echo 'the end'; sleep 60"), 60, last_words=b"the end", exit_seconds=0.2
+    )
     assert (ran["output"], ran["exit"]["kind"]) == ("the end\n", "timeout")
     assert "the result came" in ran["exit"]["text"] and ran["seconds"] < 30
 
 
 def test_a_program_that_floods_is_heard_up_to_a_limit(tmp_path: Path) -> None:
-    ran = child.run_program(program(tmp_path, "printf abc; sleep 0.1; exec yes"), 1)
-    assert (len(ran["output"]), ran["cut_off"], ran["exit"]["kind"]) == (child.OUTPUT_BYTES, True, "timeout")
+    ran = program_run.run_program(program(tmp_path, "printf abc; sleep 0.1; exec yes"), 1)
+    assert (len(ran["output"]), ran["cut_off"], ran["exit"]["kind"]) == (program_run.OUTPUT_BYTES, True, "timeout")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_a_program_runs_as_the_user_who_is_named(tmp_path: Path) -> None:
-    ran = child.run_program(["/usr/bin/id", "-un"], 10, "nobody")
+    ran = program_run.run_program(["/usr/bin/id", "-un"], 10, "nobody")
     assert (ran["output"], ran["exit"]["kind"]) == ("nobody\n", "ok")
     (tmp_path / "closed").mkdir(mode=0o700)
-    ran = child.run_program(program(tmp_path / "closed", "echo reached"), 10, "nobody")
+    ran = program_run.run_program(program(tmp_path / "closed", "echo reached"), 10, "nobody")
     assert (ran["output"], ran["exit"]["kind"]) == ("", "not_started")
     assert "nobody may not execute" in ran["exit"]["text"]
 
 
 def test_a_program_that_cannot_be_started_is_an_answer(tmp_path: Path) -> None:
     for path, words in ((tmp_path / "none", "does not exist"), (tmp_path, "may not execute")):
-        ran = child.run_program([str(path)], 10)
+        ran = program_run.run_program([str(path)], 10)
         assert ran["exit"]["kind"] == "not_started" and words in ran["exit"]["text"]
-    assert child.run_program(["/bin/true"], 10, "no-such-user-here")["exit"]["problem"] == "no_such_user"
+    assert program_run.run_program(["/bin/true"], 10, "no-such-user-here")["exit"]["problem"] == "no_such_user"

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run a function of this program in a copy of the process, and come back whatever happens to it.
 
-For a look at a driver that costs a few milliseconds and must not cost more: a new interpreter (child.py, which a
-probe under another Python or as another user needs) takes longer to start than such a look takes. The function has to
-return something that JSON can say.
+For a look at a driver that costs a few milliseconds and must not cost more: a new interpreter (probe.py, which a
+probe under another Python needs) takes longer to start than such a look takes. The function has to return something
+that JSON can say. What is done with another user's files is done so as well (boundary.py).
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ import signal
 import time
 from typing import Any, Callable, NamedTuple, NoReturn
 
-from ansible.module_utils.colab_ready.child import signal_name
+from .run import signal_name
 
 # A process stuck in a driver survives SIGKILL: wait this long for it, then report and go on.
 BURIAL_SECONDS = 0.5
 
 ANSWER_BYTES = 4 << 20
 STEP_BYTES = 128
+# How often it is asked whether somebody has stopped it.
+STOPPED_SECONDS = 1.0
 TEXT_CHARACTERS = 2000
 
 # What a work is given, to say what it is at.
@@ -35,7 +37,7 @@ Say = Callable[[str], None]
 
 
 class Outcome(NamedTuple):
-    """How it went. kind is one of: ok, timeout, crashed, exception, not_started. `step` is what it was at last."""
+    """How it went. kind is one of: ok, timeout, stopped, crashed, exception, not_started. `step` is what it was at last."""
 
     kind: str
     value: Any = None
@@ -43,8 +45,16 @@ class Outcome(NamedTuple):
     step: str = ""
 
 
-def run_forked(work: Callable[[Say], Any], timeout_seconds: float, burial_seconds: float = BURIAL_SECONDS) -> Outcome:
-    """Call `work` in a copy of this process; it has `timeout_seconds`, and then `burial_seconds` to be gone."""
+def run_forked(
+    work: Callable[[Say], Any],
+    timeout_seconds: float,
+    burial_seconds: float = BURIAL_SECONDS,
+    prepare: Callable[[int], None] | None = None,
+) -> Outcome:
+    """Call `work` in a copy of this process; it has `timeout_seconds`, and then `burial_seconds` to be gone.
+
+    `prepare` is called first in the copy, with the descriptor of its answer; a session that it makes is ended with it.
+    """
     deadline = time.monotonic() + timeout_seconds
     # The copy writes into this page and wakes nobody up with it.
     with mmap.mmap(-1, STEP_BYTES) as page:
@@ -56,17 +66,20 @@ def run_forked(work: Callable[[Say], Any], timeout_seconds: float, burial_second
             os.close(writer)
             return Outcome("not_started", text=f"no process can be started: {error}")
         if pid == 0:
-            _be_the_copy(work, page, reader, writer, timeout_seconds + burial_seconds)
+            _be_the_copy(work, page, reader, writer, timeout_seconds + burial_seconds, prepare)
         status: int | None = None
         answer: bytes | None = None
+        stopped = False
         try:
             os.close(writer)
-            answer = _listen(reader, deadline)
+            answer, stopped = _listen(reader, deadline, pid)
         finally:
             os.close(reader)
             # It ends by itself right after its last word; who has not said it by now will not.
             status = _bury(pid, burial_seconds, at_once=not answer)
         step = page[:].rstrip(b"\0").decode("utf-8", "replace")
+    if stopped:
+        return Outcome("stopped", text="somebody stopped it (SIGSTOP), so it was ended", step=step)
     return _judge(answer, status, step, timeout_seconds)
 
 
@@ -78,7 +91,7 @@ def _judge(answer: bytes | None, status: int | None, step: str, timeout_seconds:
         return Outcome("timeout", text=text, step=step)
     try:
         said = json.loads(answer.decode())
-    except ValueError:
+    except (ValueError, RecursionError):
         said = None
     if isinstance(said, dict) and "value" in said:
         return Outcome("ok", said["value"], step=step)
@@ -89,20 +102,40 @@ def _judge(answer: bytes | None, status: int | None, step: str, timeout_seconds:
     return Outcome("crashed", text="ended without an answer", step=step)
 
 
-def _listen(reader: int, deadline: float) -> bytes | None:
-    """All that it says until it closes the pipe; None if it has not by then."""
+def _listen(reader: int, deadline: float, pid: int) -> tuple[bytes | None, bool]:
+    """All that it says until it closes the pipe, or None if it has not by then; and whether somebody has stopped it."""
     poll = select.poll()
     poll.register(reader, select.POLLIN)
     said = bytearray()
     while len(said) < ANSWER_BYTES:
         left = deadline - time.monotonic()
-        if left <= 0 or not poll.poll(math.ceil(left * 1000)):
-            return None
+        if left <= 0:
+            return None, False
+        if not poll.poll(math.ceil(min(left, STOPPED_SECONDS) * 1000)):
+            if _is_stopped(pid):
+                return None, True
+            continue
         data = os.read(reader, 1 << 16)
         if not data:
             break
         said += data
-    return bytes(said)
+    return bytes(said), False
+
+
+def _is_stopped(pid: int) -> bool:
+    try:
+        return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return False
+
+
+def _kill(pid: int) -> None:
+    """End it, and all of its session where it has made one."""
+    for end in (os.killpg, os.kill):
+        try:
+            end(pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            continue
 
 
 def _bury(pid: int, seconds: float, at_once: bool) -> int | None:
@@ -124,7 +157,7 @@ def _bury(pid: int, seconds: float, at_once: bool) -> int | None:
             return None
         if now >= patience and not killed:
             killed = True
-            os.kill(pid, signal.SIGKILL)
+            _kill(pid)
         time.sleep(nap)
         nap = min(nap * 1.5, 0.02)
 
@@ -132,11 +165,20 @@ def _bury(pid: int, seconds: float, at_once: bool) -> int | None:
 # --- in the copy ----------------------------------------------------------------------------------------------------
 
 
-def _be_the_copy(work: Callable[[Say], Any], page: mmap.mmap, reader: int, writer: int, seconds: float) -> NoReturn:
+def _be_the_copy(
+    work: Callable[[Say], Any],
+    page: mmap.mmap,
+    reader: int,
+    writer: int,
+    seconds: float,
+    prepare: Callable[[int], None] | None,
+) -> NoReturn:
     """Never returns: the caller's code after the fork is the other process's."""
     try:
         os.close(reader)
         _settle(seconds)
+        if prepare is not None:
+            prepare(writer)
 
         def say(step: str) -> None:
             page[:] = step.encode()[:STEP_BYTES].ljust(STEP_BYTES, b"\0")

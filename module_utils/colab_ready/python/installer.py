@@ -3,35 +3,28 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What uv does to an environment, step by step: sources that answer are found, packages are put there or taken away.
 
-Every step is uv run with the rights of the environment's owner; which steps there are is env_builder.py's business.
+This is the user's part: it runs in a process that has the rights of the environment's owner and no others. Which steps
+there are is converge.py's business. Nothing is built from what an index hands out: a hash in a lock binds a file, and
+not the build tools that a source would fetch.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
-import stat
 import tempfile
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import Any, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Collection, Mapping, Sequence
 from urllib.parse import unquote, urlsplit
 
-from ansible.module_utils.colab_ready import environment as env_state
-from ansible.module_utils.colab_ready import lockfile, pip_config, uv_errors
-from ansible.module_utils.colab_ready.environment import Installed, Interpreter, Pin, Plan, Wish
-from ansible.module_utils.colab_ready.uv_process import (
-    Account,
-    Failure,
-    Finished,
-    Uv,
-    acting_as,
-    base_environment,
-    bootstrap_pythons,
-    pip_settings,
-    provide_uv,
-    run,
-)
+from .. import environment as env_state
+from .. import lockfile, pip_config, uv_errors
+from ..environment import Installed, Interpreter, Pin, Plan, Wish
+from ..files.removal import empty_at, remove_path
+from ..process.identity import Account
+from ..process.run import Finished
+from . import wheel
+from .uv import INSTALL_SECONDS, Failure, Request, execute, said, uv_environment, uv_version
 
 # A request that only finds out whether a source is there. A torch index that is slower than this is not waited for;
 # for the host's own sources uv may try twice.
@@ -40,47 +33,31 @@ HOST_PROBE = {"UV_HTTP_CONNECT_TIMEOUT": "6", "UV_HTTP_TIMEOUT": "10", "UV_HTTP_
 PROBE_SECONDS = 60.0
 # An index that knows a name is the only one asked for it. The caller's own strategy would let the host's indexes outbid a pin's.
 FIRST_INDEX = {"UV_INDEX_STRATEGY": "first-index"}
-# Kinds of problem that another source beside the first may solve (a package that has to be built wants its tools from somewhere).
-LACKING = ("no_version", "conflict", "wrong_python", "not_there", "build", "unknown")
+# Kinds of problem that another source beside the first may solve.
+LACKING = ("no_version", "no_wheel", "conflict", "wrong_python", "not_there", "unknown")
+# AMD hands its selector of packages out as source alone. It comes with a pin, is built with the locked tools that are no
+# index's to choose, and never with root's rights.
+BUILDABLE = "rocm"
+BUILD_TOOLS = "setuptools"
+BUILDING = ("--only-binary", ":all:", "--no-binary", BUILDABLE, "--no-build-isolation-package", BUILDABLE)
 # Kinds that say more about why a pin cannot be had than that one more source lacks it.
 TELLING = ("wrong_python", "no_extra")
 HOSTS_OWN = "the host's pip configuration"
-SYSTEM_CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 CONSTRAINTS_HEAD = "# Written by colab-ready: what an installation in this environment may not move.\n"
 
 
-@dataclass(frozen=True)
-class Request:
-    """What the module was asked for."""
-
-    path: str
-    lock: str = ""
-    packages: Sequence[str] = ()
-    pinned: Sequence[Mapping[str, Any]] = ()
-    local_packages: Sequence[str] = ()
-    constraints: Sequence[str] = ()
-    exact: bool = False
-    drop_bundled_hsa: bool = False
-    compile_bytecode: bool = False
-    python: str | None = None
-    python_requires: str = ">=3.10,<3.15"
-    python_fetch: bool = False
-    python_mirror: str | None = None
-    pythons_dir: str = ""
-    user: str | None = None
-    tools_dir: str = ""
-    uv: str | None = None
-    uv_lock: str = ""
-    cache_dir: str = ""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    pip_config_users: Sequence[str] = ()
+def cache_of(request: Request, account: Account) -> str:
+    """Return the folder of one account's downloads: uv hands files on by hard links, and those keep their owner."""
+    return os.path.join(request.cache_dir, str(account.uid))
 
 
-def credentials_place(account: Account, cache: str) -> dict[str, str]:
-    """After a 404 or a refusal uv asks its store of credentials, and leaves a lock file where that would be (uv 0.13): in the
-    cache, which goes, unless the account has a store."""
-    kept = os.path.isdir(os.path.join(account.home, ".local/share/uv/credentials"))
-    return {} if kept else {"UV_CREDENTIALS_DIR": os.path.join(cache, "credentials")}
+def empty_folder(path: str) -> None:
+    """Remove all that is in a folder, of whatever depth, through no link. Raises OSError."""
+    parent = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        empty_at(parent, os.path.basename(path))
+    finally:
+        os.close(parent)
 
 
 @dataclass(frozen=True)
@@ -93,6 +70,8 @@ class Found:
     shown: str = ""
     # Only where the default build is taken: what did not have the pinned one.
     tried: tuple[tuple[str, uv_errors.Problem], ...] = ()
+    # Only where AMD's one source has to be built.
+    arguments: tuple[str, ...] = ()
 
 
 def _texts(pins: Sequence[Pin]) -> str:
@@ -113,101 +92,84 @@ def _not_there(pin: Pin) -> uv_errors.Problem | None:
     return None if os.path.exists(folder) else uv_errors.not_there(folder)
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What the request says about packages, read once, before anything is touched."""
+
+    entries: Sequence[lockfile.LockEntry]
+    pins: Sequence[Pin]
+    packages: Sequence[lockfile.Requirement]
+
+
+@dataclass(frozen=True)
+class Work:
+    """All that the user's part is told, and has at hand; `before` and `reasons` are what an earlier attempt found."""
+
+    request: Request
+    environ: Mapping[str, str]
+    account: Account
+    check_mode: bool
+    asked: Asked
+    sources: pip_config.Sources
+    uv: str | None = None
+    fetched: bool = False
+    before: Sequence[str] = ()
+    reasons: Sequence[str] = ()
+
+
 class Installer:
     """One environment and where its packages come from."""
 
-    def __init__(self, request: Request, environ: Mapping[str, str], account: Account) -> None:
-        self.request = request
-        self.environ = {**environ, **request.environment}
-        self.path: str = request.path
+    interpreter: Interpreter
+    markers: Mapping[str, str]
+    site: str
+    wish: Wish
+    plan: Plan
+    fresh: bool
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.path = work.request.path
+        self.account = work.account
+        self.sources = work.sources
         self.doing = f"The environment {self.path} could not be built"
-        self.account = account
-        self.sources = pip_config.Sources()
+        self.cache = cache_of(work.request, work.account)
         self.pin_sources: dict[str, str] = {}
         self.reached = False
         self.unreached: list[uv_errors.Problem] = []
-        self._uv: Uv | None = None
 
-    # -- reading
-
-    def _scan(self, site: str) -> dict[str, Installed]:
-        with acting_as(self.account):
-            return env_state.scan(site)
+    # -- files
 
     def _constraints_text(self) -> str:
-        lines = [line.strip() for line in self.request.constraints if line.strip()]
+        lines = [line.strip() for line in self.work.request.constraints if line.strip()]
         return CONSTRAINTS_HEAD + "".join(line + "\n" for line in lines) if lines else ""
-
-    # -- the cache
-
-    @property
-    def cache(self) -> str:
-        """One cache for each account: uv hands files on by hard links, and those keep their owner."""
-        return os.path.join(self.request.cache_dir, str(self.account.uid))
-
-    def _make_cache(self) -> None:
-        try:
-            os.makedirs(self.request.cache_dir, mode=0o755, exist_ok=True)
-            try:
-                os.mkdir(self.cache, 0o700)
-                self._give(self.cache)
-            except FileExistsError:
-                found = os.lstat(self.cache)
-                if not stat.S_ISDIR(found.st_mode) or found.st_uid != self.account.uid:
-                    raise Failure(
-                        f"{self.cache} is not a folder of {self.account.name}. Expected a cache that only this user "
-                        "writes. Take it away, then run this again."
-                    ) from None
-        except OSError as error:
-            raise self._os_failure(error) from None
-
-    def _give(self, path: str) -> None:
-        if os.geteuid() == 0:
-            os.chown(path, self.account.uid, self.account.gid, follow_symlinks=False)
 
     def _empty_cache(self) -> None:
         """After a success nobody needs it; after a failure the next run goes on with it."""
-        with acting_as(self.account), suppress(OSError):
-            for entry in os.listdir(self.cache):
-                shutil.rmtree(os.path.join(self.cache, entry), ignore_errors=True)
-                with suppress(OSError):
-                    os.unlink(os.path.join(self.cache, entry))
-        if os.geteuid() in (0, self.account.uid):
-            with suppress(OSError):
-                os.rmdir(self.cache)
+        with suppress(OSError):
+            empty_folder(self.cache)
 
-    def _drop_unreadable(self, site: str) -> None:
+    def _drop_unreadable(self) -> None:
         """uv cannot uninstall what has no readable RECORD, and stops at one that is nonsense."""
-        with acting_as(self.account):
-            for package in env_state.scan(site).values():
-                for folder in (package.folder, *package.others):
-                    alone = Installed(package.name, package.version, folder)
-                    problem = env_state.examine(site, alone, from_address=True)
-                    if problem == env_state.NO_RECORD:
-                        place = os.path.join(site, folder)
-                        if os.path.isdir(place) and not os.path.islink(place):
-                            shutil.rmtree(place, ignore_errors=True)
-                        else:
-                            with suppress(OSError):
-                                os.unlink(place)
+        for package in env_state.scan(self.site).values():
+            for folder in (package.folder, *package.others):
+                alone = Installed(package.name, package.version, folder)
+                if env_state.examine(self.site, alone, from_address=True) == env_state.NO_RECORD:
+                    remove_path(os.path.join(self.site, folder))
 
-    def _os_failure(self, error: OSError) -> Failure:
+    def os_failure(self, error: OSError) -> Failure:
         problem = uv_errors.explain_os_error(error)
         return Failure(problem.message(self.doing), problem)
 
     # -- uv
 
-    def _provide_uv(self, chosen: str | None = None) -> Uv:
-        if self._uv is None:
-            self._uv = provide_uv(
-                self.request.uv,
-                self.request.tools_dir,
-                self.request.uv_lock,
-                self.account,
-                bootstrap_pythons(chosen or self.request.python),
-                pip_settings(self.sources, self.environ),
+    def _check_uv(self) -> None:
+        uv = str(self.work.uv)
+        if uv_version(uv) is None:
+            raise Failure(
+                f"{uv} cannot be run as {self.account.name}. Expected a uv program that this user may read and run. Correct "
+                "the path or its mode, or name no uv: it is then installed from its lock."
             )
-        return self._uv
 
     def _uv_run(
         self,
@@ -215,27 +177,10 @@ class Installer:
         stdin: str = "",
         sources: pip_config.Sources | None = None,
         settings: Mapping[str, str] | None = None,
-        timeout: float | None = None,
-        account: Account | None = None,
+        seconds: float = INSTALL_SECONDS,
     ) -> Finished:
-        sources = sources or self.sources
-        account = account or self.account
-        certificates = any(os.path.exists(path) for path in SYSTEM_CERTIFICATES)
-        env = {
-            **base_environment(account),
-            **{name: value for name, value in self.request.environment.items() if not name.startswith(("PIP_", "UV_"))},
-            **pip_config.uv_environment(sources, self.environ, certificates),
-            **pip_config.inherited_uv_settings(self.environ),
-            "UV_CACHE_DIR": self.cache,
-            **credentials_place(account, (settings or {}).get("UV_CACHE_DIR", self.cache)),
-            "UV_NO_PROGRESS": "1",
-            "UV_PYTHON_DOWNLOADS": "never",
-            **(settings or {}),
-        }
-        if "UV_CONFIG_FILE" not in env:
-            # A uv.toml in somebody's home is not part of what was asked for.
-            env["UV_NO_CONFIG"] = "1"
-        return run([self._provide_uv().path, *arguments], env, account, stdin, timeout)
+        env = uv_environment(self.work.request, self.work.environ, sources or self.sources, self.account, self.cache)
+        return execute([str(self.work.uv), *arguments], {**env, **(settings or {})}, seconds, stdin)
 
     def _pip(
         self,
@@ -243,21 +188,25 @@ class Installer:
         requirements: str = "",
         sources: pip_config.Sources | None = None,
         settings: Mapping[str, str] | None = None,
-        timeout: float | None = None,
+        seconds: float = INSTALL_SECONDS,
     ) -> Finished:
         sources = sources or self.sources
         command = ["pip", "install", "--python", os.path.join(self.path, "bin", "python")]
-        if self.request.compile_bytecode and "--dry-run" not in arguments:
+        if self.work.request.compile_bytecode and "--dry-run" not in arguments:
             command.append("--compile-bytecode")
-        command += [*pip_config.uv_arguments(sources), *arguments]
+        command += [
+            *([] if "--no-binary" in arguments else ["--no-build"]),
+            *pip_config.uv_arguments(sources),
+            *arguments,
+        ]
         if requirements:
             command += ["--requirements", "-"]
-        return self._uv_run(command, requirements, sources, settings, timeout)
+        return self._uv_run(command, requirements, sources, settings, seconds)
 
     def _must(self, done: Finished, what: str = "") -> None:
         if done.ok:
             return
-        problem = uv_errors.explain(done.text)
+        problem = uv_errors.explain(said(done))
         if problem.kind == "no_version" and self.unreached:
             # The likelier cause: the source that has it is the one that is down.
             first = self.unreached[0]
@@ -278,7 +227,7 @@ class Installer:
         requirements: str,
         settings: Mapping[str, str],
         arguments: Sequence[str] = ("--no-deps", "--reinstall"),
-        timeout: float | None = PROBE_SECONDS,
+        seconds: float = PROBE_SECONDS,
         names: Collection[str] = (),
     ) -> tuple[pip_config.Sources, uv_errors.Problem | None]:
         """The sources that answer, asked for those requirements, and why these cannot be had from them (None: they can).
@@ -287,8 +236,8 @@ class Installer:
         pip passes over an index that does not answer; uv stops there. So the dead ones are taken out beforehand.
         """
         while True:
-            done = self._pip(["--dry-run", *arguments], requirements, sources, settings, timeout)
-            problem = uv_errors.missing_extra(done.text, names) if done.ok else uv_errors.explain(done.text)
+            done = self._pip(["--dry-run", *arguments], requirements, sources, settings, seconds)
+            problem = uv_errors.missing_extra(said(done), names) if done.ok else uv_errors.explain(said(done))
             if problem is None:
                 return sources, None
             if not problem.unreachable:
@@ -320,13 +269,12 @@ class Installer:
         tried: list[tuple[str, uv_errors.Problem]] = []
 
         def resolves(sources: pip_config.Sources, settings: Mapping[str, str]) -> Found | None:
+            found = Found(lines, sources, dict(settings))
             if not excluded:
-                return Found(lines, sources, dict(settings))
-            names = [pin.name for pin in pins]
-            again = [one for name in names for one in ("--reinstall-package", name)]
-            sources, problem = self._reach(sources, lines, settings, ["--excludes", excluded, *again], None, names)
+                return found
+            found, problem = self._resolve(found, excluded, [pin.name for pin in pins])
             if problem is None:
-                return Found(lines, sources, dict(settings))
+                return found
             tried.append((shown, problem))
             return None
 
@@ -365,6 +313,28 @@ class Installer:
             return Found(defaults, self.sources, {}, f"{HOSTS_OWN} (default build)", tried=tuple(tried))
         raise self._cannot_be_had(pins, tried)
 
+    def _resolve(self, found: Found, excluded: str, names: Sequence[str]) -> tuple[Found, uv_errors.Problem | None]:
+        """Ask whether all that comes with the pins is there, AMD's one source included."""
+        again = [one for name in names for one in ("--reinstall-package", name)]
+        arguments = ["--excludes", excluded, *again, *found.arguments]
+        sources, problem = self._reach(found.sources, found.lines, found.settings, arguments, INSTALL_SECONDS, names)
+        if problem is not None and problem.package == BUILDABLE and not found.arguments:
+            tools = self._build_tools()
+            if tools:
+                settings = {**found.settings, "PYTHONPATH": tools}
+                return self._resolve(replace(found, arguments=BUILDING, settings=settings), excluded, names)
+        return replace(found, sources=sources), problem
+
+    def _build_tools(self) -> str | None:
+        """Return a folder with the locked tools for a build; None where the lock has none, and never as root."""
+        entry = self.wish.locked.get(BUILD_TOOLS)
+        if entry is None or self.account.uid == 0:
+            return None
+        folder = os.path.join(self.cache, "build-tools")
+        arguments = ["--target", folder, "--no-deps", "--require-hashes"]
+        self._must(self._pip(arguments, lockfile.render([entry])), BUILD_TOOLS)
+        return folder
+
     def _cannot_be_had(self, pins: Sequence[Pin], tried: Sequence[tuple[str, uv_errors.Problem]]) -> Failure:
         """The one message for pins that no source has."""
         first = pins[0]
@@ -385,10 +355,10 @@ class Installer:
             told or tried[-1][1],
         )
 
-    def _install_pin(self, pin: Pin, plan: Plan) -> str:
+    def _install_pin(self, pin: Pin) -> str:
         """Install one pinned package, and nothing that it depends on; returns the source's name."""
         found = self._find_pins([pin])
-        again = ["--reinstall-package", pin.name] if pin.name in plan.reinstall else []
+        again = ["--reinstall-package", pin.name] if pin.name in self.plan.reinstall else []
         if found.tried:
             self._take_default([pin], found, again)
         else:
@@ -399,27 +369,27 @@ class Installer:
     def _take_default(self, pins: Sequence[Pin], found: Found, arguments: Sequence[str]) -> None:
         done = self._pip(arguments, found.lines, self.sources)
         if not done.ok:
-            problem = uv_errors.explain(done.text)
+            problem = uv_errors.explain(said(done))
             raise self._cannot_be_had(pins, [*found.tried, (" ".join(found.lines.split()), problem)])
         self.sources = self.sources.note(f"{' '.join(found.lines.split())} was taken in place of {_texts(pins)}")
 
-    def _find_bringing(self, wish: Wish) -> list[tuple[list[Pin], str, Found]]:
+    def _find_bringing(self) -> list[tuple[list[Pin], str, Found]]:
         """The pins that bring what they depend on, by source: which they are, what is passed over, where it comes from."""
         groups: dict[tuple[str | None, str | None], list[Pin]] = {}
-        for pin in wish.bringing:
+        for pin in self.wish.bringing:
             groups.setdefault((pin.index, pin.find_links), []).append(pin)
         ready = []
         for pins in groups.values():
             # What is locked or pinned elsewhere is no business of theirs: uv neither looks for it nor moves it.
-            names = wish.fixed - {pin.name for pin in pins}
+            names = self.wish.fixed - {pin.name for pin in pins}
             excluded = self._list_of("excluded", "".join(f"{name}\n" for name in sorted(names)))
             ready.append((pins, excluded, self._find_pins(pins, excluded)))
         return ready
 
-    def _install_bringing(self, pins: Sequence[Pin], excluded: str, found: Found, plan: Plan, fixed: set[str]) -> None:
-        names = sorted((plan.reinstall - fixed) | (plan.reinstall & {pin.name for pin in pins}))
+    def _install_bringing(self, pins: Sequence[Pin], excluded: str, found: Found) -> None:
+        names = sorted(self.plan.reinstall - (self.wish.fixed - {pin.name for pin in pins}))
         again = [one for name in names for one in ("--reinstall-package", name)]
-        arguments = ["--excludes", excluded, *again]
+        arguments = ["--excludes", excluded, *again, *found.arguments]
         if found.tried:
             self._take_default(pins, found, arguments)
         else:
@@ -429,15 +399,15 @@ class Installer:
 
     def _list_of(self, what: str, text: str) -> str:
         """A file for uv to read, in the cache."""
-        with acting_as(self.account):
-            handle, path = tempfile.mkstemp(dir=self.cache, prefix=f"{what}-", suffix=".txt")
-            with open(handle, "w", encoding="utf-8") as stream:
-                stream.write(text)
+        handle, path = tempfile.mkstemp(dir=self.cache, prefix=f"{what}-", suffix=".txt")
+        with open(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
         return path
 
     # -- all others
 
-    def _install_locked(self, plan: Plan) -> None:
+    def _install_locked(self) -> None:
+        plan = self.plan
         self._reach_host(f"{plan.locked[0].name}=={plan.locked[0].version}")
         again = [
             one for entry in plan.locked if entry.name in plan.reinstall for one in ("--reinstall-package", entry.name)
@@ -445,36 +415,26 @@ class Installer:
         done = self._pip(["--no-deps", "--require-hashes", *again], lockfile.render(plan.locked, plan.reinstall))
         self._must(done)
 
-    def _install_packages(self, wish: Wish, plan: Plan, site: str, needs: Collection[str]) -> None:
+    def _install_packages(self, needs: Collection[str]) -> None:
         """The packages without a lock. What is locked or pinned, or came with a pin, is a constraint for them, so that
         they cannot move it and be moved back by the next run."""
-        locked = {pin.name for pin in wish.pins} | set(wish.locked) | set(needs)
-        installed = self._scan(site)
+        locked = {pin.name for pin in self.wish.pins} | set(self.wish.locked) | set(needs)
+        installed = env_state.scan(self.site)
         fixed = "".join(f"{installed[name]}\n" for name in sorted(locked) if name in installed)
-        if not any(one.name in locked for one in wish.packages):
-            self._reach_host(wish.packages[0].text)
+        if not any(one.name in locked for one in self.wish.packages):
+            self._reach_host(self.wish.packages[0].text)
         constraints = self._list_of("constraints", self._constraints_text() + fixed)
-        names = sorted(plan.reinstall - locked - wish.fixed)
+        names = sorted(self.plan.reinstall - locked - self.wish.fixed)
         again = [one for name in names for one in ("--reinstall-package", name)]
-        text = "".join(one.text + "\n" for one in wish.packages)
+        text = "".join(one.text + "\n" for one in self.wish.packages)
         self._must(
-            self._pip(["--constraints", constraints, *again], text), ", ".join(one.text for one in wish.packages)
+            self._pip(["--constraints", constraints, *again], text), ", ".join(one.text for one in self.wish.packages)
         )
 
-    def _install_local(self, package: env_state.LocalPackage) -> None:
-        """Build from a copy: a build may write beside the source, which belongs to root."""
-        try:
-            with acting_as(self.account):
-                stage = os.path.join(
-                    tempfile.mkdtemp(dir=self.cache, prefix="source-"), os.path.basename(package.folder)
-                )
-                shutil.copytree(package.folder, stage, ignore=shutil.ignore_patterns(*env_state.BUILD_LEFTOVERS))
-        except (OSError, shutil.Error) as error:
-            raise Failure(
-                f"{self.doing}: the source folder {package.folder} cannot be copied ({error}). Expected a folder that "
-                f"{self.account.name} may read, and room for it. Correct its mode, then run this again."
-            ) from None
-        self._must(self._pip(["--no-deps", "--reinstall-package", package.name, stage]), package.name)
+    def _install_local(self, package: wheel.Package) -> None:
+        place = package.write(tempfile.mkdtemp(dir=self.cache, prefix="wheel-"))
+        nowhere = pip_config.Sources(no_index=True)
+        self._must(self._pip(["--no-deps", "--reinstall-package", package.name, place], sources=nowhere), package.name)
 
     def _remove(self, names: Sequence[str]) -> None:
         command = ["pip", "uninstall", "--python", os.path.join(self.path, "bin", "python"), *names]

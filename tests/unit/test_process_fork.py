@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from ansible.module_utils.colab_ready import forked
-from ansible.module_utils.colab_ready.forked import Say, run_forked
+from ansible.module_utils.colab_ready.process import fork as forked
+from ansible.module_utils.colab_ready.process.fork import Say, run_forked
 
 
 def test_the_value_comes_back_as_json_says_it() -> None:

@@ -1,0 +1,151 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The commands of ./colab-ready, and which process runs them: root's half for this computer, the caller's own for others."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+from . import caller, named, options, variables
+from .words import RUNTIME, USAGE, VERSION, Stop, interrupted, say
+
+PLAYBOOK_COMMANDS = ("verify", "remove")
+PARTS = ("static", "unit", "molecule", "browser", "security")
+BESIDE = {"unit": "tests/abi", "browser": "tests/door"}
+TOKEN = "/etc/colab-ready/token"
+
+
+def main(arguments: list[str], checkout: Path) -> int:
+    """Run one command; its exit status. What cannot go on is one message."""
+    signal.signal(signal.SIGTERM, lambda number, frame: os._exit(143))
+    try:
+        return Launcher(checkout, os.environ).run(arguments)
+    except Stop as stop:
+        say(str(stop))
+        return stop.status
+    except KeyboardInterrupt:
+        interrupted()
+
+
+class Launcher:
+    """The checkout, who calls, and what was asked for."""
+
+    def __init__(self, checkout: Path, environ: Mapping[str, str]) -> None:
+        self.checkout = checkout
+        self.person = caller.person(environ)
+        self.trusted = frozenset((0, self.person.uid))
+        self.environ = dict(environ)
+
+    def run(self, arguments: list[str]) -> int:
+        word, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
+        if word == "help" or {"-h", "--help"} & {word, *(rest if word in PLAYBOOK_COMMANDS else [])}:
+            print(USAGE, end="")
+        elif word == "--version":
+            print(f"colab-ready {VERSION}")
+        elif word == "lab":
+            raise Stop("the command 'lab' is not in this version; one computer at a time is.", 2)
+        elif word == "test":
+            self.test(rest)
+        elif word == "url":
+            return self.url()
+        elif word in PLAYBOOK_COMMANDS:
+            return self.play(word, rest)
+        elif word == "" or word.startswith("-"):
+            return self.play("converge", arguments)
+        else:
+            raise Stop(
+                f"there is no command '{word}'. Known: verify, url, remove, test, help; options begin with -.", 2
+            )
+        return 0
+
+    def play(self, command: str, arguments: list[str]) -> int:
+        """Run a playbook: on this computer as root, on others as the caller."""
+        wants_json = command == "verify" and "--json" in arguments
+        arguments = [one for one in arguments if not (wants_json and one == "--json")]
+        parsed = options.parse(arguments)
+        if not shutil.which("apt-get"):
+            raise Stop(
+                "this is not Debian or Ubuntu (there is no apt-get). Expected Debian 12 or Ubuntu 22.04 or newer. Do: on "
+                "Windows, run it inside such a WSL distribution."
+            )
+        caller.check_checkout(self.checkout, self.trusted)
+        listed = None
+        if named.asks_inventory(parsed, self.trusted):
+            from . import others  # with what only it needs
+
+            named.check_inventories(parsed, None)
+            listed = others.inventory(self, parsed)
+            if not others.is_local(listed, parsed):
+                return others.play(self, command, arguments, wants_json)
+            named.check_inventories(parsed, self.trusted)
+        options.refuse_becoming(parsed, self.environ)
+        shipped = named.ship(parsed, self.environ, self.trusted)
+        if listed is not None:
+            shipped.arguments.append(
+                f"--inventory={shipped.add('inventory.yml', json.dumps(others.as_file(listed)).encode())}"
+            )
+        told = caller.header(command, self.environ, arguments=shipped.arguments, json=wants_json)
+        status = caller.run_as_root(self.checkout, told, shipped.files)
+        if command == "remove" and status == 0 and not options.only_looks(parsed):
+            shutil.rmtree(self.cache, ignore_errors=True)
+        return status
+
+    def url(self) -> int:
+        """Print the address, as root where the caller may not read the token."""
+        if not os.access(RUNTIME, os.X_OK):
+            raise Stop("this computer is not set up yet. Do: ./colab-ready")
+        before = [] if os.access(TOKEN, os.R_OK) else caller.become()
+        return subprocess.run([*before, RUNTIME, "url"], env=variables.own(self.environ), check=False).returncode
+
+    @property
+    def cache(self) -> Path:
+        """A directory that is the caller's alone."""
+        told = self.environ.get("XDG_CACHE_HOME", "")
+        own = told.startswith("/") and self.person.home == self.environ.get("HOME")
+        return Path(told if own else f"{self.person.home}/.cache") / "colab-ready"
+
+    def test(self, words: list[str]) -> NoReturn:
+        """Become pytest, in an environment of the tests' own."""
+        parts, rest = chosen_parts(words)
+        caller.check_checkout(self.checkout, self.trusted)
+        places = [place for part in parts for place in self.places(part, only=len(parts) == 1)]
+        from . import others  # with what only it needs
+
+        environ = others.own_environment(self)
+        for word, name in (("--no-docker", "COLAB_READY_NO_DOCKER"), ("--here", "COLAB_READY_TEST_HERE")):
+            if word in rest:
+                environ[name] = "1"
+        folder = others.environment(self, "dev")
+        environ["PATH"] = f"{folder}/bin:{self.environ.get('PATH', os.defpath)}"
+        os.chdir(self.checkout)
+        rest = [word for word in rest if word not in ("--no-docker", "--here")]
+        os.execve(folder / "bin/python", [str(folder / "bin/python"), "-m", "pytest", *rest, *places], environ)
+
+    def places(self, part: str, only: bool) -> list[str]:
+        """The folders of a part of the tests."""
+        if (self.checkout / "tests" / part).is_dir():
+            return [f"tests/{part}"] + ([BESIDE[part]] if part in BESIDE else [])
+        if only:
+            raise Stop(f"the {part} tests are not in this version.", 2)
+        return []
+
+
+def chosen_parts(words: list[str]) -> tuple[list[str], list[str]]:
+    """The parts to run, and what goes to pytest."""
+    if not words or words[0].startswith("-"):
+        parts, rest = list(PARTS), words
+    elif words[0] in (*PARTS, "directml-real"):
+        parts, rest = [words[0].replace("directml-real", "real")], words[1:]
+    else:
+        raise Stop(f"there is no test part '{words[0]}'. Known: {' '.join(PARTS)} directml-real.", 2)
+    if "--here" in rest and parts != ["browser"]:
+        raise Stop("--here is for the part browser alone: ./colab-ready test browser --here", 2)
+    return parts, rest

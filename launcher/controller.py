@@ -1,0 +1,179 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The environment with Ansible (or with the tests' tools), built once per lock and Python, from hashed wheels alone."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from colab_ready import pip_config
+
+from .words import Stop, say
+
+WEEK = 7 * 86400
+CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+MINOR = sys.version_info[1]
+
+
+class Failed(Exception):
+    """One way to the environment did not lead there, and why."""
+
+
+def sources(
+    pip_files: Sequence[tuple[str, str]], environ: Mapping[str, str], home: str
+) -> tuple[dict[str, str], list[str]]:
+    """Pip's configuration as variables for pip and uv, and what uv must be told as arguments."""
+    try:
+        found = pip_config.with_uv_settings(pip_config.merge(pip_files, environ, home), environ)
+    except pip_config.PipConfigError as error:
+        raise Stop(str(error)) from None
+    variables = {
+        **pip_config.uv_environment(found, environ),
+        **pip_config.inherited_uv_settings(environ),
+        **pip_config.pip_environment(found, environ),
+    }
+    return variables if "UV_CONFIG_FILE" in variables else {**variables, "UV_NO_CONFIG": "1"}, pip_config.uv_arguments(
+        found
+    )
+
+
+@dataclass
+class Builder:
+    """Where an environment lies, what is in it, and what may be used to make it."""
+
+    kind: str
+    lock: Path
+    cache: Path
+    environ: dict[str, str]
+    uv: str | None
+    uv_arguments: Sequence[str] = ()
+    become: Sequence[str] = ()  # what stands before apt-get
+    python: str = sys.executable
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies. It is built under its final name, since it could not be moved."""
+        key = self.lock.read_bytes() + f"{self.python} 3.{MINOR}\n".encode()
+        return self.cache / f"{self.kind}-{hashlib.sha256(key).hexdigest()[:12]}"
+
+    def get(self) -> Path:
+        """The folder of the environment, which is built if it is not there."""
+        folder = self.folder
+        complete = folder / ".complete"
+        # Without its mark it is half of one (Ctrl-C), and without its Python it is none.
+        if not complete.exists() or not os.access(folder / "bin/python", os.X_OK):
+            self._build(folder)
+        complete.touch()
+        return folder
+
+    def _build(self, folder: Path) -> None:
+        say(f"preparing the {self.kind} environment with Python 3.{MINOR} (once)")
+        log_path = self.cache / f"{self.kind}.log"
+        ways = {"uv": self._with_uv, "venv": self._with_venv, "apt": self._with_apt}
+        names = [name for name in ways if name != "uv" or self.uv]
+        with open(log_path, "w", encoding="utf-8") as log:
+            for place, name in enumerate(names, 1):
+                shutil.rmtree(folder, ignore_errors=True)
+                try:
+                    ways[name](folder, Steps(log.fileno(), log_path, self.environ))
+                    break
+                except Failed as reason:
+                    # Where another way follows, this is no error: Debian's Python comes without ensurepip.
+                    say(f"not with {name} ({reason})" + ("; trying the next way" if place < len(names) else ""))
+            else:
+                raise Stop(
+                    f"no way led to the {self.kind} environment; all output is in {log_path}. Expected: a package index that "
+                    "answers (pip's configuration is used). Do: check the network, the proxy and that configuration; start again."
+                )
+        (folder / ".complete").touch()
+        self._forget_old()
+
+    def _with_uv(self, folder: Path, steps: Steps) -> None:
+        assert self.uv
+        steps.run(self.uv, "venv", "--python", self.python, str(folder))
+        options = ["--no-build", "--require-hashes", *self.uv_arguments, "-r", str(self.lock)]
+        steps.run(self.uv, "pip", "install", "--python", str(folder / "bin/python"), *options)
+
+    def _with_venv(self, folder: Path, steps: Steps) -> None:
+        steps.run(self.python, "-I", "-c", "import ensurepip, venv")
+        steps.run(self.python, "-I", "-m", "venv", str(folder))
+        # A wheel's hash binds; a source's would not bind the tools that build it.
+        options = ["--no-user", "--no-compile", "--no-input", "--disable-pip-version-check", "--only-binary", ":all:"]
+        pip = [str(folder / "bin/python"), "-I", "-m", "pip", "install", *options]
+        steps.run(*pip, "--require-hashes", "-r", str(self.lock))
+
+    def _with_apt(self, folder: Path, steps: Steps) -> None:
+        package = f"python3.{MINOR}-venv"
+        steps.run("dpkg", "-S", os.path.realpath(self.python))  # is it apt's Python?
+        with contextlib.suppress(Failed):
+            steps.run(self.python, "-I", "-c", "import ensurepip, venv")
+            if os.path.exists(CERTIFICATES) and os.path.getsize(CERTIFICATES):
+                raise Failed(f"{package} and ca-certificates are installed already") from None
+        say(f"installing {package} and ca-certificates with apt-get")
+        apt = [*self.become, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "DPkg::Lock::Timeout=300"]
+        with contextlib.suppress(Failed):
+            steps.run(*apt, "update")
+        steps.run(*apt, "install", "--yes", "--no-install-recommends", package, "ca-certificates")
+        self._with_venv(folder, steps)
+
+    def _forget_old(self) -> None:
+        """Somebody may run from an environment that is not needed here: old is what was not used for a week, or not done."""
+        for folder in [*self.cache.glob("controller-*"), *self.cache.glob("dev-*")]:
+            mark = folder / ".complete"
+            if folder.is_dir() and not (mark.exists() and mark.stat().st_mtime > time.time() - WEEK):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass
+class Steps:
+    """Programs whose output goes to the log; the log's last line is the reason when one fails."""
+
+    log: int
+    log_path: Path
+    environ: dict[str, str]
+
+    def run(self, *command: str) -> None:
+        """In /, so that no uv.toml and no setup.cfg of the current directory is read."""
+        try:
+            done = subprocess.run(
+                command,
+                cwd="/",
+                env=self.environ,
+                stdin=subprocess.DEVNULL,
+                stdout=self.log,
+                stderr=self.log,
+                check=False,
+            )
+        except OSError as error:
+            raise Failed(f"{command[0]}: {error.strerror}") from None
+        if done.returncode:
+            lines = self.log_path.read_text(encoding="utf-8", errors="replace").split("\n")
+            last = next((line.strip() for line in reversed(lines) if line.strip()), f"exit status {done.returncode}")
+            raise Failed(re.sub("^ModuleNotFoundError: ", "", last)[:300])
+
+
+@contextlib.contextmanager
+def only_one(cache: Path) -> Iterator[None]:
+    """Wait for another launcher of the same user that builds here."""
+    with (
+        open(cache / "lock", "a", encoding="utf-8") as lock,
+        contextlib.suppress(OSError),
+    ):  # a file system without locks
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another colab-ready prepares its environment: waiting for it to end")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

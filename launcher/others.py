@@ -1,0 +1,137 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the caller does without root: the cache of environments, the inventory, a run for other computers, with its keys."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import caller, controller, options, playbook, variables
+from .options import Option
+from .words import PLAYBOOKS, Stop, say
+
+if TYPE_CHECKING:
+    from .commands import Launcher
+
+GROUP = "colab_hosts"
+INVENTORY_OPTIONS = "--inventory --limit --extra-vars --vault-id --vault-password-file --ask-vault-password".split()
+
+
+def play(launcher: Launcher, command: str, arguments: list[str], wants_json: bool) -> int:
+    """Run a playbook for other computers, with the caller's keys and passwords."""
+    ansible = environment(launcher, "controller") / "bin" / "ansible-playbook"
+    book = launcher.checkout / "playbooks" / f"{PLAYBOOKS[command]}.yml"
+    with scratch(launcher) as folder:
+        outcome = playbook.run(ansible, book, arguments, own_environment(launcher), folder, None, quiet=wants_json)
+    if wants_json:
+        say("this run wrote no report here: each host has its own, /var/lib/colab-ready/report.json")
+    if outcome.status or command == "remove" or options.only_looks(options.parse(arguments)):
+        return outcome.status
+    playbook.check_verdict(outcome.verdict)
+    if command == "converge":
+        print("address: colab-runtime url, on each host")
+    return 1 if wants_json else 0
+
+
+def inventory(launcher: Launcher, parsed: list[Option]) -> dict[str, Any]:
+    """What ansible-inventory makes of the options, run as the caller: no script of an inventory's runs as root."""
+    program = environment(launcher, "controller") / "bin" / "ansible-inventory"
+    asked = [option.argument() for option in parsed if option.name in INVENTORY_OPTIONS]
+    with scratch(launcher) as folder:
+        environ = {**own_environment(launcher), **playbook.places(launcher.checkout, folder)}
+        done = subprocess.run([program, "--list", *asked], env=environ, stdout=subprocess.PIPE, check=False)
+    if done.returncode:
+        raise Stop(
+            f"the inventory cannot be read. Expected: hosts in the group {GROUP}. Do: see what Ansible says above."
+        )
+    return dict(json.loads(done.stdout))
+
+
+def is_local(listed: Mapping[str, Any], parsed: list[Option]) -> bool:
+    """Whether every host of the run is this computer, without a connection to anywhere."""
+    default = next((option.value for option in reversed(parsed) if option.name == "--connection"), "ssh")
+    known = listed.get("_meta", {}).get("hostvars", {})
+    hosts = hosts_of(listed, GROUP)
+    return bool(hosts) and all(known.get(host, {}).get("ansible_connection", default) == "local" for host in hosts)
+
+
+def hosts_of(listed: Mapping[str, Any], group: str) -> set[str]:
+    """The hosts of a group and of the groups in it."""
+    found: set[str] = set()
+    seen: set[str] = set()
+    waiting = [group]
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            entry = listed.get(name, {})
+            found.update(entry.get("hosts", []))
+            waiting.extend(entry.get("children", []))
+    return found
+
+
+def as_file(listed: Mapping[str, Any]) -> dict[str, Any]:
+    """What `ansible-inventory --list` printed, as an inventory that root's half reads."""
+    groups: dict[str, Any] = {
+        name: {
+            "hosts": {host: {} for host in entry.get("hosts", [])},
+            "children": {child: {} for child in entry.get("children", [])},
+        }
+        for name, entry in listed.items()
+        if name not in ("_meta", "all")
+    }
+    return {"all": {"hosts": dict(listed.get("_meta", {}).get("hostvars", {})), "children": groups}}
+
+
+def own_environment(launcher: Launcher) -> dict[str, str]:
+    """The caller's environment, where Python's compiled files do not come into the checkout."""
+    return {**variables.own(launcher.environ), "PYTHONPYCACHEPREFIX": str(launcher.cache / "compiled")}
+
+
+def make_cache(launcher: Launcher) -> Path:
+    """Make the caller's cache, which nobody else may have made."""
+    path = launcher.cache
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, exist_ok=True)
+        fine = path.stat().st_uid == os.geteuid()
+    except OSError:
+        fine = False
+    if not fine:
+        raise Stop(
+            f"the environment with Ansible belongs into {path}, which cannot be created or is not yours. Do: correct its "
+            "owner, or set XDG_CACHE_HOME to a directory of yours."
+        )
+    return path
+
+
+@contextmanager
+def scratch(launcher: Launcher) -> Iterator[Path]:
+    """A folder for one run."""
+    with tempfile.TemporaryDirectory(prefix="run.", dir=make_cache(launcher), ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def environment(launcher: Launcher, kind: str) -> Path:
+    """The environment of this kind in the caller's cache."""
+    cache = make_cache(launcher)
+    files = [(path, text or "") for path, text in caller.pip_files(launcher.environ, launcher.person.home)]
+    network, uv_arguments = controller.sources(files, launcher.environ, launcher.person.home)
+    environ = {**variables.own(launcher.environ), **network}
+    lock = launcher.checkout / "requirements" / f"{kind}.txt"
+    # Never what the current directory holds.
+    uv = shutil.which(
+        "uv", path=":".join(one for one in launcher.environ.get("PATH", "").split(":") if one.startswith("/"))
+    )
+    become = [] if os.geteuid() == 0 else [caller.find_become() or "sudo"]
+    with controller.only_one(cache):
+        return controller.Builder(kind, lock, cache, environ, uv, uv_arguments, become).get()

@@ -1,0 +1,199 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""ansible-playbook as a child that is never left alone: it ends with us, and what it leaves behind ends after it."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from .words import Stop, interrupted, say
+
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+LIBC = ctypes.CDLL(None)
+# Ctrl-C reaches Ansible through the terminal as well, and ends it in peace; what is still there then is told again.
+SENT_AFTER = ((3.0, signal.SIGINT), (10.0, signal.SIGTERM), (20.0, signal.SIGKILL))
+ORPHANS_SECONDS = 5.0
+
+
+class Outcome(NamedTuple):
+    """The exit status of ansible-playbook, and the callback's word: ready, not ready, check, none."""
+
+    status: int
+    verdict: str
+
+
+def run(
+    ansible: Path,
+    playbook: Path,
+    arguments: list[str],
+    environ: Mapping[str, str],
+    scratch: Path,
+    talk: int | None,
+    quiet: bool,
+) -> Outcome:
+    """Run a playbook in the current directory. `talk` is the pipe from the caller: he ends the run by closing it."""
+    result = scratch / "verdict"
+    LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    wake = _listen()
+    process = subprocess.Popen(
+        [str(ansible), str(playbook), *arguments],
+        env={**environ, **places(playbook.parent.parent, scratch), "COLAB_READY_RESULT": str(result)},
+        stdin=subprocess.DEVNULL,
+        stdout=sys.stderr if quiet else None,
+        umask=0o022,
+        preexec_fn=_end_with_parent,
+    )
+    told = _wait(process, wake, talk)
+    end_orphans(str(playbook), everything=told is not None or process.returncode < 0)
+    if told == signal.SIGINT:
+        interrupted()
+    if told:
+        sys.exit(128 + told)
+    if process.returncode < 0:
+        raise Stop(
+            f"ansible-playbook was ended by signal {-process.returncode} ({signal.strsignal(-process.returncode)}). Expected: it "
+            "ends by itself; where memory ran out the kernel says so (dmesg). Do: start again, the next run carries on.",
+            128 - process.returncode,
+        )
+    with contextlib.suppress(OSError):
+        return Outcome(process.returncode, result.read_text(encoding="utf-8").strip())
+    return Outcome(process.returncode, "")
+
+
+def places(checkout: Path, scratch: Path) -> dict[str, str]:
+    """The variables that keep Ansible's files together, and out of everybody's home."""
+    home = scratch / "ansible"
+    config = str(checkout / "ansible.cfg")
+    return {"ANSIBLE_CONFIG": config, "ANSIBLE_HOME": str(home), "ANSIBLE_LOCAL_TEMP": str(home / "tmp")}
+
+
+def check_verdict(verdict: str) -> None:
+    """Ansible's 0 is not enough: a run that never came to the proof has it, too."""
+    if verdict != "ready":
+        raise Stop("the run ended without proving that the computer is READY.")
+
+
+def _end_with_parent() -> None:
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+def _listen() -> int:
+    """Have signals, the end of a child among them, arrive as bytes."""
+    read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, lambda number, frame: None)
+    return read
+
+
+def _wait(process: subprocess.Popen[bytes], wake: int, talk: int | None) -> signal.Signals | None:
+    """Wait for the end; the signal that wanted it, if one did."""
+    told: signal.Signals | None = None
+    began, sent = 0.0, 0
+    while process.poll() is None:
+        watched = [wake] if talk is None or told else [wake, talk]
+        for ready in select.select(watched, [], [], 0.5 if told else None)[0]:
+            wanted = (
+                _words(ready)
+                if ready == wake
+                else (signal.SIGINT if os.read(ready, 100)[:1] == b"I" else signal.SIGTERM)
+            )
+            if wanted and not told:
+                told, began = wanted, time.monotonic()
+                sent = 0 if told == signal.SIGINT else 1
+                if sent:
+                    process.send_signal(signal.SIGTERM)
+        while told and sent < len(SENT_AFTER) and time.monotonic() - began > SENT_AFTER[sent][0]:
+            process.send_signal(SENT_AFTER[sent][1])
+            sent += 1
+    return told
+
+
+def _words(wake: int) -> signal.Signals | None:
+    """What arrived: the signal that ends the run, or nothing of the kind."""
+    numbers = set(os.read(wake, 1000))
+    return next((one for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if one in numbers), None)
+
+
+def end_orphans(marker: str, everything: bool) -> None:
+    """End what a dead ansible-playbook has left to us: its forks, which have its command line, and where it did not end by
+    itself the modules that they ran. A server that was started for another user stays."""
+    end = time.monotonic() + ORPHANS_SECONDS
+    asked: set[int] = set()
+    while time.monotonic() < end + 1:
+        _reap()
+        parents = _parents()
+        left = [pid for pid, parent in parents.items() if parent == os.getpid()]
+        forks = [pid for pid in left if marker in _command_line(pid)]
+        others = [pid for pid in left if everything and pid not in forks and _owner(pid) == os.geteuid()]
+        if not forks and not others:
+            return
+        for pid in others:
+            hard = time.monotonic() > end
+            if hard or pid not in asked:
+                _signal_tree(pid, parents, signal.SIGKILL if hard else signal.SIGTERM)
+            asked.add(pid)
+        for pid in forks:
+            _signal(pid, signal.SIGKILL)
+        time.sleep(0.02)
+
+
+def end_leftovers(marker: str) -> None:
+    """End what is left of a run that was killed whole: processes of ours whose command line names its folder."""
+    parents = _parents()
+    for pid in parents:
+        if pid != os.getpid() and _owner(pid) == os.geteuid() and marker in _command_line(pid):
+            say(f"ending process {pid}, which an interrupted run has left")
+            _signal_tree(pid, parents, signal.SIGKILL)
+
+
+def _signal_tree(top: int, parents: Mapping[int, int], number: int) -> None:
+    for pid, parent in parents.items():
+        if parent == top:
+            _signal_tree(pid, parents, number)
+    _signal(top, number)
+
+
+def _signal(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
+
+
+def _reap() -> None:
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _parents() -> dict[int, int]:
+    found = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            text = Path("/proc", name, "stat").read_text(encoding="utf-8", errors="replace")
+            found[int(name)] = int(text.rpartition(")")[2].split()[1])
+    return found
+
+
+def _command_line(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace")
+    return ""
+
+
+def _owner(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        return os.stat(f"/proc/{pid}").st_uid
+    return -1

@@ -1,0 +1,174 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Root's half: from a snapshot in a folder of root's, with an environment made from nothing, one run of ansible-playbook.
+
+It believes the caller's half what the caller may decide (options, variables), and asks sudo or doas who the caller is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from colab_ready import pip_config
+from colab_ready.core.text import printable
+from colab_ready.files.safe_open import read_text
+from colab_ready.files.trust import distrust_way, user_name
+
+from . import controller, lock, options, playbook, variables
+from .words import PLAYBOOKS, RUNTIME, Stop, say
+
+REPORT = Path("/var/lib/colab-ready/report.json")
+YOUNG_SECONDS = 60
+
+
+def main(header: Mapping[str, Any], folder: str, talk: int) -> int:
+    """Do what the header says, and leave nothing of this run."""
+    try:
+        return Run(header, Path(folder), talk).run()
+    except Stop as stop:
+        say(str(stop))
+        return stop.status
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def caller_of(header: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
+    """Who called, as sudo's own variables say it, which the modules read; doas names the user alone."""
+    told = int(header["uid"])
+    if environ.get("SUDO_UID", "").isdigit():
+        uid = int(environ["SUDO_UID"])
+    elif environ.get("DOAS_USER"):
+        uid = pwd.getpwnam(environ["DOAS_USER"]).pw_uid
+    else:
+        uid = 0
+    if told not in (0, uid):
+        raise Stop(
+            f"this run says that {user_name(told)} called it, and sudo says {user_name(uid)}. Do: start it again."
+        )
+    if not uid:
+        return {}
+    account = pwd.getpwuid(uid)
+    return {"SUDO_USER": account.pw_name, "SUDO_UID": str(uid), "SUDO_GID": str(account.pw_gid)}
+
+
+class Run:
+    """One run and what it needs."""
+
+    def __init__(self, header: Mapping[str, Any], folder: Path, talk: int) -> None:
+        self.command: str = header["command"]
+        self.arguments: list[str] = [*header["arguments"]]
+        self.header, self.folder, self.talk = header, folder, talk
+        self.cache = folder.parent
+        self.lock_path = str(self.cache / "lock")
+        self.caller = caller_of(header, os.environ)
+        self.environ = variables.for_root(header["variables"], self.caller)
+
+    def run(self) -> int:
+        os.chdir(self.folder)  # the files that the caller named have names from here
+        who = self.caller.get("SUDO_USER", "root")
+        words = f"{self._called()}, process {os.getpid()}, of {who}, since {time.strftime('%H:%M:%S')}"
+        with lock.hold(self.lock_path, words):
+            self._clean()
+            return self._run()
+
+    def _run(self) -> int:
+        ansible = self._controller() / "bin" / "ansible-playbook"
+        book = self.folder / "playbooks" / f"{PLAYBOOKS[self.command]}.yml"
+        json_wanted = bool(self.header.get("json"))
+        started = time.time_ns()
+        outcome = playbook.run(ansible, book, self.arguments, self.environ, self.folder, self.talk, quiet=json_wanted)
+        status = self._print_report(outcome.status, started) if json_wanted else outcome.status
+        if status:
+            return status
+        if self.command == "remove":
+            self._forget()
+        elif not self._only_looks():
+            playbook.check_verdict(outcome.verdict)
+            if self.command == "converge":
+                print_address(bool(self.header.get("show_address")))
+        return 0
+
+    def _called(self) -> str:
+        return f"./colab-ready {self.command}" if self.command != "converge" else "./colab-ready"
+
+    def _only_looks(self) -> bool:
+        return options.only_looks(options.parse(self.arguments))
+
+    def _controller(self) -> Path:
+        everybodys = pip_config.global_config_files(self.environ)
+        # What the caller may not read, root reads, where it is the computer's own.
+        files = [
+            (path, text or (path in everybodys and not distrust_way(path, {0}) and read_text(path, follow=True)) or "")
+            for path, text in self.header["pip_files"]
+        ]
+        network, uv_arguments = controller.sources(files, self.environ, self.header["home"])
+        # Nothing is left in root's home.
+        environ = {**self.environ, **network, "UV_NO_CACHE": "1", "PIP_NO_CACHE_DIR": "1"}
+        lock_file = self.folder / "requirements" / "controller.txt"
+        return controller.Builder("controller", lock_file, self.cache, environ, find_uv(), uv_arguments).get()
+
+    def _print_report(self, status: int, started: int) -> int:
+        """The report of this run and nothing else; never that of an earlier one."""
+        with contextlib.suppress(OSError):
+            if REPORT.stat().st_mtime_ns >= started:
+                print(REPORT.read_text(encoding="utf-8"), end="", flush=True)
+                return status
+        say("this run wrote no report")
+        return status or 1
+
+    def _clean(self) -> None:
+        """Take away what is left of runs that were killed: whose folder nobody holds."""
+        for folder in [*self.cache.glob("run.*"), *self.cache.glob("new.*")]:
+            with contextlib.suppress(OSError):
+                descriptor = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    if folder.name.startswith("run.") or folder.stat().st_mtime < time.time() - YOUNG_SECONDS:
+                        playbook.end_leftovers(str(folder))
+                        shutil.rmtree(folder, ignore_errors=True)
+                finally:
+                    os.close(descriptor)
+
+    def _forget(self) -> None:
+        """After a removal: the environments, and the lock, which who waits for it looks at again."""
+        if self._only_looks():
+            return
+        for path in self.cache.glob("controller*"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another run, which waits, has its folder there
+            os.unlink(self.lock_path)
+            self.cache.rmdir()
+
+
+def find_uv() -> str | None:
+    """The uv that root may start: root's own, whatever the caller's PATH has."""
+    found = shutil.which("uv", path=variables.ROOT_PATH)
+    return found if found and not distrust_way(found, {0}) else None
+
+
+def print_address(show: bool) -> None:
+    """The address where it is wanted: a token does not belong into a log."""
+    address = ""
+    if show:
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            done = subprocess.run(
+                [RUNTIME, "url"], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, check=True
+            )
+            address = printable(done.stdout.strip())
+    if address:
+        print(f'\nPaste this into Colab (Connect, then "Connect to a local runtime"):\n\n  {address}\n', flush=True)
+    else:
+        print("address: ./colab-ready url", flush=True)
+    sys.stdout.flush()

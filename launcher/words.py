@@ -1,0 +1,57 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the launcher says, and the one way in which it gives up."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+from colab_ready.core.text import printable
+
+VERSION = "0.1.0"
+MESSAGE_CHARACTERS = 3000
+RUNTIME = "/usr/local/bin/colab-runtime"
+PLAYBOOKS = {"converge": "site", "verify": "verify", "remove": "remove"}
+USAGE = """\
+Usage: ./colab-ready [COMMAND] [OPTION...]
+
+  (no command)        set up this computer and prove it; exit status 0 only when it is READY
+  verify [--json]     prove it, change nothing; --json: the report and nothing else on stdout
+  url                 print the address to paste into Colab (it holds the token: keep it to yourself)
+  remove              take away what was put here, and nothing else
+  test [PART]         run the project's tests: static, unit, molecule, browser, security, or all of them; directml-real, never
+                      among all: torch-directml as it is published, without a GPU (fetches 2.9 GB)
+                      (--no-docker leaves out what needs Docker; --here has browser set up and try this computer itself,
+                      a throw-away one; more options go to pytest)
+  lab                 a room of computers: not in this version
+  help, --version
+
+More options go to ansible-playbook, for example:
+  ./colab-ready -e colab_port=9000      ./colab-ready --check      ./colab-ready -v
+
+Root is needed for this computer: the system's sudo asks for the password, once. Without a terminal: sudo ./colab-ready
+
+Environment: COLAB_READY_PYTHON (the Python to use), COLAB_READY_SHOW_URL=1 (print the address, token included, even
+where stdout is no terminal).
+"""
+
+
+class Stop(Exception):
+    """A run that cannot go on: the one message (what is wrong, what was expected, what to do) and the exit status."""
+
+    def __init__(self, message: str, status: int = 1) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def say(text: str) -> None:
+    """Say something that is not the result: on stderr."""
+    print(f"colab-ready: {printable(text, MESSAGE_CHARACTERS)}", file=sys.stderr, flush=True)
+
+
+def interrupted() -> NoReturn:
+    """End as a program that Ctrl-C ended."""
+    say("interrupted; the next run carries on")
+    sys.exit(130)

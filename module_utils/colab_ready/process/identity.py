@@ -1,0 +1,95 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whose rights a process has, and giving up root's for good."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pwd
+import signal
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Callable
+
+# <linux/prctl.h>
+_PR_SET_PDEATHSIG = 1
+_PR_SET_NO_NEW_PRIVS = 38
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account of the host; `groups` are all of its group ids."""
+
+    name: str
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    home: str
+
+
+# Who owns nothing; the number is the kernel's own for "no user".
+NOBODY = Account("nobody", 65534, 65534, (65534,), "/")
+
+
+def account_named(name: str) -> Account:
+    """Look an account up; raises KeyError where the host has none of that name."""
+    return _account(pwd.getpwnam(name))
+
+
+def current_account() -> Account:
+    """Return the account that this process acts as; one without a passwd entry is called by its number."""
+    uid = os.geteuid()
+    try:
+        return _account(pwd.getpwuid(uid))
+    except KeyError:
+        return Account(str(uid), uid, os.getegid(), tuple(os.getgroups()), "/")
+
+
+def who_called(environ: Mapping[str, str]) -> Account:
+    """Return whose rights gets what root must not do with its own: the caller's, behind sudo or doas, or else nobody's."""
+    if os.geteuid() != 0:
+        return current_account()
+    for name in (environ.get("SUDO_USER"), environ.get("DOAS_USER")):
+        with suppress(KeyError):
+            account = account_named(name or "")
+            if account.uid != 0:
+                return account
+    return NOBODY
+
+
+def _account(entry: pwd.struct_passwd) -> Account:
+    groups = tuple(os.getgrouplist(entry.pw_name, entry.pw_gid))
+    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, groups, entry.pw_dir)
+
+
+def changes_identity(account: Account) -> bool:
+    """Tell whether a child has to give up root to act as the account."""
+    return os.geteuid() == 0 and account.uid != 0
+
+
+def become(account: Account, dies_with_parent: bool = True) -> Callable[[], None]:
+    """Return what a new child calls before anything else: from then on it has the account's rights and no way back.
+
+    no_new_privs keeps setuid programs, sudo among them, from giving root back. What is loaded here is loaded before the fork.
+    """
+    switch = changes_identity(account)
+    try:
+        prctl = ctypes.CDLL(None).prctl
+    except (OSError, AttributeError):
+        prctl = None
+
+    def give_up_root() -> None:
+        if switch:
+            os.setgroups(list(account.groups))
+            os.setresgid(account.gid, account.gid, account.gid)
+            os.setresuid(account.uid, account.uid, account.uid)
+            if prctl is not None:
+                prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        if dies_with_parent and prctl is not None:
+            # After the ids: a change of them clears it.
+            prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+    return give_up_root

@@ -1,0 +1,388 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Root's part of an environment: the folders, the lock, uv and fetched Pythons. What is in the environment is the user's part.
+
+That part (converge.py) runs behind the boundary: it gets the request as data, and its answer is data: bounded, checked,
+and never the name of something that is then executed here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import stat
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import Any, Collection, Iterator, Mapping
+
+from .. import environment as env_state
+from .. import fetched_pythons, lockfile, pip_config, uv_errors
+from ..core.text import printable
+from ..environment import Pin
+from ..files.removal import remove_path
+from ..process.boundary import BoundaryError, run_as
+from ..process.identity import Account, current_account
+from .converge import Outcome, attempt, scan_any
+from .installer import Asked, Work, cache_of, empty_folder
+from .sources import find_account, read_sources
+from .uv import INSTALL_SECONDS, Failure, Request, execute, provide_uv, refuse_distrusted, said, uv_environment
+
+# How long to wait for another run that works on the same environment.
+LOCK_SECONDS = 300.0
+# All that uv may take together, and what a look at an environment may.
+WORK_SECONDS = 7200.0
+LOOK_SECONDS = 60.0
+TEXT_CHARACTERS = 4000
+# What else of uv's settings is about where a Python comes from: https://docs.astral.sh/uv/reference/environment/
+PYTHON_SOURCE_VARIABLES = ("UV_PYTHON_INSTALL_MIRROR", "UV_PYTHON_DOWNLOADS_JSON_URL")
+
+
+class Builder:
+    """One environment and what is wanted of it."""
+
+    def __init__(self, request: Request, environ: Mapping[str, str], check_mode: bool) -> None:
+        self.request = request
+        self.environ = {**environ, **request.environment}
+        self.path: str = request.path
+        self.check_mode = check_mode
+        self.account = self._account(request.user)
+        self.doing = f"The environment {self.path} could not be built"
+
+    # -- present
+
+    def build(self) -> Outcome:
+        self._check_user()
+        self._check_place()
+        kind = env_state.kind_of(self.path)
+        if kind in ("other", "file"):
+            raise Failure(self._foreign(kind, "touched"))
+        work = Work(
+            self.request, self.environ, self.account, self.check_mode, _read_request(self.request),
+            read_sources(self.request, self.environ),
+        )  # fmt: skip
+        if self.check_mode:
+            return self._converge(work)
+        with self._only_one():
+            try:
+                return self._converge(self._make_folder(work))
+            except OSError as error:
+                raise self._os_failure(error) from None
+            finally:
+                # Where nothing was built nothing stays, not even the folder that was made for it.
+                for folder in (self.path, cache_of(self.request, self.account)):
+                    with suppress(OSError):
+                        os.rmdir(folder)
+
+    def _converge(self, work: Work) -> Outcome:
+        given: set[str] = set()
+        while True:
+            answer = self._ask_user(work)
+            outcome = _outcome(answer)
+            needs = {"python", "uv", "room"} & set(_texts(answer.get("needs")))
+            if not needs and "failure" in answer:
+                raise Failure(_lines(answer["failure"]), kind=printable(answer.get("kind")))
+            if not needs:
+                return outcome
+            if self.check_mode or needs & given:
+                raise Failure(
+                    f"{self.doing}: it asks again for {', '.join(sorted(needs))}. Expected once to do. Run this again; if "
+                    "it stays, something changes the folder at the same time.",
+                    kind="incomplete",
+                )
+            given |= needs
+            work = self._provide(needs, printable(answer.get("seen"), TEXT_CHARACTERS), work)
+            work = replace(work, before=outcome.before, reasons=outcome.reasons)
+
+    def _provide(self, needs: Collection[str], seen: str, work: Work) -> Work:
+        uv = work.uv or provide_uv(self.request, self.environ, work.sources)
+        if "python" in needs:
+            self._fetch_python(uv, seen, work.sources)
+            work = replace(work, fetched=True)
+        if "uv" in needs:
+            self._make_cache()
+            work = replace(work, uv=uv)
+        if "room" in needs:
+            empty_folder(self.path)
+        return work
+
+    # -- absent
+
+    def remove(self) -> Outcome:
+        self._check_place()
+        kind = env_state.kind_of(self.path)
+        if kind in ("other", "file"):
+            raise Failure(self._foreign(kind, "removed"))
+        if kind != "environment":
+            return Outcome()
+        outcome = Outcome(changed=True, before=self._owners_listing(), reasons=["it is to be absent"])
+        if not self.check_mode:
+            remove_path(self.path)
+        return outcome
+
+    # -- the other side of the boundary
+
+    def _ask_user(self, work: Work) -> dict[str, Any]:
+        try:
+            answer = run_as(self.account, partial(attempt, work), WORK_SECONDS)
+        except BoundaryError as error:
+            raise Failure(
+                f"{self.doing}: {error}. Expected the work in it to come to an end. Run this again; if it stays, look at "
+                f"what {self.account.name} runs there, and at the memory that is free.",
+                kind="boundary",
+            ) from None
+        return _object(answer)
+
+    def _owners_listing(self) -> list[str]:
+        """Say what is in an environment, whosever it is, read with its owner's rights."""
+        found = os.lstat(self.path)
+        owner = Account(f"the user with id {found.st_uid}", found.st_uid, found.st_gid, (), "/")
+        try:
+            return _texts(run_as(owner, lambda: env_state.listing(scan_any(self.path)), LOOK_SECONDS))
+        except BoundaryError:
+            return []
+
+    # -- checks
+
+    def _account(self, user: str | None) -> Account:
+        if not user:
+            return current_account()
+        try:
+            return find_account(user)
+        except Failure:
+            if self.check_mode:
+                # another task would have made the account, and then there is nothing of its own to look at
+                return current_account()
+            raise
+
+    def _check_user(self) -> None:
+        me = os.geteuid()
+        if me not in (0, self.account.uid):
+            raise Failure(
+                f"{self.doing}: it is for {self.account.name}, but this runs as {current_account().name}. Expected "
+                f"root or {self.account.name} itself. Run it with become."
+            )
+
+    def _check_place(self) -> None:
+        if not os.path.isabs(self.path) or os.path.normpath(self.path) != self.path.rstrip("/") or self.path == "/":
+            raise Failure(f"path is '{self.path}'. Expected an absolute path without '..'. Correct it.")
+        self.path = self.path.rstrip("/")
+        self.request = replace(self.request, path=self.path)
+        if os.path.islink(self.path):
+            raise Failure(
+                f"{self.path} is a symbolic link. Expected a real folder: an environment is not built through a link that "
+                "somebody may turn elsewhere. Take the link away, or choose another path."
+            )
+        refuse_distrusted(os.path.dirname(self.path))
+
+    def _foreign(self, kind: str, what: str) -> str:
+        shown = "a file" if kind == "file" else "a folder with other things in it"
+        return (
+            f"{self.path} is {shown}, so it is not {what}. Expected nothing there, an empty folder, or an environment "
+            f"(with {env_state.MEMORY} or pyvenv.cfg). Move it away, or choose another path."
+        )
+
+    def _os_failure(self, error: OSError) -> Failure:
+        problem = uv_errors.explain_os_error(error)
+        return Failure(problem.message(self.doing), problem)
+
+    # -- folders
+
+    def _make_folder(self, work: Work) -> Work:
+        """Make the folder and give it to its user. What another user left in it is nobody's to keep: they could have
+        prepared it."""
+        os.makedirs(os.path.dirname(self.path), mode=0o755, exist_ok=True)
+        if not os.path.lexists(self.path):
+            os.mkdir(self.path, 0o755)
+        elif os.lstat(self.path).st_uid != self.account.uid and os.geteuid() == 0:
+            reason = f"it belonged to another user than {self.account.name}"
+            work = replace(work, before=self._owners_listing(), reasons=[reason])
+            empty_folder(self.path)
+        self._give(self.path)
+        return work
+
+    def _make_cache(self) -> None:
+        cache = cache_of(self.request, self.account)
+        try:
+            os.mkdir(cache, 0o700)
+            self._give(cache)
+        except FileExistsError:
+            found = os.lstat(cache)
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid != self.account.uid:
+                raise Failure(
+                    f"{cache} is not a folder of {self.account.name}. Expected a cache that only this user "
+                    "writes. Take it away, then run this again."
+                ) from None
+
+    def _give(self, path: str) -> None:
+        if os.geteuid() == 0:
+            handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                os.fchown(handle, self.account.uid, self.account.gid)
+            finally:
+                os.close(handle)
+
+    @contextlib.contextmanager
+    def _only_one(self) -> Iterator[None]:
+        """Hold a lock that only this process holds, in a folder of its own: it goes with the process."""
+        refuse_distrusted(self.request.cache_dir)
+        folder = os.path.join(self.request.cache_dir, "locks")
+        name = hashlib.sha256(self.path.encode()).hexdigest()[:16]
+        try:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+            handle = os.open(os.path.join(folder, name), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise self._os_failure(error) from None
+        try:
+            end = time.monotonic() + LOCK_SECONDS
+            while not _locked(handle):
+                if time.monotonic() > end:
+                    holder = printable(os.pread(handle, 200, 0).decode("utf-8", "replace"))
+                    raise Failure(
+                        f"{self.doing}: another run has worked on it for {LOCK_SECONDS:.0f} seconds ({holder}). Expected to "
+                        "be the only one. Wait until the other one has ended, or end it, then run this again.",
+                        kind="busy",
+                    )
+                time.sleep(0.2)
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"process {os.getpid()}, for {self.path}, since {time.strftime('%H:%M:%S')}".encode(), 0)
+            yield
+        finally:
+            os.close(handle)
+
+    # -- a Python that the host does not have
+
+    def _fetch_python(self, uv: str, seen: str, sources: pip_config.Sources) -> None:
+        """With the rights of who runs this, so that root's Python stays root's, whoever the environment is for."""
+        series = fetched_pythons.series_for(self.request.python_requires)
+        folder = self.request.pythons_dir
+        unsafe = fetched_pythons.folder_problem(folder)
+        if unsafe or series is None:
+            raise Failure(f"{self.doing}: {unsafe or 'no series of Python fits'}.")
+        told = {name: self.environ[name] for name in PYTHON_SOURCE_VARIABLES if self.environ.get(name)}
+        if self.request.python_mirror:
+            told["UV_PYTHON_INSTALL_MIRROR"] = self.request.python_mirror
+        settings = {**told, "UV_PYTHON_INSTALL_DIR": folder, "UV_PYTHON_DOWNLOADS": "manual"}
+        try:
+            os.makedirs(folder, mode=0o755, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=folder, prefix=".cache-") as cache:
+                env = uv_environment(self.request, self.environ, sources, current_account(), cache)
+                # It checks the archive against a sha256 that it carries itself.
+                command = [uv, "python", "install", "--no-bin", f"cpython-{series}"]
+                done = execute(command, {**env, **settings}, INSTALL_SECONDS)
+        finally:
+            # uv's own lock file has mode 0666.
+            with suppress(OSError):
+                os.unlink(os.path.join(folder, ".lock"))
+        if not done.ok:
+            problem = uv_errors.explain_download(said(done))
+            mirror = (
+                "Correct python_env_python_mirror"
+                if self.request.python_mirror
+                else ("Set python_env_python_mirror to a mirror of that download (file:///FOLDER for a folder)")
+            )
+            raise Failure(
+                f"{self.doing}: no Python of this host fits ({seen}), and uv could not fetch Python {series}: "
+                f"{problem.what}. Expected a Python that fits {self.request.python_requires}, or a download that can be "
+                f"reached. {mirror}, or install such a Python and name it with python_env_python.",
+                problem,
+            )
+
+
+def _locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+# ---- what was asked for -----------------------------------------------------------------------
+
+
+def _read_request(request: Request) -> Asked:
+    """Read what the request says about packages; raises LockError or Failure."""
+    return Asked(
+        entries=lockfile.parse_lock(request.lock),
+        pins=tuple(_pin(one) for one in request.pinned),
+        packages=[lockfile.parse_requirement(one) for one in request.packages],
+    )
+
+
+def _pin(data: Mapping[str, Any]) -> Pin:
+    text, *hashes = str(data["requirement"]).split("--hash=")
+    requirement = lockfile.parse_requirement(text)
+    conditions = lockfile.split_specifier(requirement.specifier)
+    if len(conditions) != 1 or conditions[0][0] != "==" or conditions[0][1].endswith("*"):
+        raise Failure(
+            f"The pinned requirement '{text.strip()}' leaves the version open. Expected one such as "
+            "torch==2.13.0+cpu. Correct it."
+        )
+    index, place = data.get("index") or None, data.get("find_links") or None
+    if index and place:
+        raise Failure(
+            f"The pinned requirement '{text.strip()}' names both index and find_links. Expected one of them. Take the "
+            "other out."
+        )
+    if place and not place.startswith("/") and "://" not in place:
+        raise Failure(
+            f"The pinned requirement '{text.strip()}' has find_links '{place}'. Expected the address of a page of wheels, "
+            "or the absolute path of a folder of them. Correct it."
+        )
+    default = data.get("default_requirement") if data.get("allow_default") else None
+    return Pin(
+        requirement=requirement,
+        hashes=tuple(one.strip() for one in hashes),
+        index=index,
+        find_links=place,
+        dependencies=bool(data.get("dependencies")),
+        variable=str(data.get("variable") or ""),
+        default=lockfile.parse_requirement(str(default)) if default else None,
+        default_refused=bool(data.get("default_requirement")) and default is None,
+    )
+
+
+# ---- what came back ---------------------------------------------------------------------------
+
+
+def _outcome(answer: Mapping[str, Any]) -> Outcome:
+    """Take the outcome out of an answer; whoever wrote it, it has the right shape and no control characters."""
+    data = _object(answer.get("outcome"))
+    sources = _object(data.get("sources"))
+    index = sources.get("index")
+    return Outcome(
+        changed=bool(data.get("changed")),
+        before=_texts(data.get("before")),
+        after=_texts(data.get("after")),
+        packages=_table(data.get("packages")),
+        python=_table(data.get("python")),
+        reasons=_texts(data.get("reasons")),
+        sources={
+            "index": None if index is None else printable(index, TEXT_CHARACTERS),
+            "no_index": bool(sources.get("no_index")),
+            **{name: _texts(sources.get(name)) for name in ("extra_indexes", "find_links", "notes")},
+            "pinned": _table(sources.get("pinned")),
+        },
+    )
+
+
+def _object(found: Any) -> dict[str, Any]:
+    return found if isinstance(found, dict) else {}
+
+
+def _texts(found: Any) -> list[str]:
+    return [printable(one, TEXT_CHARACTERS) for one in found] if isinstance(found, list) else []
+
+
+def _table(found: Any) -> dict[str, str]:
+    return {printable(key): printable(value, TEXT_CHARACTERS) for key, value in _object(found).items()}
+
+
+def _lines(text: Any) -> str:
+    """A message may have several lines: uv's own words stand in lines of their own."""
+    return "\n".join("".join(c if c.isprintable() else " " for c in line) for line in str(text).split("\n"))[: 1 << 16]

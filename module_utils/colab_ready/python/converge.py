@@ -1,0 +1,459 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The user's part of an environment: look at it, compare it with what is wanted, and take the steps between the two.
+
+All of it runs in one process with the rights of the environment's owner (boundary.py), who may have put anything there.
+What that process cannot do, or must not choose, it asks for (`Needs`), and is started again with it. What is to be done
+is decided in environment.py (`compare`) and said before anything is touched, so check mode and the real run differ only
+in that the steps are not taken. Each step can be interrupted: the note in the environment says that a build is under
+way, and the next run looks at what is really there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from typing import Any, Mapping
+
+from .. import environment as env_state
+from .. import fetched_pythons, lockfile, pip_config
+from ..environment import Installed, Interpreter, LocalPackage, Plan, Wish
+from ..files.removal import remove_path
+from ..files.safe_open import read_text
+from ..files.trust import distrust_tree
+from ..lockfile import LockError
+from . import wheel
+from .installer import Installer, Work, empty_folder
+from .trusted import ROOT, distrusted
+from .uv import ANSWER_SECONDS, Failure, base_environment, execute
+
+PYTHON_CANDIDATES = ("/usr/bin/python3", *(f"/usr/bin/python3.{minor}" for minor in range(14, 9, -1)))
+# An environment with torch has some 60,000 files.
+FILES_MOST = 1_000_000
+# Why root is asked to empty an environment.
+BEYOND_REPAIR = "what was there could not be repaired and was built anew"
+FOREIGN = "folders of another user are in the way (`sudo pip` leaves such), so it was built anew"
+
+
+@dataclass
+class Outcome:
+    """What came of it, as the module returns it."""
+
+    changed: bool = False
+    before: list[str] = field(default_factory=list)
+    after: list[str] = field(default_factory=list)
+    packages: dict[str, str] = field(default_factory=dict)
+    python: dict[str, str] = field(default_factory=dict)
+    reasons: list[str] = field(default_factory=list)
+    sources: dict[str, Any] = field(default_factory=dict)
+
+
+class Needs(Exception):
+    """What the work cannot go on without: uv, python (a fetched one), room (an empty folder)."""
+
+    def __init__(self, *what: str, seen: str = "") -> None:
+        super().__init__(", ".join(what))
+        self.what = what
+        self.seen = seen
+
+
+def attempt(work: Work) -> dict[str, Any]:
+    """Do the work and return one answer that JSON can say: needs, failure, or outcome; and what was found."""
+    convergence = Convergence(work)
+    answer: dict[str, Any] = {}
+    try:
+        convergence.converge()
+    except Needs as needs:
+        answer = {"needs": list(needs.what), "seen": needs.seen}
+    except Failure as failure:
+        answer = {"failure": str(failure), "kind": failure.kind}
+    except (LockError, pip_config.PipConfigError) as error:
+        answer = {"failure": str(error), "kind": "input"}
+    except OSError as error:
+        told = convergence.os_failure(error)
+        answer = {"failure": str(told), "kind": told.kind}
+    return {**answer, "outcome": asdict(convergence.outcome)}
+
+
+class Convergence(Installer):
+    """One environment and what is wanted of it."""
+
+    def __init__(self, work: Work) -> None:
+        super().__init__(work)
+        self.outcome = Outcome(before=list(work.before), reasons=list(work.reasons))
+        self.fetched = ""
+        self.memory: dict[str, Any] = {}
+        self.local_sources: dict[str, wheel.Package] = {}
+
+    def converge(self) -> None:
+        found, why_new = self._look()
+        self.fresh = found is None
+        self.interpreter = found or self._choose_python()
+        self.markers = self.interpreter.markers()
+        self.site = env_state.site_packages(self.path, self.interpreter.series)
+        self.wish = self._read_wish()
+        self.memory = {} if self.fresh else env_state.read_memory(self.path)
+        installed = {} if self.fresh else env_state.scan(self.site)
+        # Before a rebuild this is what is lost.
+        before = scan_any(self.path) if self.fresh else installed
+        self.plan = self._compare(installed, self.memory)
+        reasons = self._reasons(why_new)
+        self.pin_sources = {str(k): str(v) for k, v in (self.memory.get("pinned") or {}).items()}
+        self.outcome.changed = self.fresh or not self.plan.empty or bool(reasons)
+        self.outcome.reasons.extend(one for one in reasons if one not in self.outcome.reasons)
+        self.outcome.before = self.outcome.before or env_state.listing(before)
+        if self.outcome.changed and self.work.check_mode:
+            self.outcome.after = env_state.predicted(self.wish, self.plan, installed)
+        else:
+            installed = self._carry_out() if self.outcome.changed else installed
+            self.outcome.after = env_state.listing(installed)
+        self.outcome.packages = {name: package.version for name, package in sorted(installed.items())}
+        python = {"version": self.interpreter.version_text, "base": self.interpreter.base}
+        self.outcome.python = {"path": os.path.join(self.path, "bin", "python"), **python}
+        notes = [pip_config.redact(note) for note in self.sources.notes]
+        self.outcome.sources = {**self.sources.describe(), "pinned": self.pin_sources, "notes": notes}
+
+    def _reasons(self, why_new: str) -> list[str]:
+        # A folder that was emptied for this is one that had its reason.
+        reasons = [one for one in ("" if self.work.reasons else why_new, self.fetched) if one]
+        if self.fresh:
+            return reasons
+        reasons = [*(reasons or self.plan.reasons), *self._constraints_differ()]
+        if not reasons and self.memory.get("state") != "complete":
+            reasons = ["the last build did not end" if self.memory else "it was not recorded yet"]
+        return reasons
+
+    # -- changing
+
+    def _carry_out(self) -> dict[str, Installed]:
+        # Before anything is touched: without it nothing can be put in place of what is taken away.
+        needs = ["uv"] if (self.fresh or self.plan.for_uv) and self.work.uv is None else []
+        needs += ["room"] if self.fresh and os.listdir(self.path) else []
+        if needs:
+            raise Needs(*needs)
+        changeable = "" if self.fresh else self._changeable(whole=True)
+        if changeable:
+            self.outcome.reasons.append(changeable)
+            raise Needs("room")
+        try:
+            return self._take_steps()
+        except OSError as error:
+            failure = self.os_failure(error)
+        except Failure as error:
+            failure = error
+        if self.fresh and not env_state.scan(self.site):
+            # Nothing came of it, so nothing stays of it.
+            with suppress(OSError):
+                empty_folder(self.path)
+        foreign = failure.kind == "permission" and self._foreign_folder()
+        if self.fresh or not (foreign or failure.kind == "damaged"):
+            raise failure
+        # uv itself cannot read what lies there, or may not touch it: nothing in it can be trusted to be repaired in place.
+        self.outcome.reasons.append(FOREIGN if foreign else BEYOND_REPAIR)
+        raise Needs("room")
+
+    def _take_steps(self) -> dict[str, Installed]:
+        kept: dict[str, Any] = {key: value for key, value in self.memory.items() if key in env_state.MEMORY_PARTS}
+        needs_uv = self.fresh or self.plan.for_uv
+        if needs_uv:
+            self._check_uv()
+        self._remember({**kept, "state": "building"})
+        if needs_uv:
+            self._drop_unreadable()
+        if self.fresh:
+            self._make_venv(self.interpreter)
+        self._write_constraints()
+        local = self._install(kept.get("local") or {})
+        for name in env_state.bundled_hsa(self.site) if self.work.request.drop_bundled_hsa else []:
+            os.unlink(os.path.join(self.site, name))
+        installed = self._tidy(kept.get("brought") or {})
+        memory = self._new_memory(installed, local)
+        foreign = env_state.compare(self.wish, installed, {}, memory, self._needs(installed)).remove
+        if foreign:
+            self._remove(foreign)
+            installed = env_state.scan(self.site)
+        left = self._compare(installed, memory)
+        if not left.empty:
+            raise Failure(
+                f"{self.doing}: uv said it was done, but {'; '.join(left.reasons[:5])}. Expected everything that was "
+                "installed to be there. Run this again; if it stays, something changes the folder at the same time.",
+                kind="incomplete",
+            )
+        self._remember(memory)
+        for one in env_state.disagreements(self.site, installed, self.wish, self.markers):
+            self.sources = self.sources.note(one)
+        if needs_uv:
+            # uv's own lock file, which it leaves with mode 0666.
+            with suppress(OSError):
+                os.unlink(os.path.join(self.path, ".lock"))
+            self._empty_cache()
+        return installed
+
+    def _new_memory(self, installed: Mapping[str, Installed], local: Mapping[str, str]) -> dict[str, Any]:
+        brought = sorted(set(self._needs(installed)) - self.wish.fixed)
+        packages = self.wish.packages
+        resolved = env_state.required_by(self.site, installed, packages, self.markers) if packages else ()
+        return {
+            "state": "complete",
+            "python": {"base": self.interpreter.base, "version": self.interpreter.version_text},
+            "pinned": {pin.name: self.pin_sources.get(pin.name, "") for pin in self.wish.pins},
+            "brought": {name: installed[name].version for name in brought if name in installed},
+            "local": local,
+            "packages": {"specs": self.wish.specs(), "resolved": sorted(resolved)},
+        }
+
+    def _install(self, built: Mapping[str, str]) -> dict[str, str]:
+        """Take the plan's steps; returns the digest of every local package."""
+        # Found before anything is installed: no source for them, and nothing is half there.
+        bringing = self._find_bringing() if self.plan.bringing else []
+        for pin in self.plan.pins:
+            if not pin.dependencies:
+                self.pin_sources[pin.name] = self._install_pin(pin)
+        if self.plan.locked:
+            self._install_locked()
+        for pins, excluded, found in bringing:
+            self._install_bringing(pins, excluded, found)
+        if self.plan.packages:
+            self._install_packages(self._needs(env_state.scan(self.site)))
+        digests = {package.name: built.get(package.name, "") for package in self.wish.local}
+        for package in self.plan.local:
+            self._install_local(self.local_sources[package.folder])
+            digests[package.name] = package.digest
+        return digests
+
+    def _tidy(self, brought: Mapping[str, str]) -> dict[str, Installed]:
+        """Take away what nothing needs any more: a card's own packages are 1 GB each, and those of the last card go."""
+        installed = env_state.scan(self.site)
+        needs = self._needs(installed)
+        unneeded = env_state.unneeded(self.site, installed, brought, self.wish, needs, self.markers)
+        if not unneeded:
+            return installed
+        self._remove(unneeded)
+        self.outcome.reasons.extend(f"{installed[name]} is not needed any more" for name in unneeded)
+        return env_state.scan(self.site)
+
+    # -- looking
+
+    def _look(self) -> tuple[Interpreter | None, str]:
+        """Return the interpreter of a usable environment, or None and why a new one is needed."""
+        kind = env_state.kind_of(self.path)
+        if kind in ("missing", "empty"):
+            return None, "there is no environment yet"
+        owner = os.lstat(self.path).st_uid
+        if owner != self.account.uid:
+            return None, f"it belongs to the user with id {owner}, not to {self.account.name}"
+        changeable = self._changeable()
+        if changeable:
+            return None, changeable
+        config = env_state.read_config(self.path)
+        if not config.get("home"):
+            building = env_state.read_memory(self.path).get("state") == "building"
+            return None, "the last build did not end" if building else "its pyvenv.cfg is missing or unreadable"
+        python = os.path.join(self.path, "bin", "python")
+        interpreter = self._ask(python)
+        if interpreter is None:
+            return None, "its Python does not start any more"
+        if not os.path.islink(python):
+            return None, "its bin/python is not the link that it was made as"
+        made_with = config.get("version_info") or config.get("version") or ""
+        if not os.path.isdir(env_state.site_packages(self.path, interpreter.series)) or (
+            made_with and not made_with.startswith(interpreter.series + ".")
+        ):
+            return None, f"it was made for Python {made_with or '?'}, and the host has {interpreter.version_text} now"
+        if not lockfile.matches(interpreter.version_text, self.work.request.python_requires):
+            return None, f"it has Python {interpreter.version_text}, and {self.work.request.python_requires} is wanted"
+        if self.work.request.python and os.path.realpath(self.work.request.python) != interpreter.base:
+            wanted = self._choose_python()
+            if wanted.base != interpreter.base:
+                return None, f"it was made with {interpreter.base}, and {wanted.base} is wanted"
+        return interpreter, ""
+
+    def _changeable(self, whole: bool = False) -> str:
+        """Root runs nothing in an environment of its own that somebody else can change.
+
+        A look runs its interpreter without its packages; uv runs it with them, so then the whole of it counts.
+        """
+        if os.geteuid() != 0:
+            return ""
+        started_with = (os.path.join(self.path, "bin", "python"), os.path.join(self.path, "pyvenv.cfg"))
+        reasons = [distrusted(place) for place in started_with]
+        if whole:
+            # An interrupted uv leaves its lock file, which everybody may write.
+            with suppress(OSError):
+                os.unlink(os.path.join(self.path, ".lock"))
+            reasons.append(distrust_tree(self.path, ROOT, FILES_MOST))
+        return next((f"somebody else than root can change it: {reason}" for reason in reasons if reason), "")
+
+    def _ask(self, python: str) -> Interpreter | None:
+        argv = [python, "-I", "-S", "-c", env_state.INTERPRETER_PROBE]
+        done = execute(argv, base_environment(self.account), ANSWER_SECONDS)
+        return env_state.parse_interpreter(done.stdout) if done.ok else None
+
+    def _choose_python(self) -> Interpreter:
+        wanted = self.work.request.python_requires
+        rejected = []
+        for python in [self.work.request.python] if self.work.request.python else PYTHON_CANDIDATES:
+            if not os.path.lexists(python):
+                if self.work.request.python:
+                    rejected.append(f"{python} does not exist")
+                continue
+            found = self._ask(python)
+            if found is None:
+                rejected.append(f"{python} does not start as {self.account.name}")
+            elif not lockfile.matches(found.version_text, wanted):
+                rejected.append(f"{python} is {found.version_text}")
+            else:
+                return found
+        seen = "; ".join(dict.fromkeys(rejected)) or "there is none in /usr/bin"
+        series = (
+            fetched_pythons.series_for(wanted)
+            if self.work.request.python_fetch and not self.work.request.python
+            else None
+        )
+        if series is None:
+            raise Failure(
+                f"{self.doing}: no Python fits ({seen}). Expected one that fits {wanted}. Install such a Python with "
+                "the distribution's packages, or name one with python_env_python.",
+                kind="interpreter",
+            )
+        return self._fetched_python(series, seen)
+
+    def _fetched_python(self, series: str, seen: str) -> Interpreter:
+        """The newest in pythons_dir that fits; where there is none, uv is to fetch one."""
+        folder = self.work.request.pythons_dir
+        unsafe = fetched_pythons.folder_problem(folder)
+        if unsafe:
+            raise Failure(f"{self.doing}: {unsafe}.")
+        found = self._look_for_fetched(folder)
+        if found is not None and not self.work.fetched:
+            return found
+        self.fetched = f"no Python of this host fits ({seen}), so uv fetches Python {series}"
+        if found is not None:
+            return found
+        if self.work.check_mode:
+            # Which patch release that will be, uv knows.
+            place = os.path.join(folder, f"cpython-{series}", "bin", f"python{series}")
+            return Interpreter(place, place, tuple(int(part) for part in series.split(".")), "", "cpython")
+        if self.work.fetched:
+            raise Failure(
+                f"{self.doing}: the Python {series} that uv fetched into {folder} does not start as {self.account.name}. "
+                "Expected one that does. Check the modes of the folders on the way, and whether programs may run there."
+            )
+        raise Needs("python", seen=seen)
+
+    def _look_for_fetched(self, folder: str) -> Interpreter | None:
+        for python in fetched_pythons.pythons_in(folder):
+            found = self._ask(python)
+            if found is not None and lockfile.matches(found.version_text, self.work.request.python_requires):
+                return found
+        return None
+
+    def _read_wish(self) -> Wish:
+        asked = self.work.asked
+        local = [self._local_package(folder) for folder in self.work.request.local_packages]
+        elsewhere = {pin.name for pin in asked.pins} | {one.name for one in local}
+        locked = lockfile.select(asked.entries, self.markers)
+        return Wish(
+            locked={name: entry for name, entry in locked.items() if name not in elsewhere},
+            pins=asked.pins,
+            packages=[
+                one for one in asked.packages if not one.marker or lockfile.evaluate_marker(one.marker, self.markers)
+            ],
+            local=local,
+            exact=self.work.request.exact,
+        )
+
+    def _local_package(self, folder: str) -> LocalPackage:
+        try:
+            package = self.local_sources[folder] = wheel.read_package(folder)
+        except OSError as error:
+            if self.work.check_mode and isinstance(error, FileNotFoundError):
+                # another task would have put it there
+                return LocalPackage(lockfile.normalize(os.path.basename(folder.rstrip("/"))), "0", folder, "")
+            raise Failure(
+                f"The source folder {folder} cannot be read ({error.strerror}). Expected a folder with a "
+                "pyproject.toml. Put it there, or take it out of local_packages."
+            ) from None
+        return LocalPackage(package.name, package.version, folder, package.digest)
+
+    def _compare(self, installed: Mapping[str, Installed], memory: Mapping[str, Any]) -> Plan:
+        needs = self._needs(installed)
+        from_lock = set(self.wish.locked) | {pin.name for pin in self.wish.pins}
+        taken_out = env_state.BUNDLED_HSA if self.work.request.drop_bundled_hsa else None
+        problems = {}
+        for name in sorted((self.wish.names(memory) | set(needs)) & set(installed)):
+            problem = env_state.examine(
+                self.site, installed[name], name not in from_lock, taken_out if name == "torch" else None
+            )
+            if problem:
+                problems[name] = problem
+        unwanted = env_state.bundled_hsa(self.site) if taken_out else []
+        return env_state.compare(self.wish, installed, problems, memory, needs, unwanted)
+
+    def _needs(self, installed: Mapping[str, Installed]) -> dict[str, str]:
+        if not self.wish.bringing:
+            return {}
+        return env_state.needed_by(self.site, installed, self.wish.bringing, self.markers, self.wish.fixed)
+
+    def _constraints_differ(self) -> list[str]:
+        path = os.path.join(self.path, env_state.CONSTRAINTS)
+        there = read_text(path)
+        if there is None and os.path.lexists(path):
+            return [f"{env_state.CONSTRAINTS} is no plain file"]
+        return [] if (there or "") == self._constraints_text() else [f"{env_state.CONSTRAINTS} says something else"]
+
+    def _foreign_folder(self) -> bool:
+        """Tell whether a folder in the environment is another user's: its files cannot be replaced by this one."""
+        waiting = [self.path]
+        while waiting:
+            with suppress(OSError), os.scandir(waiting.pop()) as entries:
+                folders = [entry for entry in entries if entry.is_dir(follow_symlinks=False)]
+                if any(entry.stat(follow_symlinks=False).st_uid != self.account.uid for entry in folders):
+                    return True
+                waiting += [entry.path for entry in folders]
+        return False
+
+    # -- files
+
+    def _remember(self, memory: Mapping[str, Any]) -> None:
+        content = {"schema": env_state.MEMORY_SCHEMA, **memory}
+        self._write(env_state.MEMORY, json.dumps(content, indent=2, sort_keys=True) + "\n")
+
+    def _write_constraints(self) -> None:
+        text = self._constraints_text()
+        if text:
+            self._write(env_state.CONSTRAINTS, text)
+        else:
+            remove_path(os.path.join(self.path, env_state.CONSTRAINTS))
+
+    def _write(self, name: str, text: str) -> None:
+        """Whole or not at all, and never through a link that lies where the file should be."""
+        target = os.path.join(self.path, name)
+        handle, draft = tempfile.mkstemp(dir=self.path, prefix=".colab-ready-")
+        try:
+            with open(handle, "w", encoding="utf-8") as stream:
+                stream.write(text)
+                os.fchmod(stream.fileno(), 0o644)
+            if os.path.isdir(target) and not os.path.islink(target):
+                remove_path(target)
+            os.replace(draft, target)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(draft)
+            raise
+
+
+def scan_any(path: str) -> dict[str, Installed]:
+    """Return what is in an environment whose Python may be gone."""
+    try:
+        folders = sorted(os.listdir(os.path.join(path, "lib")))
+    except OSError:
+        return {}
+    found: dict[str, Installed] = {}
+    for folder in folders:
+        found.update(env_state.scan(os.path.join(path, "lib", folder, "site-packages")))
+    return found

@@ -1,0 +1,225 @@
+"""How the launcher comes to an environment: the three ways, hashed wheels alone, and what is left of a way that failed."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(PROJECT), str(PROJECT / "module_utils")]
+
+from launcher import controller, root  # noqa: E402 - the path comes first
+from launcher.words import Stop  # noqa: E402 - as above
+
+PREAMBLE = """#!/bin/sh
+# STAND-IN for {name}
+state={state}
+{{ printf '%s' {name}; printf ' [%s]' "$@"; echo; }} >>"$state/calls"
+env >"$state/environment-of-{name}"
+"""
+
+# The Python to build from, and the one of an environment.
+PYTHON = """
+case "$*" in
+    *ensurepip*) [ -e "$state/ensurepip" ] || { echo "ModuleNotFoundError: No module named 'ensurepip'" >&2; exit 1; } ;;
+    *"-m venv "*)
+        for directory do :; done
+        mkdir -p "$directory/bin"
+        cp "$0" "$directory/bin/python" ;;
+    *"-m pip install"*) [ ! -e "$state/pip-fails" ] || { echo "ERROR: no route to the index" >&2; exit 1; } ;;
+esac
+"""
+
+UV = """
+for directory do :; done
+if [ -e "$state/uv-fails" ]; then
+    mkdir -p "$directory" && touch "$directory/half-of-one"
+    echo "error: first line"
+    echo "  Caused by: dns error"
+    exit 2
+fi
+if [ "$1" = venv ]; then mkdir -p "$directory/bin" && cp "$state/python" "$directory/bin/python"; fi
+"""
+
+APT = """
+[ ! -e "$state/apt-fails" ] || { echo "E: Unable to locate package" >&2; exit 100; }
+case "$*" in *install*) touch "$state/ensurepip" ;; esac
+"""
+
+
+@dataclass
+class Yard:
+    """Stand-ins, a lock, and a cache."""
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        for name in ("bin", "state", "cache"):
+            (self.folder / name).mkdir()
+        self.state, self.cache = self.folder / "state", self.folder / "cache"
+        self.lock = self.folder / "controller.txt"
+        self.lock.write_text("# the lock\n")
+        for name, body in (("uv", UV), ("apt-get", APT), ("dpkg", ""), ("sudo", 'shift; exec "$@"\n')):
+            self.stand_in(self.folder / "bin" / name, name, body)
+        self.stand_in(self.state / "python", "python", PYTHON)
+
+    def stand_in(self, path: Path, name: str, body: str) -> None:
+        path.write_text(PREAMBLE.format(name=name, state=f"'{self.state}'") + body)
+        path.chmod(0o755)
+
+    def builder(self, uv: bool = True, become: tuple[str, ...] = (), **variables: str) -> controller.Builder:
+        network, uv_arguments = controller.sources([], variables, "/home/me")
+        environ = {"PATH": f"{self.folder}/bin:/usr/bin:/bin", **variables, **network}
+        program = str(self.folder / "bin" / "uv") if uv else None
+        python = str(self.state / "python")
+        return controller.Builder("controller", self.lock, self.cache, environ, program, uv_arguments, become, python)
+
+    def touch(self, *names: str) -> None:
+        for name in names:
+            (self.state / name).touch()
+
+    def calls(self, name: str) -> list[str]:
+        path = self.state / "calls"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [line for line in lines if line.startswith(f"{name} [")]
+
+    def seen(self, name: str) -> dict[str, str]:
+        lines = (self.state / f"environment-of-{name}").read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+@pytest.fixture
+def yard(tmp_path: Path) -> Yard:
+    return Yard(tmp_path)
+
+
+def test_it_is_built_once_from_hashed_wheels(yard: Yard, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = yard.builder().get()
+    assert "preparing the controller environment" in capsys.readouterr().err
+    assert f"[--no-build] [--require-hashes] [-r] [{yard.lock}]" in yard.calls("uv")[-1]
+    assert yard.builder().get() == folder
+    assert len(yard.calls("uv")) == 2 and not capsys.readouterr().err
+
+
+def test_pip_too_builds_nothing(yard: Yard) -> None:
+    yard.touch("ensurepip")
+    yard.builder(uv=False).get()
+    (install,) = [call for call in yard.calls("python") if "[install]" in call]
+    assert f"[--only-binary] [:all:] [--require-hashes] [-r] [{yard.lock}]" in install
+
+
+def test_another_lock_is_another_environment(yard: Yard) -> None:
+    first = yard.builder().get()
+    yard.lock.write_text("# changed\n")
+    assert yard.builder().get() != first and first.exists(), "somebody may still run from the one before"
+
+
+def test_environments_that_nobody_used_for_a_week_are_cleaned_away(yard: Yard) -> None:
+    old, half, used = (yard.cache / name for name in ("controller-old", "dev-half", "dev-used"))
+    for folder in (old, half, used):
+        folder.mkdir()
+    for folder in (old, used):
+        (folder / ".complete").touch()
+    eight_days_ago = time.time() - 8 * 86400
+    os.utime(old / ".complete", (eight_days_ago, eight_days_ago))
+    yard.builder().get()
+    assert not old.exists() and not half.exists() and used.exists()
+
+
+@pytest.mark.parametrize("missing", ["bin/python", ".complete"])
+def test_one_without_its_python_or_half_of_one_is_built_again(yard: Yard, missing: str) -> None:
+    folder = yard.builder().get()
+    (folder / missing).unlink()
+    (folder / "half-of-one").touch()
+    assert yard.builder().get() == folder
+    assert not (folder / "half-of-one").exists() and (folder / ".complete").exists()
+
+
+def test_when_uv_fails_it_is_said_and_venv_is_tried(yard: Yard, capsys: pytest.CaptureFixture[str]) -> None:
+    yard.touch("ensurepip", "uv-fails")
+    folder = yard.builder().get()
+    assert "colab-ready: not with uv (Caused by: dns error); trying the next way\n" in capsys.readouterr().err
+    assert not (folder / "half-of-one").exists(), "the next way begins from nothing"
+    assert not yard.calls("apt-get")
+
+
+def test_what_pip_is_configured_to_holds_for_both(yard: Yard) -> None:
+    text = "[global]\nindex-url = http://u:secret@mirror.invalid/simple\n[install]\nfind-links = ~/wheels\n"
+    network, _arguments = controller.sources([("/home/me/.config/pip/pip.conf", text)], {}, "/home/me")
+    assert network["UV_DEFAULT_INDEX"] == network["PIP_INDEX_URL"] == "http://u:secret@mirror.invalid/simple"
+    assert network["UV_FIND_LINKS"] == network["PIP_FIND_LINKS"] == "/home/me/wheels"
+    assert network["PIP_CONFIG_FILE"] == os.devnull, "nothing is read a second time, as another user"
+    assert network["UV_NO_CONFIG"] == "1"
+    yard.builder(PIP_INDEX_URL="http://mirror.invalid/simple").get()
+    assert yard.seen("uv")["UV_DEFAULT_INDEX"] == "http://mirror.invalid/simple"
+    assert "mirror" not in "".join(yard.calls("uv"))
+
+
+def test_a_configuration_that_pip_refuses_is_one_message() -> None:
+    with pytest.raises(Stop, match="pip's configuration file /etc/pip.conf cannot be read"):
+        controller.sources([("/etc/pip.conf", "no section\n")], {}, "/root")
+
+
+def test_without_venv_it_comes_from_apt(yard: Yard, capsys: pytest.CaptureFixture[str]) -> None:
+    yard.builder(uv=False).get()
+    said = capsys.readouterr().err
+    assert "colab-ready: not with venv (No module named 'ensurepip'); trying the next way\n" in said
+    package = f"python3.{sys.version_info[1]}-venv"
+    assert f"installing {package} and ca-certificates with apt-get" in said
+    update, install = yard.calls("apt-get")
+    assert update.endswith("[update]")
+    assert install.endswith(f"[install] [--yes] [--no-install-recommends] [{package}] [ca-certificates]")
+    assert not yard.calls("sudo"), "root's half is root"
+
+
+def test_apt_goes_through_sudo_where_the_caller_builds(yard: Yard) -> None:
+    yard.builder(uv=False, become=(str(yard.folder / "bin" / "sudo"), "--")).get()
+    assert [call[:47] for call in yard.calls("sudo")] == ["sudo [--] [env] [DEBIAN_FRONTEND=noninteractive"] * 2
+
+
+def test_apt_is_not_asked_for_a_python_that_is_not_its_own(yard: Yard, capsys: pytest.CaptureFixture[str]) -> None:
+    yard.stand_in(yard.folder / "bin" / "dpkg", "dpkg", 'echo "dpkg-query: no path found" >&2; exit 1\n')
+    with pytest.raises(Stop):
+        yard.builder(uv=False).get()
+    assert "colab-ready: not with apt (dpkg-query: no path found)\n" in capsys.readouterr().err
+    assert not yard.calls("apt-get")
+
+
+def test_when_every_way_fails_the_log_is_named_and_the_next_run_recovers(yard: Yard) -> None:
+    yard.touch("ensurepip", "uv-fails", "pip-fails")
+    log = yard.cache / "controller.log"
+    with pytest.raises(Stop, match=f"all output is in {log}. Expected: a package index that answers"):
+        yard.builder().get()
+    assert "error: first line" in log.read_text() and "no route to the index" in log.read_text()
+    (yard.state / "pip-fails").unlink()
+    assert (yard.builder().get() / ".complete").exists()
+
+
+def test_two_launchers_of_one_user_build_one_after_the_other(yard: Yard, capsys: pytest.CaptureFixture[str]) -> None:
+    entered = threading.Event()
+
+    def second() -> None:
+        with controller.only_one(yard.cache):
+            entered.set()
+
+    with controller.only_one(yard.cache):
+        other = threading.Thread(target=second)
+        other.start()
+        assert not entered.wait(0.3)
+    other.join(10)
+    assert entered.is_set()
+    assert "another colab-ready prepares its environment: waiting" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root's uv has to be root's")
+def test_root_starts_no_uv_that_somebody_else_can_change(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(root.variables, "ROOT_PATH", str(yard.folder / "bin"))
+    assert root.find_uv() == str(yard.folder / "bin" / "uv")
+    os.chown(yard.folder / "bin" / "uv", 65534, 65534)
+    assert root.find_uv() is None
