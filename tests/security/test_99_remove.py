@@ -11,33 +11,32 @@ def left(host: SecurityHost) -> list[str]:
     return [place for place in PLACES if host.run("test", "-e", place).returncode == 0]
 
 
-def test_removal_keeps_a_home_with_work_that_is_hidden_and_leaves_no_deep_folder(root_host: SecurityHost) -> None:
-    """Findings 10 and 17."""
+def test_removal_keeps_a_home_with_work_that_is_hidden(root_host: SecurityHost) -> None:
+    """Finding 17."""
     host = root_host
     host.sh("mkdir ~/.work; echo 'a notebook' >~/.work/n.ipynb", user=host.user)
-    host.attack("plant.py", "deep", f"{KERNEL}/lib/deep", user=host.user)
-    host.attack("plant.py", "deep", f"{host.home}/.local/share/jupyter/kernels/deep", user=host.user)
-    host.attack("plant.py", "pipe", f"{KERNEL}/pyvenv.cfg", user=host.user)
     seen = host.colab_ready("remove").ended_well()
     assert seen.status == 0, str(seen)
     assert host.run("cat", f"{host.home}/.work/n.ipynb").stdout == "a notebook\n"
-    assert host.home in seen.output, "that the home is kept is said"
+    assert host.home in seen.output, "that the home is kept is not said"
+    assert host.run("getent", "passwd", host.user).returncode != 0
     assert left(host) == []
-    assert host.run("getent", "passwd", "colab").returncode != 0
-    again = host.colab_ready("remove").ended_well()
-    assert again.status == 0, str(again)
 
 
-def test_removal_ends_whatever_the_user_has_left(plain_host: SecurityHost) -> None:
-    """Finding 9, and the rest of 14 and 17: nothing but what the runtime itself has put into the home is no work."""
+def test_removal_leaves_nothing_whatever_the_user_has_put_there(plain_host: SecurityHost) -> None:
+    """Findings 9, 10 and 14; and of 17 that what the runtime itself has put into the home is no work."""
     host = plain_host
     for path in ("supervisor.json", "supervisor.lock", "supervisor.pid"):
         host.attack("plant.py", "pipe", f"/run/colab-ready/{path}", user=host.user)
     host.attack("plant.py", "pipe", "/var/log/colab-ready/server.log", user=host.user)
+    host.attack("plant.py", "pipe", f"{KERNEL}/pyvenv.cfg", user=host.user)
     host.attack("plant.py", "brackets", f"{KERNEL}/colab-ready.json", user=host.user)
+    host.attack("plant.py", "deep", f"{KERNEL}/lib/deep", user=host.user)
+    host.sh("rm -rf ~/.config", user=host.user)
     with host.attacking("hold.py", "lock", "/etc/os-release", user="bob"):
         seen = host.colab_ready("remove").ended_well()
     assert seen.status == 0, str(seen)
     assert CONTROL.findall(seen.output) == []
     assert left(host) == []
     assert host.run("test", "-e", host.home).returncode != 0
+    assert host.colab_ready("remove").ended_well().status == 0
