@@ -285,7 +285,7 @@ class Evidence:
 
     said: Sequence[str] = ()
     heard: Sequence[str] = ()
-    # How the process ended in this step, in child.py's words; empty where the step ended with an error of Python.
+    # How the process ended in this step, in the words of process/run.py; empty where the step ended with an error of Python.
     ended: str = ""
     signal: str = ""
     torch: str = ""

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Be Colab's page for three seconds: its requests, in its order, with its Origin, and then those of strangers.
 
-The text of this file is run by the server environment's Python (child.py), which has tornado. Two doors lead in: the
+The text of this file is run by the server environment's Python (process/probe.py), which has tornado. Two doors lead in: the
 direct one (HTTP with CORS and the kernel's websocket: what Colab was seen to use in googlecolab/colabtools#5302 and
 #5371), and /http_over_websocket (the jupyter_http_over_ws package's protocol 0.0.7). Both must end in an executed cell:
 on a broken stack the second one opens and answers its own diagnosis, and still serves nothing.

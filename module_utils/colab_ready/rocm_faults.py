@@ -356,7 +356,7 @@ class State:
 @dataclass(frozen=True)
 class Evidence:
     """What is known of a failure. `said` is the error with what it was raised from; `heard`, what native code and programs
-    such as rocminfo printed. `ended`: how the process ended, in child.py's words."""
+    such as rocminfo printed. `ended`: how the process ended, in the words of process/run.py."""
 
     said: Sequence[str] = ()
     heard: Sequence[str] = ()

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The article's program, step by step: add two tensors of ten random values on the device and look at the sum.
 
-The text of this file is run by the kernel environment's Python (child.py); torch is nowhere else. It needs nothing but
+The text of this file is run by the kernel environment's Python (process/probe.py); torch is nowhere else. It needs nothing but
 torch and the backend: not even numpy, since `tolist()` on the copy in the CPU's memory is enough.
 """
 

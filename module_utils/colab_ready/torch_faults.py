@@ -247,7 +247,7 @@ class Failure:
     problem: str = ""
     said: Sequence[str] = ()
     heard: Sequence[str] = ()
-    # How the process ended in this step, in child.py's words; empty where the step ended with an error of Python.
+    # How the process ended in this step, in the words of process/run.py; empty where the step ended with an error of Python.
     ended: str = ""
     torch: str = ""
     # How many devices torch counted; None where it was not asked.

@@ -790,7 +790,7 @@ _OVER = (
 _SHUT = ("shut_no_token", "shut_wrong_token", "shut_foreign_origin", "shut_foreign_host")
 _SHUT_OVER = ("shut_ws_no_token", "shut_ws_wrong_token", "shut_ws_auth_url", "shut_ws_foreign_origin")
 DEVICE_TYPES = ("cpu", "privateuseone", "cuda", "xpu")
-# What a cell that failed is called by handshake_probe.py, and how it ended in child.py's words.
+# What a cell that failed is called by handshake_probe.py, and how it ended in the words of process/run.py.
 _CELL_ENDED = {"cell_failed": "", "kernel_died": "signal", "check_hangs": "timeout"}
 
 
