@@ -29,9 +29,9 @@ INSIDE = "/var/tmp/security"
 ATTACKS = f"{INSIDE}/attacks"
 MARKS = "/var/tmp/owned"
 ROOTS_MARK = "/root/owned"
-# A room to move in, for slow computers: the promises are 10 s of silence, and no waiting without an end.
+# Room for slow computers; the promises are 10 s of silence, 30 s for a command, and no waiting without an end.
 SILENCE_SECONDS = 15
-RUN_SECONDS = 150
+RUN_SECONDS = 240
 COMMAND_SECONDS = 30
 ROOT_MEGABYTES = 300
 # A traceback of ours begins a line; one of the user's Python may be quoted in a reason.
@@ -239,7 +239,7 @@ def converged(kind: str) -> Iterator[SecurityHost]:
             host.wipe_marks()
         else:
             prepare(host)
-            host.colab_ready(seconds=600).is_ready()
+            host.colab_ready(seconds=900).is_ready()
         yield host
     finally:
         if not kept:
