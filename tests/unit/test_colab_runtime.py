@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
 import os
@@ -842,6 +843,19 @@ def test_where_the_state_is_nonsense_or_of_another_process_who_has_the_lock_open
         assert run_dir.supervisors(seconds=0) == [holder.pid]
         holder.kill()
     assert run_dir.supervisors(seconds=0) == []
+
+
+def test_a_process_of_somebody_else_is_no_supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(pid: int, number: int) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    run_dir = runtime.RunDir(str(tmp_path))
+    run_dir.write({"pid": 1, "started_ticks": runtime.started_ticks(1)})
+    lock = run_dir.take_lock(0)
+    assert run_dir.supervisors(seconds=0) == [1]
+    monkeypatch.setattr(os, "kill", refuse)
+    assert run_dir.supervisors(seconds=0) == [os.getpid()]  # who has the lock open
+    os.close(lock)
 
 
 def test_a_child_that_is_stopped_by_the_user_whose_place_it_takes_is_not_waited_for() -> None:
