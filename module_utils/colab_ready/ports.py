@@ -116,12 +116,16 @@ def process_ids(proc: str = "/proc") -> list[int]:
 
 
 def find_holder(inodes: Iterable[int], proc: str = "/proc") -> Process | None:
-    """The process that has one of these sockets open, as far as we may look."""
+    """The process that has one of these sockets open, as far as we may look, and may be found in time: a user's processes can
+    have millions of descriptors."""
+    end = time.monotonic() + _ANOTHER_SECONDS
     wanted = {f"socket:[{inode}]" for inode in inodes}
     for pid in process_ids(proc):
         folder = f"{proc}/{pid}/fd"
         try:
             for name in os.listdir(folder):
+                if time.monotonic() > end:
+                    return None
                 if os.readlink(f"{folder}/{name}") in wanted:
                     return process(pid, proc)
         except OSError:

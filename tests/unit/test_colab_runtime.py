@@ -858,6 +858,13 @@ def test_a_process_of_somebody_else_is_no_supervisor(tmp_path: Path, monkeypatch
     os.close(lock)
 
 
+def test_nobody_looks_for_ever_through_a_users_descriptors() -> None:
+    with open(os.devnull, encoding="ascii") as file:
+        target = os.readlink(f"/proc/self/fd/{file.fileno()}")
+        assert os.getpid() in runtime.open_in(lambda found: found == target, seconds=60.0)
+        assert list(runtime.open_in(lambda found: found == target, seconds=-1.0)) == []
+
+
 def test_a_child_that_is_stopped_by_the_user_whose_place_it_takes_is_not_waited_for() -> None:
     began = time.monotonic()
     assert runtime.answer_as(os.getuid(), os.getgid(), lambda: os.kill(os.getpid(), signal.SIGSTOP), 0.3) is None
