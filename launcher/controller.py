@@ -23,6 +23,8 @@ from colab_ready import pip_config
 from .words import Stop, say
 
 WEEK = 7 * 86400
+# A program that reads what somebody else has made (a certificate, a folder of wheels, an index) may never end.
+STEP_SECONDS = 900
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 MINOR = sys.version_info[1]
 
@@ -155,9 +157,12 @@ class Steps:
                 stdout=self.log,
                 stderr=self.log,
                 check=False,
+                timeout=STEP_SECONDS,
             )
         except OSError as error:
             raise Failed(f"{command[0]}: {error.strerror}") from None
+        except subprocess.TimeoutExpired:
+            raise Failed(f"{command[0]}: no end within {STEP_SECONDS} s") from None
         if done.returncode:
             lines = self.log_path.read_text(encoding="utf-8", errors="replace").split("\n")
             last = next((line.strip() for line in reversed(lines) if line.strip()), f"exit status {done.returncode}")

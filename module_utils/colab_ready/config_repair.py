@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import grp
+import itertools
 import os
 import pwd
 import stat
@@ -306,7 +307,8 @@ class Repair:
 
     def _names(self, handle: int, path: str, depth: int = 0) -> list[str]:
         """What is in this folder; nothing where somebody has made it so deep or so full that a look would not end."""
-        names = sorted(os.listdir(handle))
+        with os.scandir(handle) as entries:
+            names = sorted(entry.name for entry in itertools.islice(entries, ENTRIES_MAX + 1))
         self._looked_at += len(names)
         if depth <= DEPTH_MAX and self._looked_at <= ENTRIES_MAX:
             return names
@@ -514,7 +516,8 @@ def interpreters(prefix: str) -> list[tuple[str, str]]:
 def _distributions(path: str, user: User | None) -> dict[str, str]:
     try:
         with open_directory(path, _uids(user)) as handle:
-            return config_dirs.distributions(os.listdir(handle))
+            with os.scandir(handle) as entries:
+                return config_dirs.distributions([entry.name for entry in itertools.islice(entries, ENTRIES_MAX)])
     except (FileNotFoundError, UnsafePath, *_NOT_FOR_US):
         return {}
 

@@ -241,8 +241,10 @@ def look(path: str) -> Seen:
     target = ""
     if stat.S_ISREG(info.st_mode):
         kind = "file"
-        if info.st_size <= READ_BYTES_MAX:
-            content = read_bytes(path, READ_BYTES_MAX)
+        # Its owner can hold a lease on it (fcntl(2)): what nobody else can read now is made anew.
+        with suppress(BlockingIOError):
+            if info.st_size <= READ_BYTES_MAX:
+                content = read_bytes(path, READ_BYTES_MAX)
     elif stat.S_ISDIR(info.st_mode):
         kind = "directory"
     elif stat.S_ISLNK(info.st_mode):

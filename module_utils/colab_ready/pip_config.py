@@ -397,6 +397,13 @@ def _sources(merged: Mapping[str, tuple[str, str]], home: str | None) -> Sources
             notes.append("pip's keyring-provider 'import' does not exist in uv: credentials in a keyring are not used")
         keyring = None
     cert, client_cert = text("cert"), text("client-cert")
+    for name, place in (("cert", cert), ("client-cert", client_cert)):
+        # Who opens a pipe waits for whoever made it, and root opens this one.
+        if place and os.path.exists(expanded(place)) and not os.path.isfile(expanded(place)):
+            raise PipConfigError(
+                f"{merged[name][1]} is '{place}', which is no plain file. Expected a file of certificates. Correct it: "
+                "`pip config debug` shows where it is set."
+            )
     return Sources(
         index_url=text("index-url"),
         extra_index_urls=words("extra-index-url"),

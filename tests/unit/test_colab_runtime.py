@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import grp
 import json
 import os
@@ -826,6 +827,20 @@ def test_where_the_state_is_nonsense_or_of_another_process_who_has_the_lock_open
         assert run_dir.supervisors(seconds=0) == [holder.pid]
         holder.kill()
     assert run_dir.supervisors(seconds=0) == []
+
+
+def test_a_process_of_somebody_else_is_no_supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(pid: int, number: int) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    run_dir = RunDir(str(tmp_path))
+    run_dir.write({"pid": 1, "started_ticks": started_ticks(1)})
+    lock = run_dir.take_lock(0)
+    assert lock is not None
+    assert run_dir.supervisors(seconds=0) == [1]
+    monkeypatch.setattr(os, "kill", refuse)
+    assert run_dir.supervisors(seconds=0) == [os.getpid()]  # who has the lock open
+    os.close(lock)
 
 
 def test_the_sentence_of_a_refusal_is_found_between_systemds_lines() -> None:

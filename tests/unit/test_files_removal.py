@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,20 @@ def test_another_file_system_is_an_error_and_stays(tmp_path: Path, monkeypatch: 
     with pytest.raises(OSError, match="another file system"):
         removal.remove_path(str(tmp_path / "top"))
     assert (tmp_path / "top" / "mounted").is_dir()
+
+
+def test_a_folder_with_many_names_is_not_kept_in_memory(tmp_path: Path) -> None:
+    top = tmp_path / "top"
+    top.mkdir()
+    handle = os.open(top, os.O_RDONLY)
+    for number in range(10_000):
+        os.mknod(f"{number:05d}" + "x" * 240, dir_fd=handle)
+    os.close(handle)
+    tracemalloc.start()
+    try:
+        removal.remove_path(str(top))
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert not top.exists()
+    assert most < 1 << 20

@@ -223,3 +223,12 @@ def test_root_starts_no_uv_that_somebody_else_can_change(yard: Yard, monkeypatch
     assert root.find_uv() == str(yard.folder / "bin" / "uv")
     os.chown(yard.folder / "bin" / "uv", 65534, 65534)
     assert root.find_uv() is None
+
+
+def test_a_step_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controller, "STEP_SECONDS", 0.2)
+    with (
+        open(tmp_path / "log", "w", encoding="utf-8") as log,
+        pytest.raises(controller.Failed, match="no end within"),
+    ):
+        controller.Steps(log.fileno(), tmp_path / "log", {}).run("/bin/sleep", "60")

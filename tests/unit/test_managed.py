@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -469,3 +471,20 @@ def test_what_belongs_to_somebody_else_is_foreign_and_what_is_roots_is_not(
     (tmp_path / "jupyter_server_config.py").write_text("")
     os.chown(tmp_path / "jupyter_server_config.py", uid, -1)
     assert managed.foreign_in(str(tmp_path), 0) == ([str(tmp_path / "jupyter_server_config.py")] if uid else [])
+
+
+def test_a_file_that_its_owner_holds_a_lease_on_is_made_anew(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("x" * 48, encoding="ascii")
+    program = (
+        "import fcntl, os, signal, sys, time; signal.signal(signal.SIGIO, signal.SIG_IGN); "
+        "fcntl.fcntl(os.open(sys.argv[1], os.O_RDWR), fcntl.F_SETLEASE, fcntl.F_WRLCK); print(flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, str(token)], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        said = holder.stdout.readline()
+        seen = managed.look(str(token))
+        holder.kill()
+    if not said:
+        pytest.skip("this file system has no leases")
+    assert (seen.kind, seen.content) == ("file", None)

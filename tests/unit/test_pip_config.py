@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 from ansible.module_utils.colab_ready import pip_config
 from ansible.module_utils.colab_ready.pip_config import PipConfigError, Sources
@@ -367,3 +370,10 @@ def test_a_description_never_holds_a_password(user: str, password: str) -> None:
     sources = Sources(index_url=address, extra_index_urls=(address,), find_links=(address,))
     assert f"{user}:{password}" not in str(sources.describe())
     assert "***@host.test" in str(sources.describe())
+
+
+@pytest.mark.parametrize("option", ["cert", "client-cert"])
+def test_a_certificate_that_is_a_pipe_is_refused_before_root_opens_it(tmp_path: Path, option: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(PipConfigError, match="plain file"):
+        merged(f"[global]\n{option} = ~/pipe\n", home=str(tmp_path))

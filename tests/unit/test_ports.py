@@ -208,3 +208,10 @@ def test_nobody_waits_for_a_child_that_the_account_stops(monkeypatch: pytest.Mon
         assert ports.find_holder_as(65534, [1]) is None
         assert time.monotonic() - began < 30
         theirs.kill()
+
+
+def test_nobody_looks_for_ever_through_a_users_descriptors(proc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_process(proc, 345, "jupyter", ["jupyter"], inode=48507)
+    assert ports.find_holder([48507], str(proc))
+    monkeypatch.setattr(ports, "_ANOTHER_SECONDS", -1.0)
+    assert ports.find_holder([48507], str(proc)) is None

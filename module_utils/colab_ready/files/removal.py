@@ -13,10 +13,12 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import islice
 
 # Who goes on putting files into the tree meanwhile is not outrun for ever.
 PASSES = 5
+ENTRIES_MOST = 10_000_000
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -59,7 +61,7 @@ def _empty(top: int) -> bool:
     device = os.fstat(top).st_dev
     prefix = f".removed-{secrets.token_hex(8)}-"
     count = 0
-    pending = _clear(top)
+    pending = list(_clear(top))
     while pending:
         name = pending.pop()
         with _opened(top, name, device) as folder:
@@ -72,7 +74,8 @@ def _empty(top: int) -> bool:
         except OSError as error:
             if error.errno != errno.ENOTEMPTY:
                 raise
-    return bool(os.listdir(top))
+    with os.scandir(top) as entries:
+        return next(entries, None) is not None
 
 
 def _lifted(folder: int, name: str, top: int, new_name: str) -> bool:
@@ -87,17 +90,15 @@ def _lifted(folder: int, name: str, top: int, new_name: str) -> bool:
     return True
 
 
-def _clear(folder: int) -> list[str]:
-    """Unlink everything but the folders in a folder; return their names."""
+def _clear(folder: int) -> Iterator[str]:
+    """Unlink everything but the folders in a folder; name these one by one: who made them can have made millions."""
     with os.scandir(folder) as entries:
-        found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-    for name, is_folder in found:
-        if not is_folder:
-            try:
-                os.unlink(name, dir_fd=folder)
-            except FileNotFoundError:
+        for entry in islice(entries, ENTRIES_MOST):
+            if entry.is_dir(follow_symlinks=False):
+                yield entry.name
                 continue
-    return [name for name, is_folder in found if is_folder]
+            with suppress(FileNotFoundError):
+                os.unlink(entry.name, dir_fd=folder)
 
 
 @contextmanager

@@ -31,7 +31,17 @@ from ..process.identity import Account, current_account
 from .converge import Outcome, attempt, scan_any
 from .installer import Asked, Work, cache_of, empty_folder
 from .sources import find_account, read_sources
-from .uv import INSTALL_SECONDS, Failure, Request, execute, provide_uv, refuse_distrusted, said, uv_environment
+from .uv import (
+    INSTALL_SECONDS,
+    Failure,
+    Request,
+    execute,
+    make_lock,
+    provide_uv,
+    refuse_distrusted,
+    said,
+    uv_environment,
+)
 
 # How long to wait for another run that works on the same environment.
 LOCK_SECONDS = 300.0
@@ -270,13 +280,13 @@ class Builder:
         settings = {**told, "UV_PYTHON_INSTALL_DIR": folder, "UV_PYTHON_DOWNLOADS": "manual"}
         try:
             os.makedirs(folder, mode=0o755, exist_ok=True)
+            make_lock(folder)
             with tempfile.TemporaryDirectory(dir=folder, prefix=".cache-") as cache:
                 env = uv_environment(self.request, self.environ, sources, current_account(), cache)
                 # It checks the archive against a sha256 that it carries itself.
                 command = [uv, "python", "install", "--no-bin", f"cpython-{series}"]
                 done = execute(command, {**env, **settings}, INSTALL_SECONDS)
         finally:
-            # uv's own lock file has mode 0666.
             with suppress(OSError):
                 os.unlink(os.path.join(folder, ".lock"))
         if not done.ok:

@@ -29,7 +29,7 @@ from ..lockfile import LockError
 from . import wheel
 from .installer import Installer, Work, empty_folder
 from .trusted import ROOT, distrusted
-from .uv import ANSWER_SECONDS, Failure, base_environment, execute
+from .uv import ANSWER_SECONDS, Failure, base_environment, execute, make_lock
 
 PYTHON_CANDIDATES = ("/usr/bin/python3", *(f"/usr/bin/python3.{minor}" for minor in range(14, 9, -1)))
 # An environment with torch has some 60,000 files.
@@ -161,6 +161,7 @@ class Convergence(Installer):
         needs_uv = self.fresh or self.plan.for_uv
         if needs_uv:
             self._check_uv()
+            make_lock(self.path)
         self._remember({**kept, "state": "building"})
         if needs_uv:
             self._drop_unreadable()
@@ -187,7 +188,6 @@ class Convergence(Installer):
         for one in env_state.disagreements(self.site, installed, self.wish, self.markers):
             self.sources = self.sources.note(one)
         if needs_uv:
-            # uv's own lock file, which it leaves with mode 0666.
             with suppress(OSError):
                 os.unlink(os.path.join(self.path, ".lock"))
             self._empty_cache()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import glob
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Mapping, Sequence
 
@@ -28,6 +29,8 @@ SYSTEM_CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs
 # A question that a program answers at once, and a download of some GB over a slow line.
 ANSWER_SECONDS = 30.0
 INSTALL_SECONDS = 3600.0
+# How long uv waits for a lock that somebody else holds; its own is 300.
+LOCK_SECONDS = "30"
 # Debian and Ubuntu keep ensurepip's pip here; everybody else keeps it beside ensurepip.
 _PIP_WHEELS = "/usr/share/python-wheels/pip-*.whl"
 _FIND_PIP = (
@@ -118,6 +121,7 @@ def uv_environment(
         "UV_CACHE_DIR": cache,
         **credentials_place(account, cache),
         "UV_NO_PROGRESS": "1",
+        "UV_LOCK_TIMEOUT": LOCK_SECONDS,
         "UV_PYTHON_DOWNLOADS": "never",
     }
     if "UV_CONFIG_FILE" not in env:
@@ -131,6 +135,14 @@ def credentials_place(account: Account, cache: str) -> dict[str, str]:
     cache, which goes, unless the account has a store."""
     kept = os.path.isdir(os.path.join(account.home, ".local/share/uv/credentials"))
     return {} if kept else {"UV_CREDENTIALS_DIR": os.path.join(cache, "credentials")}
+
+
+def make_lock(folder: str) -> None:
+    """Make uv's lock file before uv does, with mode 0666: whoever can open a file can hold its lock for ever."""
+    path = os.path.join(folder, ".lock")
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
 
 
 # ---- uv itself --------------------------------------------------------------------------------

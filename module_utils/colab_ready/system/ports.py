@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import socket
@@ -116,13 +117,17 @@ def process_ids(proc: str = "/proc") -> list[int]:
     return sorted(int(name) for name in os.listdir(proc) if name.isdigit())
 
 
-def find_open(wanted: Container[str], proc: str = "/proc") -> Iterator[int]:
-    """The processes that have one of these files or sockets open, named as in /proc/PID/fd, as far as we may look."""
+def find_open(wanted: Container[str], proc: str = "/proc", seconds: float = math.inf) -> Iterator[int]:
+    """The processes that have one of these files or sockets open, named as in /proc/PID/fd, as far as we may look, and get in that
+    time: a user's processes can have millions of descriptors."""
+    end = time.monotonic() + seconds
     for pid in process_ids(proc):
         folder = f"{proc}/{pid}/fd"
         # Another account's process, or one that has just ended, or has closed it.
         with contextlib.suppress(OSError):
             for name in os.listdir(folder):
+                if time.monotonic() > end:
+                    return
                 with contextlib.suppress(OSError):
                     if os.readlink(f"{folder}/{name}") in wanted:
                         yield pid
@@ -131,7 +136,7 @@ def find_open(wanted: Container[str], proc: str = "/proc") -> Iterator[int]:
 
 def find_holder(inodes: Iterable[int], proc: str = "/proc") -> Process | None:
     """The process that has one of these sockets open, as far as we may look."""
-    pid = next(find_open({f"socket:[{inode}]" for inode in inodes}, proc), None)
+    pid = next(find_open({f"socket:[{inode}]" for inode in inodes}, proc, _ANOTHER_SECONDS), None)
     return None if pid is None else process(pid, proc)
 
 

@@ -114,6 +114,17 @@ class RotatingLog:
         self.write(f"[colab-runtime {time.strftime('%Y-%m-%d %H:%M:%S')}] {text}\n".encode())
 
 
+def is_anothers(pid: int) -> bool:
+    """Whether a process is none of ours: the folder is the user's, and so is what it says about a supervisor."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
 class RunDir:
     """What the supervisor leaves in /run/colab-ready. The lock decides whether one runs; the pid alone never does."""
 
@@ -190,7 +201,7 @@ class RunDir:
         end = time.monotonic() + seconds
         while True:
             state = self.state()
-            if state and "pid" in state:
+            if state and "pid" in state and not is_anothers(state["pid"]):
                 return [state["pid"]]
             if state is None:
                 return list(find_open({f"{self.lock_path} (deleted)"}))
