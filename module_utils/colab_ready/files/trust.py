@@ -64,7 +64,7 @@ def distrust_way(path: str, uids: Collection[int]) -> str | None:
 
 def distrust_tree(path: str, uids: Collection[int], limit: int = ENTRIES_MAX) -> str | None:
     """How others can change a file or a folder below (and including) a path; a link counts with where it leads."""
-    waiting, seen = [path], 0
+    waiting, seen = [path, *([os.path.realpath(path)] if os.path.islink(path) else [])], 0
     while waiting:
         folder = waiting.pop()
         try:
