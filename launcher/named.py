@@ -84,7 +84,7 @@ def ship(options: Iterable[Option], environ: Mapping[str, str], uids: frozenset[
                 "--module-path is not for a run as root. Do: leave it out; the modules of this checkout are used.", 2
             )
         value = option.value
-        if option.name == "--extra-vars" and value and value.startswith("@"):
+        if option.name in ("--extra-vars", "--limit") and value and value.startswith("@"):
             value = "@" + _take(shipped, value[1:], uids)
         elif option.name == "--connection-password-file" and value:
             value = _take(shipped, value, uids)

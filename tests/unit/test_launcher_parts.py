@@ -100,6 +100,12 @@ def test_a_file_of_variables_travels_and_is_named_anew(
     assert files == {"named/0/my.yml": b"a: b\n"}
 
 
+def test_a_file_of_hosts_travels(tmp_path: Path) -> None:
+    (tmp_path / "hosts.retry").write_text("here\n")
+    arguments, files = shipped(["--limit", f"@{tmp_path}/hosts.retry"])
+    assert arguments == ["--limit=@named/0/hosts.retry"] and files == {"named/0/hosts.retry": b"here\n"}
+
+
 def test_a_password_travels_and_a_program_for_it_runs_as_the_caller(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
