@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import ModuleType
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 if __name__ == "__main__":
-    sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "module_utils")]
+    # Not the checkout itself, where nobody has looked yet and a json.py would come before Python's own.
+    sys.path.insert(0, str(CHECKOUT / "module_utils"))
+    sys.modules["launcher"] = ModuleType("launcher")
+    sys.modules["launcher"].__path__ = [str(CHECKOUT / "launcher")]
     from launcher.commands import main
 
     sys.exit(main(sys.argv[1:], CHECKOUT))

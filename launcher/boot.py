@@ -57,10 +57,11 @@ def make_folder(cache: str) -> str:
         os.mkdir(cache)
     except FileExistsError:
         info = os.lstat(cache)
-        if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid():
+        # Where others may write, what runs from there may be theirs.
+        if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid() or info.st_mode & 0o022:
             raise SystemExit(
-                f"colab-ready: {cache} is no folder of root's. Expected: a folder that belongs to root, or nothing. Do: look who "
-                "made it, and take it away."
+                f"colab-ready: {cache} is no folder of root's, or others may write there. Expected: a folder that root alone can "
+                "change, or nothing. Do: look what is there, and take it away."
             ) from None
         os.chmod(cache, 0o700)
     new = os.path.join(cache, f"new.{os.urandom(6).hex()}")

@@ -82,6 +82,8 @@ class Launcher:
             from . import others  # with what only it needs
 
             named.check_inventories(parsed, None)
+            if os.geteuid() == 0:
+                named.check_programs(parsed, self.environ, self.trusted)
             listed = others.inventory(self, parsed)
             if not others.is_local(listed, parsed):
                 return others.play(self, command, arguments, wants_json)

@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import os
 import re
+import select
 import shutil
 import subprocess
 import sys
@@ -23,8 +24,9 @@ from colab_ready import pip_config
 from .words import Stop, say
 
 WEEK = 7 * 86400
-# A program that reads what somebody else has made (a certificate, a folder of wheels, an index) may never end.
-STEP_SECONDS = 900
+STEP_SECONDS = 30 * 60
+WORD_SECONDS = 10
+END_SECONDS = 20
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 MINOR = sys.version_info[1]
 
@@ -63,6 +65,7 @@ class Builder:
     uv_arguments: Sequence[str] = ()
     become: Sequence[str] = ()  # what stands before apt-get
     python: str = sys.executable
+    talk: int | None = None  # the pipe from the caller, who may end this
 
     @property
     def folder(self) -> Path:
@@ -89,7 +92,7 @@ class Builder:
             for place, name in enumerate(names, 1):
                 shutil.rmtree(folder, ignore_errors=True)
                 try:
-                    ways[name](folder, Steps(log.fileno(), log_path, self.environ))
+                    ways[name](folder, Steps(log.fileno(), log_path, self.environ, self.talk))
                     break
                 except Failed as reason:
                     # Where another way follows, this is no error: Debian's Python comes without ensurepip.
@@ -119,10 +122,13 @@ class Builder:
     def _with_apt(self, folder: Path, steps: Steps) -> None:
         package = f"python3.{MINOR}-venv"
         steps.run("dpkg", "-S", os.path.realpath(self.python))  # is it apt's Python?
-        with contextlib.suppress(Failed):
+        lacking = not (os.path.exists(CERTIFICATES) and os.path.getsize(CERTIFICATES))
+        try:
             steps.run(self.python, "-I", "-c", "import ensurepip, venv")
-            if os.path.exists(CERTIFICATES) and os.path.getsize(CERTIFICATES):
-                raise Failed(f"{package} and ca-certificates are installed already") from None
+        except Failed:
+            lacking = True
+        if not lacking:
+            raise Failed(f"{package} and ca-certificates are installed already")
         say(f"installing {package} and ca-certificates with apt-get")
         apt = [*self.become, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "DPkg::Lock::Timeout=300"]
         with contextlib.suppress(Failed):
@@ -145,28 +151,47 @@ class Steps:
     log: int
     log_path: Path
     environ: dict[str, str]
+    talk: int | None
 
     def run(self, *command: str) -> None:
         """In /, so that no uv.toml and no setup.cfg of the current directory is read."""
         try:
-            done = subprocess.run(
-                command,
-                cwd="/",
-                env=self.environ,
-                stdin=subprocess.DEVNULL,
-                stdout=self.log,
-                stderr=self.log,
-                check=False,
-                timeout=STEP_SECONDS,
+            process = subprocess.Popen(
+                command, cwd="/", env=self.environ, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log
             )
         except OSError as error:
             raise Failed(f"{command[0]}: {error.strerror}") from None
-        except subprocess.TimeoutExpired:
-            raise Failed(f"{command[0]}: no end within {STEP_SECONDS} s") from None
-        if done.returncode:
+        try:
+            self._wait(process, os.path.basename(command[0]))
+        finally:
+            if process.poll() is None:
+                _end(process)
+        if process.returncode:
             lines = self.log_path.read_text(encoding="utf-8", errors="replace").split("\n")
-            last = next((line.strip() for line in reversed(lines) if line.strip()), f"exit status {done.returncode}")
+            last = next((line.strip() for line in reversed(lines) if line.strip()), f"exit status {process.returncode}")
             raise Failed(re.sub("^ModuleNotFoundError: ", "", last)[:300])
+
+    def _wait(self, process: subprocess.Popen[bytes], name: str) -> None:
+        """With words, and not for ever: an index may send a byte now and then, or ask to be asked again tomorrow."""
+        for seconds in range(1, STEP_SECONDS):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(1)
+                return
+            # As in a run of Ansible: he sends a letter for a signal, and nothing more when he is gone.
+            if self.talk is not None and select.select([self.talk], [], [], 0)[0]:
+                sys.exit(130 if os.read(self.talk, 100)[:1] == b"I" else 143)
+            if seconds % WORD_SECONDS == 0:
+                say(f"{name} is still at it ({seconds} s)")
+        raise Failed(f"{name} did not end within {STEP_SECONDS // 60} minutes")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 @contextlib.contextmanager

@@ -59,7 +59,20 @@ def check_inventories(parsed: Iterable[Option], trusted: frozenset[int] | None) 
             if not os.path.exists(real):
                 raise Stop(f"the inventory {path} is not there. Expected: a file or a folder. Do: correct its name.")
             if trusted is not None:
-                _refuse_foreign(real, trusted)
+                # Ansible reads the variables that lie beside it, too.
+                beside = os.path.dirname(real)
+                for place in (real, f"{beside}/group_vars", f"{beside}/host_vars"):
+                    _refuse_foreign(place, trusted)
+
+
+def check_programs(parsed: Iterable[Option], environ: Mapping[str, str], trusted: frozenset[int]) -> None:
+    """Stop where somebody else can change what ansible-inventory, run by root, would run: inventories, programs for passwords."""
+    options = [*parsed, *_vault_options(environ)]
+    check_inventories(options, trusted)
+    for option in options:
+        path = full((option.value or "").rpartition("@")[2])
+        if option.name in ("--vault-id", "--vault-password-file") and os.path.isfile(path):
+            _refuse_foreign(path, trusted)
 
 
 def ship(options: Iterable[Option], environ: Mapping[str, str], uids: frozenset[int]) -> Shipped:
@@ -71,7 +84,7 @@ def ship(options: Iterable[Option], environ: Mapping[str, str], uids: frozenset[
                 "--module-path is not for a run as root. Do: leave it out; the modules of this checkout are used.", 2
             )
         value = option.value
-        if option.name == "--extra-vars" and value and value.startswith("@"):
+        if option.name in ("--extra-vars", "--limit") and value and value.startswith("@"):
             value = "@" + _take(shipped, value[1:], uids)
         elif option.name == "--connection-password-file" and value:
             value = _take(shipped, value, uids)

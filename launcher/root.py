@@ -26,7 +26,7 @@ from colab_ready.files.safe_open import read_text
 from colab_ready.files.trust import distrust_way, user_name
 
 from . import controller, lock, options, playbook, variables
-from .words import PLAYBOOKS, RUNTIME, Stop, say
+from .words import PLAYBOOKS, RUNTIME, Stop, interrupted, say
 
 REPORT = Path("/var/lib/colab-ready/report.json")
 YOUNG_SECONDS = 60
@@ -39,6 +39,8 @@ def main(header: Mapping[str, Any], folder: str, talk: int) -> int:
     except Stop as stop:
         say(str(stop))
         return stop.status
+    except KeyboardInterrupt:
+        interrupted()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -116,7 +118,9 @@ class Run:
         # Nothing is left in root's home.
         environ = {**self.environ, **network, "UV_NO_CACHE": "1", "PIP_NO_CACHE_DIR": "1"}
         lock_file = self.folder / "requirements" / "controller.txt"
-        return controller.Builder("controller", lock_file, self.cache, environ, find_uv(), uv_arguments).get()
+        return controller.Builder(
+            "controller", lock_file, self.cache, environ, find_uv(), uv_arguments, talk=self.talk
+        ).get()
 
     def _print_report(self, status: int, started: int) -> int:
         """The report of this run and nothing else; never that of an earlier one."""

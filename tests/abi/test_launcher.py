@@ -581,6 +581,27 @@ def test_other_computers_are_the_callers_own_process(box: Sandbox) -> None:
     assert box.run("-i", "inv").status == 4
 
 
+@ONLY_ROOT
+@pytest.mark.parametrize(
+    ("words", "planted"),
+    [
+        (["-i", "inv"], "inv"),
+        (["-i", "inv"], "group_vars/all.yml"),
+        (["-i", "inv", "--vault-password-file=program"], "program"),
+        (["-c", "local", "-i", "far,", "--vault-id=a@program"], "program"),
+    ],
+)
+def test_root_asks_no_inventory_that_somebody_else_can_change(box: Sandbox, words: list[str], planted: str) -> None:
+    (box.cwd / "inv").write_text("x")
+    (box.cwd / planted).parent.mkdir(exist_ok=True)
+    (box.cwd / planted).write_text("x")
+    os.chown(box.cwd / planted, NOBODY, NOBODY)
+    box.set(listed=json.dumps(REMOTE))
+    ended = box.run(*words)
+    assert ended.status == 1 and f"{planted} belongs to nobody, and root would go by it" in ended.err
+    assert not box.calls()
+
+
 def test_an_inventory_that_is_not_there_is_one_message(box: Sandbox) -> None:
     ended = box.run("-i", "gone.yml")
     assert ended.status == 1 and ended.err.count("\n") == 1 and "the inventory gone.yml is not there" in ended.err
@@ -824,15 +845,32 @@ def test_the_next_file_is_not_run_where_somebody_else_can_change_it(box: Sandbox
     ended = run_first_file(box)
     assert (ended.status, ended.out) == (2, "")
     assert re.search(
-        rf"somebody else can change {box.checkout}/{place} \(of \w+, mode 777\), which would run now", ended.err
+        rf"somebody else can change {box.checkout}/{place} \([a-z ]+ of \w+, mode 777\), which would run now", ended.err
     )
+
+
+@pytest.mark.parametrize("place", ["launcher", "launcher/words.py"])
+def test_the_next_file_is_not_run_where_it_is_a_link(box: Sandbox, place: str) -> None:
+    (box.checkout / place).rename(box.folder / "elsewhere")
+    (box.checkout / place).symlink_to(box.folder / "elsewhere")
+    ended = run_first_file(box)
+    assert (ended.status, ended.out) == (2, "") and f"{box.checkout}/{place} (symbolic link of " in ended.err
+
+
+@pytest.mark.parametrize("name", ["json.py", "msvcrt.py"])
+def test_what_lies_beside_the_launcher_is_not_imported(box: Sandbox, name: str) -> None:
+    (box.checkout / name).write_text("raise SystemExit('planted')")
+    done = subprocess.run(
+        [box.launcher, "--version"], env=box.environment, capture_output=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 @ONLY_ROOT
 def test_the_next_file_is_not_run_where_it_is_somebody_elses(box: Sandbox) -> None:
     os.chown(box.checkout / "launcher" / "lock.py", NOBODY, NOBODY)
     ended = run_first_file(box)
-    assert (ended.status, ended.out) == (2, "") and "launcher/lock.py (of nobody, mode 644)" in ended.err
+    assert (ended.status, ended.out) == (2, "") and "launcher/lock.py (regular file of nobody, mode 644)" in ended.err
     for more in ({"SUDO_UID": str(NOBODY)}, {"DOAS_USER": "nobody"}, {"USER": "nobody"}):
         assert run_first_file(box, **more).status == 0
 

@@ -1157,14 +1157,16 @@ def open_to_all(downloads: Downloads) -> None:
          ["there is no /nonexistent/20990101/", "Correct python_env_python_mirror"]),
         (None, {"python_mirror": None, "environment": {"UV_PYTHON_DOWNLOADS_JSON_URL": "file:///nonexistent"}},
          ["there is no /nonexistent", "Set python_env_python_mirror"]),
+        (None, {"environment": {"UV_PYTHON_DOWNLOADS_JSON_URL": "HTTP://mirror.test/list.json"}},
+         ["UV_PYTHON_DOWNLOADS_JSON_URL is an http:// address", "Expected https:// or file://"]),
         (None, {"python_requires": "==3.10.98"}, ["no Python fits"]),
         (another_archive, {}, ["handed out for cpython-", "not the file whose hash is locked"]),
         (half_an_archive, {}, ["the archive python.tar.gz is damaged"]),
         (planted, {}, ["symbolic link", "Take the link away"]),
         (open_to_all, {}, ["others can change the Pythons", "its mode is 0777"]),
     ],
-    ids=["not allowed", "one was named", "not in the mirror", "no list", "no such Python", "another archive", "half of one",
-         "a link", "an open folder"],
+    ids=["not allowed", "one was named", "not in the mirror", "no list", "open list", "no such Python", "another archive",
+         "half of one", "a link", "an open folder"],
 )  # fmt: skip
 def test_what_cannot_be_fetched_is_said_in_one_message_and_leaves_no_environment(
     place: Place, shop: Shop, downloads: Downloads, break_it: Any, more: dict[str, Any], words: list[str]

@@ -225,10 +225,64 @@ def test_root_starts_no_uv_that_somebody_else_can_change(yard: Yard, monkeypatch
     assert root.find_uv() is None
 
 
-def test_a_step_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(controller, "STEP_SECONDS", 0.2)
-    with (
-        open(tmp_path / "log", "w", encoding="utf-8") as log,
-        pytest.raises(controller.Failed, match="no end within"),
-    ):
-        controller.Steps(log.fileno(), tmp_path / "log", {}).run("/bin/sleep", "60")
+# --- an index that holds it up --------------------------------------------------------------------------------------
+
+# Of an environment the Python, whose pip was asked to come again tomorrow.
+WAITING = PYTHON.replace(
+    "*ensurepip*)", '*"-m pip install"*) echo $$ >"$state/pip"; exec sleep 600 ;;\n    *ensurepip*)'
+)
+
+
+@pytest.fixture
+def waiting(yard: Yard) -> Yard:
+    yard.stand_in(yard.state / "python", "python", WAITING)
+    yard.stand_in(yard.folder / "bin" / "dpkg", "dpkg", "exit 1\n")
+    yard.touch("ensurepip")
+    return yard
+
+
+def assert_pip_is_gone(yard: Yard) -> None:
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((yard.state / "pip").read_text()), 0)
+
+
+def test_what_does_not_end_is_waited_for_with_words_and_ended(
+    waiting: Yard, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(controller, "STEP_SECONDS", 3)
+    monkeypatch.setattr(controller, "WORD_SECONDS", 1)
+    with pytest.raises(Stop, match="no way led to the controller environment"):
+        waiting.builder(uv=False).get()
+    said = capsys.readouterr().err
+    assert "python is still at it (1 s)" in said and "not with venv (python did not end within 0 minutes)" in said
+    assert_pip_is_gone(waiting)
+
+
+@pytest.mark.parametrize(("letter", "status"), [(b"", 143), (b"T", 143), (b"I", 130)])
+def test_it_ends_with_who_called(waiting: Yard, letter: bytes, status: int) -> None:
+    builder = waiting.builder(uv=False)
+    builder.talk, caller = os.pipe()
+    os.write(caller, letter)
+    threading.Thread(target=lambda: (wait_for(waiting.state / "pip"), os.close(caller))).start()
+    with pytest.raises(SystemExit) as ended:
+        builder.get()
+    assert ended.value.code == status
+    if not letter:
+        assert_pip_is_gone(waiting)
+    os.close(builder.talk)
+
+
+def wait_for(path: Path) -> None:
+    end = time.monotonic() + 30
+    while not path.exists() and time.monotonic() < end:
+        time.sleep(0.05)
+
+
+def test_apt_is_not_asked_for_what_is_there(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(controller, "CERTIFICATES", str(yard.lock))
+    yard.touch("ensurepip", "pip-fails")
+    with pytest.raises(Stop):
+        yard.builder(uv=False).get()
+    assert "not with apt (" in capsys.readouterr().err and not yard.calls("apt-get")

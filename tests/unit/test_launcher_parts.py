@@ -100,6 +100,12 @@ def test_a_file_of_variables_travels_and_is_named_anew(
     assert files == {"named/0/my.yml": b"a: b\n"}
 
 
+def test_a_file_of_hosts_travels(tmp_path: Path) -> None:
+    (tmp_path / "hosts.retry").write_text("here\n")
+    arguments, files = shipped(["--limit", f"@{tmp_path}/hosts.retry"])
+    assert arguments == ["--limit=@named/0/hosts.retry"] and files == {"named/0/hosts.retry": b"here\n"}
+
+
 def test_a_password_travels_and_a_program_for_it_runs_as_the_caller(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -385,8 +391,18 @@ def test_a_cache_that_is_not_roots_is_refused(tmp_path: Path, without_root_half:
             unpacked(tmp_path, [("a", b"x")])
 
 
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o775])
+def test_a_cache_in_which_others_may_have_put_something_is_refused(
+    tmp_path: Path, without_root_half: list[Any], mode: int
+) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache").chmod(mode)
+    with pytest.raises(SystemExit, match="or others may write there"):
+        unpacked(tmp_path, [("a", b"x")])
+
+
 def test_an_open_cache_is_closed(tmp_path: Path, without_root_half: list[Any]) -> None:
-    (tmp_path / "cache").mkdir(mode=0o777)
+    (tmp_path / "cache").mkdir(mode=0o755)
     unpacked(tmp_path, [("a", b"x")])
     assert (tmp_path / "cache").stat().st_mode & 0o777 == 0o700
 

@@ -364,6 +364,13 @@ def test_every_spelling_of_a_secret_is_named_for_the_log_filter() -> None:
     assert set(sources.secrets()) == {"user:p%40ssword", "p%40ssword", "p@ssword", "kid:hunter22", "hunter22"}
 
 
+def test_a_password_that_breaks_its_address_is_covered_too() -> None:
+    address = "http://me:sec/ret@pw@host.test:1/simple"
+    assert pip_config.redact(f"invalid value '{address}' for") == "invalid value 'http://***@host.test:1/simple' for"
+    assert "sec/ret@pw" in pip_config.secrets_in(address)
+    assert pip_config.redact("http://host.test:80/a@1") == "http://host.test:80/a@1"
+
+
 @given(user=st.text("abcXYZ019%-._~", min_size=1), password=st.text("abcXYZ019%-._~", min_size=4))
 def test_a_description_never_holds_a_password(user: str, password: str) -> None:
     address = f"https://{user}:{password}@host.test/simple"

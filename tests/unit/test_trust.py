@@ -148,6 +148,15 @@ def test_a_reader_that_follows_links_has_what_lies_behind_them_judged(place: Pat
     assert "elsewhere/file (of me) can be changed by everybody" in str(reason)
 
 
+def test_a_tree_that_is_itself_a_link_counts_with_all_that_is_there(place: Path) -> None:
+    (place / "elsewhere").mkdir()
+    (place / "elsewhere" / "file").touch()
+    (place / "l").symlink_to(place / "elsewhere")
+    assert trust.distrust_tree(str(place / "l"), TRUSTED) is None
+    (place / "elsewhere" / "file").chmod(0o666)
+    assert "elsewhere/file (of me) can be changed by everybody" in str(trust.distrust_tree(str(place / "l"), TRUSTED))
+
+
 def test_a_tree_has_a_bound_and_depth_is_none(place: Path) -> None:
     assert "holds more than 1 files" in str(trust.distrust_tree(str(place), TRUSTED, limit=1))
     folder = os.open(place, os.O_RDONLY)

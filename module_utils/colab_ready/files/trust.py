@@ -67,7 +67,7 @@ def distrust_tree(path: str, uids: Collection[int], limit: int = ENTRIES_MAX, *,
 
     `follow` is for a tree whose reader follows links: then what lies below the target counts too.
     """
-    waiting, seen, followed = [path], 0, set()
+    waiting, seen, followed = [path, *([os.path.realpath(path)] if os.path.islink(path) else [])], 0, set()
     while waiting:
         folder = waiting.pop()
         try:

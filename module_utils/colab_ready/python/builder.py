@@ -275,6 +275,12 @@ class Builder:
         if unsafe or series is None:
             raise Failure(f"{self.doing}: {unsafe or 'no series of Python fits'}.")
         told = {name: self.environ[name] for name in PYTHON_SOURCE_VARIABLES if self.environ.get(name)}
+        # uv goes by the hashes of the list, or by none where it has none: who stands in the middle could write it.
+        if told.get("UV_PYTHON_DOWNLOADS_JSON_URL", "").lower().startswith("http://"):
+            raise Failure(
+                f"{self.doing}: UV_PYTHON_DOWNLOADS_JSON_URL is an http:// address, which everybody on the way can answer for. "
+                "Expected https:// or file://. Correct it."
+            )
         if self.request.python_mirror:
             told["UV_PYTHON_INSTALL_MIRROR"] = self.request.python_mirror
         settings = {**told, "UV_PYTHON_INSTALL_DIR": folder, "UV_PYTHON_DOWNLOADS": "manual"}

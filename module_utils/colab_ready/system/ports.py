@@ -118,8 +118,8 @@ def process_ids(proc: str = "/proc") -> list[int]:
 
 
 def find_open(wanted: Container[str], proc: str = "/proc", seconds: float = math.inf) -> Iterator[int]:
-    """The processes that have one of these files or sockets open, named as in /proc/PID/fd, as far as we may look, and get in that
-    time: a user's processes can have millions of descriptors."""
+    """The processes that have one of these files or sockets open, named as in /proc/PID/fd, as far as we may look, and get in
+    that time: a user's processes can have millions of descriptors."""
     end = time.monotonic() + seconds
     for pid in process_ids(proc):
         folder = f"{proc}/{pid}/fd"
