@@ -263,7 +263,12 @@ def test_it_ends_with_who_called(waiting: Yard, letter: bytes, status: int) -> N
     builder = waiting.builder(uv=False)
     builder.talk, caller = os.pipe()
     os.write(caller, letter)
-    threading.Thread(target=lambda: (wait_for(waiting.state / "pip"), os.close(caller))).start()
+
+    def go_away() -> None:
+        wait_for(waiting.state / "pip")
+        os.close(caller)
+
+    threading.Thread(target=go_away).start()
     with pytest.raises(SystemExit) as ended:
         builder.get()
     assert ended.value.code == status
