@@ -188,7 +188,7 @@ def test_without_sudo_a_student_may_become_root_with_su_and_root_alone_trusts_no
     alone = student.host.run(f"{student.checkout}/colab-ready", "--syntax-check")
     student.host.run("sh", "-c", UNDO)
     assert (seen.status, seen.asked) == (0, 1), seen.text
-    assert alone.returncode == 2 and "(of student, mode 755)" in alone.stderr, said(alone)
+    assert alone.returncode == 2 and "of student, mode 755)" in alone.stderr, said(alone)
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
