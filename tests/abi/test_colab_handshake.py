@@ -268,7 +268,7 @@ def test_a_good_server_passes_every_step_and_adds_with_the_real_torch(ask: Ask) 
     for cell in result["cell"].values():
         assert (len(cell["sum"]), cell["device_type"]) == (10, "cpu")
         assert "tensor([" in cell["output"]
-    assert result["cell"]["http_over_ws"]["output"].startswith("2\n")
+    assert result["cell"]["http_over_ws"]["output"].startswith("2 ")
     assert {"jupyter_server", "tornado", "http_over_ws_protocol", "torch", "kernel_python"} <= set(result["versions"])
     assert "stand" not in result["versions"]["torch"]
     assert result["changed"] is False
