@@ -25,6 +25,8 @@ from .words import Stop, interrupted
 FOLDERS = ("/usr/bin", "/usr/local/bin", "/bin", "/usr/sbin", "/sbin")
 BECOME = ("sudo", "sudo.ws", "doas")
 PYTHON = "/usr/bin/python3"
+# What ends a run; root's half is told.
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # All that stands in an argument list: the rest comes through the pipe.
 FIRST = "import sys; s = sys.stdin.buffer; exec(compile(s.read(int(s.readline(20))), 'boot', 'exec'), {'__name__': '__boot__'})"
 
@@ -115,7 +117,11 @@ def run_as_root(checkout: Path, told: dict[str, Any], files: list[tuple[str, byt
     process = subprocess.Popen(command, stdin=subprocess.PIPE, cwd="/")
     assert process.stdin
     try:
-        process.stdin.write(load)
+        process.stdin.write(load[:-1])
+        process.stdin.flush()
+        # With its last byte root's half begins: from then on a signal is for it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+        process.stdin.write(load[-1:])
         process.stdin.flush()
     except BrokenPipeError:
         raise refused(command, process.wait()) from None
@@ -126,6 +132,7 @@ def run_as_root(checkout: Path, told: dict[str, Any], files: list[tuple[str, byt
         process.wait()
         interrupted()
     _pass_signals_on(process.stdin.fileno())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     status = process.wait()
     return status if status >= 0 else 128 - status
 
@@ -137,7 +144,7 @@ def _pass_signals_on(talk: int) -> None:
         with contextlib.suppress(OSError):
             os.write(talk, b"I" if number == signal.SIGINT else b"T")
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, tell)
 
