@@ -97,7 +97,8 @@ def run_cell(socket: ClientConnection, session: str, code: str) -> str:
     """Execute code; its result as text, or what went wrong."""
     header = {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "session": session, "username": "page"}
     header["version"] = "5.3"
-    content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
+    # A cell in the history is somebody's work, for which `remove` keeps the home.
+    content = {"code": code, "silent": False, "store_history": False, "user_expressions": {}, "allow_stdin": False}
     message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
     socket.send(json.dumps(message))
     result, replied, idle = "no result", False, False
