@@ -445,6 +445,9 @@ class Screen:
                     self._draw()
                 else:
                     self._say_alive()
+                    # Ansible leaves that to the system, and a pipe would keep the lines until the end.
+                    with contextlib.suppress(OSError, ValueError):
+                        sys.stdout.flush()
 
     def _draw(self) -> None:
         step = min(self._steps.values(), key=lambda step: step.started)

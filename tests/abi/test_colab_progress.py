@@ -9,9 +9,10 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -159,6 +160,8 @@ class Ended:
     out: str
     err: str
     verdict: str
+    # What came at one time.
+    pieces: list[str] = field(default_factory=list)
 
     def line(self, text: str) -> str:
         """The one line that has the text."""
@@ -197,15 +200,22 @@ class Runs:
         }
 
     def plain(self, playbook: str, *options: str, hosts: str = "localhost,", **environment: str) -> Ended:
-        done = subprocess.run(
-            self.command(playbook, *options, hosts=hosts),
-            env=self.environment(**environment),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        return Ended(done.returncode, done.stdout, done.stderr, self._word())
+        pieces = []
+        with tempfile.TemporaryFile() as errors:
+            process = subprocess.Popen(
+                self.command(playbook, *options, hosts=hosts),
+                env=self.environment(**environment),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+            )
+            assert process.stdout is not None
+            while piece := os.read(process.stdout.fileno(), 65536):
+                pieces.append(piece.decode())
+            status = process.wait(120)
+            errors.seek(0)
+            err = errors.read().decode()
+        return Ended(status, "".join(pieces), err, self._word(), pieces)
 
     def on_terminal(self, playbook: str, *options: str, press: str = "", when: str = "", **environment: str) -> Ended:
         """The same on a pseudo terminal; out is all that was written to it. `press` is typed once `when` is there."""
@@ -272,6 +282,12 @@ def test_a_step_of_more_than_ten_seconds_says_that_it_lives(everything: Ended) -
     assert len(lines) >= 2, everything.out
     assert re.fullmatch(r"running +10 s  Take long", lines[0])
     assert re.fullmatch(r"ok +\d+ s  Take long", lines[-1])
+
+
+def test_what_is_said_to_a_pipe_is_not_kept_until_the_end(everything: Ended) -> None:
+    """Ansible flushes nothing while a step runs: to who reads a log, a long step was silence."""
+    (lives,) = [piece for piece in everything.pieces if re.search(r"running +10 s", piece)]
+    assert not re.search(r"ok .*Take long", lives)
 
 
 def test_no_log_is_respected(everything: Ended) -> None:
