@@ -196,6 +196,8 @@ class Runs:
             "ANSIBLE_LIBRARY": str(self.folder / "library"),
             "COLAB_READY_RESULT": str(self.verdict),
             "LC_ALL": "C.UTF-8",
+            # A pipe's buffer, as with everybody; empty counts as not set.
+            "PYTHONUNBUFFERED": "",
             **more,
         }
 
