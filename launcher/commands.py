@@ -18,7 +18,9 @@ from . import caller, named, options, variables
 from .words import RUNTIME, USAGE, VERSION, Stop, interrupted, say
 
 PLAYBOOK_COMMANDS = ("verify", "remove")
-PARTS = ("static", "unit", "molecule", "browser", "security")
+PARTS = ("static", "unit", "molecule", "browser")
+# Never among all.
+NAMED = {"security": "security", "directml-real": "real"}
 BESIDE = {"unit": "tests/abi", "browser": "tests/door"}
 TOKEN = "/etc/colab-ready/token"
 
@@ -144,10 +146,10 @@ def chosen_parts(words: list[str]) -> tuple[list[str], list[str]]:
     """The parts to run, and what goes to pytest."""
     if not words or words[0].startswith("-"):
         parts, rest = list(PARTS), words
-    elif words[0] in (*PARTS, "directml-real"):
-        parts, rest = [words[0].replace("directml-real", "real")], words[1:]
+    elif words[0] in (*PARTS, *NAMED):
+        parts, rest = [NAMED.get(words[0], words[0])], words[1:]
     else:
-        raise Stop(f"there is no test part '{words[0]}'. Known: {' '.join(PARTS)} directml-real.", 2)
+        raise Stop(f"there is no test part '{words[0]}'. Known: {' '.join((*PARTS, *NAMED))}.", 2)
     if "--here" in rest and parts != ["browser"]:
         raise Stop("--here is for the part browser alone: ./colab-ready test browser --here", 2)
     return parts, rest

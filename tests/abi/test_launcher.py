@@ -624,8 +624,9 @@ def test_test_runs_pytest_in_the_checkout_as_the_last_word(box: Sandbox) -> None
 @pytest.mark.parametrize(
     ("arguments", "places"),
     [
-        ((), "[tests/static] [tests/unit] [tests/abi] [tests/browser] [tests/door] [tests/security]"),
+        ((), "[tests/static] [tests/unit] [tests/abi] [tests/browser] [tests/door]"),
         (("browser", "--here"), "[tests/browser] [tests/door]"),
+        (("security", "-x"), "[-x] [tests/security]"),
         (("directml-real", "-x"), "[-x] [tests/real]"),
     ],
 )
