@@ -29,3 +29,7 @@ def test_a_notebook_does_not_become_root(root_host: SecurityHost, way: str) -> N
         seen = host.colab_ready()
         assert host.marks() == []
     seen.ended_well()
+
+
+def test_what_the_notebook_broke_is_repaired(root_host: SecurityHost) -> None:
+    root_host.colab_ready().is_ready()
