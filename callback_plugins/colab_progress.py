@@ -464,8 +464,6 @@ class Screen:
             if tens > self._said.get(key, 0):
                 self._said[key] = tens
                 self._write(running_line(tens * HEARTBEAT_SECONDS, step.name))
-                # Ansible leaves that to the buffer, and a pipe then gets the lines when the step has ended.
-                sys.stdout.flush()
 
     def _erase(self) -> None:
         if self._drawn:
