@@ -109,11 +109,11 @@ def header(command: str, environ: Mapping[str, str], **more: Any) -> dict[str, A
     }
 
 
-def run_as_root(checkout: Path, told: dict[str, Any], files: list[tuple[str, bytes]]) -> int:
+def run_as_root(checkout: Path, told: dict[str, Any], named: list[tuple[str, bytes]]) -> int:
     """Start root's half, send it everything, wait for it; its exit status."""
     command = [*become(), roots_python(), "-I", "-B", "-c", FIRST]
     boot = (checkout / "launcher" / "boot.py").read_bytes()
-    load = snapshot.pack(boot, told, [*snapshot.collect(checkout), *files])
+    load = snapshot.pack(boot, told, snapshot.collect(checkout), named)
     process = subprocess.Popen(command, stdin=subprocess.PIPE, cwd="/")
     assert process.stdin
     try:

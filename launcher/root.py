@@ -71,7 +71,7 @@ class Run:
         self.command: str = header["command"]
         self.arguments: list[str] = [*header["arguments"]]
         self.header, self.folder, self.talk = header, folder, talk
-        self.cache = folder.parent
+        self.cache, self.tree = folder.parent, folder / "tree"
         self.lock_path = str(self.cache / "lock")
         self.caller = caller_of(header, os.environ)
         self.environ = variables.for_root(header["variables"], self.caller)
@@ -86,7 +86,7 @@ class Run:
 
     def _run(self) -> int:
         ansible = self._controller() / "bin" / "ansible-playbook"
-        book = self.folder / "playbooks" / f"{PLAYBOOKS[self.command]}.yml"
+        book = self.tree / "playbooks" / f"{PLAYBOOKS[self.command]}.yml"
         json_wanted = bool(self.header.get("json"))
         started = time.time_ns()
         outcome = playbook.run(ansible, book, self.arguments, self.environ, self.folder, self.talk, quiet=json_wanted)
@@ -117,7 +117,7 @@ class Run:
         network, uv_arguments = controller.sources(files, self.environ, self.header["home"])
         # Nothing is left in root's home.
         environ = {**self.environ, **network, "UV_NO_CACHE": "1", "PIP_NO_CACHE_DIR": "1"}
-        lock_file = self.folder / "requirements" / "controller.txt"
+        lock_file = self.tree / "requirements" / "controller.txt"
         return controller.Builder(
             "controller", lock_file, self.cache, environ, find_uv(), uv_arguments, talk=self.talk
         ).get()
@@ -143,15 +143,21 @@ class Run:
                         shutil.rmtree(folder, ignore_errors=True)
                 finally:
                     os.close(descriptor)
+        # Moved before it is taken away: half a tree would be taken for one.
+        for number, tree in enumerate(self.cache.glob("tree-*")):
+            if tree.stat().st_mtime < time.time() - controller.WEEK:
+                tree.rename(self.folder / f"old-{number}")
 
     def _forget(self) -> None:
         """After a removal: the environments, and the lock, which who waits for it looks at again."""
         if self._only_looks():
             return
-        for path in self.cache.glob("controller*"):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
         shutil.rmtree(self.folder, ignore_errors=True)
-        with contextlib.suppress(OSError):  # another run, which waits, has its folder there
+        # Another run, which waits, has its folder there, and runs from its tree.
+        trees = [] if [*self.cache.glob("run.*")] else [*self.cache.glob("tree-*")]
+        for path in [*self.cache.glob("controller*"), *trees]:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        with contextlib.suppress(OSError):
             os.unlink(self.lock_path)
             self.cache.rmdir()
 

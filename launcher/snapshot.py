@@ -53,10 +53,17 @@ def product_files(checkout: Path) -> Iterator[str]:
             yield from (os.path.join(folder, one) for one in sorted(names) if not one.endswith(".pyc"))
 
 
-def pack(boot: bytes, header: dict[str, Any], files: list[tuple[str, bytes]]) -> bytes:
-    """Join boot.py, the header and the files, each with its length before it, as boot.py reads them."""
-    told = json.dumps({**header, "files": [(name, len(data)) for name, data in files]}).encode()
-    return b"".join([b"%d\n" % len(boot), boot, b"%d\n" % len(told), told, *(data for _name, data in files)])
+def pack(
+    boot: bytes, header: dict[str, Any], product: list[tuple[str, bytes]], named: list[tuple[str, bytes]]
+) -> bytes:
+    """Join boot.py, the header, the product's files and those that the caller named, as boot.py reads them."""
+    sizes = {
+        kind: [(name, len(data)) for name, data in files] for kind, files in (("product", product), ("named", named))
+    }
+    told = json.dumps({**header, **sizes}).encode()
+    return b"".join(
+        [b"%d\n" % len(boot), boot, b"%d\n" % len(told), told, *(data for _name, data in [*product, *named])]
+    )
 
 
 def _read(path: str) -> bytes | None:

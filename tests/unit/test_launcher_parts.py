@@ -335,29 +335,53 @@ class Stream(io.BytesIO):
         return 0
 
 
-def unpacked(tmp_path: Path, files: list[tuple[str, bytes]], cut: int | None = None) -> int:
-    load = Stream(snapshot.pack(b"", {"command": "verify"}, files)[:cut])
+Files = list[tuple[str, bytes]]
+
+
+def unpacked(tmp_path: Path, files: Files, named: Files | None = None, cut: int | None = None) -> int:
+    load = Stream(snapshot.pack(b"", {"command": "verify"}, files, named or [])[:cut])
     assert load.read(boot.length(load)) == b""
     return boot.run(load, str(tmp_path / "cache"))
 
 
-def test_what_is_packed_is_unpacked_into_a_folder_of_roots(tmp_path: Path, without_root_half: list[Any]) -> None:
-    assert unpacked(tmp_path, [("a", b"1"), ("b/c/d", b"\0" * 100000), ("b/e", b"")]) == 7
-    header, folder, _talk = without_root_half[0]
+def found_below(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_is_packed_is_unpacked_into_folders_of_roots(tmp_path: Path, without_root_half: list[Any]) -> None:
+    product = [("a", b"1"), ("b/c/d", b"\0" * 100000), ("b/e", b"")]
+    assert unpacked(tmp_path, product, [("named/0/x", b"2")]) == 7
+    header, name, _talk = without_root_half[0]
+    folder = Path(name)
     assert header["command"] == "verify"
-    found = {str(path.relative_to(folder)): path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
-    assert found == {"a": b"1", "b/c/d": b"\0" * 100000, "b/e": b""}
-    assert Path(folder).name.startswith("run.")
+    assert found_below(folder / "tree") == dict(product)
+    assert (folder / "named/0/x").read_bytes() == b"2"
+    assert folder.name.startswith("run.")
     other = os.open(folder, os.O_RDONLY)
     with pytest.raises(BlockingIOError):  # who cleans up sees that it is held
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
     os.close(other)
 
 
+def test_the_same_product_is_written_once_and_another_one_beside_it(
+    tmp_path: Path, without_root_half: list[Any]
+) -> None:
+    for product in ([("a", b"1")], [("a", b"1")], [("a", b"2")], [("b", b"1")]):
+        unpacked(tmp_path, product)
+    first, second, *others = [(Path(folder) / "tree").resolve() for _header, folder, _talk in without_root_half]
+    assert first == second and found_below(first) == {"a": b"1"}
+    assert [found_below(other) for other in others] == [{"a": b"2"}, {"b": b"1"}]
+    assert not list((tmp_path / "cache").glob("run.*/new"))
+
+
 @pytest.mark.parametrize("name", ["/etc/x", "../x", "a/../../x", "a//b", "", ".", "a/\0b", "a/"])
-def test_a_name_that_leads_out_of_it_is_refused(tmp_path: Path, without_root_half: list[Any], name: str) -> None:
+@pytest.mark.parametrize("is_named", [False, True])
+def test_a_name_that_leads_out_of_it_is_refused(
+    tmp_path: Path, without_root_half: list[Any], name: str, is_named: bool
+) -> None:
+    files: tuple[Files, Files] = ([], [(name, b"x")]) if is_named else ([(name, b"x")], [])
     with pytest.raises(SystemExit, match="is no name for a file of the snapshot"):
-        unpacked(tmp_path, [(name, b"x")])
+        unpacked(tmp_path, *files)
     assert not without_root_half and not (tmp_path / "x").exists()
 
 
