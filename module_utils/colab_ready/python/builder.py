@@ -296,7 +296,7 @@ class Builder:
             with suppress(OSError):
                 os.unlink(os.path.join(folder, ".lock"))
         if not done.ok:
-            problem = uv_errors.explain_download(said(done))
+            problem = uv_errors.explain(said(done))
             mirror = (
                 "Correct python_env_python_mirror"
                 if self.request.python_mirror

@@ -318,7 +318,7 @@ class Installer:
         again = [one for name in names for one in ("--reinstall-package", name)]
         arguments = ["--excludes", excluded, *again, *found.arguments]
         sources, problem = self._reach(found.sources, found.lines, found.settings, arguments, INSTALL_SECONDS, names)
-        if problem is not None and problem.package == BUILDABLE and not found.arguments:
+        if problem is not None and problem.kind == "no_wheel" and problem.package == BUILDABLE and not found.arguments:
             tools = self._build_tools()
             if tools:
                 settings = {**found.settings, "PYTHONPATH": tools}
