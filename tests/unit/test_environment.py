@@ -15,7 +15,7 @@ from ansible.module_utils.colab_ready.environment import Installed, LocalPackage
 from ansible.module_utils.colab_ready.lockfile import LockEntry
 
 HASH = ("sha256:" + "a" * 64,)
-MARKERS = lockfile.marker_environment((3, 11, 2), "cpython", "x86_64")
+MARKERS = lockfile.marker_environment("3.11.2", "cpython", "x86_64")
 
 
 def package(
