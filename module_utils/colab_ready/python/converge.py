@@ -21,7 +21,7 @@ from typing import Any, Mapping
 
 from .. import environment as env_state
 from .. import fetched_pythons, lockfile, pip_config
-from ..environment import Installed, Interpreter, LocalPackage, Plan, Wish
+from ..environment import Installed, Interpreter, Plan, Wish
 from ..files.removal import remove_path
 from ..files.safe_open import read_text
 from ..files.trust import distrust_tree
@@ -87,7 +87,6 @@ class Convergence(Installer):
         self.outcome = Outcome(before=list(work.before), reasons=list(work.reasons))
         self.fetched = ""
         self.memory: dict[str, Any] = {}
-        self.local_sources: dict[str, wheel.Package] = {}
 
     def converge(self) -> None:
         found, why_new = self._look()
@@ -107,12 +106,12 @@ class Convergence(Installer):
         self.outcome.reasons.extend(one for one in reasons if one not in self.outcome.reasons)
         self.outcome.before = self.outcome.before or env_state.listing(before)
         if self.outcome.changed and self.work.check_mode:
-            self.outcome.after = env_state.predicted(self.wish, self.plan, installed)
+            self.outcome.after = env_state.predicted(self.wish, self.plan, installed, self.memory)
         else:
             installed = self._carry_out() if self.outcome.changed else installed
             self.outcome.after = env_state.listing(installed)
         self.outcome.packages = {name: package.version for name, package in sorted(installed.items())}
-        python = {"version": self.interpreter.version_text, "base": self.interpreter.base}
+        python = {"version": self.interpreter.version, "base": self.interpreter.base}
         self.outcome.python = {"path": os.path.join(self.path, "bin", "python"), **python}
         notes = [pip_config.redact(note) for note in self.sources.notes]
         self.outcome.sources = {**self.sources.describe(), "pinned": self.pin_sources, "notes": notes}
@@ -173,7 +172,7 @@ class Convergence(Installer):
             os.unlink(os.path.join(self.site, name))
         installed = self._tidy(kept.get("brought") or {})
         memory = self._new_memory(installed, local)
-        foreign = env_state.compare(self.wish, installed, {}, memory, self._needs(installed)).remove
+        foreign = env_state.compare(self.wish, installed, {}, memory).remove
         if foreign:
             self._remove(foreign)
             installed = env_state.scan(self.site)
@@ -185,23 +184,21 @@ class Convergence(Installer):
                 kind="incomplete",
             )
         self._remember(memory)
-        for one in env_state.disagreements(self.site, installed, self.wish, self.markers):
-            self.sources = self.sources.note(one)
         if needs_uv:
+            self._note_disagreements()
             with suppress(OSError):
                 os.unlink(os.path.join(self.path, ".lock"))
             self._empty_cache()
         return installed
 
     def _new_memory(self, installed: Mapping[str, Installed], local: Mapping[str, str]) -> dict[str, Any]:
-        brought = sorted(set(self._needs(installed)) - self.wish.fixed)
         packages = self.wish.packages
-        resolved = env_state.required_by(self.site, installed, packages, self.markers) if packages else ()
+        resolved = env_state.required_by(self.site, installed, packages, self.markers)
         return {
             "state": "complete",
-            "python": {"base": self.interpreter.base, "version": self.interpreter.version_text},
             "pinned": {pin.name: self.pin_sources.get(pin.name, "") for pin in self.wish.pins},
-            "brought": {name: installed[name].version for name in brought if name in installed},
+            "bringing": {pin.name: pin.requirement.text for pin in self.wish.bringing},
+            "brought": {name: installed[name].version for name in self._brought(installed)},
             "local": local,
             "packages": {"specs": self.wish.specs(), "resolved": sorted(resolved)},
         }
@@ -218,18 +215,17 @@ class Convergence(Installer):
         for pins, excluded, found in bringing:
             self._install_bringing(pins, excluded, found)
         if self.plan.packages:
-            self._install_packages(self._needs(env_state.scan(self.site)))
+            self._install_packages()
         digests = {package.name: built.get(package.name, "") for package in self.wish.local}
         for package in self.plan.local:
-            self._install_local(self.local_sources[package.folder])
+            self._install_local(package)
             digests[package.name] = package.digest
         return digests
 
     def _tidy(self, brought: Mapping[str, str]) -> dict[str, Installed]:
         """Take away what nothing needs any more: a card's own packages are 1 GB each, and those of the last card go."""
         installed = env_state.scan(self.site)
-        needs = self._needs(installed)
-        unneeded = env_state.unneeded(self.site, installed, brought, self.wish, needs, self.markers)
+        unneeded = env_state.unneeded(self.site, installed, brought, self.wish, self.markers)
         if not unneeded:
             return installed
         self._remove(unneeded)
@@ -263,9 +259,9 @@ class Convergence(Installer):
         if not os.path.isdir(env_state.site_packages(self.path, interpreter.series)) or (
             made_with and not made_with.startswith(interpreter.series + ".")
         ):
-            return None, f"it was made for Python {made_with or '?'}, and the host has {interpreter.version_text} now"
-        if not lockfile.matches(interpreter.version_text, self.work.request.python_requires):
-            return None, f"it has Python {interpreter.version_text}, and {self.work.request.python_requires} is wanted"
+            return None, f"it was made for Python {made_with or '?'}, and the host has {interpreter.version} now"
+        if not lockfile.matches(interpreter.version, self.work.request.python_requires):
+            return None, f"it has Python {interpreter.version}, and {self.work.request.python_requires} is wanted"
         if self.work.request.python and os.path.realpath(self.work.request.python) != interpreter.base:
             wanted = self._choose_python()
             if wanted.base != interpreter.base:
@@ -304,8 +300,8 @@ class Convergence(Installer):
             found = self._ask(python)
             if found is None:
                 rejected.append(f"{python} does not start as {self.account.name}")
-            elif not lockfile.matches(found.version_text, wanted):
-                rejected.append(f"{python} is {found.version_text}")
+            elif not lockfile.matches(found.version, wanted):
+                rejected.append(f"{python} is {found.version}")
             else:
                 return found
         seen = "; ".join(dict.fromkeys(rejected)) or "there is none in /usr/bin"
@@ -337,7 +333,7 @@ class Convergence(Installer):
         if self.work.check_mode:
             # Which patch release that will be, uv knows.
             place = os.path.join(folder, f"cpython-{series}", "bin", f"python{series}")
-            return Interpreter(place, place, tuple(int(part) for part in series.split(".")), "", "cpython")
+            return Interpreter(place, place, series, "cpython")
         if self.work.fetched:
             raise Failure(
                 f"{self.doing}: the Python {series} that uv fetched into {folder} does not start as {self.account.name}. "
@@ -348,7 +344,7 @@ class Convergence(Installer):
     def _look_for_fetched(self, folder: str) -> Interpreter | None:
         for python in fetched_pythons.pythons_in(folder):
             found = self._ask(python)
-            if found is not None and lockfile.matches(found.version_text, self.work.request.python_requires):
+            if found is not None and lockfile.matches(found.version, self.work.request.python_requires):
                 return found
         return None
 
@@ -367,37 +363,30 @@ class Convergence(Installer):
             exact=self.work.request.exact,
         )
 
-    def _local_package(self, folder: str) -> LocalPackage:
+    def _local_package(self, folder: str) -> wheel.Package:
         try:
-            package = self.local_sources[folder] = wheel.read_package(folder)
+            return wheel.read_package(folder)
         except OSError as error:
             if self.work.check_mode and isinstance(error, FileNotFoundError):
                 # another task would have put it there
-                return LocalPackage(lockfile.normalize(os.path.basename(folder.rstrip("/"))), "0", folder, "")
+                return wheel.Package(lockfile.normalize(os.path.basename(folder.rstrip("/"))), "0", folder, {})
             raise Failure(
                 f"The source folder {folder} cannot be read ({error.strerror}). Expected a folder with a "
                 "pyproject.toml. Put it there, or take it out of local_packages."
             ) from None
-        return LocalPackage(package.name, package.version, folder, package.digest)
 
     def _compare(self, installed: Mapping[str, Installed], memory: Mapping[str, Any]) -> Plan:
-        needs = self._needs(installed)
         from_lock = set(self.wish.locked) | {pin.name for pin in self.wish.pins}
         taken_out = env_state.BUNDLED_HSA if self.work.request.drop_bundled_hsa else None
         problems = {}
-        for name in sorted((self.wish.names(memory) | set(needs)) & set(installed)):
+        for name in sorted(self.wish.names(memory) & set(installed)):
             problem = env_state.examine(
                 self.site, installed[name], name not in from_lock, taken_out if name == "torch" else None
             )
             if problem:
                 problems[name] = problem
         unwanted = env_state.bundled_hsa(self.site) if taken_out else []
-        return env_state.compare(self.wish, installed, problems, memory, needs, unwanted)
-
-    def _needs(self, installed: Mapping[str, Installed]) -> dict[str, str]:
-        if not self.wish.bringing:
-            return {}
-        return env_state.needed_by(self.site, installed, self.wish.bringing, self.markers, self.wish.fixed)
+        return env_state.compare(self.wish, installed, problems, memory, unwanted)
 
     def _constraints_differ(self) -> list[str]:
         path = os.path.join(self.path, env_state.CONSTRAINTS)

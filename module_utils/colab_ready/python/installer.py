@@ -11,6 +11,7 @@ not the build tools that a source would fetch.
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -404,6 +405,21 @@ class Installer:
             stream.write(text)
         return path
 
+    def _brought(self, installed: Mapping[str, Installed]) -> set[str]:
+        """What the pins bring, as what is installed says."""
+        roots = [pin.requirement for pin in self.wish.bringing]
+        return env_state.required_by(self.site, installed, roots, self.markers) - self.wish.fixed
+
+    def _note_disagreements(self) -> None:
+        """Tell where a package wants another version than the locked one, which has the last word."""
+        if not self.wish.bringing:
+            return
+        done = self._uv_run(["pip", "check", "--python", os.path.join(self.path, "bin", "python")])
+        found = re.findall(r"(The package `[^`]+` requires `([\w.-]+)[^`]*`, but `[^`]+` is installed)", said(done))
+        for told, name in found:
+            if lockfile.normalize(name) in self.wish.locked:
+                self.sources = self.sources.note(f"{told}; that is locked, and stays")
+
     # -- all others
 
     def _install_locked(self) -> None:
@@ -415,11 +431,11 @@ class Installer:
         done = self._pip(["--no-deps", "--require-hashes", *again], lockfile.render(plan.locked, plan.reinstall))
         self._must(done)
 
-    def _install_packages(self, needs: Collection[str]) -> None:
+    def _install_packages(self) -> None:
         """The packages without a lock. What is locked or pinned, or came with a pin, is a constraint for them, so that
         they cannot move it and be moved back by the next run."""
-        locked = {pin.name for pin in self.wish.pins} | set(self.wish.locked) | set(needs)
         installed = env_state.scan(self.site)
+        locked = {pin.name for pin in self.wish.pins} | set(self.wish.locked) | self._brought(installed)
         fixed = "".join(f"{installed[name]}\n" for name in sorted(locked) if name in installed)
         if not any(one.name in locked for one in self.wish.packages):
             self._reach_host(self.wish.packages[0].text)
