@@ -296,19 +296,22 @@ class LockEntry:
 def parse_lock(text: str) -> list[LockEntry]:
     """Every entry of a lock, whatever its marker. Anything but exact versions with hashes is refused."""
     entries = []
-    for number, line in _logical_lines(text):
+    for raw in re.sub(r"\\\r?\n", " ", text).splitlines():
+        line = re.sub(r"(^|\s)#.*$", "", raw).strip()
+        if not line:
+            continue
         if line.startswith("-"):
-            raise _lock_error(number, line, "is an option, and a lock names no address")
-        requirement_text = line.split(" --hash", 1)[0]
+            raise _lock_error(line, "is an option, and a lock names no address")
+        requirement_text = line.split(" --hash", 1)[0].strip()
         try:
             requirement = parse_requirement(requirement_text)
         except LockError:
-            raise _lock_error(number, requirement_text, "is no requirement") from None
+            raise _lock_error(requirement_text, "is no requirement") from None
         if requirement.version is None:
-            raise _lock_error(number, requirement_text, "leaves the version open")
+            raise _lock_error(requirement_text, "leaves the version open")
         hashes = tuple(_HASH.findall(line))
         if not hashes:
-            raise _lock_error(number, requirement_text, "has no hash")
+            raise _lock_error(requirement_text, "has no hash")
         entries.append(LockEntry(requirement.name, requirement.version, hashes, requirement.marker, requirement.extras))
     return entries
 
@@ -354,27 +357,9 @@ def marker_environment(version: str, implementation: str, machine: str) -> dict[
     }
 
 
-def _logical_lines(text: str) -> Iterable[tuple[int, str]]:
-    """Lines with their continuations joined and comments gone, with the number of the first."""
-    joined, start = "", 0
-    for number, raw in enumerate(text.splitlines(), 1):
-        line = re.sub(r"(^|\s)#.*$", "", raw).strip()
-        if not joined:
-            start = number
-        if line.endswith("\\"):
-            joined += line[:-1].strip() + " "
-            continue
-        joined += line
-        if joined.strip():
-            yield start, joined.strip()
-        joined = ""
-    if joined.strip():
-        yield start, joined.strip()
-
-
-def _lock_error(number: int, line: str, problem: str) -> LockError:
+def _lock_error(line: str, problem: str) -> LockError:
     shown = line if len(line) <= 80 else line[:77] + "..."
     return LockError(
-        f"Line {number} of the lock, `{shown}`, {problem}. Expected `name==version` with --hash=sha256:... for each. "
+        f"The lock's line `{shown}` {problem}. Expected `name==version` with --hash=sha256:... for each. "
         "Compile the lock again with `uv pip compile --universal --generate-hashes --no-emit-index-url`."
     )

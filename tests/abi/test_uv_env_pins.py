@@ -139,13 +139,13 @@ def test_a_pin_brings_what_it_needs_from_its_own_index_and_leaves_what_is_locked
     wish = rocm(host, index)
     first = host.build(**wish)
     assert first.after == ALL
-    assert first.sources["pinned"] == {"torch": index, "torchvision": index}
-    assert first.sources["notes"] == []
+    assert first.pinned == {"torch": index, "torchvision": index}
+    assert first.notes == []
     brought = {"rocm-sdk-core": "10.0.0", "rocm-sdk-device-gfx1201": "10.0.0", "triton": "3.7+rocm10.0.0"}
     assert host.note["brought"] == brought
     second = host.build(**wish, uv=NO_UV)
     assert (second.changed, second.reasons, second.after) == (False, [], ALL)
-    assert second.sources["pinned"] == first.sources["pinned"]
+    assert second.pinned == first.pinned
 
 
 def test_what_came_with_a_pin_is_repaired_and_the_rest_left_alone(host: Place, amd: Source) -> None:
@@ -263,7 +263,7 @@ def test_what_the_index_lacks_comes_from_the_hosts_and_nothing_else_does(
     settings = {"PIP_NO_INDEX": "", "PIP_FIND_LINKS": "", "PIP_INDEX_URL": mirror.file(), "UV_INDEX_STRATEGY": strategy}
     found = host.build(**rocm(host, amd.file()), environment=settings)
     assert found.after == sorted(["colour==1.0", *ALL])
-    assert found.sources["pinned"]["torch"] == f"{amd.file()} and the host's pip configuration"
+    assert found.pinned["torch"] == f"{amd.file()} and the host's pip configuration"
     assert not host.build(**rocm(host, amd.file()), environment=settings, uv=NO_UV).changed
 
 
@@ -292,8 +292,8 @@ def test_a_silent_index_gives_way_to_the_hosts_wheels_of_the_same_build(
         shutil.copy(one, hosts_shop(host).folder)
     found = host.build(**rocm(host, f"http://127.0.0.1:{closed_port}/simple"))
     assert found.after == ALL
-    assert found.sources["pinned"]["torch"] == "the host's pip configuration"
-    assert "refuses connections" in found.sources["notes"][0]
+    assert found.pinned["torch"] == "the host's pip configuration"
+    assert "refuses connections" in found.notes[0]
 
 
 @pytest.mark.parametrize("where", ["folder", "page", "file"])
@@ -303,7 +303,7 @@ def test_a_pin_comes_from_a_page_or_folder_of_wheels(host: Place, amd: Source, w
     pin = {"requirement": "torch==2.10.0+rocm7.2.4.lw.git3d3aa833", "find_links": place}
     found = host.build(lock=lock(host), pinned=[pin])
     assert found.after == ["numpy==2.0", "sympy==1.14", "torch==2.10.0+rocm7.2.4.lw.git3d3aa833"]
-    assert found.sources["pinned"] == {"torch": place}
+    assert found.pinned == {"torch": place}
     assert not host.build(lock=lock(host), pinned=[pin], uv=NO_UV).changed
 
 
@@ -416,7 +416,7 @@ def test_the_lock_has_the_last_word_and_the_disagreement_is_told(host: Place, am
     found = host.build(**rocm(host, amd.file()))
     assert found.packages["sympy"] == "1.14"
     told = "The package `torch` requires `sympy<1.14`, but `1.14` is installed; that is locked, and stays"
-    assert found.sources["notes"] == [told]
+    assert found.notes == [told]
     assert not host.build(**rocm(host, amd.file()), uv=NO_UV).changed
 
 

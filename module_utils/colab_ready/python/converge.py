@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, replace
 from typing import Any, Mapping
 
 from .. import environment as env_state
@@ -27,7 +26,7 @@ from ..files.safe_open import read_text
 from ..files.trust import distrust_tree
 from ..lockfile import LockError
 from . import wheel
-from .installer import Installer, Work, empty_folder
+from .installer import Installer, Outcome, Work, empty_folder
 from .trusted import ROOT, distrusted
 from .uv import ANSWER_SECONDS, Failure, base_environment, execute, make_lock
 
@@ -37,19 +36,6 @@ FILES_MOST = 1_000_000
 # Why root is asked to empty an environment.
 BEYOND_REPAIR = "what was there could not be repaired and was built anew"
 FOREIGN = "folders of another user are in the way (`sudo pip` leaves such), so it was built anew"
-
-
-@dataclass
-class Outcome:
-    """What came of it, as the module returns it."""
-
-    changed: bool = False
-    before: list[str] = field(default_factory=list)
-    after: list[str] = field(default_factory=list)
-    packages: dict[str, str] = field(default_factory=dict)
-    python: dict[str, str] = field(default_factory=dict)
-    reasons: list[str] = field(default_factory=list)
-    sources: dict[str, Any] = field(default_factory=dict)
 
 
 class Needs(Exception):
@@ -62,21 +48,21 @@ class Needs(Exception):
 
 
 def attempt(work: Work) -> dict[str, Any]:
-    """Do the work and return one answer that JSON can say: needs, failure, or outcome; and what was found."""
+    """Do the work and return its outcome as JSON can say it, with what it needs or why it failed."""
     convergence = Convergence(work)
-    answer: dict[str, Any] = {}
+    outcome = convergence.outcome
     try:
         convergence.converge()
     except Needs as needs:
-        answer = {"needs": list(needs.what), "seen": needs.seen}
+        outcome = replace(outcome, needs=list(needs.what), seen=needs.seen)
     except Failure as failure:
-        answer = {"failure": str(failure), "kind": failure.kind}
+        outcome = replace(outcome, failure=str(failure), kind=failure.kind)
     except (LockError, pip_config.PipConfigError) as error:
-        answer = {"failure": str(error), "kind": "input"}
+        outcome = replace(outcome, failure=str(error), kind="input")
     except OSError as error:
         told = convergence.os_failure(error)
-        answer = {"failure": str(told), "kind": told.kind}
-    return {**answer, "outcome": asdict(convergence.outcome)}
+        outcome = replace(outcome, failure=str(told), kind=told.kind)
+    return asdict(outcome)
 
 
 class Convergence(Installer):
@@ -112,9 +98,9 @@ class Convergence(Installer):
             self.outcome.after = env_state.listing(installed)
         self.outcome.packages = {name: package.version for name, package in sorted(installed.items())}
         python = {"version": self.interpreter.version, "base": self.interpreter.base}
-        self.outcome.python = {"path": os.path.join(self.path, "bin", "python"), **python}
-        notes = [pip_config.redact(note) for note in self.sources.notes]
-        self.outcome.sources = {**self.sources.describe(), "pinned": self.pin_sources, "notes": notes}
+        self.outcome.python = {"path": self.python, **python}
+        self.outcome.pinned = self.pin_sources
+        self.outcome.notes = [pip_config.redact(note) for note in self.sources.notes]
 
     def _reasons(self, why_new: str) -> list[str]:
         # A folder that was emptied for this is one that had its reason.
@@ -206,14 +192,10 @@ class Convergence(Installer):
     def _install(self, built: Mapping[str, str]) -> dict[str, str]:
         """Take the plan's steps; returns the digest of every local package."""
         # Found before anything is installed: no source for them, and nothing is half there.
-        bringing = self._find_bringing() if self.plan.bringing else []
-        for pin in self.plan.pins:
-            if not pin.dependencies:
-                self.pin_sources[pin.name] = self._install_pin(pin)
+        for pins, found in [(pins, self._find_pins(pins)) for pins in self._pin_groups()]:
+            self._install_pins(pins, found)
         if self.plan.locked:
             self._install_locked()
-        for pins, excluded, found in bringing:
-            self._install_bringing(pins, excluded, found)
         if self.plan.packages:
             self._install_packages()
         digests = {package.name: built.get(package.name, "") for package in self.wish.local}
@@ -249,7 +231,7 @@ class Convergence(Installer):
         if not config.get("home"):
             building = env_state.read_memory(self.path).get("state") == "building"
             return None, "the last build did not end" if building else "its pyvenv.cfg is missing or unreadable"
-        python = os.path.join(self.path, "bin", "python")
+        python = self.python
         interpreter = self._ask(python)
         if interpreter is None:
             return None, "its Python does not start any more"
@@ -275,7 +257,7 @@ class Convergence(Installer):
         """
         if os.geteuid() != 0:
             return ""
-        started_with = (os.path.join(self.path, "bin", "python"), os.path.join(self.path, "pyvenv.cfg"))
+        started_with = (self.python, os.path.join(self.path, "pyvenv.cfg"))
         reasons = [distrusted(place) for place in started_with]
         if whole:
             # An interrupted uv leaves its lock file, which everybody may write.
@@ -349,15 +331,16 @@ class Convergence(Installer):
         return None
 
     def _read_wish(self) -> Wish:
-        asked = self.work.asked
         local = [self._local_package(folder) for folder in self.work.request.local_packages]
-        elsewhere = {pin.name for pin in asked.pins} | {one.name for one in local}
-        locked = lockfile.select(asked.entries, self.markers)
+        elsewhere = {pin.name for pin in self.work.pins} | {one.name for one in local}
+        locked = lockfile.select(self.work.entries, self.markers)
         return Wish(
             locked={name: entry for name, entry in locked.items() if name not in elsewhere},
-            pins=asked.pins,
+            pins=self.work.pins,
             packages=[
-                one for one in asked.packages if not one.marker or lockfile.evaluate_marker(one.marker, self.markers)
+                one
+                for one in self.work.packages
+                if not one.marker or lockfile.evaluate_marker(one.marker, self.markers)
             ],
             local=local,
             exact=self.work.request.exact,
@@ -422,18 +405,14 @@ class Convergence(Installer):
     def _write(self, name: str, text: str) -> None:
         """Whole or not at all, and never through a link that lies where the file should be."""
         target = os.path.join(self.path, name)
-        handle, draft = tempfile.mkstemp(dir=self.path, prefix=".colab-ready-")
-        try:
-            with open(handle, "w", encoding="utf-8") as stream:
-                stream.write(text)
-                os.fchmod(stream.fileno(), 0o644)
-            if os.path.isdir(target) and not os.path.islink(target):
-                remove_path(target)
-            os.replace(draft, target)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(draft)
-            raise
+        draft = f"{target}.new"
+        remove_path(draft)
+        with open(draft, "x", encoding="utf-8") as stream:
+            stream.write(text)
+            os.fchmod(stream.fileno(), 0o644)
+        if os.path.isdir(target) and not os.path.islink(target):
+            remove_path(target)
+        os.replace(draft, target)
 
 
 def scan_any(path: str) -> dict[str, Installed]:

@@ -14,7 +14,7 @@ import os
 import re
 import tempfile
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Collection, Mapping, Sequence
 from urllib.parse import unquote, urlsplit
 
@@ -25,7 +25,7 @@ from ..files.removal import empty_at, remove_path
 from ..process.identity import Account
 from ..process.run import Finished
 from . import wheel
-from .uv import INSTALL_SECONDS, Failure, Request, execute, said, uv_environment, uv_version
+from .uv import INSTALL_SECONDS, Failure, Request, execute, failed, said, uv_environment, uv_version
 
 # A request that only finds out whether a source is there. A torch index that is slower than this is not waited for;
 # for the host's own sources uv may try twice.
@@ -66,21 +66,24 @@ class Found:
     """Where pinned packages can be had, as uv is to be asked for them."""
 
     lines: str
+    arguments: tuple[str, ...]
     sources: pip_config.Sources
-    settings: Mapping[str, str]
-    shown: str = ""
+    shown: str
+    settings: Mapping[str, str] = field(default_factory=dict)
     # Only where the default build is taken: what did not have the pinned one.
-    tried: tuple[tuple[str, uv_errors.Problem], ...] = ()
-    # Only where AMD's one source has to be built.
-    arguments: tuple[str, ...] = ()
+    tried: Sequence[tuple[str, uv_errors.Problem]] = ()
 
 
 def _texts(pins: Sequence[Pin]) -> str:
     return ", ".join(one.requirement.text for one in pins)
 
 
-def _hashes(pin: Pin) -> str:
-    return "".join(f" --hash={one}" for one in pin.hashes)
+def _names(pins: Sequence[Pin]) -> set[str]:
+    return {pin.name for pin in pins}
+
+
+def _each(option: str, names: Collection[str]) -> list[str]:
+    return [one for name in sorted(names) for one in (option, name)]
 
 
 def _not_there(pin: Pin) -> uv_errors.Problem | None:
@@ -94,15 +97,6 @@ def _not_there(pin: Pin) -> uv_errors.Problem | None:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the request says about packages, read once, before anything is touched."""
-
-    entries: Sequence[lockfile.LockEntry]
-    pins: Sequence[Pin]
-    packages: Sequence[lockfile.Requirement]
-
-
-@dataclass(frozen=True)
 class Work:
     """All that the user's part is told, and has at hand; `before` and `reasons` are what an earlier attempt found."""
 
@@ -110,12 +104,33 @@ class Work:
     environ: Mapping[str, str]
     account: Account
     check_mode: bool
-    asked: Asked
+    # What the request says about packages, read once, before anything is touched.
+    entries: Sequence[lockfile.LockEntry]
+    pins: Sequence[Pin]
+    packages: Sequence[lockfile.Requirement]
     sources: pip_config.Sources
     uv: str | None = None
     fetched: bool = False
     before: Sequence[str] = ()
     reasons: Sequence[str] = ()
+
+
+@dataclass
+class Outcome:
+    """What came of it: what the module returns, or what is needed first (with what was seen), or why it failed."""
+
+    changed: bool = False
+    before: list[str] = field(default_factory=list)
+    after: list[str] = field(default_factory=list)
+    packages: dict[str, str] = field(default_factory=dict)
+    python: dict[str, str] = field(default_factory=dict)
+    reasons: list[str] = field(default_factory=list)
+    pinned: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    needs: list[str] = field(default_factory=list)
+    seen: str = ""
+    failure: str = ""
+    kind: str = ""
 
 
 class Installer:
@@ -131,6 +146,7 @@ class Installer:
     def __init__(self, work: Work) -> None:
         self.work = work
         self.path = work.request.path
+        self.python = os.path.join(self.path, "bin", "python")
         self.account = work.account
         self.sources = work.sources
         self.doing = f"The environment {self.path} could not be built"
@@ -159,8 +175,7 @@ class Installer:
                     remove_path(os.path.join(self.site, folder))
 
     def os_failure(self, error: OSError) -> Failure:
-        problem = uv_errors.explain_os_error(error)
-        return Failure(problem.message(self.doing), problem)
+        return failed(self.doing, uv_errors.explain_os_error(error))
 
     # -- uv
 
@@ -192,7 +207,7 @@ class Installer:
         seconds: float = INSTALL_SECONDS,
     ) -> Finished:
         sources = sources or self.sources
-        command = ["pip", "install", "--python", os.path.join(self.path, "bin", "python")]
+        command = ["pip", "install", "--python", self.python]
         if self.work.request.compile_bytecode and "--dry-run" not in arguments:
             command.append("--compile-bytecode")
         command += [
@@ -213,8 +228,7 @@ class Installer:
             first = self.unreached[0]
             what = f"{problem.what}, and one could not be asked: {first.what}"
             problem = replace(problem, kind=first.kind, what=what, do=first.do)
-        doing = f"{self.doing} ({what})" if what else self.doing
-        raise Failure(problem.message(doing), problem)
+        raise failed(f"{self.doing} ({what})" if what else self.doing, problem)
 
     def _make_venv(self, interpreter: Interpreter) -> None:
         # One that uv fetched is none of its managed ones here (it is not told the folder): the environment then names the
@@ -249,81 +263,97 @@ class Installer:
             self.unreached.append(problem)
             sources = reduced.note(f"left out: {problem.what}")
 
-    def _reach_host(self, requirement: str) -> uv_errors.Problem | None:
+    def _reach_host(self, requirement: str) -> None:
         if self.reached:
-            return None
+            return
         self.sources, problem = self._reach(self.sources, requirement, HOST_PROBE)
         if problem is not None and problem.unreachable:
-            raise Failure(problem.message(self.doing), problem)
+            raise failed(self.doing, problem)
         self.reached = True
-        return problem
 
     # -- pinned packages
 
-    def _find_pins(self, pins: Sequence[Pin], excluded: str = "") -> Found:
-        """The first source that has these pins, which name the same one; nothing is installed yet.
+    def _pin_groups(self) -> list[list[Pin]]:
+        """The pins to install: each alone, but those that bring what they depend on together with all of the same source."""
+        groups: dict[tuple[str | None, ...], list[Pin]] = {}
+        for pin in self.wish.pins:
+            if pin.dependencies and self.plan.bringing:
+                groups.setdefault((pin.index, pin.find_links), []).append(pin)
+            elif pin in self.plan.pins:
+                groups[(pin.name,)] = [pin]
+        return list(groups.values())
 
-        With `excluded`, the path of a list of names to pass over, what they depend on has to be there too.
-        """
-        lines = "".join(one.requirement.text + _hashes(one) + "\n" for one in pins)
+    def _find_pins(self, pins: Sequence[Pin]) -> Found:
+        """The first source that has these pins, which name the same one, and what they bring; nothing is installed yet."""
         first = pins[0]
+        lines = "".join(
+            " ".join([pin.requirement.text, *(f"--hash={one}" for one in pin.hashes)]) + "\n" for pin in pins
+        )
+        arguments = ("--no-deps", *(["--require-hashes"] if first.hashes else []))
+        if first.dependencies:
+            # What is locked or pinned elsewhere is no business of theirs: uv neither looks for it nor moves it.
+            elsewhere = self.wish.fixed - _names(pins)
+            arguments = ("--excludes", self._list_of("excluded", "".join(f"{name}\n" for name in sorted(elsewhere))))
         tried: list[tuple[str, uv_errors.Problem]] = []
-
-        def resolves(sources: pip_config.Sources, settings: Mapping[str, str]) -> Found | None:
-            found = Found(lines, sources, dict(settings))
-            if not excluded:
-                return found
-            found, problem = self._resolve(found, excluded, [pin.name for pin in pins])
-            if problem is None:
-                return found
-            tried.append((shown, problem))
-            return None
-
         if first.index or first.find_links:
+            own = self.sources.only(first.index, first.find_links)
             shown = pip_config.redact(first.index or first.find_links or "")
-            only = (
-                self.sources.only_index(first.index) if first.index else self.sources.only_links(first.find_links or "")
-            )
-            problem = _not_there(first)
-            if problem is None:
-                only, problem = self._reach(only, lines, PIN_PROBE)
-            if problem is None:
-                found = resolves(only, {})
-                if found is None and tried[-1][1].kind in LACKING:
-                    # What it lacks, the host's own sources may have. The pin's index has the first word on every name, so that no
-                    # other build of the same comes instead.
-                    shown = f"{shown} and the host's pip configuration"
-                    found = resolves(self.sources.led_by(first.index, first.find_links), FIRST_INDEX)
-                if found is not None:
-                    return replace(found, shown=shown)
+            missing = _not_there(first)
+            if missing:
+                tried.append((shown, missing))
             else:
-                tried.append((shown, problem))
-            why = tried[-1][1].what
-            self.sources = self.sources.note(f"{_texts(pins)} does not come from {shown}: {why}")
-        shown = HOSTS_OWN
-        sources, problem = self._reach(self.sources, lines, HOST_PROBE)
-        if problem is None:
-            self.sources, self.reached = sources, True
-            found = resolves(sources, {})
-            if found is not None:
-                return replace(found, shown=shown)
-        else:
-            tried.append((shown, problem))
-        if first.default is not None:
-            defaults = "".join((one.default or one.requirement).text + "\n" for one in pins)
-            return Found(defaults, self.sources, {}, f"{HOSTS_OWN} (default build)", tried=tuple(tried))
-        raise self._cannot_be_had(pins, tried)
+                found = self._try(Found(lines, arguments, own, shown), PIN_PROBE, pins, tried)
+                if found is not None:
+                    return found
+            self.sources = self.sources.note(f"{_texts(pins)} does not come from {shown}: {tried[-1][1].what}")
+        found = self._try(Found(lines, arguments, self.sources, HOSTS_OWN), HOST_PROBE, pins, tried)
+        if found is not None:
+            self.sources, self.reached = found.sources, True
+            return found
+        if first.default is None:
+            raise self._cannot_be_had(pins, tried)
+        defaults = "".join((pin.default or pin.requirement).text + "\n" for pin in pins)
+        sources, _problem = self._reach(self.sources, defaults, HOST_PROBE)
+        shown = f"{HOSTS_OWN} (default build)"
+        return Found(defaults, arguments if first.dependencies else (), sources, shown, tried=tried)
 
-    def _resolve(self, found: Found, excluded: str, names: Sequence[str]) -> tuple[Found, uv_errors.Problem | None]:
+    def _try(
+        self,
+        found: Found,
+        probe: Mapping[str, str],
+        pins: Sequence[Pin],
+        tried: list[tuple[str, uv_errors.Problem]],
+    ) -> Found | None:
+        """Ask sources for the pins, and for what they bring; where something is not there, that goes to what was tried."""
+        sources, problem = self._reach(found.sources, found.lines, probe)
+        if problem is None and pins[0].dependencies:
+            found, problem = self._resolve(replace(found, sources=sources), pins)
+            if problem is not None and problem.kind in LACKING and found.shown != HOSTS_OWN:
+                # What it lacks, the host's own sources may have. The pin's index has the first word on every name, so that no
+                # other build of the same comes instead.
+                tried.append((found.shown, problem))
+                both = self.sources.led_by(pins[0].index, pins[0].find_links)
+                shown = f"{found.shown} and {HOSTS_OWN}"
+                found, problem = self._resolve(replace(found, sources=both, settings=FIRST_INDEX, shown=shown), pins)
+        elif problem is None:
+            found = replace(found, sources=sources)
+        if problem is not None:
+            tried.append((found.shown, problem))
+            return None
+        return found
+
+    def _resolve(self, found: Found, pins: Sequence[Pin]) -> tuple[Found, uv_errors.Problem | None]:
         """Ask whether all that comes with the pins is there, AMD's one source included."""
-        again = [one for name in names for one in ("--reinstall-package", name)]
-        arguments = ["--excludes", excluded, *again, *found.arguments]
-        sources, problem = self._reach(found.sources, found.lines, found.settings, arguments, INSTALL_SECONDS, names)
-        if problem is not None and problem.kind == "no_wheel" and problem.package == BUILDABLE and not found.arguments:
+        arguments = [*found.arguments, *_each("--reinstall-package", _names(pins))]
+        sources, problem = self._reach(
+            found.sources, found.lines, found.settings, arguments, INSTALL_SECONDS, _names(pins)
+        )
+        to_build = problem is not None and problem.kind == "no_wheel" and problem.package == BUILDABLE
+        if to_build and BUILDING[0] not in found.arguments:
             tools = self._build_tools()
             if tools:
                 settings = {**found.settings, "PYTHONPATH": tools}
-                return self._resolve(replace(found, arguments=BUILDING, settings=settings), excluded, names)
+                return self._resolve(replace(found, arguments=(*found.arguments, *BUILDING), settings=settings), pins)
         return replace(found, sources=sources), problem
 
     def _build_tools(self) -> str | None:
@@ -353,48 +383,18 @@ class Installer:
         return Failure(
             f"{self.doing}: {_texts(pins)} cannot be had{with_all}. Tried: {known}. Expected a source with exactly this build, "
             f"because another one may bring several GB. {advice}.",
-            told or tried[-1][1],
+            (told or tried[-1][1]).kind,
         )
 
-    def _install_pin(self, pin: Pin) -> str:
-        """Install one pinned package, and nothing that it depends on; returns the source's name."""
-        found = self._find_pins([pin])
-        again = ["--reinstall-package", pin.name] if pin.name in self.plan.reinstall else []
+    def _install_pins(self, pins: Sequence[Pin], found: Found) -> None:
+        again = _each("--reinstall-package", self.plan.reinstall - (self.wish.fixed - _names(pins)))
+        done = self._pip([*found.arguments, *again], found.lines, found.sources, found.settings)
         if found.tried:
-            self._take_default([pin], found, again)
-        else:
-            arguments = ["--no-deps", *(["--require-hashes"] if pin.hashes else []), *again]
-            self._must(self._pip(arguments, found.lines, found.sources), pin.requirement.text)
-        return found.shown
-
-    def _take_default(self, pins: Sequence[Pin], found: Found, arguments: Sequence[str]) -> None:
-        done = self._pip(arguments, found.lines, self.sources)
-        if not done.ok:
-            problem = uv_errors.explain(said(done))
-            raise self._cannot_be_had(pins, [*found.tried, (" ".join(found.lines.split()), problem)])
-        self.sources = self.sources.note(f"{' '.join(found.lines.split())} was taken in place of {_texts(pins)}")
-
-    def _find_bringing(self) -> list[tuple[list[Pin], str, Found]]:
-        """The pins that bring what they depend on, by source: which they are, what is passed over, where it comes from."""
-        groups: dict[tuple[str | None, str | None], list[Pin]] = {}
-        for pin in self.wish.bringing:
-            groups.setdefault((pin.index, pin.find_links), []).append(pin)
-        ready = []
-        for pins in groups.values():
-            # What is locked or pinned elsewhere is no business of theirs: uv neither looks for it nor moves it.
-            names = self.wish.fixed - {pin.name for pin in pins}
-            excluded = self._list_of("excluded", "".join(f"{name}\n" for name in sorted(names)))
-            ready.append((pins, excluded, self._find_pins(pins, excluded)))
-        return ready
-
-    def _install_bringing(self, pins: Sequence[Pin], excluded: str, found: Found) -> None:
-        names = sorted(self.plan.reinstall - (self.wish.fixed - {pin.name for pin in pins}))
-        again = [one for name in names for one in ("--reinstall-package", name)]
-        arguments = ["--excludes", excluded, *again, *found.arguments]
-        if found.tried:
-            self._take_default(pins, found, arguments)
-        else:
-            self._must(self._pip(arguments, found.lines, found.sources, found.settings), _texts(pins))
+            lines = " ".join(found.lines.split())
+            if not done.ok:
+                raise self._cannot_be_had(pins, [*found.tried, (lines, uv_errors.explain(said(done)))])
+            self.sources = self.sources.note(f"{lines} was taken in place of {_texts(pins)}")
+        self._must(done, _texts(pins))
         for pin in pins:
             self.pin_sources[pin.name] = found.shown
 
@@ -414,7 +414,7 @@ class Installer:
         """Tell where a package wants another version than the locked one, which has the last word."""
         if not self.wish.bringing:
             return
-        done = self._uv_run(["pip", "check", "--python", os.path.join(self.path, "bin", "python")])
+        done = self._uv_run(["pip", "check", "--python", self.python])
         found = re.findall(r"(The package `[^`]+` requires `([\w.-]+)[^`]*`, but `[^`]+` is installed)", said(done))
         for told, name in found:
             if lockfile.normalize(name) in self.wish.locked:
@@ -425,27 +425,22 @@ class Installer:
     def _install_locked(self) -> None:
         plan = self.plan
         self._reach_host(f"{plan.locked[0].name}=={plan.locked[0].version}")
-        again = [
-            one for entry in plan.locked if entry.name in plan.reinstall for one in ("--reinstall-package", entry.name)
-        ]
-        done = self._pip(["--no-deps", "--require-hashes", *again], lockfile.render(plan.locked, plan.reinstall))
-        self._must(done)
+        again = _each("--reinstall-package", plan.reinstall & {entry.name for entry in plan.locked})
+        self._must(self._pip(["--no-deps", "--require-hashes", *again], lockfile.render(plan.locked, plan.reinstall)))
 
     def _install_packages(self) -> None:
         """The packages without a lock. What is locked or pinned, or came with a pin, is a constraint for them, so that
         they cannot move it and be moved back by the next run."""
         installed = env_state.scan(self.site)
-        locked = {pin.name for pin in self.wish.pins} | set(self.wish.locked) | self._brought(installed)
+        locked = _names(self.wish.pins) | set(self.wish.locked) | self._brought(installed)
         fixed = "".join(f"{installed[name]}\n" for name in sorted(locked) if name in installed)
         if not any(one.name in locked for one in self.wish.packages):
             self._reach_host(self.wish.packages[0].text)
         constraints = self._list_of("constraints", self._constraints_text() + fixed)
-        names = sorted(self.plan.reinstall - locked - self.wish.fixed)
-        again = [one for name in names for one in ("--reinstall-package", name)]
-        text = "".join(one.text + "\n" for one in self.wish.packages)
-        self._must(
-            self._pip(["--constraints", constraints, *again], text), ", ".join(one.text for one in self.wish.packages)
-        )
+        again = _each("--reinstall-package", self.plan.reinstall - locked - self.wish.fixed)
+        texts = [one.text for one in self.wish.packages]
+        done = self._pip(["--constraints", constraints, *again], "".join(f"{text}\n" for text in texts))
+        self._must(done, ", ".join(texts))
 
     def _install_local(self, package: wheel.Package) -> None:
         place = package.write(tempfile.mkdtemp(dir=self.cache, prefix="wheel-"))
@@ -453,5 +448,5 @@ class Installer:
         self._must(self._pip(["--no-deps", "--reinstall-package", package.name, place], sources=nowhere), package.name)
 
     def _remove(self, names: Sequence[str]) -> None:
-        command = ["pip", "uninstall", "--python", os.path.join(self.path, "bin", "python"), *names]
+        command = ["pip", "uninstall", "--python", self.python, *names]
         self._must(self._uv_run(command))
