@@ -12,11 +12,12 @@ way, and the next run looks at what is really there.
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 from contextlib import suppress
 from dataclasses import asdict, replace
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
 from .. import environment as env_state
 from .. import fetched_pythons, lockfile, pip_config
@@ -153,14 +154,25 @@ class Convergence(Installer):
         if self.fresh:
             self._make_venv(self.interpreter)
         self._write_constraints()
-        local = self._install(kept.get("local") or {})
+        # Found before anything is installed: no source for them, and nothing is half there.
+        for pins, order in [(pins, self._find_pins(pins)) for pins in self._pin_groups()]:
+            self._install_pins(pins, order)
+        if self.plan.locked:
+            self._install_locked()
+        if self.plan.packages:
+            self._install_packages()
+        for package in self.plan.local:
+            self._install_local(package)
         for name in env_state.bundled_hsa(self.site) if self.work.request.drop_bundled_hsa else []:
             os.unlink(os.path.join(self.site, name))
-        installed = self._tidy(kept.get("brought") or {})
-        memory = self._new_memory(installed, local)
-        foreign = env_state.compare(self.wish, installed, {}, memory).remove
-        if foreign:
-            self._remove(foreign)
+        installed = env_state.scan(self.site)
+        memory = self._new_memory(installed)
+        # A card's own packages are 1 GB each, and those of the last card go.
+        unneeded = env_state.unneeded(self.site, installed, kept.get("brought", {}), self.wish, self.markers)
+        self.outcome.reasons.extend(f"{installed[name]} is not needed any more" for name in unneeded)
+        gone = {*unneeded, *env_state.compare(self.wish, installed, {}, memory).remove}
+        if gone:
+            self._remove(gone)
             installed = env_state.scan(self.site)
         left = self._compare(installed, memory)
         if not left.empty:
@@ -174,45 +186,21 @@ class Convergence(Installer):
             self._note_disagreements()
             with suppress(OSError):
                 os.unlink(os.path.join(self.path, ".lock"))
-            self._empty_cache()
+            # After a success nobody needs it; after a failure the next run goes on with it.
+            with suppress(OSError):
+                empty_folder(self.cache)
         return installed
 
-    def _new_memory(self, installed: Mapping[str, Installed], local: Mapping[str, str]) -> dict[str, Any]:
-        packages = self.wish.packages
-        resolved = env_state.required_by(self.site, installed, packages, self.markers)
+    def _new_memory(self, installed: Mapping[str, Installed]) -> dict[str, Any]:
+        resolved = env_state.required_by(self.site, installed, self.wish.packages, self.markers)
         return {
             "state": "complete",
             "pinned": {pin.name: self.pin_sources.get(pin.name, "") for pin in self.wish.pins},
             "bringing": {pin.name: pin.requirement.text for pin in self.wish.bringing},
             "brought": {name: installed[name].version for name in self._brought(installed)},
-            "local": local,
+            "local": {package.name: package.digest for package in self.wish.local},
             "packages": {"specs": self.wish.specs(), "resolved": sorted(resolved)},
         }
-
-    def _install(self, built: Mapping[str, str]) -> dict[str, str]:
-        """Take the plan's steps; returns the digest of every local package."""
-        # Found before anything is installed: no source for them, and nothing is half there.
-        for pins, found in [(pins, self._find_pins(pins)) for pins in self._pin_groups()]:
-            self._install_pins(pins, found)
-        if self.plan.locked:
-            self._install_locked()
-        if self.plan.packages:
-            self._install_packages()
-        digests = {package.name: built.get(package.name, "") for package in self.wish.local}
-        for package in self.plan.local:
-            self._install_local(package)
-            digests[package.name] = package.digest
-        return digests
-
-    def _tidy(self, brought: Mapping[str, str]) -> dict[str, Installed]:
-        """Take away what nothing needs any more: a card's own packages are 1 GB each, and those of the last card go."""
-        installed = env_state.scan(self.site)
-        unneeded = env_state.unneeded(self.site, installed, brought, self.wish, self.markers)
-        if not unneeded:
-            return installed
-        self._remove(unneeded)
-        self.outcome.reasons.extend(f"{installed[name]} is not needed any more" for name in unneeded)
-        return env_state.scan(self.site)
 
     # -- looking
 
@@ -271,31 +259,32 @@ class Convergence(Installer):
         done = execute(argv, base_environment(self.account), ANSWER_SECONDS)
         return env_state.parse_interpreter(done.stdout) if done.ok else None
 
-    def _choose_python(self) -> Interpreter:
-        wanted = self.work.request.python_requires
-        rejected = []
-        for python in [self.work.request.python] if self.work.request.python else PYTHON_CANDIDATES:
-            if not os.path.lexists(python):
-                if self.work.request.python:
-                    rejected.append(f"{python} does not exist")
-                continue
+    def _first_fitting(self, pythons: Sequence[str], rejected: list[str]) -> Interpreter | None:
+        for python in pythons:
             found = self._ask(python)
             if found is None:
-                rejected.append(f"{python} does not start as {self.account.name}")
-            elif not lockfile.matches(found.version, wanted):
+                state = f"does not start as {self.account.name}" if os.path.lexists(python) else "does not exist"
+                rejected.append(f"{python} {state}")
+            elif not lockfile.matches(found.version, self.work.request.python_requires):
                 rejected.append(f"{python} is {found.version}")
             else:
                 return found
+        return None
+
+    def _choose_python(self) -> Interpreter:
+        request = self.work.request
+        rejected: list[str] = []
+        candidates = [request.python] if request.python else list(filter(os.path.lexists, PYTHON_CANDIDATES))
+        found = self._first_fitting(candidates, rejected)
+        if found is not None:
+            return found
         seen = "; ".join(dict.fromkeys(rejected)) or "there is none in /usr/bin"
-        series = (
-            fetched_pythons.series_for(wanted)
-            if self.work.request.python_fetch and not self.work.request.python
-            else None
-        )
+        fetch = request.python_fetch and not request.python
+        series = fetched_pythons.series_for(request.python_requires) if fetch else None
         if series is None:
             raise Failure(
-                f"{self.doing}: no Python fits ({seen}). Expected one that fits {wanted}. Install such a Python with "
-                "the distribution's packages, or name one with python_env_python.",
+                f"{self.doing}: no Python fits ({seen}). Expected one that fits {request.python_requires}. Install such a "
+                "Python with the distribution's packages, or name one with python_env_python.",
                 kind="interpreter",
             )
         return self._fetched_python(series, seen)
@@ -306,7 +295,7 @@ class Convergence(Installer):
         unsafe = fetched_pythons.folder_problem(folder)
         if unsafe:
             raise Failure(f"{self.doing}: {unsafe}.")
-        found = self._look_for_fetched(folder)
+        found = self._first_fitting(fetched_pythons.pythons_in(folder), [])
         if found is not None and not self.work.fetched:
             return found
         self.fetched = f"no Python of this host fits ({seen}), so uv fetches Python {series}"
@@ -322,13 +311,6 @@ class Convergence(Installer):
                 "Expected one that does. Check the modes of the folders on the way, and whether programs may run there."
             )
         raise Needs("python", seen=seen)
-
-    def _look_for_fetched(self, folder: str) -> Interpreter | None:
-        for python in fetched_pythons.pythons_in(folder):
-            found = self._ask(python)
-            if found is not None and lockfile.matches(found.version, self.work.request.python_requires):
-                return found
-        return None
 
     def _read_wish(self) -> Wish:
         local = [self._local_package(folder) for folder in self.work.request.local_packages]
@@ -417,11 +399,7 @@ class Convergence(Installer):
 
 def scan_any(path: str) -> dict[str, Installed]:
     """Return what is in an environment whose Python may be gone."""
-    try:
-        folders = sorted(os.listdir(os.path.join(path, "lib")))
-    except OSError:
-        return {}
     found: dict[str, Installed] = {}
-    for folder in folders:
-        found.update(env_state.scan(os.path.join(path, "lib", folder, "site-packages")))
+    for site in sorted(glob.glob(os.path.join(glob.escape(path), "lib", "*", "site-packages"))):
+        found.update(env_state.scan(site))
     return found

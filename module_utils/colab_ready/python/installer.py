@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Collection, Mapping, Sequence
 from urllib.parse import unquote, urlsplit
@@ -62,16 +61,20 @@ def empty_folder(path: str) -> None:
 
 
 @dataclass(frozen=True)
-class Found:
-    """Where pinned packages can be had, as uv is to be asked for them."""
+class Order:
+    """What uv is asked for: from which sources, which packages (lines of a requirements file), and how."""
 
-    lines: str
-    arguments: tuple[str, ...]
     sources: pip_config.Sources
-    shown: str
+    lines: str = ""
+    arguments: tuple[str, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
+    # What the sources are called.
+    shown: str = ""
     # Only where the default build is taken: what did not have the pinned one.
     tried: Sequence[tuple[str, uv_errors.Problem]] = ()
+
+
+Answer = tuple[Order, uv_errors.Problem | None]
 
 
 def _texts(pins: Sequence[Pin]) -> str:
@@ -82,8 +85,8 @@ def _names(pins: Sequence[Pin]) -> set[str]:
     return {pin.name for pin in pins}
 
 
-def _each(option: str, names: Collection[str]) -> list[str]:
-    return [one for name in sorted(names) for one in (option, name)]
+def _reinstall(names: Collection[str]) -> tuple[str, ...]:
+    return tuple(one for name in sorted(names) for one in ("--reinstall-package", name))
 
 
 def _not_there(pin: Pin) -> uv_errors.Problem | None:
@@ -161,11 +164,6 @@ class Installer:
         lines = [line.strip() for line in self.work.request.constraints if line.strip()]
         return CONSTRAINTS_HEAD + "".join(line + "\n" for line in lines) if lines else ""
 
-    def _empty_cache(self) -> None:
-        """After a success nobody needs it; after a failure the next run goes on with it."""
-        with suppress(OSError):
-            empty_folder(self.cache)
-
     def _drop_unreadable(self) -> None:
         """uv cannot uninstall what has no readable RECORD, and stops at one that is nonsense."""
         for package in env_state.scan(self.site).values():
@@ -188,36 +186,25 @@ class Installer:
             )
 
     def _uv_run(
-        self,
-        arguments: Sequence[str],
-        stdin: str = "",
-        sources: pip_config.Sources | None = None,
-        settings: Mapping[str, str] | None = None,
-        seconds: float = INSTALL_SECONDS,
+        self, arguments: Sequence[str], order: Order | None = None, seconds: float = INSTALL_SECONDS
     ) -> Finished:
-        env = uv_environment(self.work.request, self.work.environ, sources or self.sources, self.account, self.cache)
-        return execute([str(self.work.uv), *arguments], {**env, **(settings or {})}, seconds, stdin)
+        order = order or Order(self.sources)
+        env = uv_environment(self.work.request, self.work.environ, order.sources, self.account, self.cache)
+        return execute([str(self.work.uv), *arguments], {**env, **order.settings}, seconds, order.lines)
 
-    def _pip(
-        self,
-        arguments: Sequence[str],
-        requirements: str = "",
-        sources: pip_config.Sources | None = None,
-        settings: Mapping[str, str] | None = None,
-        seconds: float = INSTALL_SECONDS,
-    ) -> Finished:
-        sources = sources or self.sources
-        command = ["pip", "install", "--python", self.python]
-        if self.work.request.compile_bytecode and "--dry-run" not in arguments:
+    def _pip(self, order: Order, *more: str, seconds: float = INSTALL_SECONDS) -> Finished:
+        command = ["pip", "install", "--python", self.python, *pip_config.uv_arguments(order.sources)]
+        command += [*order.arguments, *more]
+        if "--no-binary" not in command:
+            command.append("--no-build")
+        if self.work.request.compile_bytecode and "--dry-run" not in command:
             command.append("--compile-bytecode")
-        command += [
-            *([] if "--no-binary" in arguments else ["--no-build"]),
-            *pip_config.uv_arguments(sources),
-            *arguments,
-        ]
-        if requirements:
+        if order.lines:
             command += ["--requirements", "-"]
-        return self._uv_run(command, requirements, sources, settings, seconds)
+        return self._uv_run(command, order, seconds)
+
+    def _install(self, order: Order, what: str = "") -> None:
+        self._must(self._pip(order), what)
 
     def _must(self, done: Finished, what: str = "") -> None:
         if done.ok:
@@ -226,8 +213,8 @@ class Installer:
         if problem.kind == "no_version" and self.unreached:
             # The likelier cause: the source that has it is the one that is down.
             first = self.unreached[0]
-            what = f"{problem.what}, and one could not be asked: {first.what}"
-            problem = replace(problem, kind=first.kind, what=what, do=first.do)
+            why = f"{problem.what}, and one could not be asked: {first.what}"
+            problem = replace(problem, kind=first.kind, what=why, do=first.do)
         raise failed(f"{self.doing} ({what})" if what else self.doing, problem)
 
     def _make_venv(self, interpreter: Interpreter) -> None:
@@ -236,40 +223,30 @@ class Installer:
         command = ["venv", "--no-managed-python", "--allow-existing", "--python", interpreter.executable, self.path]
         self._must(self._uv_run(command))
 
-    def _reach(
-        self,
-        sources: pip_config.Sources,
-        requirements: str,
-        settings: Mapping[str, str],
-        arguments: Sequence[str] = ("--no-deps", "--reinstall"),
-        seconds: float = PROBE_SECONDS,
-        names: Collection[str] = (),
-    ) -> tuple[pip_config.Sources, uv_errors.Problem | None]:
-        """The sources that answer, asked for those requirements, and why these cannot be had from them (None: they can).
-        Of the packages in `names`, no extra may be lacking.
+    def _reach(self, order: Order, *more: str, seconds: float = PROBE_SECONDS, names: Collection[str] = ()) -> Answer:
+        """The order with those sources that answer, and why it cannot be had from them (None: it can). Of the packages in
+        `names`, no extra may be lacking.
 
         pip passes over an index that does not answer; uv stops there. So the dead ones are taken out beforehand.
         """
         while True:
-            done = self._pip(["--dry-run", *arguments], requirements, sources, settings, seconds)
+            done = self._pip(order, "--dry-run", *more, seconds=seconds)
             problem = uv_errors.missing_extra(said(done), names) if done.ok else uv_errors.explain(said(done))
-            if problem is None:
-                return sources, None
-            if not problem.unreachable:
-                return sources, problem
-            reduced = sources.without(problem.address or "")
-            if reduced == sources or reduced.empty:
-                return sources, problem
+            if problem is None or not problem.unreachable:
+                return order, problem
+            reduced = order.sources.without(problem.address or "")
+            if reduced == order.sources or reduced.empty:
+                return order, problem
             self.unreached.append(problem)
-            sources = reduced.note(f"left out: {problem.what}")
+            order = replace(order, sources=reduced.note(f"left out: {problem.what}"))
 
     def _reach_host(self, requirement: str) -> None:
         if self.reached:
             return
-        self.sources, problem = self._reach(self.sources, requirement, HOST_PROBE)
+        order, problem = self._reach(Order(self.sources, requirement, settings=HOST_PROBE), "--no-deps", "--reinstall")
         if problem is not None and problem.unreachable:
             raise failed(self.doing, problem)
-        self.reached = True
+        self.sources, self.reached = order.sources, True
 
     # -- pinned packages
 
@@ -283,17 +260,16 @@ class Installer:
                 groups[(pin.name,)] = [pin]
         return list(groups.values())
 
-    def _find_pins(self, pins: Sequence[Pin]) -> Found:
+    def _find_pins(self, pins: Sequence[Pin]) -> Order:
         """The first source that has these pins, which name the same one, and what they bring; nothing is installed yet."""
         first = pins[0]
-        lines = "".join(
-            " ".join([pin.requirement.text, *(f"--hash={one}" for one in pin.hashes)]) + "\n" for pin in pins
-        )
+        lines = "".join(pin.requirement.text + "".join(f" --hash={one}" for one in pin.hashes) + "\n" for pin in pins)
         arguments = ("--no-deps", *(["--require-hashes"] if first.hashes else []))
         if first.dependencies:
             # What is locked or pinned elsewhere is no business of theirs: uv neither looks for it nor moves it.
             elsewhere = self.wish.fixed - _names(pins)
             arguments = ("--excludes", self._list_of("excluded", "".join(f"{name}\n" for name in sorted(elsewhere))))
+        order = Order(self.sources, lines, arguments, shown=HOSTS_OWN)
         tried: list[tuple[str, uv_errors.Problem]] = []
         if first.index or first.find_links:
             own = self.sources.only(first.index, first.find_links)
@@ -302,59 +278,53 @@ class Installer:
             if missing:
                 tried.append((shown, missing))
             else:
-                found = self._try(Found(lines, arguments, own, shown), PIN_PROBE, pins, tried)
+                found = self._try(replace(order, sources=own, shown=shown), PIN_PROBE, pins, tried)
                 if found is not None:
                     return found
             self.sources = self.sources.note(f"{_texts(pins)} does not come from {shown}: {tried[-1][1].what}")
-        found = self._try(Found(lines, arguments, self.sources, HOSTS_OWN), HOST_PROBE, pins, tried)
+            order = replace(order, sources=self.sources)
+        found = self._try(order, HOST_PROBE, pins, tried)
         if found is not None:
             self.sources, self.reached = found.sources, True
             return found
         if first.default is None:
             raise self._cannot_be_had(pins, tried)
         defaults = "".join((pin.default or pin.requirement).text + "\n" for pin in pins)
-        sources, _problem = self._reach(self.sources, defaults, HOST_PROBE)
-        shown = f"{HOSTS_OWN} (default build)"
-        return Found(defaults, arguments if first.dependencies else (), sources, shown, tried=tried)
+        order = replace(order, lines=defaults, arguments=arguments if first.dependencies else ())
+        reached, _problem = self._reach(replace(order, settings=HOST_PROBE), "--no-deps", "--reinstall")
+        return replace(reached, settings={}, shown=f"{HOSTS_OWN} (default build)", tried=tried)
 
     def _try(
-        self,
-        found: Found,
-        probe: Mapping[str, str],
-        pins: Sequence[Pin],
-        tried: list[tuple[str, uv_errors.Problem]],
-    ) -> Found | None:
+        self, order: Order, probe: Mapping[str, str], pins: Sequence[Pin], tried: list[tuple[str, uv_errors.Problem]]
+    ) -> Order | None:
         """Ask sources for the pins, and for what they bring; where something is not there, that goes to what was tried."""
-        sources, problem = self._reach(found.sources, found.lines, probe)
+        alone = ("--no-deps", "--reinstall") if pins[0].dependencies else ("--reinstall",)
+        found, problem = self._reach(replace(order, settings=probe), *alone)
+        order = replace(found, settings=order.settings)
         if problem is None and pins[0].dependencies:
-            found, problem = self._resolve(replace(found, sources=sources), pins)
-            if problem is not None and problem.kind in LACKING and found.shown != HOSTS_OWN:
+            order, problem = self._resolve(order, pins)
+            if problem is not None and problem.kind in LACKING and order.shown != HOSTS_OWN:
                 # What it lacks, the host's own sources may have. The pin's index has the first word on every name, so that no
                 # other build of the same comes instead.
-                tried.append((found.shown, problem))
+                tried.append((order.shown, problem))
                 both = self.sources.led_by(pins[0].index, pins[0].find_links)
-                shown = f"{found.shown} and {HOSTS_OWN}"
-                found, problem = self._resolve(replace(found, sources=both, settings=FIRST_INDEX, shown=shown), pins)
-        elif problem is None:
-            found = replace(found, sources=sources)
+                shown = f"{order.shown} and {HOSTS_OWN}"
+                order, problem = self._resolve(replace(order, sources=both, settings=FIRST_INDEX, shown=shown), pins)
         if problem is not None:
-            tried.append((found.shown, problem))
+            tried.append((order.shown, problem))
             return None
-        return found
+        return order
 
-    def _resolve(self, found: Found, pins: Sequence[Pin]) -> tuple[Found, uv_errors.Problem | None]:
+    def _resolve(self, order: Order, pins: Sequence[Pin]) -> Answer:
         """Ask whether all that comes with the pins is there, AMD's one source included."""
-        arguments = [*found.arguments, *_each("--reinstall-package", _names(pins))]
-        sources, problem = self._reach(
-            found.sources, found.lines, found.settings, arguments, INSTALL_SECONDS, _names(pins)
-        )
+        names = _names(pins)
+        order, problem = self._reach(order, *_reinstall(names), seconds=INSTALL_SECONDS, names=names)
         to_build = problem is not None and problem.kind == "no_wheel" and problem.package == BUILDABLE
-        if to_build and BUILDING[0] not in found.arguments:
-            tools = self._build_tools()
-            if tools:
-                settings = {**found.settings, "PYTHONPATH": tools}
-                return self._resolve(replace(found, arguments=(*found.arguments, *BUILDING), settings=settings), pins)
-        return replace(found, sources=sources), problem
+        tools = self._build_tools() if to_build and BUILDING[0] not in order.arguments else None
+        if tools is None:
+            return order, problem
+        settings = {**order.settings, "PYTHONPATH": tools}
+        return self._resolve(replace(order, arguments=(*order.arguments, *BUILDING), settings=settings), pins)
 
     def _build_tools(self) -> str | None:
         """Return a folder with the locked tools for a build; None where the lock has none, and never as root."""
@@ -362,8 +332,8 @@ class Installer:
         if entry is None or self.account.uid == 0:
             return None
         folder = os.path.join(self.cache, "build-tools")
-        arguments = ["--target", folder, "--no-deps", "--require-hashes"]
-        self._must(self._pip(arguments, lockfile.render([entry])), BUILD_TOOLS)
+        arguments = ("--target", folder, "--no-deps", "--require-hashes")
+        self._install(Order(self.sources, lockfile.render([entry]), arguments), BUILD_TOOLS)
         return folder
 
     def _cannot_be_had(self, pins: Sequence[Pin], tried: Sequence[tuple[str, uv_errors.Problem]]) -> Failure:
@@ -386,17 +356,15 @@ class Installer:
             (told or tried[-1][1]).kind,
         )
 
-    def _install_pins(self, pins: Sequence[Pin], found: Found) -> None:
-        again = _each("--reinstall-package", self.plan.reinstall - (self.wish.fixed - _names(pins)))
-        done = self._pip([*found.arguments, *again], found.lines, found.sources, found.settings)
-        if found.tried:
-            lines = " ".join(found.lines.split())
+    def _install_pins(self, pins: Sequence[Pin], order: Order) -> None:
+        done = self._pip(order, *_reinstall(self.plan.reinstall - (self.wish.fixed - _names(pins))))
+        if order.tried:
+            lines = " ".join(order.lines.split())
             if not done.ok:
-                raise self._cannot_be_had(pins, [*found.tried, (lines, uv_errors.explain(said(done)))])
+                raise self._cannot_be_had(pins, [*order.tried, (lines, uv_errors.explain(said(done)))])
             self.sources = self.sources.note(f"{lines} was taken in place of {_texts(pins)}")
         self._must(done, _texts(pins))
-        for pin in pins:
-            self.pin_sources[pin.name] = found.shown
+        self.pin_sources.update({pin.name: order.shown for pin in pins})
 
     def _list_of(self, what: str, text: str) -> str:
         """A file for uv to read, in the cache."""
@@ -425,8 +393,9 @@ class Installer:
     def _install_locked(self) -> None:
         plan = self.plan
         self._reach_host(f"{plan.locked[0].name}=={plan.locked[0].version}")
-        again = _each("--reinstall-package", plan.reinstall & {entry.name for entry in plan.locked})
-        self._must(self._pip(["--no-deps", "--require-hashes", *again], lockfile.render(plan.locked, plan.reinstall)))
+        again = _reinstall(plan.reinstall & {entry.name for entry in plan.locked})
+        lines = lockfile.render(plan.locked, plan.reinstall)
+        self._install(Order(self.sources, lines, ("--no-deps", "--require-hashes", *again)))
 
     def _install_packages(self) -> None:
         """The packages without a lock. What is locked or pinned, or came with a pin, is a constraint for them, so that
@@ -437,16 +406,16 @@ class Installer:
         if not any(one.name in locked for one in self.wish.packages):
             self._reach_host(self.wish.packages[0].text)
         constraints = self._list_of("constraints", self._constraints_text() + fixed)
-        again = _each("--reinstall-package", self.plan.reinstall - locked - self.wish.fixed)
+        again = _reinstall(self.plan.reinstall - locked - self.wish.fixed)
         texts = [one.text for one in self.wish.packages]
-        done = self._pip(["--constraints", constraints, *again], "".join(f"{text}\n" for text in texts))
-        self._must(done, ", ".join(texts))
+        lines = "".join(f"{text}\n" for text in texts)
+        self._install(Order(self.sources, lines, ("--constraints", constraints, *again)), ", ".join(texts))
 
     def _install_local(self, package: wheel.Package) -> None:
         place = package.write(tempfile.mkdtemp(dir=self.cache, prefix="wheel-"))
         nowhere = pip_config.Sources(no_index=True)
-        self._must(self._pip(["--no-deps", "--reinstall-package", package.name, place], sources=nowhere), package.name)
+        arguments = ("--no-deps", "--reinstall-package", package.name, place)
+        self._install(Order(nowhere, arguments=arguments), package.name)
 
-    def _remove(self, names: Sequence[str]) -> None:
-        command = ["pip", "uninstall", "--python", self.python, *names]
-        self._must(self._uv_run(command))
+    def _remove(self, names: Collection[str]) -> None:
+        self._must(self._uv_run(["pip", "uninstall", "--python", self.python, *sorted(names)]))
