@@ -16,7 +16,8 @@ description:
     the recorded size. A missing, moved or damaged one is installed again. An environment whose interpreter is gone
     (after an upgrade of the distribution) or that uv cannot read is built anew.
   - Packages that nobody asked for stay, unless O(exact=true).
-  - Reads the host's pip configuration as pip does and hands it to uv, which reads none itself. Addresses with
+  - Reads the pip configuration of the host, of who called (behind sudo) and of O(user) as pip does, the caller's being the
+    strongest, and hands it to uv, which reads none itself. Addresses with
     credentials travel in the environment of the child processes, never in their arguments, and are covered in
     messages and results.
   - As root with O(user), the environment belongs to that user. Everything in it is looked at, changed and run by one process
@@ -174,13 +175,6 @@ options:
         sources win over it.
     type: dict
     default: {}
-  pip_config_users:
-    description:
-      - The users whose pip configuration counts beside the host's, the strongest first. Without any, who called
-        (behind sudo), then O(user).
-    type: list
-    elements: str
-    default: []
 requirements:
   - Python 3.10 or newer on the host, Linux
 attributes:
@@ -359,7 +353,6 @@ ARGUMENTS = {
     "cache_dir": {"type": "path", "default": "/opt/colab-ready/cache"},
     # Logged by nobody: it may hold an index address with a password.
     "environment": {"type": "dict", "default": {}, "no_log": True},
-    "pip_config_users": {"type": "list", "elements": "str", "default": []},
 }
 SECRET_NAME = re.compile(r"PASSWORD|PASSWD|TOKEN|SECRET|USERNAME", re.IGNORECASE)
 
@@ -406,7 +399,8 @@ def main() -> None:
         },
     }
     if state == "present":
-        result.update(packages=outcome.packages, python=outcome.python, sources=outcome.sources)
+        sources = {**builder.sources.describe(), "pinned": outcome.pinned, "notes": outcome.notes}
+        result.update(packages=outcome.packages, python=outcome.python, sources=sources)
     module.exit_json(**result)
 
 

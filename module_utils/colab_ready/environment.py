@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import stat
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Callable, Collection, Mapping, Sequence
 
 from ansible.module_utils.colab_ready.files.safe_open import parse_object, read_bytes, read_object, read_text
 from ansible.module_utils.colab_ready.lockfile import (
@@ -26,31 +29,30 @@ from ansible.module_utils.colab_ready.lockfile import (
     marker_environment,
     normalize,
     parse_requirement,
-    parse_version,
     same_version,
 )
+from ansible.module_utils.colab_ready.python.wheel import Package
 
 # Our own note in an environment: what was asked, what came of it, whether the build ended.
 MEMORY = "colab-ready.json"
 CONSTRAINTS = "constraints.txt"
 MEMORY_SCHEMA = 1
-MEMORY_PARTS = ("packages", "local", "pinned", "brought")
+MEMORY_PARTS = ("packages", "local", "pinned", "bringing", "brought")
 
 # Asked of an interpreter with -I -S: no site, no user folder, about 15 ms. sys._base_executable is what the standard
 # library's own venv module uses to find the real interpreter behind an environment.
 INTERPRETER_PROBE = """
 import json, os, sys
-version = sys.version_info
-suffix = {"alpha": "a", "beta": "b", "candidate": "rc"}.get(version[3], "")
+release, number = sys.version_info[3:]
+suffix = {"alpha": "a%d", "beta": "b%d", "candidate": "rc%d"}.get(release)
 print(json.dumps({
-    "version": list(version[:3]),
-    "suffix": suffix + str(version[4]) if suffix else "",
-    "implementation": sys.implementation.name,
     "executable": sys.executable,
     "base": os.path.realpath(getattr(sys, "_base_executable", "") or sys.executable),
-    "platform": sys.platform,
+    "version": "%d.%d.%d" % sys.version_info[:3] + (suffix % number if suffix else ""),
+    "implementation": sys.implementation.name,
 }))
 """
+_PYTHON_VERSION = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}((a|b|rc)[0-9]{1,4})?")
 # Said of a package that uv cannot uninstall.
 NO_RECORD = "has no readable RECORD"
 # torch's own copy of AMD's runtime. Up to ROCm 7.2 it does not know WSL, and hides the system's from torch (AMD's page on PyTorch
@@ -72,33 +74,24 @@ class Interpreter:
 
     executable: str
     base: str
-    version: tuple[int, ...]
-    suffix: str
+    version: str
     implementation: str
 
     @property
-    def version_text(self) -> str:
-        return ".".join(str(part) for part in self.version) + self.suffix
-
-    @property
     def series(self) -> str:
-        return f"{self.version[0]}.{self.version[1]}"
+        return ".".join(self.version.split(".")[:2])
 
     def markers(self) -> dict[str, str]:
-        host = os.uname()
-        return marker_environment(self.version, self.implementation, host.machine, host.sysname, self.suffix)
+        return marker_environment(self.version, self.implementation, os.uname().machine)
 
 
 def parse_interpreter(output: str) -> Interpreter | None:
     """Return the answer to INTERPRETER_PROBE, or None where that is no answer."""
     said = parse_object((output.strip().splitlines() or [""])[-1]) or {}
-    version, texts = said.get("version"), [said.get(key) for key in ("executable", "base", "suffix", "implementation")]
-    if not isinstance(version, list) or len(version) != 3 or not all(type(part) is int for part in version):
+    texts = [said.get(key) for key in ("executable", "base", "version", "implementation")]
+    if not all(isinstance(text, str) for text in texts) or not _PYTHON_VERSION.fullmatch(str(said["version"])):
         return None
-    if not all(isinstance(text, str) for text in texts) or not _readable(".".join(map(str, version)) + str(texts[2])):
-        return None
-    executable, base, suffix, implementation = map(str, texts)
-    return Interpreter(executable, base, tuple(version), suffix, implementation)
+    return Interpreter(*map(str, texts))
 
 
 # ---- the folder -------------------------------------------------------------------------------
@@ -240,80 +233,6 @@ def required_by(
     site: str, installed: Mapping[str, Installed], roots: Sequence[Requirement], markers: Mapping[str, str]
 ) -> set[str]:
     """The names that the roots pull in, themselves included, as far as they are installed."""
-    names = {root.name for root in roots}
-    names |= {wanted.name for _who, wanted in _requirements(site, installed, roots, markers)}
-    return names & set(installed)
-
-
-def needed_by(
-    site: str,
-    installed: Mapping[str, Installed],
-    pins: Sequence[Pin],
-    markers: Mapping[str, str],
-    elsewhere: Collection[str],
-) -> dict[str, str]:
-    """What those pins need beyond what is installed from `elsewhere` (locked, pinned, from a folder): each name with what
-    is wrong about it, or with nothing."""
-    needs: dict[str, str] = {}
-    for pin in pins:
-        package = installed.get(pin.name)
-        if package is None or not _accepts(pin.requirement, package.version):
-            continue
-        lacking = sorted(set(pin.requirement.extras) - _metadata(site, package)[1])
-        if lacking:
-            needs[pin.name] = f"{package} has no extra {', '.join(lacking)}"
-    roots = [pin.requirement for pin in pins]
-    for who, wanted in _requirements(site, installed, roots, markers, elsewhere):
-        if wanted.name in elsewhere:
-            continue
-        package = installed.get(wanted.name)
-        if package is None:
-            why = f"{wanted.name}, which {who} needs, is missing"
-        elif not _accepts(wanted, package.version):
-            why = f"{package.name} {package.version} is installed, and {who} needs {wanted.specifier}"
-        else:
-            why = ""
-        needs[wanted.name] = needs.get(wanted.name) or why
-    return needs
-
-
-def unneeded(
-    site: str,
-    installed: Mapping[str, Installed],
-    brought: Collection[str],
-    wish: Wish,
-    needs: Collection[str],
-    markers: Mapping[str, str],
-) -> list[str]:
-    """Of what came with a pin once, what nothing in the environment needs any more, be it wanted or a user's own."""
-    wanted = wish.names({}) | set(needs)
-    candidates = {name for name in brought if name in installed and name not in wanted}
-    roots = [*(pin.requirement for pin in wish.pins), *wish.packages]
-    roots += [Requirement(name, (), "", None, None, name) for name in installed if name not in candidates]
-    return sorted(candidates - required_by(site, installed, roots, markers)) if candidates else []
-
-
-def disagreements(site: str, installed: Mapping[str, Installed], wish: Wish, markers: Mapping[str, str]) -> list[str]:
-    """Where what came with a pin wants another version than the locked one, which has the last word."""
-    told = set()
-    for who, wanted in _requirements(site, installed, [pin.requirement for pin in wish.bringing], markers, wish.fixed):
-        package = installed.get(wanted.name)
-        if wanted.name in wish.locked and package is not None and not _accepts(wanted, package.version):
-            told.add(
-                f"{who} states that it needs {wanted.name}{wanted.specifier}; {package.version} is locked, and stays"
-            )
-    return sorted(told)
-
-
-def _requirements(
-    site: str,
-    installed: Mapping[str, Installed],
-    roots: Iterable[Requirement],
-    markers: Mapping[str, str],
-    ends: Collection[str] = (),
-) -> Iterator[tuple[str, Requirement]]:
-    """Every requirement that is stated and holds, from the roots on, after the name of who states it. What is not
-    installed states none, and those of the names in `ends` are not asked for."""
     seen: set[tuple[str, str]] = set()
     pending = deque((root.name, extra) for root in roots for extra in ("", *root.extras))
     stated: dict[str, list[Requirement]] = {}
@@ -323,48 +242,39 @@ def _requirements(
             continue
         seen.add((name, extra))
         if name not in stated:
-            stated[name] = _metadata(site, installed[name])[0]
+            stated[name] = _stated(os.path.join(site, installed[name].folder, "METADATA"))
         for requirement in stated[name]:
             try:
                 if requirement.marker and not evaluate_marker(requirement.marker, {**markers, "extra": extra}):
                     continue
-            except (LockError, RecursionError):
+            except LockError:
                 # A marker of a future standard: rather one name too many.
                 pass
-            yield name, requirement
-            if requirement.name not in ends:
-                pending.extend((requirement.name, wanted) for wanted in ("", *requirement.extras))
+            pending.extend((requirement.name, wanted) for wanted in ("", *requirement.extras))
+    return {name for name, _extra in seen}
 
 
-def _metadata(site: str, package: Installed) -> tuple[list[Requirement], set[str]]:
-    """What a package requires, and the extras that it has."""
-    requires: list[Requirement] = []
-    extras: set[str] = set()
-    text = read_text(os.path.join(site, package.folder, "METADATA"), METADATA_MOST) or ""
-    for line in text.split("\n"):
-        if not line.strip():
-            break
-        if line.startswith("Provides-Extra:"):
-            extras.add(normalize(line.split(":", 1)[1].strip()))
-        if line.startswith("Requires-Dist:"):
-            try:
-                requires.append(parse_requirement(line.split(":", 1)[1].strip()))
-            except ValueError:
-                continue
-    return requires, extras
+def unneeded(
+    site: str, installed: Mapping[str, Installed], brought: Collection[str], wish: Wish, markers: Mapping[str, str]
+) -> list[str]:
+    """Of what came with a pin once, what nothing in the environment needs any more, be it wanted or a user's own."""
+    candidates = (set(brought) & set(installed)) - wish.names({})
+    roots = [*(pin.requirement for pin in wish.pins), *wish.packages]
+    roots += [Requirement(name, (), "", None, None, name) for name in installed if name not in candidates]
+    return sorted(candidates - required_by(site, installed, roots, markers)) if candidates else []
+
+
+def _stated(path: str) -> list[Requirement]:
+    """What a package's metadata say that it requires."""
+    head = (read_text(path, METADATA_MOST) or "").partition("\n\n")[0]
+    found = []
+    for text in re.findall(r"^Requires-Dist:(.*)$", head, re.MULTILINE):
+        with suppress(ValueError):
+            found.append(parse_requirement(text.strip()))
+    return found
 
 
 # ---- what is to be done -----------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class LocalPackage:
-    """A package whose source lies on the host."""
-
-    name: str
-    version: str
-    folder: str
-    digest: str
 
 
 @dataclass(frozen=True)
@@ -398,12 +308,8 @@ class Wish:
     locked: Mapping[str, LockEntry] = field(default_factory=dict)
     pins: Sequence[Pin] = ()
     packages: Sequence[Requirement] = ()
-    local: Sequence[LocalPackage] = ()
+    local: Sequence[Package] = ()
     exact: bool = False
-
-    def names(self, memory: Mapping[str, Any]) -> set[str]:
-        """Everything whose files are worth a look."""
-        return self.fixed | {one.name for one in self.packages} | set(self._resolved(memory))
 
     @property
     def bringing(self) -> list[Pin]:
@@ -415,19 +321,22 @@ class Wish:
         """The names that nothing else may move."""
         return set(self.locked) | {pin.name for pin in self.pins} | {one.name for one in self.local}
 
+    def names(self, memory: Mapping[str, Any]) -> set[str]:
+        """Everything whose files are worth a look."""
+        return self.fixed | self.resolved(memory) | set(self.brought(memory))
+
     def specs(self) -> list[str]:
         return sorted(one.text for one in self.packages)
 
-    def _resolved(self, memory: Mapping[str, Any]) -> list[str]:
-        """What the unlocked packages came to last time; nobody's business once none is wanted."""
-        remembered = memory.get("packages")
-        if not self.packages or not isinstance(remembered, dict):
-            return []
-        names = remembered.get("resolved")
-        return [str(name) for name in names] if isinstance(names, list) else []
-
     def resolved(self, memory: Mapping[str, Any]) -> set[str]:
-        return set(self._resolved(memory)) | {one.name for one in self.packages}
+        """The unlocked packages, with what they came to last time."""
+        names = memory.get("packages", {}).get("resolved") if self.packages else None
+        return {one.name for one in self.packages} | set(map(str, names if isinstance(names, list) else ()))
+
+    def brought(self, memory: Mapping[str, Any]) -> dict[str, str]:
+        """What came with the pins last time, with its versions; nobody's business once none of them brings anything."""
+        found = memory.get("brought", {}) if self.bringing else {}
+        return {name: str(version) for name, version in found.items() if name not in self.fixed}
 
 
 @dataclass
@@ -438,10 +347,8 @@ class Plan:
     pins: list[Pin] = field(default_factory=list)
     # Whether uv is to look at the pins that bring what they depend on, and at what they brought.
     bringing: bool = False
-    # What these need and lack.
-    lacking: list[str] = field(default_factory=list)
     packages: bool = False
-    local: list[LocalPackage] = field(default_factory=list)
+    local: list[Package] = field(default_factory=list)
     remove: list[str] = field(default_factory=list)
     # Files below site-packages to take out.
     take_out: list[str] = field(default_factory=list)
@@ -464,71 +371,47 @@ def compare(
     installed: Mapping[str, Installed],
     problems: Mapping[str, str],
     memory: Mapping[str, Any],
-    needs: Mapping[str, str] | None = None,
     unwanted_files: Sequence[str] = (),
 ) -> Plan:
-    """What is to be done so that the wish holds, and nothing more.
-
-    `problems` are the damaged packages, `needs` is what the pins with dependencies need (see needed_by).
-    """
-    plan = Plan()
+    """What is to be done so that the wish holds, and nothing more; `problems` are the damaged packages."""
+    plan = Plan(take_out=list(unwanted_files))
     for pin in wish.pins:
-        why = _difference(pin.name, installed, problems, pin.accepts, pin.requirement.specifier.lstrip("="))
-        if why:
+        if _differs(plan, pin.name, installed, problems, pin.accepts, pin.requirement.version):
             plan.pins.append(pin)
             plan.bringing = plan.bringing or pin.dependencies
-            plan.reasons.append(why)
-            _again(plan, pin.name, installed, problems)
-    _compare_needs(plan, needs or {}, problems, wish.fixed)
+    _compare_brought(plan, wish, installed, problems, memory)
     for name, entry in sorted(wish.locked.items()):
-        if any(name == pin.name for pin in wish.pins):
-            continue
-        why = _difference(
-            name, installed, problems, lambda version, e=entry: same_version(version, e.version), entry.version
-        )
-        if why:
+        if _differs(plan, name, installed, problems, partial(same_version, entry.version), entry.version):
             plan.locked.append(entry)
-            plan.reasons.append(why)
-            _again(plan, name, installed, problems)
     _compare_packages(plan, wish, installed, problems, memory)
     for package in wish.local:
-        remembered = memory.get("local") if isinstance(memory.get("local"), dict) else {}
-        why = None
-        if package.name not in installed:
-            why = f"{package.name} is missing"
-        elif package.name in problems:
-            why = f"{package.name} {problems[package.name]}"
-        elif (remembered or {}).get(package.name) != package.digest:
-            why = f"the source of {package.name} changed"
-        if why:
+        if _differs(plan, package.name, installed, problems):
             plan.local.append(package)
-            plan.reasons.append(why)
-            plan.reinstall.add(package.name)
-    plan.take_out = list(unwanted_files)
+        elif memory.get("local", {}).get(package.name) != package.digest:
+            plan.local.append(package)
+            plan.reasons.append(f"the source of {package.name} changed")
     plan.reasons.extend(f"{one} is there, and hides the system's" for one in unwanted_files)
     if wish.exact:
-        wanted = wish.names(memory) | wish.resolved(memory) | set(needs or {}) | brought(wish, memory)
-        plan.remove = sorted(name for name in installed if name not in wanted)
+        plan.remove = sorted(set(installed) - wish.names(memory))
         plan.reasons.extend(f"{installed[name]} is not wanted here" for name in plan.remove)
     return plan
 
 
-def brought(wish: Wish, memory: Mapping[str, Any]) -> set[str]:
-    """What came with the pins last time; nobody's business once none of them brings anything."""
-    remembered = memory.get("brought")
-    return {str(name) for name in remembered} if wish.bringing and isinstance(remembered, dict) else set()
-
-
-def _compare_needs(plan: Plan, needs: Mapping[str, str], problems: Mapping[str, str], fixed: Collection[str]) -> None:
-    for name, why in sorted(needs.items()):
-        if why:
-            plan.lacking.append(name)
-        elif name in problems and name not in fixed:
-            why = f"{name} {problems[name]}"
-            plan.reinstall.add(name)
-        if why:
+def _compare_brought(
+    plan: Plan,
+    wish: Wish,
+    installed: Mapping[str, Installed],
+    problems: Mapping[str, str],
+    memory: Mapping[str, Any],
+) -> None:
+    """Whether uv is to look again at what the pins bring: what came last time is known, what should come now uv knows."""
+    for pin in wish.bringing:
+        if memory.get("bringing", {}).get(pin.name) != pin.requirement.text and pin not in plan.pins:
             plan.bringing = True
-            plan.reasons.append(why)
+            plan.reasons.append(f"{pin.requirement.text} was not asked for last time")
+    for name, version in sorted(wish.brought(memory).items()):
+        if _differs(plan, name, installed, problems, partial(same_version, version), version):
+            plan.bringing = True
 
 
 def _compare_packages(
@@ -540,60 +423,48 @@ def _compare_packages(
 ) -> None:
     if not wish.packages:
         return
-    elsewhere = wish.fixed
-    reasons = []
-    for requirement in wish.packages:
-        package = installed.get(requirement.name)
-        if package is None:
-            reasons.append(f"{requirement.name} is missing")
-        elif not _accepts(requirement, package.version):
-            reasons.append(f"{requirement.name} {package.version} is installed, {requirement.text} is wanted")
-    remembered = memory.get("packages")
-    specs = remembered.get("specs") if isinstance(remembered, dict) else None
-    if not reasons and specs != wish.specs():
-        reasons.append("other packages are asked for than last time")
-    for name in sorted(wish.resolved(memory) - elsewhere):
-        if name not in installed and not any(one.name == name for one in wish.packages):
-            reasons.append(f"{name} is missing")
-        elif name in problems:
-            reasons.append(f"{name} {problems[name]}")
-            plan.reinstall.add(name)
+    moved = bool(plan.pins or plan.locked or plan.bringing)
+    before = len(plan.reasons)
+    for name in sorted(wish.resolved(memory) - wish.fixed):
+        asked = [one for one in wish.packages if one.name == name]
+        wanted = ", ".join(one.text for one in asked)
+        _differs(plan, name, installed, problems, partial(_accepted_by_all, asked), wanted)
+    if len(plan.reasons) == before and memory.get("packages", {}).get("specs") != wish.specs():
+        plan.reasons.append("other packages are asked for than last time")
     # What else was moved may no longer fit them; uv looks, which costs nothing when it does.
-    plan.packages = bool(reasons) or bool(plan.pins or plan.locked or plan.bringing)
-    plan.reasons.extend(reasons)
+    plan.packages = moved or len(plan.reasons) > before
 
 
-def _difference(
-    name: str, installed: Mapping[str, Installed], problems: Mapping[str, str], accepts: Any, wanted: str
-) -> str | None:
+def _accepted_by_all(requirements: Sequence[Requirement], version: str) -> bool:
+    return all(one.accepts(version) for one in requirements)
+
+
+def _differs(
+    plan: Plan,
+    name: str,
+    installed: Mapping[str, Installed],
+    problems: Mapping[str, str],
+    accepts: Callable[[str], bool] = lambda _version: True,
+    wanted: str | None = "",
+) -> bool:
+    """Say in the plan what is wrong with a package, and whether uv is to put it there again; False where nothing is."""
     package = installed.get(name)
     if package is None:
-        return f"{name} is missing"
-    if not _readable(package.version) or not accepts(package.version):
-        return f"{name} {package.version} is installed, {wanted} is wanted"
-    return f"{name} {problems[name]}" if name in problems else None
-
-
-def _readable(version: str) -> bool:
+        plan.reasons.append(f"{name} is missing")
+        return True
     try:
-        parse_version(version)
+        fits = accepts(package.version)
     except ValueError:
+        fits = False
+    if fits and name not in problems:
         return False
-    return True
-
-
-def _accepts(requirement: Requirement, version: str) -> bool:
-    """Tell whether an installed version meets what a package's metadata ask for, either of which may be nonsense."""
-    try:
-        return requirement.accepts(version)
-    except ValueError:
-        return False
-
-
-def _again(plan: Plan, name: str, installed: Mapping[str, Installed], problems: Mapping[str, str]) -> None:
+    plan.reasons.append(
+        f"{name} {problems[name]}" if fits else f"{name} {package.version} is installed, {wanted} is wanted"
+    )
     # To uv ==2.4.1 is met by 2.4.1+cpu as well, so it would leave that where the build without a name is wanted.
-    if name in installed and (name in problems or "+" in installed[name].version):
+    if name in problems or "+" in package.version:
         plan.reinstall.add(name)
+    return True
 
 
 def listing(installed: Mapping[str, Installed]) -> list[str]:
@@ -601,14 +472,14 @@ def listing(installed: Mapping[str, Installed]) -> list[str]:
     return [str(package) for _name, package in sorted(installed.items())]
 
 
-def predicted(wish: Wish, plan: Plan, installed: Mapping[str, Installed]) -> list[str]:
+def predicted(wish: Wish, plan: Plan, installed: Mapping[str, Installed], memory: Mapping[str, Any]) -> list[str]:
     """The listing after the plan, as far as it can be known before."""
     after = {name: package.version for name, package in installed.items() if name not in plan.remove}
+    after.update(wish.brought(memory))
     after.update({entry.name: entry.version for entry in plan.locked})
-    after.update({pin.name: pin.requirement.specifier.lstrip("= ") for pin in plan.pins})
+    after.update({pin.name: pin.requirement.version or "" for pin in plan.pins})
     after.update({package.name: package.version for package in plan.local})
     lines = {name: f"{name}=={version}" for name, version in after.items()}
-    lines.update({name: f"{name} {DECIDED_LATER}" for name in plan.lacking if name not in wish.fixed})
     if plan.packages:
         for requirement in wish.packages:
             if requirement.name not in after or not requirement.accepts(after[requirement.name]):

@@ -9,23 +9,28 @@ specifiers (PEP 440), environment markers (PEP 508). Pure: text and dictionaries
 
 from __future__ import annotations
 
+import ast
+import operator
 import re
 from dataclasses import dataclass
-from typing import Any, Collection, Iterable, Mapping, Sequence
+from typing import Any, Callable, Collection, Iterable, Mapping
 
 # The marker variables whose values are versions and are compared as such; all others are compared as text.
-VERSION_VARIABLES = ("python_version", "python_full_version", "implementation_version")
-TEXT_VARIABLES = (
-    "sys_platform",
-    "platform_machine",
-    "platform_system",
-    "platform_release",
-    "platform_version",
-    "os_name",
-    "implementation_name",
-    "platform_python_implementation",
-    "extra",
-)
+VERSION_VARIABLES = {"python_version", "python_full_version", "implementation_version"}
+# A marker in a lock of ours has less than 200; Python's parser can be made to fail by what is very long.
+MARKER_CHARACTERS = 4000
+# What of Python's own comparisons a marker may have, by its name in a version's condition.
+_OPERATORS: dict[type[ast.cmpop], tuple[str, Callable[[str, str], bool]]] = {
+    ast.Eq: ("==", operator.eq),
+    ast.NotEq: ("!=", operator.ne),
+    ast.Lt: ("<", operator.lt),
+    ast.LtE: ("<=", operator.le),
+    ast.Gt: (">", operator.gt),
+    ast.GtE: (">=", operator.ge),
+    ast.In: ("in", lambda part, whole: part in whole),
+    ast.NotIn: ("not in", lambda part, whole: part not in whole),
+}
+_TURNED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 
 # Python refuses to read numbers of more than 4300 digits.
 VERSION_CHARACTERS = 255
@@ -50,10 +55,6 @@ _REQUIREMENT = re.compile(
     r"(?:@\s*(?P<url>\S+)|\(?(?P<specifier>(?:===|==|~=|!=|<=|>=|<|>)[^;()]*)\)?)?\s*(?:(?:;|\s;)\s*(?P<marker>.+))?"
 )
 _HASH = re.compile(r"--hash[= ]([a-z0-9]+:[0-9a-f]+)")
-_TOKEN = re.compile(
-    r"\s*(?:(?P<bracket>[()])|(?P<operator>===|==|~=|!=|<=|>=|<|>)|(?P<word>[A-Za-z_][A-Za-z0-9_.]*)"
-    r"|'(?P<single>[^']*)'|\"(?P<double>[^\"]*)\")"
-)
 _NEVER = 1 << 62
 
 
@@ -92,6 +93,10 @@ class Version:
 
     def public(self) -> tuple[Any, ...]:
         return self.key()[:-1]
+
+    def begins_with(self, epoch: int, release: tuple[int, ...]) -> bool:
+        padded = self.release + (0,) * len(release)
+        return (self.epoch, padded[: len(release)]) == (epoch, release)
 
 
 def parse_version(text: str) -> Version:
@@ -133,7 +138,7 @@ def same_version(left: str, right: str) -> bool:
 
 def matches(version: str, specifier: str) -> bool:
     """Whether a version fits a comma-separated specifier such as `>=3.10,<3.15` (all parts must)."""
-    return all(_fits(version, operator, operand) for operator, operand in split_specifier(specifier))
+    return all(_fits(version, condition, operand) for condition, operand in split_specifier(specifier))
 
 
 def split_specifier(specifier: str) -> list[tuple[str, str]]:
@@ -150,31 +155,26 @@ def split_specifier(specifier: str) -> list[tuple[str, str]]:
     return parts
 
 
-def _fits(version: str, operator: str, operand: str) -> bool:
-    if operator == "===":
+def _fits(version: str, condition: str, operand: str) -> bool:
+    if condition == "===":
         return version.strip().lower() == operand.strip().lower()
     mine = parse_version(version)
-    if operand.endswith(".*") and operator in ("==", "!="):
-        prefix = parse_version(operand[:-2])
-        padded = mine.release + (0,) * len(prefix.release)
-        equal = mine.epoch == prefix.epoch and padded[: len(prefix.release)] == prefix.release
-        return equal == (operator == "==")
+    if operand.endswith(".*") and condition in ("==", "!="):
+        wanted = parse_version(operand[:-2])
+        return mine.begins_with(wanted.epoch, wanted.release) == (condition == "==")
     other = parse_version(operand)
-    if operator in ("==", "!="):
+    if condition in ("==", "!="):
         # A condition without a local part fits every build of that version: ==2.13.0 takes 2.13.0+cpu.
         equal = mine.key() == other.key() if other.local else mine.public() == other.public()
-        return equal == (operator == "==")
-    if operator == "~=":
-        prefix_release = other.release[:-1]
-        padded = mine.release + (0,) * len(other.release)
-        same_series = mine.epoch == other.epoch and padded[: len(prefix_release)] == prefix_release
-        return same_series and mine.public() >= other.public()
-    if operator == ">=":
+        return equal == (condition == "==")
+    if condition == "~=":
+        return mine.begins_with(other.epoch, other.release[:-1]) and mine.public() >= other.public()
+    if condition == ">=":
         return mine.public() >= other.public()
-    if operator == "<=":
+    if condition == "<=":
         return mine.public() <= other.public()
     around_final = mine.key()[:2] == other.key()[:2] and not other.prerelease and other.post < 0
-    if operator == "<":
+    if condition == "<":
         # <3.12 does not mean 3.12rc1.
         return mine.public() < other.public() and not (around_final and mine.prerelease)
     # >1.7 does not mean 1.7.post1.
@@ -185,120 +185,48 @@ def _fits(version: str, operator: str, operand: str) -> bool:
 
 
 def evaluate_marker(marker: str, environment: Mapping[str, str]) -> bool:
-    """Whether a PEP 508 marker holds in an environment (the variables as text; `extra` may be left out)."""
-    return _Marker(marker, environment).evaluate()
+    """Whether a PEP 508 marker holds in an environment (the variables as text; `extra` may be left out).
 
-
-class _Marker:
-    """Recursive descent over `or`, `and`, brackets and comparisons."""
-
-    def __init__(self, text: str, environment: Mapping[str, str]) -> None:
-        self.text = text
-        self.environment = environment
-        self.tokens = self._tokens()
-        self.place = 0
-
-    def evaluate(self) -> bool:
-        value = self._or()
-        if self.place != len(self.tokens):
-            raise self._error(f"'{self.tokens[self.place][1]}' stands where it should end")
-        return value
-
-    def _error(self, problem: str) -> LockError:
-        return LockError(
-            f"The marker `{self.text}` cannot be understood: {problem}. Expected a PEP 508 marker such as "
+    Its grammar is a part of Python's own. What is not (`~=`, `===`), no lock of uv's has.
+    """
+    try:
+        if len(marker) > MARKER_CHARACTERS:
+            raise ValueError(f"it has more than {MARKER_CHARACTERS} characters")
+        return _holds(ast.parse(marker.strip(), mode="eval").body, {"extra": "", **environment})
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise LockError(
+            f"The marker `{marker[:VERSION_CHARACTERS]}` cannot be understood: {error}. Expected a PEP 508 marker such as "
             "python_full_version >= '3.11'. Compile the lock again with `uv pip compile --universal`."
-        )
+        ) from None
 
-    def _tokens(self) -> list[tuple[str, str]]:
-        tokens, place = [], 0
-        text = self.text.rstrip()
-        while place < len(text):
-            match = _TOKEN.match(text, place)
-            if not match:
-                raise self._error(f"'{text[place:].strip()[:20]}' is unknown")
-            place = match.end()
-            kind = match.lastgroup or ""
-            tokens.append(("text" if kind in ("single", "double") else kind, match[kind]))
-        return tokens
 
-    def _peek(self) -> tuple[str, str]:
-        return self.tokens[self.place] if self.place < len(self.tokens) else ("end", "")
+def _holds(node: ast.expr, environment: Mapping[str, str]) -> bool:
+    if isinstance(node, ast.BoolOp):
+        values = [_holds(value, environment) for value in node.values]
+        return all(values) if isinstance(node.op, ast.And) else any(values)
+    if not isinstance(node, ast.Compare) or len(node.ops) != 1 or type(node.ops[0]) not in _OPERATORS:
+        raise ValueError(f"'{ast.unparse(node)}' stands where a comparison should")
+    condition, compare = _OPERATORS[type(node.ops[0])]
+    (name, left), (other_name, right) = (_operand(one, environment) for one in (node.left, node.comparators[0]))
+    if {name, other_name} & VERSION_VARIABLES and condition not in ("in", "not in"):
+        if name is None:
+            # '3.11' <= python_version: the variable's value is the version, the literal the condition.
+            return _fits(right, _TURNED.get(condition, condition), left)
+        return _fits(left, condition, right)
+    if "extra" in (name, other_name):
+        left, right = normalize(left), normalize(right)
+    return compare(left, right)
 
-    def _take(self) -> tuple[str, str]:
-        token = self._peek()
-        self.place += 1
-        return token
 
-    def _or(self) -> bool:
-        value = self._and()
-        while self._peek() == ("word", "or"):
-            self._take()
-            value = self._and() or value
-        return value
-
-    def _and(self) -> bool:
-        value = self._atom()
-        while self._peek() == ("word", "and"):
-            self._take()
-            value = self._atom() and value
-        return value
-
-    def _atom(self) -> bool:
-        if self._peek() == ("bracket", "("):
-            self._take()
-            value = self._or()
-            if self._take() != ("bracket", ")"):
-                raise self._error("a bracket is not closed")
-            return value
-        left = self._operand()
-        kind, operator = self._take()
-        if kind == "word" and operator == "not" and self._peek() == ("word", "in"):
-            self._take()
-            operator = "not in"
-        elif kind != "operator" and (kind, operator) != ("word", "in"):
-            raise self._error(f"'{operator or 'the end'}' stands where a comparison should")
-        return self._compare(left, operator, self._operand())
-
-    def _operand(self) -> tuple[str | None, str]:
-        """The variable's name, or None for a literal, and its value."""
-        kind, value = self._take()
-        if kind == "text":
-            return None, value
-        if kind == "word" and value in VERSION_VARIABLES + TEXT_VARIABLES:
-            if value == "extra":
-                return value, self.environment.get("extra", "")
-            if value not in self.environment:
-                raise self._error(f"nothing is known about {value} here")
-            return value, self.environment[value]
-        raise self._error(f"'{value or 'the end'}' is no variable")
-
-    def _compare(self, left: tuple[str | None, str], operator: str, right: tuple[str | None, str]) -> bool:
-        if operator == "in":
-            return left[1] in right[1]
-        if operator == "not in":
-            return left[1] not in right[1]
-        names = (left[0], right[0])
-        if any(name in VERSION_VARIABLES for name in names):
-            if left[0] is None:
-                # '3.11' <= python_version: the variable's value is the version, the literal the condition.
-                turned = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
-                return _fits(right[1], turned.get(operator, operator), left[1])
-            return _fits(left[1], operator, right[1])
-        if "extra" in names:
-            left, right = (None, normalize(left[1])), (None, normalize(right[1]))
-        if operator in ("==", "==="):
-            return left[1] == right[1]
-        if operator == "!=":
-            return left[1] != right[1]
-        if operator == "~=":
-            raise self._error("~= compares versions only")
-        return {
-            "<": left[1] < right[1],
-            ">": left[1] > right[1],
-            "<=": left[1] <= right[1],
-            ">=": left[1] >= right[1],
-        }[operator]
+def _operand(node: ast.expr, environment: Mapping[str, str]) -> tuple[str | None, str]:
+    """The variable's name, or None for a literal, and its value."""
+    if isinstance(node, ast.Name) and node.id in environment:
+        return node.id, environment[node.id]
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        # Between its quotes stands what it says: no prefix, no escape, no second literal.
+        if (node.end_col_offset or 0) - node.col_offset == len(node.value.encode()) + 2:
+            return None, node.value
+    raise ValueError(f"'{ast.unparse(node)}' is neither a known variable nor a plain text")
 
 
 # ---- requirements and locks -------------------------------------------------------------------
@@ -315,6 +243,12 @@ class Requirement:
     marker: str | None
     text: str
 
+    @property
+    def version(self) -> str | None:
+        """The one version that it takes; None where it leaves that open."""
+        match = re.fullmatch(r"==\s*([^,*=\s]+)", self.specifier)
+        return match[1] if match else None
+
     def accepts(self, version: str) -> bool:
         """Whether an installed version fits; a direct address cannot be judged by its version."""
         return self.url is not None or matches(version, self.specifier)
@@ -328,9 +262,9 @@ def parse_requirement(text: str) -> Requirement:
             "transformers>=4.40. Correct it; options of pip have no place in it."
         )
     specifier = (match["specifier"] or "").strip()
-    for operator, operand in split_specifier(specifier):
-        # Only to hear now, not later, that it is none.
-        _fits("0", operator, operand)
+    # Only to hear now, not later, that it is none.
+    for condition, operand in split_specifier(specifier):
+        _fits("0", condition, operand)
     extras = tuple(normalize(one.strip()) for one in (match["extras"] or "").split(",") if one.strip())
     marker = match["marker"]
     return Requirement(
@@ -362,22 +296,23 @@ class LockEntry:
 def parse_lock(text: str) -> list[LockEntry]:
     """Every entry of a lock, whatever its marker. Anything but exact versions with hashes is refused."""
     entries = []
-    for number, line in _logical_lines(text):
+    for raw in re.sub(r"\\\r?\n", " ", text).splitlines():
+        line = re.sub(r"(^|\s)#.*$", "", raw).strip()
+        if not line:
+            continue
         if line.startswith("-"):
-            raise _lock_error(number, line, "is an option, and a lock names no address")
-        requirement_text = line.split(" --hash", 1)[0]
+            raise _lock_error(line, "is an option, and a lock names no address")
+        requirement_text = line.split(" --hash", 1)[0].strip()
         try:
             requirement = parse_requirement(requirement_text)
         except LockError:
-            raise _lock_error(number, requirement_text, "is no requirement") from None
-        conditions = split_specifier(requirement.specifier)
-        if requirement.url or len(conditions) != 1 or conditions[0][0] != "==" or conditions[0][1].endswith("*"):
-            raise _lock_error(number, requirement_text, "leaves the version open")
+            raise _lock_error(requirement_text, "is no requirement") from None
+        if requirement.version is None:
+            raise _lock_error(requirement_text, "leaves the version open")
         hashes = tuple(_HASH.findall(line))
         if not hashes:
-            raise _lock_error(number, requirement_text, "has no hash")
-        parse_version(conditions[0][1])
-        entries.append(LockEntry(requirement.name, conditions[0][1], hashes, requirement.marker, requirement.extras))
+            raise _lock_error(requirement_text, "has no hash")
+        entries.append(LockEntry(requirement.name, requirement.version, hashes, requirement.marker, requirement.extras))
     return entries
 
 
@@ -405,18 +340,16 @@ def render(entries: Iterable[LockEntry], exactly: Collection[str] = ()) -> str:
     return "".join((line.replace("==", "===", 1) if name in exactly else line) + "\n" for name, line in lines.items())
 
 
-def marker_environment(
-    version: Sequence[int], implementation: str, machine: str, system: str = "Linux", suffix: str = ""
-) -> dict[str, str]:
-    """The marker variables of a Python on this host. `suffix` is rc1 and the like."""
+def marker_environment(version: str, implementation: str, machine: str) -> dict[str, str]:
+    """The marker variables of a Python, such as 3.11.2 or 3.15.0rc1, on Linux."""
     return {
-        "python_version": ".".join(str(part) for part in version[:2]),
-        "python_full_version": ".".join(str(part) for part in version[:3]) + suffix,
-        "implementation_version": ".".join(str(part) for part in version[:3]) + suffix,
+        "python_version": ".".join(version.split(".")[:2]),
+        "python_full_version": version,
+        "implementation_version": version,
         "implementation_name": implementation,
         "platform_python_implementation": {"cpython": "CPython", "pypy": "PyPy"}.get(implementation, implementation),
-        "sys_platform": system.lower(),
-        "platform_system": system,
+        "sys_platform": "linux",
+        "platform_system": "Linux",
         "platform_machine": machine,
         "platform_release": "",
         "platform_version": "",
@@ -424,27 +357,9 @@ def marker_environment(
     }
 
 
-def _logical_lines(text: str) -> Iterable[tuple[int, str]]:
-    """Lines with their continuations joined and comments gone, with the number of the first."""
-    joined, start = "", 0
-    for number, raw in enumerate(text.splitlines(), 1):
-        line = re.sub(r"(^|\s)#.*$", "", raw).strip()
-        if not joined:
-            start = number
-        if line.endswith("\\"):
-            joined += line[:-1].strip() + " "
-            continue
-        joined += line
-        if joined.strip():
-            yield start, joined.strip()
-        joined = ""
-    if joined.strip():
-        yield start, joined.strip()
-
-
-def _lock_error(number: int, line: str, problem: str) -> LockError:
+def _lock_error(line: str, problem: str) -> LockError:
     shown = line if len(line) <= 80 else line[:77] + "..."
     return LockError(
-        f"Line {number} of the lock, `{shown}`, {problem}. Expected `name==version` with --hash=sha256:... for each. "
+        f"The lock's line `{shown}` {problem}. Expected `name==version` with --hash=sha256:... for each. "
         "Compile the lock again with `uv pip compile --universal --generate-hashes --no-emit-index-url`."
     )

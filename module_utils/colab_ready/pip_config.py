@@ -14,7 +14,7 @@ from __future__ import annotations
 import configparser
 import os
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Mapping, Sequence
 from urllib.parse import quote, unquote, urlsplit
 
@@ -23,21 +23,20 @@ ALIASES = {
     "pypi-url": "index-url",
     "default-timeout": "timeout",
 }
-# The options of `pip install` that say where packages come from and how to get there.
-KEYS = (
-    "index-url",
-    "extra-index-url",
-    "find-links",
-    "no-index",
-    "cert",
-    "client-cert",
-    "proxy",
-    "trusted-host",
-    "timeout",
-    "retries",
-    "keyring-provider",
-)
-LISTS = ("extra-index-url", "find-links", "trusted-host")
+# The options of `pip install` that say where packages come from and how to get there, and what they are called in Sources.
+OPTIONS = {
+    "index-url": "index_url",
+    "extra-index-url": "extra_index_urls",
+    "find-links": "find_links",
+    "no-index": "no_index",
+    "cert": "cert",
+    "client-cert": "client_cert",
+    "proxy": "proxy",
+    "trusted-host": "trusted_hosts",
+    "timeout": "timeout",
+    "retries": "retries",
+    "keyring-provider": "keyring_provider",
+}
 SECTIONS = ("global", "install")
 
 # What a child may inherit besides our own translation: how to reach the network, and what uv was told directly.
@@ -55,8 +54,10 @@ UV_SOURCE_VARIABLES = (
 )
 UV_CREDENTIALS = re.compile(r"UV_INDEX_[A-Z0-9_]+_(USERNAME|PASSWORD)")
 
-_TRUE = ("y", "yes", "t", "true", "on", "1")
-_FALSE = ("n", "no", "f", "false", "off", "0")
+_BOOLEANS = {
+    **dict.fromkeys(("y", "yes", "t", "true", "on", "1"), True),
+    **dict.fromkeys(("n", "no", "f", "false", "off", "0"), False),
+}
 # A password may hold what belongs percent-encoded: then nobody can use the address, and it stands in the message that says so.
 _USERINFO = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://)(?P<userinfo>[^/\s'\"]+(:(?!\d*/)[^\s'\"]*)?)@")
 
@@ -80,7 +81,7 @@ class Sources:
     timeout: int | None = None
     retries: int | None = None
     keyring_provider: str | None = None
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -105,31 +106,19 @@ class Sources:
             return replace(self, index_url=self.extra_index_urls[0], extra_index_urls=self.extra_index_urls[1:])
         return replace(self, index_url=None, no_index=True)
 
-    def only_index(self, address: str) -> Sources:
-        """The same network settings, but this one index and nothing else."""
-        return replace(self, index_url=address, extra_index_urls=(), find_links=(), no_index=False)
+    def only(self, index: str | None, place: str | None) -> Sources:
+        """The same network settings, but this one index, or page or folder of wheels, and nothing else."""
+        links = (place,) if place else ()
+        return replace(self, index_url=index, extra_index_urls=(), find_links=links, no_index=not index)
 
-    def only_links(self, place: str) -> Sources:
-        """The same network settings, but this one page or folder of wheels and nothing else."""
-        return replace(self, index_url=None, extra_index_urls=(), find_links=(place,), no_index=True)
-
-    def led_by(self, index: str | None, place: str | None = None) -> Sources:
+    def led_by(self, index: str | None, place: str | None) -> Sources:
         """All sources, and before them this index, or beside them this page or folder of wheels."""
         if place:
             return replace(self, find_links=(place, *(one for one in self.find_links if one != place)))
-        if not index:
-            return self
         if self.no_index:
             return replace(self, index_url=index, extra_index_urls=(), no_index=False)
-        return replace(self, extra_index_urls=(index, *(one for one in self.extra_index_urls if one != index)))
-
-    def secrets(self) -> list[str]:
-        """What must not be read in a log or a result."""
-        proxy = [f"http://{self.proxy}"] if self.proxy and "://" not in self.proxy else [self.proxy or ""]
-        found: list[str] = []
-        for address in (self.index_url or "", *self.extra_index_urls, *self.find_links, *proxy):
-            found.extend(one for one in secrets_in(address) if one not in found)
-        return found
+        others = (one for one in self.extra_index_urls if one != index)
+        return replace(self, extra_index_urls=(index or "", *others))
 
     def describe(self) -> dict[str, object]:
         """For a result that people read: no credentials."""
@@ -160,38 +149,30 @@ def secrets_in(text: str) -> list[str]:
     return found
 
 
-def user_config_files(home: str, environ: Mapping[str, str]) -> list[str]:
-    """The files of one user, the weaker first (pip: legacy ~/.pip, then the XDG place)."""
-    base = environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
-    return [os.path.join(home, ".pip", "pip.conf"), os.path.join(base, "pip", "pip.conf")]
-
-
 def global_config_files(environ: Mapping[str, str]) -> list[str]:
     """The files of the whole host, the weaker first (pip: every XDG_CONFIG_DIRS entry, then /etc)."""
     folders = [one for one in (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":") if one]
     return [os.path.join(folder, "pip", "pip.conf") for folder in folders] + ["/etc/pip.conf"]
 
 
-def config_files(environ: Mapping[str, str], homes: Sequence[str], exists: bool | None = None) -> list[str]:
+def config_files(environ: Mapping[str, str], homes: Sequence[str]) -> list[str]:
     """Every file pip would look at, the weakest first.
 
     `homes` are the users' home directories, the strongest first. PIP_CONFIG_FILE comes last; when that file exists pip
-    leaves the users' files out, and /dev/null switches all files off (pip/_internal/configuration.py). `exists` says
-    whether the PIP_CONFIG_FILE is there (None: look).
+    leaves the users' files out, and /dev/null switches all files off (pip/_internal/configuration.py).
     """
     extra = environ.get("PIP_CONFIG_FILE")
     if extra == os.devnull:
         return []
     files = global_config_files(environ)
-    extra_exists = bool(extra) and (os.path.exists(extra or "") if exists is None else exists)
-    if not extra_exists:
-        for place, home in enumerate(reversed(homes)):
-            # XDG_CONFIG_HOME belongs to the caller, who is the strongest.
-            xdg = environ if place == len(homes) - 1 else {}
-            files.extend(user_config_files(home, xdg))
-    if extra:
-        files.append(extra)
-    return list(dict.fromkeys(files))
+    for home in reversed(homes if not (extra and os.path.exists(extra)) else []):
+        # XDG_CONFIG_HOME belongs to the caller, who is the strongest.
+        xdg = environ.get("XDG_CONFIG_HOME") if home == homes[0] else None
+        files += [
+            os.path.join(home, ".pip/pip.conf"),
+            os.path.join(xdg or os.path.join(home, ".config"), "pip/pip.conf"),
+        ]
+    return list(dict.fromkeys([*files, *([extra] if extra else [])]))
 
 
 def parse_config(text: str, path: str) -> dict[str, dict[str, str]]:
@@ -231,12 +212,12 @@ def merge(files: Sequence[tuple[str, str]], environ: Mapping[str, str], home: st
     merged: dict[str, tuple[str, str]] = {}
     for section in SECTIONS:
         for key, value in sections[section].items():
-            if value and key in KEYS:
+            if value and key in OPTIONS:
                 merged[key] = (value, f"[{section}] {key} in pip's configuration")
     for name, value in environ.items():
         if name.startswith("PIP_") and value:
             key = _key(name[len("PIP_") :])
-            if key in KEYS:
+            if key in OPTIONS:
                 merged[key] = (value, name)
     return _sources(merged, home)
 
@@ -272,27 +253,21 @@ def network_environment(sources: Sources, environ: Mapping[str, str]) -> dict[st
 
 def uv_environment(sources: Sources, environ: Mapping[str, str], system_certificates: bool = True) -> dict[str, str]:
     """The variables that make uv use these sources (names: uv 0.13.9, `uv help pip install`)."""
-    result = network_environment(sources, environ)
-    if system_certificates:
+    values = {
         # uv brings its own roots; a school's intercepting proxy is only in the system's bundle.
-        result["UV_SYSTEM_CERTS"] = "1"
-    if sources.index_url and not sources.no_index:
-        result["UV_DEFAULT_INDEX"] = sources.index_url
-    if sources.extra_index_urls and not sources.no_index:
-        result["UV_INDEX"] = " ".join(sources.extra_index_urls)
+        "UV_SYSTEM_CERTS": "1" if system_certificates else None,
+        "UV_DEFAULT_INDEX": None if sources.no_index else sources.index_url,
+        "UV_INDEX": "" if sources.no_index else " ".join(sources.extra_index_urls),
+        "UV_FIND_LINKS": ",".join(_uv_find_link(one) for one in sources.find_links),
+        "UV_INSECURE_HOST": " ".join(sources.trusted_hosts),
+        "UV_HTTP_TIMEOUT": sources.timeout,
+        "UV_HTTP_RETRIES": sources.retries,
+        "UV_KEYRING_PROVIDER": sources.keyring_provider,
+    }
+    if values["UV_INDEX"]:
         # pip looks at all indexes and takes the best version; uv would stop at the first that knows the name.
-        result["UV_INDEX_STRATEGY"] = "unsafe-best-match"
-    if sources.find_links:
-        result["UV_FIND_LINKS"] = ",".join(_uv_find_link(one) for one in sources.find_links)
-    if sources.trusted_hosts:
-        result["UV_INSECURE_HOST"] = " ".join(sources.trusted_hosts)
-    if sources.timeout is not None:
-        result["UV_HTTP_TIMEOUT"] = str(sources.timeout)
-    if sources.retries is not None:
-        result["UV_HTTP_RETRIES"] = str(sources.retries)
-    if sources.keyring_provider:
-        result["UV_KEYRING_PROVIDER"] = sources.keyring_provider
-    return result
+        values["UV_INDEX_STRATEGY"] = "unsafe-best-match"
+    return {**network_environment(sources, environ), **_said(values)}
 
 
 def with_uv_settings(sources: Sources, environ: Mapping[str, str]) -> Sources:
@@ -327,25 +302,21 @@ def uv_arguments(sources: Sources) -> list[str]:
 
 def pip_environment(sources: Sources, environ: Mapping[str, str]) -> dict[str, str]:
     """The same sources for a pip that must not read the configuration a second time (it may run as another user)."""
-    result = network_environment(sources, environ)
-    result["PIP_CONFIG_FILE"] = os.devnull
-    values: dict[str, object] = {
-        "PIP_INDEX_URL": sources.index_url,
-        "PIP_EXTRA_INDEX_URL": " ".join(sources.extra_index_urls),
-        "PIP_FIND_LINKS": " ".join(_pip_find_link(one) for one in sources.find_links),
-        "PIP_NO_INDEX": "1" if sources.no_index else None,
-        "PIP_CERT": sources.cert,
-        "PIP_CLIENT_CERT": sources.client_cert,
-        "PIP_PROXY": sources.proxy,
-        "PIP_TRUSTED_HOST": " ".join(sources.trusted_hosts),
-        "PIP_TIMEOUT": sources.timeout,
-        "PIP_RETRIES": sources.retries,
-    }
-    result.update({name: str(value) for name, value in values.items() if value not in (None, "")})
-    if "SSL_CERT_FILE" in result and "PIP_CERT" not in result:
+    values: dict[str, Any] = {}
+    for option, name in OPTIONS.items():
+        value = getattr(sources, name)
+        values["PIP_" + option.upper().replace("-", "_")] = (
+            " ".join(map(_pip_find_link, value)) if isinstance(value, tuple) else value
+        )
+    result = {**network_environment(sources, environ), "PIP_CONFIG_FILE": os.devnull, **_said(values)}
+    if "SSL_CERT_FILE" in result:
         # pip's own bundle (certifi) wins over SSL_CERT_FILE unless it is told.
-        result["PIP_CERT"] = result["SSL_CERT_FILE"]
+        result.setdefault("PIP_CERT", result["SSL_CERT_FILE"])
     return result
+
+
+def _said(values: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in values.items() if value not in (None, "") and value is not False}
 
 
 def _key(name: str) -> str:
@@ -356,69 +327,46 @@ def _key(name: str) -> str:
 
 
 def _sources(merged: Mapping[str, tuple[str, str]], home: str | None) -> Sources:
-    notes: list[str] = []
+    found: dict[str, Any] = {OPTIONS[key]: _read(key, *value) for key, value in merged.items()}
+    if found.get("keyring_provider") == "import":
+        found["notes"] = (
+            "pip's keyring-provider 'import' does not exist in uv: credentials in a keyring are not used",
+        )
+    if found.get("keyring_provider") not in ("disabled", "subprocess"):
+        found["keyring_provider"] = None
+    found["find_links"] = tuple(_expanded(one, home) for one in found.get("find_links", ()))
+    for key in ("cert", "client-cert"):
+        place = found[OPTIONS[key]] = _expanded(found.get(OPTIONS[key]) or "", home) or None
+        # Who opens a pipe waits for whoever made it, and root opens this one.
+        if place and os.path.exists(place) and not os.path.isfile(place):
+            raise _refused(*merged[key], "a file of certificates", ", which is no plain file")
+    return Sources(**found)
 
-    def text(key: str) -> str | None:
-        return merged[key][0].strip() or None if key in merged else None
 
-    def words(key: str) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(merged[key][0].split())) if key in merged else ()
-
-    def number(key: str) -> int | None:
-        if key not in merged:
-            return None
-        value, origin = merged[key]
+def _read(key: str, value: str, origin: str) -> Any:
+    """One option's value, as pip reads it."""
+    if key in ("extra-index-url", "find-links", "trusted-host"):
+        return tuple(dict.fromkeys(value.split()))
+    if key in ("timeout", "retries"):
         try:
             return max(0, int(float(value)))
         except (ValueError, OverflowError):
-            raise PipConfigError(
-                f"{origin} is '{value}'. Expected a whole number. Correct it: `pip config debug` shows where it is set."
-            ) from None
+            raise _refused(value, origin, "a whole number") from None
+    if key != "no-index":
+        return value.strip() or None
+    if value.strip().lower() not in _BOOLEANS:
+        raise _refused(value, origin, "true or false")
+    return _BOOLEANS[value.strip().lower()]
 
-    def boolean(key: str) -> bool:
-        if key not in merged:
-            return False
-        value, origin = merged[key]
-        if value.strip().lower() in _TRUE:
-            return True
-        if value.strip().lower() in _FALSE:
-            return False
-        raise PipConfigError(
-            f"{origin} is '{value}'. Expected true or false. Correct it: `pip config debug` shows where it is set."
-        )
 
-    def expanded(value: str) -> str:
-        if home and (value == "~" or value.startswith("~/")):
-            return home + value[1:]
-        return value
-
-    keyring = text("keyring-provider")
-    if keyring not in (None, "disabled", "subprocess"):
-        if keyring == "import":
-            notes.append("pip's keyring-provider 'import' does not exist in uv: credentials in a keyring are not used")
-        keyring = None
-    cert, client_cert = text("cert"), text("client-cert")
-    for name, place in (("cert", cert), ("client-cert", client_cert)):
-        # Who opens a pipe waits for whoever made it, and root opens this one.
-        if place and os.path.exists(expanded(place)) and not os.path.isfile(expanded(place)):
-            raise PipConfigError(
-                f"{merged[name][1]} is '{place}', which is no plain file. Expected a file of certificates. Correct it: "
-                "`pip config debug` shows where it is set."
-            )
-    return Sources(
-        index_url=text("index-url"),
-        extra_index_urls=words("extra-index-url"),
-        find_links=tuple(expanded(one) for one in words("find-links")),
-        no_index=boolean("no-index"),
-        cert=expanded(cert) if cert else None,
-        client_cert=expanded(client_cert) if client_cert else None,
-        proxy=text("proxy"),
-        trusted_hosts=words("trusted-host"),
-        timeout=number("timeout"),
-        retries=number("retries"),
-        keyring_provider=keyring,
-        notes=tuple(notes),
+def _refused(value: str, origin: str, expected: str, what: str = "") -> PipConfigError:
+    return PipConfigError(
+        f"{origin} is '{value}'{what}. Expected {expected}. Correct it: `pip config debug` shows where it is set."
     )
+
+
+def _expanded(path: str, home: str | None) -> str:
+    return f"{home}{path[1:]}" if home and (path == "~" or path.startswith("~/")) else path
 
 
 def _belongs(address: str, source: str) -> bool:

@@ -32,7 +32,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.colab_ready import environment
 from ansible.module_utils.colab_ready.python.builder import Builder
-from ansible.module_utils.colab_ready.python.converge import Outcome
+from ansible.module_utils.colab_ready.python.installer import Outcome
 from ansible.module_utils.colab_ready.python.uv import Failure, Request
 
 PYTHON = "/usr/bin/python3"
@@ -649,12 +649,12 @@ def test_a_pinned_package_comes_from_its_index_alone(place: Place, shop: Shop, i
     shop.wheel("torch", "2.0+cpu", files={"torch/where.py": "shop"})
     Shop(index.folder).wheel("torch", "2.0+cpu", files={"torch/where.py": "index"}, requires=("never-installed",))
     found = place.build(pinned=pin(index=index.url()))
-    assert found.sources["pinned"] == {"torch": index.url()}
+    assert found.pinned == {"torch": index.url()}
     assert found.after == ["torch==2.0+cpu"]
     assert (place.site / "torch" / "where.py").read_text() == "index"
     second = place.build(pinned=pin(index=index.url()), uv=NO_UV)
     assert not second.changed
-    assert second.sources["pinned"] == {"torch": index.url()}
+    assert second.pinned == {"torch": index.url()}
 
 
 def test_a_pinned_package_comes_from_the_hosts_folder_if_its_index_is_silent(
@@ -662,8 +662,8 @@ def test_a_pinned_package_comes_from_the_hosts_folder_if_its_index_is_silent(
 ) -> None:
     shop.wheel("torch", "2.0+cpu")
     found = place.build(pinned=pin(index=f"http://127.0.0.1:{closed_port}/cpu"))
-    assert found.sources["pinned"] == {"torch": "the host's pip configuration"}
-    assert "refuses connections" in found.sources["notes"][0]
+    assert found.pinned == {"torch": "the host's pip configuration"}
+    assert "refuses connections" in found.notes[0]
 
 
 def test_the_default_build_never_comes_unasked(place: Place, shop: Shop, index: Index) -> None:
@@ -753,7 +753,6 @@ def test_an_index_with_a_password_works_and_the_password_is_nowhere(
     settings = {"PIP_NO_INDEX": "", "PIP_FIND_LINKS": "", "PIP_INDEX_URL": index.url("kid:hunter22")}
     found = place.build(lock=shop.lock(wheel), environment=settings, uv=str(stand_in))
     assert found.packages == {"alpha": "1.0"}
-    assert found.sources["index"] == index.url("***")
     assert log.read_text().count("pip install") >= 1
     for text in (log.read_text(), str(found), json.dumps(place.note)):
         assert "hunter22" not in text
@@ -773,15 +772,14 @@ def test_a_pip_conf_of_the_user_is_honoured(place: Place, shop: Shop, tmp_path: 
     settings = {"PIP_CONFIG_FILE": str(config), "PIP_NO_INDEX": "", "PIP_FIND_LINKS": ""}
     found = place.build(lock=shop.lock(shop.wheel("alpha")), environment=settings)
     assert found.packages == {"alpha": "1.0"}
-    assert found.sources["find_links"] == [str(shop.folder)]
-    assert found.sources["notes"] == [f"the wheel folder {tmp_path}/nothing of pip's configuration does not exist"]
+    assert found.notes == [f"the wheel folder {tmp_path}/nothing of pip's configuration does not exist"]
 
 
 def test_a_silent_index_is_passed_over_if_a_folder_has_everything(place: Place, shop: Shop, closed_port: int) -> None:
     settings = {"PIP_NO_INDEX": "", "PIP_INDEX_URL": f"http://127.0.0.1:{closed_port}/simple"}
     found = place.build(lock=shop.lock(shop.wheel("alpha")), environment=settings)
     assert found.packages == {"alpha": "1.0"}
-    assert "refuses connections" in found.sources["notes"][0]
+    assert "refuses connections" in found.notes[0]
 
 
 def test_a_silent_extra_index_is_passed_over(place: Place, shop: Shop, index: Index, closed_port: int) -> None:

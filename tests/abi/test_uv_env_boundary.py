@@ -366,7 +366,7 @@ def test_a_pip_configuration_is_read_with_its_users_rights_and_not_waited_for(
     entry = pwd.getpwnam(NOBODY)
     account = identity.Account(NOBODY, entry.pw_uid, entry.pw_gid, (entry.pw_gid,), str(home))
     monkeypatch.setattr(sources, "account_named", lambda name: account)
-    request = Request(path="/x", pip_config_users=[NOBODY])
+    request = Request(path="/x", user=NOBODY)
     config.write_text("[global]\nindex-url = https://of-the-user/simple\n")
     assert sources.read_sources(request, {}).index_url == "https://of-the-user/simple"
     # Links are followed, as pip does, but not to what is root's alone.
@@ -403,8 +403,8 @@ def test_a_lock_is_roots_alone_and_names_its_holder(
 
 @pytest.mark.parametrize(
     "answer",
-    [7, [], {"outcome": 7}, {"outcome": {"packages": [1], "before": {"a": 1}, "python": "x", "sources": []}},
-     {"outcome": {"reasons": ["\x1b]0;OWNED\x07"], "changed": "yes", "packages": {"\x1b[2K": 7}}}],
+    [7, [], {"packages": [1], "before": {"a": 1}, "python": "x", "notes": 7},
+     {"reasons": ["\x1b]0;OWNED\x07"], "changed": "yes", "packages": {"\x1b[2K": 7}}],
 )  # fmt: skip
 def test_an_answer_of_any_shape_is_an_outcome_without_control_characters(
     open_place: Place, monkeypatch: pytest.MonkeyPatch, answer: Any
@@ -415,11 +415,9 @@ def test_an_answer_of_any_shape_is_an_outcome_without_control_characters(
 
 
 def test_needs_that_never_end_are_one_failure(open_place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(builder, "attempt", lambda *_arguments: {"needs": ["room"], "outcome": {}})
+    monkeypatch.setattr(builder, "attempt", lambda *_arguments: {"needs": ["room"]})
     assert "asks again for room" in open_place.fails(user=NOBODY)
-    monkeypatch.setattr(
-        builder, "attempt", lambda *_arguments: {"failure": "\x1b[2Jx\n y", "kind": "\x1b", "outcome": {}}
-    )
+    monkeypatch.setattr(builder, "attempt", lambda *_arguments: {"failure": "\x1b[2Jx\n y", "kind": "\x1b"})
     assert open_place.fails(user=NOBODY) == " [2Jx\n y"
 
 

@@ -160,7 +160,7 @@ def test_the_locks_hold_all_but_what_is_pinned(project: Path, name: str, minor: 
     assert not directml.judge(name, shipped(project), "index", GOOD)
     assert len(row["hashes"]) == len(set(row["hashes"])) == 10
     assert lockfile.matches(f"3.{minor}.1", row["python"])
-    python = lockfile.marker_environment((3, minor, 1), "cpython", "x86_64")
+    python = lockfile.marker_environment(f"3.{minor}.1", "cpython", "x86_64")
     locks = {}
     for key in ("lock", "lock_index"):
         text = (project / "roles" / "directml" / "files" / row[key]).read_text(encoding="utf-8")

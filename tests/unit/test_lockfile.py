@@ -11,7 +11,7 @@ from ansible.module_utils.colab_ready.lockfile import LockEntry, LockError, Requ
 
 HASH = "sha256:" + "a" * 64
 OTHER = "sha256:" + "b" * 64
-PY311 = lockfile.marker_environment((3, 11, 2), "cpython", "x86_64")
+PY311 = lockfile.marker_environment("3.11.2", "cpython", "x86_64")
 
 
 @pytest.mark.parametrize(
@@ -119,6 +119,8 @@ def test_an_extra_is_a_name() -> None:
     [
         "", "sys_platform", "sys_platform ==", "sys_platform == 'a' 'b'", "(sys_platform == 'a'", "nonsense == 'a'",
         "sys_platform == 'a' and", "sys_platform is 'a'", "sys_platform == linux", "os_name ~= 'posix'", "& == 'a'",
+        "sys_platform == b'a'", "sys_platform == f'a'", "sys_platform == 'a\\x62'", "'a' < sys_platform < 'b'", "not os_name == 'a'",
+        "python_version < 'x'", "os_name == 1", "os_name == 'a' # b\nos", "(" * 5000, "a." * 100_000 + "a", "not " * 900,
     ],
 )  # fmt: skip
 def test_a_marker_that_cannot_be_understood_is_refused(marker: str) -> None:
@@ -126,11 +128,11 @@ def test_a_marker_that_cannot_be_understood_is_refused(marker: str) -> None:
         lockfile.evaluate_marker(marker, PY311)
 
 
-@pytest.mark.parametrize(("version", "suffix", "full"), [((3, 11, 2), "", "3.11.2"), ((3, 15, 0), "rc1", "3.15.0rc1")])
-def test_the_markers_of_a_python(version: tuple[int, int, int], suffix: str, full: str) -> None:
-    found = lockfile.marker_environment(version, "cpython", "aarch64", "Linux", suffix)
-    assert found["python_full_version"] == full
-    assert found["python_version"] == f"{version[0]}.{version[1]}"
+@pytest.mark.parametrize(("version", "series"), [("3.11.2", "3.11"), ("3.15.0rc1", "3.15")])
+def test_the_markers_of_a_python(version: str, series: str) -> None:
+    found = lockfile.marker_environment(version, "cpython", "aarch64")
+    assert found["python_full_version"] == version
+    assert found["python_version"] == series
     assert (found["sys_platform"], found["platform_system"], found["os_name"]) == ("linux", "Linux", "posix")
     assert (found["platform_machine"], found["platform_python_implementation"]) == ("aarch64", "CPython")
 
@@ -211,8 +213,8 @@ def test_a_lock_is_read_with_hashes_markers_and_extras() -> None:
     ]
 
 
-@pytest.mark.parametrize(("version", "numpy"), [((3, 10, 12), "2.2.5"), ((3, 11, 2), "2.4.6"), ((3, 13, 0), "2.4.6")])
-def test_the_entries_of_one_python_are_chosen(version: tuple[int, int, int], numpy: str) -> None:
+@pytest.mark.parametrize(("version", "numpy"), [("3.10.12", "2.2.5"), ("3.11.2", "2.4.6"), ("3.13.0", "2.4.6")])
+def test_the_entries_of_one_python_are_chosen(version: str, numpy: str) -> None:
     chosen = lockfile.select(lockfile.parse_lock(LOCK), lockfile.marker_environment(version, "cpython", "x86_64"))
     assert {name: entry.version for name, entry in chosen.items()} == {"numpy": numpy, "jupyter-server": "2.21.0"}
 
@@ -241,12 +243,12 @@ def test_two_versions_for_one_python_are_refused() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a==1\n", ["Line 1", "`a==1`", "has no hash"]),
-        (f"\na>=1 --hash={HASH}\n", ["Line 2", "leaves the version open"]),
+        ("a==1\n", ["`a==1` has no hash"]),
+        (f"\na>=1 --hash={HASH}\n", ["`a>=1` leaves the version open"]),
         (f"a==1.* --hash={HASH}\n", ["leaves the version open"]),
         (f"a --hash={HASH}\n", ["leaves the version open"]),
         (f"a @ https://h/a.whl --hash={HASH}\n", ["leaves the version open"]),
-        ("--index-url https://h/simple\n", ["Line 1", "is an option"]),
+        ("--index-url https://h/simple\n", ["`--index-url https://h/simple` is an option"]),
         ("-e .\n", ["is an option"]),
         (f"!! --hash={HASH}\n", ["is no requirement"]),
     ],
@@ -257,11 +259,9 @@ def test_a_lock_that_leaves_something_open_is_refused_with_the_line(text: str, w
     assert all(word in str(caught.value) for word in [*words, "Expected", "Compile the lock again"]), caught.value
 
 
-@pytest.mark.parametrize("version", [(3, minor, 1) for minor in range(10, 15)])
+@pytest.mark.parametrize("version", [f"3.{minor}.1" for minor in range(10, 15)])
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
-def test_every_lock_of_this_project_is_understood_for_every_python(
-    project: Path, version: tuple[int, int, int], machine: str
-) -> None:
+def test_every_lock_of_this_project_is_understood_for_every_python(project: Path, version: str, machine: str) -> None:
     locks = sorted((project / "roles").glob("*/files/*.txt"))
     assert locks
     for lock in locks:

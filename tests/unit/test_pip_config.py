@@ -23,20 +23,18 @@ def merged(*texts: str, environ: dict[str, str] | None = None, home: str | None 
 
 
 @pytest.mark.parametrize(
-    ("environ", "homes", "exists", "expected"),
+    ("environ", "homes", "expected"),
     [
-        ({}, [], None, ["/etc/xdg/pip/pip.conf", "/etc/pip.conf"]),
+        ({}, [], ["/etc/xdg/pip/pip.conf", "/etc/pip.conf"]),
         (
             {},
             ["/home/a"],
-            None,
             ["/etc/xdg/pip/pip.conf", "/etc/pip.conf", "/home/a/.pip/pip.conf", "/home/a/.config/pip/pip.conf"],
         ),
         # The first home is the strongest, so its files come last.
         (
             {"XDG_CONFIG_DIRS": "/x:/y"},
             ["/home/a", "/home/b"],
-            None,
             [
                 "/x/pip/pip.conf",
                 "/y/pip/pip.conf",
@@ -51,7 +49,6 @@ def merged(*texts: str, environ: dict[str, str] | None = None, home: str | None 
         (
             {"XDG_CONFIG_HOME": "/cfg"},
             ["/home/a", "/home/b"],
-            None,
             [
                 "/etc/xdg/pip/pip.conf",
                 "/etc/pip.conf",
@@ -62,26 +59,23 @@ def merged(*texts: str, environ: dict[str, str] | None = None, home: str | None 
             ],
         ),
         # An existing PIP_CONFIG_FILE takes the place of the users' files; one that does not exist does not.
-        ({"PIP_CONFIG_FILE": "/p.conf"}, ["/home/a"], True, ["/etc/xdg/pip/pip.conf", "/etc/pip.conf", "/p.conf"]),
+        ({"PIP_CONFIG_FILE": "/etc/passwd"}, ["/home/a"], ["/etc/xdg/pip/pip.conf", "/etc/pip.conf", "/etc/passwd"]),
         (
-            {"PIP_CONFIG_FILE": "/p.conf"},
+            {"PIP_CONFIG_FILE": "/nonexistent/p.conf"},
             ["/home/a"],
-            False,
             [
                 "/etc/xdg/pip/pip.conf",
                 "/etc/pip.conf",
                 "/home/a/.pip/pip.conf",
                 "/home/a/.config/pip/pip.conf",
-                "/p.conf",
+                "/nonexistent/p.conf",
             ],
         ),
-        ({"PIP_CONFIG_FILE": "/dev/null"}, ["/home/a"], None, []),
+        ({"PIP_CONFIG_FILE": "/dev/null"}, ["/home/a"], []),
     ],
 )
-def test_files_are_read_in_pips_order(
-    environ: dict[str, str], homes: list[str], exists: bool | None, expected: list[str]
-) -> None:
-    assert pip_config.config_files(environ, homes, exists) == expected
+def test_files_are_read_in_pips_order(environ: dict[str, str], homes: list[str], expected: list[str]) -> None:
+    assert pip_config.config_files(environ, homes) == expected
 
 
 # --- merging --------------------------------------------------------------------------------------------------------
@@ -300,12 +294,12 @@ def test_one_index_alone_keeps_the_way_to_it() -> None:
     sources = Sources(
         index_url=MIRROR, extra_index_urls=(EXTRA,), find_links=("/a",), no_index=True, proxy="p:1", cert="/c"
     )
-    assert sources.only_index("https://torch/") == Sources(index_url="https://torch/", proxy="p:1", cert="/c")
+    assert sources.only("https://torch/", None) == Sources(index_url="https://torch/", proxy="p:1", cert="/c")
 
 
 def test_one_page_of_wheels_alone_keeps_the_way_to_it() -> None:
     sources = Sources(index_url=MIRROR, extra_index_urls=(EXTRA,), find_links=("/w",), proxy="p:1", cert="/c")
-    assert sources.only_links("https://amd/") == Sources(
+    assert sources.only(None, "https://amd/") == Sources(
         find_links=("https://amd/",), no_index=True, proxy="p:1", cert="/c"
     )
 
@@ -332,9 +326,8 @@ def test_one_page_of_wheels_alone_keeps_the_way_to_it() -> None:
             "https://amd/",
             Sources(index_url=MIRROR, find_links=("https://amd/", "/w")),
         ),
-        (Sources(index_url=MIRROR), None, None, Sources(index_url=MIRROR)),
     ],
-    ids=["the default index", "all of it", "no index", "a page", "nothing"],
+    ids=["the default index", "all of it", "no index", "a page"],
 )
 def test_one_source_goes_before_the_hosts_own(
     sources: Sources, index: str | None, place: str | None, expected: Sources
@@ -360,8 +353,9 @@ def test_credentials_are_covered(text: str, expected: str) -> None:
 
 
 def test_every_spelling_of_a_secret_is_named_for_the_log_filter() -> None:
-    sources = Sources(index_url="https://user:p%40ssword@h/", proxy="kid:hunter22@proxy:3128")
-    assert set(sources.secrets()) == {"user:p%40ssword", "p%40ssword", "p@ssword", "kid:hunter22", "hunter22"}
+    text = "https://user:p%40ssword@h/ by http://kid:hunter22@proxy:3128"
+    secrets = {"user:p%40ssword", "p%40ssword", "p@ssword", "kid:hunter22", "hunter22"}
+    assert set(pip_config.secrets_in(text)) == secrets
 
 
 def test_a_password_that_breaks_its_address_is_covered_too() -> None:

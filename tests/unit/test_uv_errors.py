@@ -228,12 +228,6 @@ please update the hashes. Otherwise, examine the package contents carefully; som
 """,
     ),
     (
-        "lock",
-        ["zipp==3.19.0", "no hash"],
-        None,
-        "error: In `--require-hashes` mode, all requirements must have a hash, but none were provided for: zipp==3.19.0\n",
-    ),
-    (
         "disk_full",
         ["disk is full", "/opt/c/.tmpTacHa4/pygments/unistring.py", "df -h"],
         None,
@@ -348,12 +342,6 @@ ABI tag: `cp311`
         """error: Failed to install cpython-3.12.16-linux-x86_64-gnu
   cause: failed to query metadata of file `/srv/mirror/20261110/cpython-3.12.16.tar.gz`: No such file or directory (os error 2)
 """,
-    ),
-    (
-        "no_download",
-        ["uv knows no download of cpython-3.12-linux-x86_64-gnu"],
-        None,
-        "error: No download found for request: cpython-3.12-linux-x86_64-gnu\n",
     ),
     (
         "hash_mismatch",

@@ -17,9 +17,9 @@ import stat
 import tempfile
 import time
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
-from typing import Any, Collection, Iterator, Mapping
+from typing import Any, Callable, Collection, Iterator, Mapping
 
 from .. import environment as env_state
 from .. import fetched_pythons, lockfile, pip_config, uv_errors
@@ -28,14 +28,15 @@ from ..environment import Pin
 from ..files.removal import remove_path
 from ..process.boundary import BoundaryError, run_as
 from ..process.identity import Account, current_account
-from .converge import Outcome, attempt, scan_any
-from .installer import Asked, Work, cache_of, empty_folder
+from .converge import attempt, scan_any
+from .installer import Outcome, Work, cache_of, empty_folder
 from .sources import find_account, read_sources
 from .uv import (
     INSTALL_SECONDS,
     Failure,
     Request,
     execute,
+    failed,
     make_lock,
     provide_uv,
     refuse_distrusted,
@@ -72,17 +73,18 @@ class Builder:
         kind = env_state.kind_of(self.path)
         if kind in ("other", "file"):
             raise Failure(self._foreign(kind, "touched"))
-        work = Work(
-            self.request, self.environ, self.account, self.check_mode, _read_request(self.request),
-            read_sources(self.request, self.environ),
-        )  # fmt: skip
+        entries = lockfile.parse_lock(self.request.lock)
+        pins = [_pin(one) for one in self.request.pinned]
+        packages = [lockfile.parse_requirement(one) for one in self.request.packages]
+        self.sources = read_sources(self.request, self.environ)
+        work = Work(self.request, self.environ, self.account, self.check_mode, entries, pins, packages, self.sources)
         if self.check_mode:
             return self._converge(work)
         with self._only_one():
             try:
                 return self._converge(self._make_folder(work))
             except OSError as error:
-                raise self._os_failure(error) from None
+                raise failed(self.doing, uv_errors.explain_os_error(error)) from None
             finally:
                 # Where nothing was built nothing stays, not even the folder that was made for it.
                 for folder in (self.path, cache_of(self.request, self.account)):
@@ -92,11 +94,10 @@ class Builder:
     def _converge(self, work: Work) -> Outcome:
         given: set[str] = set()
         while True:
-            answer = self._ask_user(work)
-            outcome = _outcome(answer)
-            needs = {"python", "uv", "room"} & set(_texts(answer.get("needs")))
-            if not needs and "failure" in answer:
-                raise Failure(_lines(answer["failure"]), kind=printable(answer.get("kind")))
+            outcome = self._ask_user(work)
+            needs = {"python", "uv", "room"} & set(outcome.needs)
+            if not needs and outcome.failure:
+                raise Failure(outcome.failure, outcome.kind)
             if not needs:
                 return outcome
             if self.check_mode or needs & given:
@@ -106,8 +107,7 @@ class Builder:
                     kind="incomplete",
                 )
             given |= needs
-            work = self._provide(needs, printable(answer.get("seen"), TEXT_CHARACTERS), work)
-            work = replace(work, before=outcome.before, reasons=outcome.reasons)
+            work = replace(self._provide(needs, outcome.seen, work), before=outcome.before, reasons=outcome.reasons)
 
     def _provide(self, needs: Collection[str], seen: str, work: Work) -> Work:
         uv = work.uv or provide_uv(self.request, self.environ, work.sources)
@@ -137,7 +137,7 @@ class Builder:
 
     # -- the other side of the boundary
 
-    def _ask_user(self, work: Work) -> dict[str, Any]:
+    def _ask_user(self, work: Work) -> Outcome:
         try:
             answer = run_as(self.account, partial(attempt, work), WORK_SECONDS)
         except BoundaryError as error:
@@ -146,7 +146,7 @@ class Builder:
                 f"what {self.account.name} runs there, and at the memory that is free.",
                 kind="boundary",
             ) from None
-        return _object(answer)
+        return _outcome(answer)
 
     def _owners_listing(self) -> list[str]:
         """Say what is in an environment, whosever it is, read with its owner's rights."""
@@ -197,10 +197,6 @@ class Builder:
             f"(with {env_state.MEMORY} or pyvenv.cfg). Move it away, or choose another path."
         )
 
-    def _os_failure(self, error: OSError) -> Failure:
-        problem = uv_errors.explain_os_error(error)
-        return Failure(problem.message(self.doing), problem)
-
     # -- folders
 
     def _make_folder(self, work: Work) -> Work:
@@ -247,7 +243,7 @@ class Builder:
             os.makedirs(folder, mode=0o700, exist_ok=True)
             handle = os.open(os.path.join(folder, name), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise self._os_failure(error) from None
+            raise failed(self.doing, uv_errors.explain_os_error(error)) from None
         try:
             end = time.monotonic() + LOCK_SECONDS
             while not _locked(handle):
@@ -296,7 +292,7 @@ class Builder:
             with suppress(OSError):
                 os.unlink(os.path.join(folder, ".lock"))
         if not done.ok:
-            problem = uv_errors.explain_download(said(done))
+            problem = uv_errors.explain(said(done))
             mirror = (
                 "Correct python_env_python_mirror"
                 if self.request.python_mirror
@@ -306,7 +302,7 @@ class Builder:
                 f"{self.doing}: no Python of this host fits ({seen}), and uv could not fetch Python {series}: "
                 f"{problem.what}. Expected a Python that fits {self.request.python_requires}, or a download that can be "
                 f"reached. {mirror}, or install such a Python and name it with python_env_python.",
-                problem,
+                problem.kind,
             )
 
 
@@ -321,20 +317,10 @@ def _locked(handle: int) -> bool:
 # ---- what was asked for -----------------------------------------------------------------------
 
 
-def _read_request(request: Request) -> Asked:
-    """Read what the request says about packages; raises LockError or Failure."""
-    return Asked(
-        entries=lockfile.parse_lock(request.lock),
-        pins=tuple(_pin(one) for one in request.pinned),
-        packages=[lockfile.parse_requirement(one) for one in request.packages],
-    )
-
-
 def _pin(data: Mapping[str, Any]) -> Pin:
     text, *hashes = str(data["requirement"]).split("--hash=")
     requirement = lockfile.parse_requirement(text)
-    conditions = lockfile.split_specifier(requirement.specifier)
-    if len(conditions) != 1 or conditions[0][0] != "==" or conditions[0][1].endswith("*"):
+    if requirement.version is None:
         raise Failure(
             f"The pinned requirement '{text.strip()}' leaves the version open. Expected one such as "
             "torch==2.13.0+cpu. Correct it."
@@ -366,29 +352,12 @@ def _pin(data: Mapping[str, Any]) -> Pin:
 # ---- what came back ---------------------------------------------------------------------------
 
 
-def _outcome(answer: Mapping[str, Any]) -> Outcome:
+def _outcome(answer: Any) -> Outcome:
     """Take the outcome out of an answer; whoever wrote it, it has the right shape and no control characters."""
-    data = _object(answer.get("outcome"))
-    sources = _object(data.get("sources"))
-    index = sources.get("index")
-    return Outcome(
-        changed=bool(data.get("changed")),
-        before=_texts(data.get("before")),
-        after=_texts(data.get("after")),
-        packages=_table(data.get("packages")),
-        python=_table(data.get("python")),
-        reasons=_texts(data.get("reasons")),
-        sources={
-            "index": None if index is None else printable(index, TEXT_CHARACTERS),
-            "no_index": bool(sources.get("no_index")),
-            **{name: _texts(sources.get(name)) for name in ("extra_indexes", "find_links", "notes")},
-            "pinned": _table(sources.get("pinned")),
-        },
-    )
-
-
-def _object(found: Any) -> dict[str, Any]:
-    return found if isinstance(found, dict) else {}
+    data = answer if isinstance(answer, dict) else {}
+    shapes: dict[type, Callable[[Any], Any]] = {bool: bool, str: _lines, list: _texts, dict: _table}
+    empty = asdict(Outcome())
+    return Outcome(**{name: shapes[type(value)](data.get(name, value)) for name, value in empty.items()})
 
 
 def _texts(found: Any) -> list[str]:
@@ -396,7 +365,8 @@ def _texts(found: Any) -> list[str]:
 
 
 def _table(found: Any) -> dict[str, str]:
-    return {printable(key): printable(value, TEXT_CHARACTERS) for key, value in _object(found).items()}
+    pairs = found.items() if isinstance(found, dict) else ()
+    return {printable(key): printable(value, TEXT_CHARACTERS) for key, value in pairs}
 
 
 def _lines(text: Any) -> str:

@@ -12,22 +12,22 @@ way, and the next run looks at what is really there.
 
 from __future__ import annotations
 
+import glob
 import json
 import os
-import tempfile
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
-from typing import Any, Mapping
+from dataclasses import asdict, replace
+from typing import Any, Mapping, Sequence
 
 from .. import environment as env_state
 from .. import fetched_pythons, lockfile, pip_config
-from ..environment import Installed, Interpreter, LocalPackage, Plan, Wish
+from ..environment import Installed, Interpreter, Plan, Wish
 from ..files.removal import remove_path
 from ..files.safe_open import read_text
 from ..files.trust import distrust_tree
 from ..lockfile import LockError
 from . import wheel
-from .installer import Installer, Work, empty_folder
+from .installer import Installer, Outcome, Work, empty_folder
 from .trusted import ROOT, distrusted
 from .uv import ANSWER_SECONDS, Failure, base_environment, execute, make_lock
 
@@ -37,19 +37,6 @@ FILES_MOST = 1_000_000
 # Why root is asked to empty an environment.
 BEYOND_REPAIR = "what was there could not be repaired and was built anew"
 FOREIGN = "folders of another user are in the way (`sudo pip` leaves such), so it was built anew"
-
-
-@dataclass
-class Outcome:
-    """What came of it, as the module returns it."""
-
-    changed: bool = False
-    before: list[str] = field(default_factory=list)
-    after: list[str] = field(default_factory=list)
-    packages: dict[str, str] = field(default_factory=dict)
-    python: dict[str, str] = field(default_factory=dict)
-    reasons: list[str] = field(default_factory=list)
-    sources: dict[str, Any] = field(default_factory=dict)
 
 
 class Needs(Exception):
@@ -62,21 +49,21 @@ class Needs(Exception):
 
 
 def attempt(work: Work) -> dict[str, Any]:
-    """Do the work and return one answer that JSON can say: needs, failure, or outcome; and what was found."""
+    """Do the work and return its outcome as JSON can say it, with what it needs or why it failed."""
     convergence = Convergence(work)
-    answer: dict[str, Any] = {}
+    outcome = convergence.outcome
     try:
         convergence.converge()
     except Needs as needs:
-        answer = {"needs": list(needs.what), "seen": needs.seen}
+        outcome = replace(outcome, needs=list(needs.what), seen=needs.seen)
     except Failure as failure:
-        answer = {"failure": str(failure), "kind": failure.kind}
+        outcome = replace(outcome, failure=str(failure), kind=failure.kind)
     except (LockError, pip_config.PipConfigError) as error:
-        answer = {"failure": str(error), "kind": "input"}
+        outcome = replace(outcome, failure=str(error), kind="input")
     except OSError as error:
         told = convergence.os_failure(error)
-        answer = {"failure": str(told), "kind": told.kind}
-    return {**answer, "outcome": asdict(convergence.outcome)}
+        outcome = replace(outcome, failure=str(told), kind=told.kind)
+    return asdict(outcome)
 
 
 class Convergence(Installer):
@@ -87,7 +74,6 @@ class Convergence(Installer):
         self.outcome = Outcome(before=list(work.before), reasons=list(work.reasons))
         self.fetched = ""
         self.memory: dict[str, Any] = {}
-        self.local_sources: dict[str, wheel.Package] = {}
 
     def converge(self) -> None:
         found, why_new = self._look()
@@ -107,15 +93,15 @@ class Convergence(Installer):
         self.outcome.reasons.extend(one for one in reasons if one not in self.outcome.reasons)
         self.outcome.before = self.outcome.before or env_state.listing(before)
         if self.outcome.changed and self.work.check_mode:
-            self.outcome.after = env_state.predicted(self.wish, self.plan, installed)
+            self.outcome.after = env_state.predicted(self.wish, self.plan, installed, self.memory)
         else:
             installed = self._carry_out() if self.outcome.changed else installed
             self.outcome.after = env_state.listing(installed)
         self.outcome.packages = {name: package.version for name, package in sorted(installed.items())}
-        python = {"version": self.interpreter.version_text, "base": self.interpreter.base}
-        self.outcome.python = {"path": os.path.join(self.path, "bin", "python"), **python}
-        notes = [pip_config.redact(note) for note in self.sources.notes]
-        self.outcome.sources = {**self.sources.describe(), "pinned": self.pin_sources, "notes": notes}
+        python = {"version": self.interpreter.version, "base": self.interpreter.base}
+        self.outcome.python = {"path": self.python, **python}
+        self.outcome.pinned = self.pin_sources
+        self.outcome.notes = [pip_config.redact(note) for note in self.sources.notes]
 
     def _reasons(self, why_new: str) -> list[str]:
         # A folder that was emptied for this is one that had its reason.
@@ -168,14 +154,25 @@ class Convergence(Installer):
         if self.fresh:
             self._make_venv(self.interpreter)
         self._write_constraints()
-        local = self._install(kept.get("local") or {})
+        # Found before anything is installed: no source for them, and nothing is half there.
+        for pins, order in [(pins, self._find_pins(pins)) for pins in self._pin_groups()]:
+            self._install_pins(pins, order)
+        if self.plan.locked:
+            self._install_locked()
+        if self.plan.packages:
+            self._install_packages()
+        for package in self.plan.local:
+            self._install_local(package)
         for name in env_state.bundled_hsa(self.site) if self.work.request.drop_bundled_hsa else []:
             os.unlink(os.path.join(self.site, name))
-        installed = self._tidy(kept.get("brought") or {})
-        memory = self._new_memory(installed, local)
-        foreign = env_state.compare(self.wish, installed, {}, memory, self._needs(installed)).remove
-        if foreign:
-            self._remove(foreign)
+        installed = env_state.scan(self.site)
+        memory = self._new_memory(installed)
+        # A card's own packages are 1 GB each, and those of the last card go.
+        unneeded = env_state.unneeded(self.site, installed, kept.get("brought", {}), self.wish, self.markers)
+        self.outcome.reasons.extend(f"{installed[name]} is not needed any more" for name in unneeded)
+        gone = {*unneeded, *env_state.compare(self.wish, installed, {}, memory).remove}
+        if gone:
+            self._remove(gone)
             installed = env_state.scan(self.site)
         left = self._compare(installed, memory)
         if not left.empty:
@@ -185,56 +182,25 @@ class Convergence(Installer):
                 kind="incomplete",
             )
         self._remember(memory)
-        for one in env_state.disagreements(self.site, installed, self.wish, self.markers):
-            self.sources = self.sources.note(one)
         if needs_uv:
+            self._note_disagreements()
             with suppress(OSError):
                 os.unlink(os.path.join(self.path, ".lock"))
-            self._empty_cache()
+            # After a success nobody needs it; after a failure the next run goes on with it.
+            with suppress(OSError):
+                empty_folder(self.cache)
         return installed
 
-    def _new_memory(self, installed: Mapping[str, Installed], local: Mapping[str, str]) -> dict[str, Any]:
-        brought = sorted(set(self._needs(installed)) - self.wish.fixed)
-        packages = self.wish.packages
-        resolved = env_state.required_by(self.site, installed, packages, self.markers) if packages else ()
+    def _new_memory(self, installed: Mapping[str, Installed]) -> dict[str, Any]:
+        resolved = env_state.required_by(self.site, installed, self.wish.packages, self.markers)
         return {
             "state": "complete",
-            "python": {"base": self.interpreter.base, "version": self.interpreter.version_text},
             "pinned": {pin.name: self.pin_sources.get(pin.name, "") for pin in self.wish.pins},
-            "brought": {name: installed[name].version for name in brought if name in installed},
-            "local": local,
+            "bringing": {pin.name: pin.requirement.text for pin in self.wish.bringing},
+            "brought": {name: installed[name].version for name in self._brought(installed)},
+            "local": {package.name: package.digest for package in self.wish.local},
             "packages": {"specs": self.wish.specs(), "resolved": sorted(resolved)},
         }
-
-    def _install(self, built: Mapping[str, str]) -> dict[str, str]:
-        """Take the plan's steps; returns the digest of every local package."""
-        # Found before anything is installed: no source for them, and nothing is half there.
-        bringing = self._find_bringing() if self.plan.bringing else []
-        for pin in self.plan.pins:
-            if not pin.dependencies:
-                self.pin_sources[pin.name] = self._install_pin(pin)
-        if self.plan.locked:
-            self._install_locked()
-        for pins, excluded, found in bringing:
-            self._install_bringing(pins, excluded, found)
-        if self.plan.packages:
-            self._install_packages(self._needs(env_state.scan(self.site)))
-        digests = {package.name: built.get(package.name, "") for package in self.wish.local}
-        for package in self.plan.local:
-            self._install_local(self.local_sources[package.folder])
-            digests[package.name] = package.digest
-        return digests
-
-    def _tidy(self, brought: Mapping[str, str]) -> dict[str, Installed]:
-        """Take away what nothing needs any more: a card's own packages are 1 GB each, and those of the last card go."""
-        installed = env_state.scan(self.site)
-        needs = self._needs(installed)
-        unneeded = env_state.unneeded(self.site, installed, brought, self.wish, needs, self.markers)
-        if not unneeded:
-            return installed
-        self._remove(unneeded)
-        self.outcome.reasons.extend(f"{installed[name]} is not needed any more" for name in unneeded)
-        return env_state.scan(self.site)
 
     # -- looking
 
@@ -253,7 +219,7 @@ class Convergence(Installer):
         if not config.get("home"):
             building = env_state.read_memory(self.path).get("state") == "building"
             return None, "the last build did not end" if building else "its pyvenv.cfg is missing or unreadable"
-        python = os.path.join(self.path, "bin", "python")
+        python = self.python
         interpreter = self._ask(python)
         if interpreter is None:
             return None, "its Python does not start any more"
@@ -263,9 +229,9 @@ class Convergence(Installer):
         if not os.path.isdir(env_state.site_packages(self.path, interpreter.series)) or (
             made_with and not made_with.startswith(interpreter.series + ".")
         ):
-            return None, f"it was made for Python {made_with or '?'}, and the host has {interpreter.version_text} now"
-        if not lockfile.matches(interpreter.version_text, self.work.request.python_requires):
-            return None, f"it has Python {interpreter.version_text}, and {self.work.request.python_requires} is wanted"
+            return None, f"it was made for Python {made_with or '?'}, and the host has {interpreter.version} now"
+        if not lockfile.matches(interpreter.version, self.work.request.python_requires):
+            return None, f"it has Python {interpreter.version}, and {self.work.request.python_requires} is wanted"
         if self.work.request.python and os.path.realpath(self.work.request.python) != interpreter.base:
             wanted = self._choose_python()
             if wanted.base != interpreter.base:
@@ -279,7 +245,7 @@ class Convergence(Installer):
         """
         if os.geteuid() != 0:
             return ""
-        started_with = (os.path.join(self.path, "bin", "python"), os.path.join(self.path, "pyvenv.cfg"))
+        started_with = (self.python, os.path.join(self.path, "pyvenv.cfg"))
         reasons = [distrusted(place) for place in started_with]
         if whole:
             # An interrupted uv leaves its lock file, which everybody may write.
@@ -293,31 +259,32 @@ class Convergence(Installer):
         done = execute(argv, base_environment(self.account), ANSWER_SECONDS)
         return env_state.parse_interpreter(done.stdout) if done.ok else None
 
-    def _choose_python(self) -> Interpreter:
-        wanted = self.work.request.python_requires
-        rejected = []
-        for python in [self.work.request.python] if self.work.request.python else PYTHON_CANDIDATES:
-            if not os.path.lexists(python):
-                if self.work.request.python:
-                    rejected.append(f"{python} does not exist")
-                continue
+    def _first_fitting(self, pythons: Sequence[str], rejected: list[str]) -> Interpreter | None:
+        for python in pythons:
             found = self._ask(python)
             if found is None:
-                rejected.append(f"{python} does not start as {self.account.name}")
-            elif not lockfile.matches(found.version_text, wanted):
-                rejected.append(f"{python} is {found.version_text}")
+                state = f"does not start as {self.account.name}" if os.path.lexists(python) else "does not exist"
+                rejected.append(f"{python} {state}")
+            elif not lockfile.matches(found.version, self.work.request.python_requires):
+                rejected.append(f"{python} is {found.version}")
             else:
                 return found
+        return None
+
+    def _choose_python(self) -> Interpreter:
+        request = self.work.request
+        rejected: list[str] = []
+        candidates = [request.python] if request.python else list(filter(os.path.lexists, PYTHON_CANDIDATES))
+        found = self._first_fitting(candidates, rejected)
+        if found is not None:
+            return found
         seen = "; ".join(dict.fromkeys(rejected)) or "there is none in /usr/bin"
-        series = (
-            fetched_pythons.series_for(wanted)
-            if self.work.request.python_fetch and not self.work.request.python
-            else None
-        )
+        fetch = request.python_fetch and not request.python
+        series = fetched_pythons.series_for(request.python_requires) if fetch else None
         if series is None:
             raise Failure(
-                f"{self.doing}: no Python fits ({seen}). Expected one that fits {wanted}. Install such a Python with "
-                "the distribution's packages, or name one with python_env_python.",
+                f"{self.doing}: no Python fits ({seen}). Expected one that fits {request.python_requires}. Install such a "
+                "Python with the distribution's packages, or name one with python_env_python.",
                 kind="interpreter",
             )
         return self._fetched_python(series, seen)
@@ -328,7 +295,7 @@ class Convergence(Installer):
         unsafe = fetched_pythons.folder_problem(folder)
         if unsafe:
             raise Failure(f"{self.doing}: {unsafe}.")
-        found = self._look_for_fetched(folder)
+        found = self._first_fitting(fetched_pythons.pythons_in(folder), [])
         if found is not None and not self.work.fetched:
             return found
         self.fetched = f"no Python of this host fits ({seen}), so uv fetches Python {series}"
@@ -337,7 +304,7 @@ class Convergence(Installer):
         if self.work.check_mode:
             # Which patch release that will be, uv knows.
             place = os.path.join(folder, f"cpython-{series}", "bin", f"python{series}")
-            return Interpreter(place, place, tuple(int(part) for part in series.split(".")), "", "cpython")
+            return Interpreter(place, place, series, "cpython")
         if self.work.fetched:
             raise Failure(
                 f"{self.doing}: the Python {series} that uv fetched into {folder} does not start as {self.account.name}. "
@@ -345,59 +312,46 @@ class Convergence(Installer):
             )
         raise Needs("python", seen=seen)
 
-    def _look_for_fetched(self, folder: str) -> Interpreter | None:
-        for python in fetched_pythons.pythons_in(folder):
-            found = self._ask(python)
-            if found is not None and lockfile.matches(found.version_text, self.work.request.python_requires):
-                return found
-        return None
-
     def _read_wish(self) -> Wish:
-        asked = self.work.asked
         local = [self._local_package(folder) for folder in self.work.request.local_packages]
-        elsewhere = {pin.name for pin in asked.pins} | {one.name for one in local}
-        locked = lockfile.select(asked.entries, self.markers)
+        elsewhere = {pin.name for pin in self.work.pins} | {one.name for one in local}
+        locked = lockfile.select(self.work.entries, self.markers)
         return Wish(
             locked={name: entry for name, entry in locked.items() if name not in elsewhere},
-            pins=asked.pins,
+            pins=self.work.pins,
             packages=[
-                one for one in asked.packages if not one.marker or lockfile.evaluate_marker(one.marker, self.markers)
+                one
+                for one in self.work.packages
+                if not one.marker or lockfile.evaluate_marker(one.marker, self.markers)
             ],
             local=local,
             exact=self.work.request.exact,
         )
 
-    def _local_package(self, folder: str) -> LocalPackage:
+    def _local_package(self, folder: str) -> wheel.Package:
         try:
-            package = self.local_sources[folder] = wheel.read_package(folder)
+            return wheel.read_package(folder)
         except OSError as error:
             if self.work.check_mode and isinstance(error, FileNotFoundError):
                 # another task would have put it there
-                return LocalPackage(lockfile.normalize(os.path.basename(folder.rstrip("/"))), "0", folder, "")
+                return wheel.Package(lockfile.normalize(os.path.basename(folder.rstrip("/"))), "0", folder, {})
             raise Failure(
                 f"The source folder {folder} cannot be read ({error.strerror}). Expected a folder with a "
                 "pyproject.toml. Put it there, or take it out of local_packages."
             ) from None
-        return LocalPackage(package.name, package.version, folder, package.digest)
 
     def _compare(self, installed: Mapping[str, Installed], memory: Mapping[str, Any]) -> Plan:
-        needs = self._needs(installed)
         from_lock = set(self.wish.locked) | {pin.name for pin in self.wish.pins}
         taken_out = env_state.BUNDLED_HSA if self.work.request.drop_bundled_hsa else None
         problems = {}
-        for name in sorted((self.wish.names(memory) | set(needs)) & set(installed)):
+        for name in sorted(self.wish.names(memory) & set(installed)):
             problem = env_state.examine(
                 self.site, installed[name], name not in from_lock, taken_out if name == "torch" else None
             )
             if problem:
                 problems[name] = problem
         unwanted = env_state.bundled_hsa(self.site) if taken_out else []
-        return env_state.compare(self.wish, installed, problems, memory, needs, unwanted)
-
-    def _needs(self, installed: Mapping[str, Installed]) -> dict[str, str]:
-        if not self.wish.bringing:
-            return {}
-        return env_state.needed_by(self.site, installed, self.wish.bringing, self.markers, self.wish.fixed)
+        return env_state.compare(self.wish, installed, problems, memory, unwanted)
 
     def _constraints_differ(self) -> list[str]:
         path = os.path.join(self.path, env_state.CONSTRAINTS)
@@ -433,27 +387,19 @@ class Convergence(Installer):
     def _write(self, name: str, text: str) -> None:
         """Whole or not at all, and never through a link that lies where the file should be."""
         target = os.path.join(self.path, name)
-        handle, draft = tempfile.mkstemp(dir=self.path, prefix=".colab-ready-")
-        try:
-            with open(handle, "w", encoding="utf-8") as stream:
-                stream.write(text)
-                os.fchmod(stream.fileno(), 0o644)
-            if os.path.isdir(target) and not os.path.islink(target):
-                remove_path(target)
-            os.replace(draft, target)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(draft)
-            raise
+        draft = f"{target}.new"
+        remove_path(draft)
+        with open(draft, "x", encoding="utf-8") as stream:
+            stream.write(text)
+            os.fchmod(stream.fileno(), 0o644)
+        if os.path.isdir(target) and not os.path.islink(target):
+            remove_path(target)
+        os.replace(draft, target)
 
 
 def scan_any(path: str) -> dict[str, Installed]:
     """Return what is in an environment whose Python may be gone."""
-    try:
-        folders = sorted(os.listdir(os.path.join(path, "lib")))
-    except OSError:
-        return {}
     found: dict[str, Installed] = {}
-    for folder in folders:
-        found.update(env_state.scan(os.path.join(path, "lib", folder, "site-packages")))
+    for site in sorted(glob.glob(os.path.join(glob.escape(path), "lib", "*", "site-packages"))):
+        found.update(env_state.scan(site))
     return found

@@ -11,9 +11,9 @@ not the build tools that a source would fetch.
 from __future__ import annotations
 
 import os
+import re
 import tempfile
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Collection, Mapping, Sequence
 from urllib.parse import unquote, urlsplit
 
@@ -24,7 +24,7 @@ from ..files.removal import empty_at, remove_path
 from ..process.identity import Account
 from ..process.run import Finished
 from . import wheel
-from .uv import INSTALL_SECONDS, Failure, Request, execute, said, uv_environment, uv_version
+from .uv import INSTALL_SECONDS, Failure, Request, execute, failed, said, uv_environment, uv_version
 
 # A request that only finds out whether a source is there. A torch index that is slower than this is not waited for;
 # for the host's own sources uv may try twice.
@@ -61,25 +61,32 @@ def empty_folder(path: str) -> None:
 
 
 @dataclass(frozen=True)
-class Found:
-    """Where pinned packages can be had, as uv is to be asked for them."""
+class Order:
+    """What uv is asked for: from which sources, which packages (lines of a requirements file), and how."""
 
-    lines: str
     sources: pip_config.Sources
-    settings: Mapping[str, str]
+    lines: str = ""
+    arguments: tuple[str, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    # What the sources are called.
     shown: str = ""
     # Only where the default build is taken: what did not have the pinned one.
-    tried: tuple[tuple[str, uv_errors.Problem], ...] = ()
-    # Only where AMD's one source has to be built.
-    arguments: tuple[str, ...] = ()
+    tried: Sequence[tuple[str, uv_errors.Problem]] = ()
+
+
+Answer = tuple[Order, uv_errors.Problem | None]
 
 
 def _texts(pins: Sequence[Pin]) -> str:
     return ", ".join(one.requirement.text for one in pins)
 
 
-def _hashes(pin: Pin) -> str:
-    return "".join(f" --hash={one}" for one in pin.hashes)
+def _names(pins: Sequence[Pin]) -> set[str]:
+    return {pin.name for pin in pins}
+
+
+def _reinstall(names: Collection[str]) -> tuple[str, ...]:
+    return tuple(one for name in sorted(names) for one in ("--reinstall-package", name))
 
 
 def _not_there(pin: Pin) -> uv_errors.Problem | None:
@@ -93,15 +100,6 @@ def _not_there(pin: Pin) -> uv_errors.Problem | None:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the request says about packages, read once, before anything is touched."""
-
-    entries: Sequence[lockfile.LockEntry]
-    pins: Sequence[Pin]
-    packages: Sequence[lockfile.Requirement]
-
-
-@dataclass(frozen=True)
 class Work:
     """All that the user's part is told, and has at hand; `before` and `reasons` are what an earlier attempt found."""
 
@@ -109,12 +107,33 @@ class Work:
     environ: Mapping[str, str]
     account: Account
     check_mode: bool
-    asked: Asked
+    # What the request says about packages, read once, before anything is touched.
+    entries: Sequence[lockfile.LockEntry]
+    pins: Sequence[Pin]
+    packages: Sequence[lockfile.Requirement]
     sources: pip_config.Sources
     uv: str | None = None
     fetched: bool = False
     before: Sequence[str] = ()
     reasons: Sequence[str] = ()
+
+
+@dataclass
+class Outcome:
+    """What came of it: what the module returns, or what is needed first (with what was seen), or why it failed."""
+
+    changed: bool = False
+    before: list[str] = field(default_factory=list)
+    after: list[str] = field(default_factory=list)
+    packages: dict[str, str] = field(default_factory=dict)
+    python: dict[str, str] = field(default_factory=dict)
+    reasons: list[str] = field(default_factory=list)
+    pinned: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    needs: list[str] = field(default_factory=list)
+    seen: str = ""
+    failure: str = ""
+    kind: str = ""
 
 
 class Installer:
@@ -130,6 +149,7 @@ class Installer:
     def __init__(self, work: Work) -> None:
         self.work = work
         self.path = work.request.path
+        self.python = os.path.join(self.path, "bin", "python")
         self.account = work.account
         self.sources = work.sources
         self.doing = f"The environment {self.path} could not be built"
@@ -144,11 +164,6 @@ class Installer:
         lines = [line.strip() for line in self.work.request.constraints if line.strip()]
         return CONSTRAINTS_HEAD + "".join(line + "\n" for line in lines) if lines else ""
 
-    def _empty_cache(self) -> None:
-        """After a success nobody needs it; after a failure the next run goes on with it."""
-        with suppress(OSError):
-            empty_folder(self.cache)
-
     def _drop_unreadable(self) -> None:
         """uv cannot uninstall what has no readable RECORD, and stops at one that is nonsense."""
         for package in env_state.scan(self.site).values():
@@ -158,8 +173,7 @@ class Installer:
                     remove_path(os.path.join(self.site, folder))
 
     def os_failure(self, error: OSError) -> Failure:
-        problem = uv_errors.explain_os_error(error)
-        return Failure(problem.message(self.doing), problem)
+        return failed(self.doing, uv_errors.explain_os_error(error))
 
     # -- uv
 
@@ -172,36 +186,25 @@ class Installer:
             )
 
     def _uv_run(
-        self,
-        arguments: Sequence[str],
-        stdin: str = "",
-        sources: pip_config.Sources | None = None,
-        settings: Mapping[str, str] | None = None,
-        seconds: float = INSTALL_SECONDS,
+        self, arguments: Sequence[str], order: Order | None = None, seconds: float = INSTALL_SECONDS
     ) -> Finished:
-        env = uv_environment(self.work.request, self.work.environ, sources or self.sources, self.account, self.cache)
-        return execute([str(self.work.uv), *arguments], {**env, **(settings or {})}, seconds, stdin)
+        order = order or Order(self.sources)
+        env = uv_environment(self.work.request, self.work.environ, order.sources, self.account, self.cache)
+        return execute([str(self.work.uv), *arguments], {**env, **order.settings}, seconds, order.lines)
 
-    def _pip(
-        self,
-        arguments: Sequence[str],
-        requirements: str = "",
-        sources: pip_config.Sources | None = None,
-        settings: Mapping[str, str] | None = None,
-        seconds: float = INSTALL_SECONDS,
-    ) -> Finished:
-        sources = sources or self.sources
-        command = ["pip", "install", "--python", os.path.join(self.path, "bin", "python")]
-        if self.work.request.compile_bytecode and "--dry-run" not in arguments:
+    def _pip(self, order: Order, *more: str, seconds: float = INSTALL_SECONDS) -> Finished:
+        command = ["pip", "install", "--python", self.python, *pip_config.uv_arguments(order.sources)]
+        command += [*order.arguments, *more]
+        if "--no-binary" not in command:
+            command.append("--no-build")
+        if self.work.request.compile_bytecode and "--dry-run" not in command:
             command.append("--compile-bytecode")
-        command += [
-            *([] if "--no-binary" in arguments else ["--no-build"]),
-            *pip_config.uv_arguments(sources),
-            *arguments,
-        ]
-        if requirements:
+        if order.lines:
             command += ["--requirements", "-"]
-        return self._uv_run(command, requirements, sources, settings, seconds)
+        return self._uv_run(command, order, seconds)
+
+    def _install(self, order: Order, what: str = "") -> None:
+        self._must(self._pip(order), what)
 
     def _must(self, done: Finished, what: str = "") -> None:
         if done.ok:
@@ -210,10 +213,9 @@ class Installer:
         if problem.kind == "no_version" and self.unreached:
             # The likelier cause: the source that has it is the one that is down.
             first = self.unreached[0]
-            what = f"{problem.what}, and one could not be asked: {first.what}"
-            problem = replace(problem, kind=first.kind, what=what, do=first.do)
-        doing = f"{self.doing} ({what})" if what else self.doing
-        raise Failure(problem.message(doing), problem)
+            why = f"{problem.what}, and one could not be asked: {first.what}"
+            problem = replace(problem, kind=first.kind, what=why, do=first.do)
+        raise failed(f"{self.doing} ({what})" if what else self.doing, problem)
 
     def _make_venv(self, interpreter: Interpreter) -> None:
         # One that uv fetched is none of its managed ones here (it is not told the folder): the environment then names the
@@ -221,109 +223,108 @@ class Installer:
         command = ["venv", "--no-managed-python", "--allow-existing", "--python", interpreter.executable, self.path]
         self._must(self._uv_run(command))
 
-    def _reach(
-        self,
-        sources: pip_config.Sources,
-        requirements: str,
-        settings: Mapping[str, str],
-        arguments: Sequence[str] = ("--no-deps", "--reinstall"),
-        seconds: float = PROBE_SECONDS,
-        names: Collection[str] = (),
-    ) -> tuple[pip_config.Sources, uv_errors.Problem | None]:
-        """The sources that answer, asked for those requirements, and why these cannot be had from them (None: they can).
-        Of the packages in `names`, no extra may be lacking.
+    def _reach(self, order: Order, *more: str, seconds: float = PROBE_SECONDS, names: Collection[str] = ()) -> Answer:
+        """The order with those sources that answer, and why it cannot be had from them (None: it can). Of the packages in
+        `names`, no extra may be lacking.
 
         pip passes over an index that does not answer; uv stops there. So the dead ones are taken out beforehand.
         """
         while True:
-            done = self._pip(["--dry-run", *arguments], requirements, sources, settings, seconds)
+            done = self._pip(order, "--dry-run", *more, seconds=seconds)
             problem = uv_errors.missing_extra(said(done), names) if done.ok else uv_errors.explain(said(done))
-            if problem is None:
-                return sources, None
-            if not problem.unreachable:
-                return sources, problem
-            reduced = sources.without(problem.address or "")
-            if reduced == sources or reduced.empty:
-                return sources, problem
+            if problem is None or not problem.unreachable:
+                return order, problem
+            reduced = order.sources.without(problem.address or "")
+            if reduced == order.sources or reduced.empty:
+                return order, problem
             self.unreached.append(problem)
-            sources = reduced.note(f"left out: {problem.what}")
+            order = replace(order, sources=reduced.note(f"left out: {problem.what}"))
 
-    def _reach_host(self, requirement: str) -> uv_errors.Problem | None:
+    def _reach_host(self, requirement: str) -> None:
         if self.reached:
-            return None
-        self.sources, problem = self._reach(self.sources, requirement, HOST_PROBE)
+            return
+        order, problem = self._reach(Order(self.sources, requirement, settings=HOST_PROBE), "--no-deps", "--reinstall")
         if problem is not None and problem.unreachable:
-            raise Failure(problem.message(self.doing), problem)
-        self.reached = True
-        return problem
+            raise failed(self.doing, problem)
+        self.sources, self.reached = order.sources, True
 
     # -- pinned packages
 
-    def _find_pins(self, pins: Sequence[Pin], excluded: str = "") -> Found:
-        """The first source that has these pins, which name the same one; nothing is installed yet.
+    def _pin_groups(self) -> list[list[Pin]]:
+        """The pins to install: each alone, but those that bring what they depend on together with all of the same source."""
+        groups: dict[tuple[str | None, ...], list[Pin]] = {}
+        for pin in self.wish.pins:
+            if pin.dependencies and self.plan.bringing:
+                groups.setdefault((pin.index, pin.find_links), []).append(pin)
+            elif pin in self.plan.pins:
+                groups[(pin.name,)] = [pin]
+        return list(groups.values())
 
-        With `excluded`, the path of a list of names to pass over, what they depend on has to be there too.
-        """
-        lines = "".join(one.requirement.text + _hashes(one) + "\n" for one in pins)
+    def _find_pins(self, pins: Sequence[Pin]) -> Order:
+        """The first source that has these pins, which name the same one, and what they bring; nothing is installed yet."""
         first = pins[0]
+        lines = "".join(pin.requirement.text + "".join(f" --hash={one}" for one in pin.hashes) + "\n" for pin in pins)
+        arguments = ("--no-deps", *(["--require-hashes"] if first.hashes else []))
+        if first.dependencies:
+            # What is locked or pinned elsewhere is no business of theirs: uv neither looks for it nor moves it.
+            elsewhere = self.wish.fixed - _names(pins)
+            arguments = ("--excludes", self._list_of("excluded", "".join(f"{name}\n" for name in sorted(elsewhere))))
+        order = Order(self.sources, lines, arguments, shown=HOSTS_OWN)
         tried: list[tuple[str, uv_errors.Problem]] = []
-
-        def resolves(sources: pip_config.Sources, settings: Mapping[str, str]) -> Found | None:
-            found = Found(lines, sources, dict(settings))
-            if not excluded:
-                return found
-            found, problem = self._resolve(found, excluded, [pin.name for pin in pins])
-            if problem is None:
-                return found
-            tried.append((shown, problem))
-            return None
-
         if first.index or first.find_links:
+            own = self.sources.only(first.index, first.find_links)
             shown = pip_config.redact(first.index or first.find_links or "")
-            only = (
-                self.sources.only_index(first.index) if first.index else self.sources.only_links(first.find_links or "")
-            )
-            problem = _not_there(first)
-            if problem is None:
-                only, problem = self._reach(only, lines, PIN_PROBE)
-            if problem is None:
-                found = resolves(only, {})
-                if found is None and tried[-1][1].kind in LACKING:
-                    # What it lacks, the host's own sources may have. The pin's index has the first word on every name, so that no
-                    # other build of the same comes instead.
-                    shown = f"{shown} and the host's pip configuration"
-                    found = resolves(self.sources.led_by(first.index, first.find_links), FIRST_INDEX)
-                if found is not None:
-                    return replace(found, shown=shown)
+            missing = _not_there(first)
+            if missing:
+                tried.append((shown, missing))
             else:
-                tried.append((shown, problem))
-            why = tried[-1][1].what
-            self.sources = self.sources.note(f"{_texts(pins)} does not come from {shown}: {why}")
-        shown = HOSTS_OWN
-        sources, problem = self._reach(self.sources, lines, HOST_PROBE)
-        if problem is None:
-            self.sources, self.reached = sources, True
-            found = resolves(sources, {})
-            if found is not None:
-                return replace(found, shown=shown)
-        else:
-            tried.append((shown, problem))
-        if first.default is not None:
-            defaults = "".join((one.default or one.requirement).text + "\n" for one in pins)
-            return Found(defaults, self.sources, {}, f"{HOSTS_OWN} (default build)", tried=tuple(tried))
-        raise self._cannot_be_had(pins, tried)
+                found = self._try(replace(order, sources=own, shown=shown), PIN_PROBE, pins, tried)
+                if found is not None:
+                    return found
+            self.sources = self.sources.note(f"{_texts(pins)} does not come from {shown}: {tried[-1][1].what}")
+            order = replace(order, sources=self.sources)
+        found = self._try(order, HOST_PROBE, pins, tried)
+        if found is not None:
+            self.sources, self.reached = found.sources, True
+            return found
+        if first.default is None:
+            raise self._cannot_be_had(pins, tried)
+        defaults = "".join((pin.default or pin.requirement).text + "\n" for pin in pins)
+        order = replace(order, lines=defaults, arguments=arguments if first.dependencies else ())
+        reached, _problem = self._reach(replace(order, settings=HOST_PROBE), "--no-deps", "--reinstall")
+        return replace(reached, settings={}, shown=f"{HOSTS_OWN} (default build)", tried=tried)
 
-    def _resolve(self, found: Found, excluded: str, names: Sequence[str]) -> tuple[Found, uv_errors.Problem | None]:
+    def _try(
+        self, order: Order, probe: Mapping[str, str], pins: Sequence[Pin], tried: list[tuple[str, uv_errors.Problem]]
+    ) -> Order | None:
+        """Ask sources for the pins, and for what they bring; where something is not there, that goes to what was tried."""
+        alone = ("--no-deps", "--reinstall") if pins[0].dependencies else ("--reinstall",)
+        found, problem = self._reach(replace(order, settings=probe), *alone)
+        order = replace(found, settings=order.settings)
+        if problem is None and pins[0].dependencies:
+            order, problem = self._resolve(order, pins)
+            if problem is not None and problem.kind in LACKING and order.shown != HOSTS_OWN:
+                # What it lacks, the host's own sources may have. The pin's index has the first word on every name, so that no
+                # other build of the same comes instead.
+                tried.append((order.shown, problem))
+                both = self.sources.led_by(pins[0].index, pins[0].find_links)
+                shown = f"{order.shown} and {HOSTS_OWN}"
+                order, problem = self._resolve(replace(order, sources=both, settings=FIRST_INDEX, shown=shown), pins)
+        if problem is not None:
+            tried.append((order.shown, problem))
+            return None
+        return order
+
+    def _resolve(self, order: Order, pins: Sequence[Pin]) -> Answer:
         """Ask whether all that comes with the pins is there, AMD's one source included."""
-        again = [one for name in names for one in ("--reinstall-package", name)]
-        arguments = ["--excludes", excluded, *again, *found.arguments]
-        sources, problem = self._reach(found.sources, found.lines, found.settings, arguments, INSTALL_SECONDS, names)
-        if problem is not None and problem.package == BUILDABLE and not found.arguments:
-            tools = self._build_tools()
-            if tools:
-                settings = {**found.settings, "PYTHONPATH": tools}
-                return self._resolve(replace(found, arguments=BUILDING, settings=settings), excluded, names)
-        return replace(found, sources=sources), problem
+        names = _names(pins)
+        order, problem = self._reach(order, *_reinstall(names), seconds=INSTALL_SECONDS, names=names)
+        to_build = problem is not None and problem.kind == "no_wheel" and problem.package == BUILDABLE
+        tools = self._build_tools() if to_build and BUILDING[0] not in order.arguments else None
+        if tools is None:
+            return order, problem
+        settings = {**order.settings, "PYTHONPATH": tools}
+        return self._resolve(replace(order, arguments=(*order.arguments, *BUILDING), settings=settings), pins)
 
     def _build_tools(self) -> str | None:
         """Return a folder with the locked tools for a build; None where the lock has none, and never as root."""
@@ -331,8 +332,8 @@ class Installer:
         if entry is None or self.account.uid == 0:
             return None
         folder = os.path.join(self.cache, "build-tools")
-        arguments = ["--target", folder, "--no-deps", "--require-hashes"]
-        self._must(self._pip(arguments, lockfile.render([entry])), BUILD_TOOLS)
+        arguments = ("--target", folder, "--no-deps", "--require-hashes")
+        self._install(Order(self.sources, lockfile.render([entry]), arguments), BUILD_TOOLS)
         return folder
 
     def _cannot_be_had(self, pins: Sequence[Pin], tried: Sequence[tuple[str, uv_errors.Problem]]) -> Failure:
@@ -352,50 +353,18 @@ class Installer:
         return Failure(
             f"{self.doing}: {_texts(pins)} cannot be had{with_all}. Tried: {known}. Expected a source with exactly this build, "
             f"because another one may bring several GB. {advice}.",
-            told or tried[-1][1],
+            (told or tried[-1][1]).kind,
         )
 
-    def _install_pin(self, pin: Pin) -> str:
-        """Install one pinned package, and nothing that it depends on; returns the source's name."""
-        found = self._find_pins([pin])
-        again = ["--reinstall-package", pin.name] if pin.name in self.plan.reinstall else []
-        if found.tried:
-            self._take_default([pin], found, again)
-        else:
-            arguments = ["--no-deps", *(["--require-hashes"] if pin.hashes else []), *again]
-            self._must(self._pip(arguments, found.lines, found.sources), pin.requirement.text)
-        return found.shown
-
-    def _take_default(self, pins: Sequence[Pin], found: Found, arguments: Sequence[str]) -> None:
-        done = self._pip(arguments, found.lines, self.sources)
-        if not done.ok:
-            problem = uv_errors.explain(said(done))
-            raise self._cannot_be_had(pins, [*found.tried, (" ".join(found.lines.split()), problem)])
-        self.sources = self.sources.note(f"{' '.join(found.lines.split())} was taken in place of {_texts(pins)}")
-
-    def _find_bringing(self) -> list[tuple[list[Pin], str, Found]]:
-        """The pins that bring what they depend on, by source: which they are, what is passed over, where it comes from."""
-        groups: dict[tuple[str | None, str | None], list[Pin]] = {}
-        for pin in self.wish.bringing:
-            groups.setdefault((pin.index, pin.find_links), []).append(pin)
-        ready = []
-        for pins in groups.values():
-            # What is locked or pinned elsewhere is no business of theirs: uv neither looks for it nor moves it.
-            names = self.wish.fixed - {pin.name for pin in pins}
-            excluded = self._list_of("excluded", "".join(f"{name}\n" for name in sorted(names)))
-            ready.append((pins, excluded, self._find_pins(pins, excluded)))
-        return ready
-
-    def _install_bringing(self, pins: Sequence[Pin], excluded: str, found: Found) -> None:
-        names = sorted(self.plan.reinstall - (self.wish.fixed - {pin.name for pin in pins}))
-        again = [one for name in names for one in ("--reinstall-package", name)]
-        arguments = ["--excludes", excluded, *again, *found.arguments]
-        if found.tried:
-            self._take_default(pins, found, arguments)
-        else:
-            self._must(self._pip(arguments, found.lines, found.sources, found.settings), _texts(pins))
-        for pin in pins:
-            self.pin_sources[pin.name] = found.shown
+    def _install_pins(self, pins: Sequence[Pin], order: Order) -> None:
+        done = self._pip(order, *_reinstall(self.plan.reinstall - (self.wish.fixed - _names(pins))))
+        if order.tried:
+            lines = " ".join(order.lines.split())
+            if not done.ok:
+                raise self._cannot_be_had(pins, [*order.tried, (lines, uv_errors.explain(said(done)))])
+            self.sources = self.sources.note(f"{lines} was taken in place of {_texts(pins)}")
+        self._must(done, _texts(pins))
+        self.pin_sources.update({pin.name: order.shown for pin in pins})
 
     def _list_of(self, what: str, text: str) -> str:
         """A file for uv to read, in the cache."""
@@ -404,38 +373,49 @@ class Installer:
             stream.write(text)
         return path
 
+    def _brought(self, installed: Mapping[str, Installed]) -> set[str]:
+        """What the pins bring, as what is installed says."""
+        roots = [pin.requirement for pin in self.wish.bringing]
+        return env_state.required_by(self.site, installed, roots, self.markers) - self.wish.fixed
+
+    def _note_disagreements(self) -> None:
+        """Tell where a package wants another version than the locked one, which has the last word."""
+        if not self.wish.bringing:
+            return
+        done = self._uv_run(["pip", "check", "--python", self.python])
+        found = re.findall(r"(The package `[^`]+` requires `([\w.-]+)[^`]*`, but `[^`]+` is installed)", said(done))
+        for told, name in found:
+            if lockfile.normalize(name) in self.wish.locked:
+                self.sources = self.sources.note(f"{told}; that is locked, and stays")
+
     # -- all others
 
     def _install_locked(self) -> None:
         plan = self.plan
         self._reach_host(f"{plan.locked[0].name}=={plan.locked[0].version}")
-        again = [
-            one for entry in plan.locked if entry.name in plan.reinstall for one in ("--reinstall-package", entry.name)
-        ]
-        done = self._pip(["--no-deps", "--require-hashes", *again], lockfile.render(plan.locked, plan.reinstall))
-        self._must(done)
+        again = _reinstall(plan.reinstall & {entry.name for entry in plan.locked})
+        lines = lockfile.render(plan.locked, plan.reinstall)
+        self._install(Order(self.sources, lines, ("--no-deps", "--require-hashes", *again)))
 
-    def _install_packages(self, needs: Collection[str]) -> None:
+    def _install_packages(self) -> None:
         """The packages without a lock. What is locked or pinned, or came with a pin, is a constraint for them, so that
         they cannot move it and be moved back by the next run."""
-        locked = {pin.name for pin in self.wish.pins} | set(self.wish.locked) | set(needs)
         installed = env_state.scan(self.site)
+        locked = _names(self.wish.pins) | set(self.wish.locked) | self._brought(installed)
         fixed = "".join(f"{installed[name]}\n" for name in sorted(locked) if name in installed)
         if not any(one.name in locked for one in self.wish.packages):
             self._reach_host(self.wish.packages[0].text)
         constraints = self._list_of("constraints", self._constraints_text() + fixed)
-        names = sorted(self.plan.reinstall - locked - self.wish.fixed)
-        again = [one for name in names for one in ("--reinstall-package", name)]
-        text = "".join(one.text + "\n" for one in self.wish.packages)
-        self._must(
-            self._pip(["--constraints", constraints, *again], text), ", ".join(one.text for one in self.wish.packages)
-        )
+        again = _reinstall(self.plan.reinstall - locked - self.wish.fixed)
+        texts = [one.text for one in self.wish.packages]
+        lines = "".join(f"{text}\n" for text in texts)
+        self._install(Order(self.sources, lines, ("--constraints", constraints, *again)), ", ".join(texts))
 
     def _install_local(self, package: wheel.Package) -> None:
         place = package.write(tempfile.mkdtemp(dir=self.cache, prefix="wheel-"))
         nowhere = pip_config.Sources(no_index=True)
-        self._must(self._pip(["--no-deps", "--reinstall-package", package.name, place], sources=nowhere), package.name)
+        arguments = ("--no-deps", "--reinstall-package", package.name, place)
+        self._install(Order(nowhere, arguments=arguments), package.name)
 
-    def _remove(self, names: Sequence[str]) -> None:
-        command = ["pip", "uninstall", "--python", os.path.join(self.path, "bin", "python"), *names]
-        self._must(self._uv_run(command))
+    def _remove(self, names: Collection[str]) -> None:
+        self._must(self._uv_run(["pip", "uninstall", "--python", self.python, *sorted(names)]))

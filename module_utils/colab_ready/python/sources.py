@@ -30,7 +30,7 @@ def find_account(name: str) -> Account:
 
 def read_sources(request: Request, environ: Mapping[str, str]) -> pip_config.Sources:
     """Return the host's pip configuration and the environment, as sources; raises PipConfigError or Failure."""
-    accounts = [find_account(name) for name in request.pip_config_users] or _default_accounts(request, environ)
+    accounts = _accounts(request, environ)
     homes = list(dict.fromkeys(account.home for account in accounts))
     texts: dict[str, str] = {}
     paths = pip_config.config_files(environ, homes)
@@ -80,7 +80,7 @@ def _texts(paths: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _default_accounts(request: Request, environ: Mapping[str, str]) -> list[Account]:
+def _accounts(request: Request, environ: Mapping[str, str]) -> list[Account]:
     """Who called (behind sudo or become), then who the environment is for: the first one's word wins."""
     caller = (environ.get("SUDO_USER") or environ.get("DOAS_USER")) if os.geteuid() == 0 else None
     known = []

@@ -41,10 +41,15 @@ _FIND_PIP = (
 class Failure(Exception):
     """What ends the work; the text is the one message for the user."""
 
-    def __init__(self, message: str, problem: uv_errors.Problem | None = None, kind: str = "input") -> None:
+    def __init__(self, message: str, kind: str = "input") -> None:
         super().__init__(message)
         # One word for the code: what was asked for is wrong, or what kind of problem came up.
-        self.kind = problem.kind if problem else kind
+        self.kind = kind
+
+
+def failed(doing: str, problem: uv_errors.Problem) -> Failure:
+    """Return the failure that a problem is."""
+    return Failure(problem.message(doing), problem.kind)
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,6 @@ class Request:
     uv_lock: str = ""
     cache_dir: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
-    pip_config_users: Sequence[str] = ()
 
 
 # ---- programs ---------------------------------------------------------------------------------
@@ -202,12 +206,10 @@ def bootstrap_pythons(chosen: str | None) -> list[str]:
 
 
 def _pip_of(python: str) -> str | None:
-    """A pip wheel of this interpreter's ensurepip; empty where only ensurepip itself can tell; None without one."""
+    """Return a pip wheel of this interpreter's ensurepip, or None without one."""
     done = execute([python, "-I", "-c", _FIND_PIP], base_environment(current_account()), ANSWER_SECONDS)
-    if not done.ok:
-        return None
-    found = sorted(glob.glob(done.stdout.strip())) or sorted(glob.glob(_PIP_WHEELS))
-    return found[-1] if found else ""
+    found = sorted(glob.glob(done.stdout.strip())) or sorted(glob.glob(_PIP_WHEELS)) if done.ok else []
+    return found[-1] if found else None
 
 
 def _install_uv(
@@ -226,19 +228,18 @@ def _install_uv(
         with open(lock, "w", encoding="utf-8") as stream:
             stream.write(request.uv_lock)
     except OSError as error:
-        problem = uv_errors.explain_os_error(error)
-        raise Failure(problem.message(doing), problem) from None
-    env = {**base_environment(current_account()), **_pip_settings(sources, environ)}
-    venv = [python, "-I", "-m", "venv", *(["--without-pip"] if wheel else []), tools_dir]
-    done = execute(venv, env, INSTALL_SECONDS)
+        raise failed(doing, uv_errors.explain_os_error(error)) from None
+    # Impatient: what follows would fail as well, and says so better.
+    impatient = {"PIP_RETRIES": "1", "PIP_TIMEOUT": "10"}
+    env = {**base_environment(current_account()), **impatient, **pip_config.pip_environment(sources, environ)}
+    done = execute([python, "-I", "-m", "venv", "--without-pip", tools_dir], env, INSTALL_SECONDS)
     if done.ok:
-        pip_env = {**env, "PYTHONPATH": wheel} if wheel else env
         pip = [os.path.join(tools_dir, "bin", "python"), "-m", "pip", "install", "--verbose", "--no-input"]
         pip += ["--disable-pip-version-check", "--no-compile", "--no-deps", "--require-hashes"]
-        done = execute([*pip, "--only-binary", ":all:", "--requirement", lock], pip_env, INSTALL_SECONDS)
+        pip += ["--only-binary", ":all:", "--requirement", lock]
+        done = execute(pip, {**env, "PYTHONPATH": wheel}, INSTALL_SECONDS)
     if not done.ok:
-        problem = uv_errors.explain(said(done))
-        raise Failure(problem.message(doing), problem)
+        raise failed(doing, uv_errors.explain(said(done)))
 
 
 def _make_room(tools_dir: str) -> None:
@@ -267,11 +268,3 @@ def _uv_on_path() -> list[str]:
         if folder.startswith("/") and os.access(path, os.X_OK) and distrusted(path) is None:
             found.append(path)
     return found
-
-
-def _pip_settings(sources: pip_config.Sources, environ: Mapping[str, str]) -> dict[str, str]:
-    """The host's sources for the one call of pip, impatient: what follows would fail as well, and says so better."""
-    result = pip_config.pip_environment(sources, environ)
-    result.setdefault("PIP_RETRIES", "1")
-    result.setdefault("PIP_TIMEOUT", "10")
-    return result
