@@ -47,10 +47,9 @@ def sources(
         **pip_config.uv_environment(found, environ),
         **pip_config.inherited_uv_settings(environ),
         **pip_config.pip_environment(found, environ),
+        "UV_NO_CONFIG": "1",
     }
-    return variables if "UV_CONFIG_FILE" in variables else {**variables, "UV_NO_CONFIG": "1"}, pip_config.uv_arguments(
-        found
-    )
+    return variables, pip_config.uv_arguments(found)
 
 
 @dataclass

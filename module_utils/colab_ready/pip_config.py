@@ -12,6 +12,7 @@ over whatever a human reads.
 from __future__ import annotations
 
 import configparser
+import json
 import os
 import re
 from dataclasses import dataclass, replace
@@ -50,9 +51,11 @@ UV_SOURCE_VARIABLES = (
     "UV_KEYRING_PROVIDER",
     "UV_OFFLINE",
     "UV_SYSTEM_CERTS",
-    "UV_CONFIG_FILE",
 )
 UV_CREDENTIALS = re.compile(r"UV_INDEX_[A-Z0-9_]+_(USERNAME|PASSWORD)")
+MAY_HOLD_PASSWORD = re.compile(
+    rf"UV_DEFAULT_INDEX|UV_INDEX|UV_FIND_LINKS|{UV_CREDENTIALS.pattern}|(?i:(http|https|all)_proxy)"
+)
 
 _BOOLEANS = {
     **dict.fromkeys(("y", "yes", "t", "true", "on", "1"), True),
@@ -293,6 +296,38 @@ def inherited_uv_settings(environ: Mapping[str, str]) -> dict[str, str]:
         for name, value in environ.items()
         if value and (name in UV_SOURCE_VARIABLES or UV_CREDENTIALS.fullmatch(name))
     }
+
+
+def withhold(variables: Mapping[str, str]) -> tuple[dict[str, str], str]:
+    """Split uv's variables: those that hold no password, and the others as the text of a uv.toml.
+
+    Every process of a user can read the environment of the user's other processes, and uv hands its own on to the Python that
+    it asks about itself, which is whatever lies in the user's environment.
+    """
+    kept = {name: value for name, value in variables.items() if not MAY_HOLD_PASSWORD.fullmatch(name)}
+    default = variables.get("UV_DEFAULT_INDEX")
+    other_proxies = variables.get("ALL_PROXY")
+    settings = {
+        "index-url": default and _with_credentials(default, variables),
+        "extra-index-url": [_with_credentials(one, variables) for one in variables.get("UV_INDEX", "").split()],
+        "find-links": [one for one in variables.get("UV_FIND_LINKS", "").split(",") if one],
+        "http-proxy": variables.get("HTTP_PROXY") or other_proxies,
+        "https-proxy": variables.get("HTTPS_PROXY") or other_proxies,
+        "no-proxy": [one.strip() for one in variables.get("NO_PROXY", "").split(",") if one.strip()],
+    }
+    # What JSON says of texts and lists, TOML says alike.
+    return kept, "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items() if value)
+
+
+def _with_credentials(index: str, variables: Mapping[str, str]) -> str:
+    """The address of an index (`URL` or `NAME=URL`), with the credentials that variables hold for its name."""
+    name, is_named, address = index.partition("=")
+    if not is_named or "/" in name:
+        return index
+    prefix = f"UV_INDEX_{re.sub('[^A-Z0-9]', '_', name.upper())}_"
+    user, password = (quote(variables.get(prefix + part, ""), safe="") for part in ("USERNAME", "PASSWORD"))
+    scheme, _separator, rest = address.partition("://")
+    return f"{scheme}://{user}:{password}@{rest}" if user or password else address
 
 
 def uv_arguments(sources: Sources) -> list[str]:

@@ -378,3 +378,54 @@ def test_a_certificate_that_is_a_pipe_is_refused_before_root_opens_it(tmp_path: 
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(PipConfigError, match="plain file"):
         merged(f"[global]\n{option} = ~/pipe\n", home=str(tmp_path))
+
+
+# --- what an environment would show ---------------------------------------------------------------------------------
+
+
+def test_what_may_hold_a_password_leaves_the_environment_for_a_configuration() -> None:
+    sources = merged(
+        f"[global]\nindex-url = https://u:secret@a.test/simple\nextra-index-url = {EXTRA} https://v:secret@b.test/\n"
+        "find-links = /wheels https://w:secret@c.test/\nproxy = http://x:secret@proxy.test:3128\n"
+    )
+    variables = {
+        **pip_config.uv_environment(sources, {}),
+        "PATH": "/bin",
+        "http_proxy": "http://x:secret@proxy.test:3128",
+    }
+    kept, configuration = pip_config.withhold(variables)
+    assert not [value for value in kept.values() if "secret" in value]
+    assert (
+        kept["PATH"] == "/bin" and kept["UV_SYSTEM_CERTS"] == "1" and kept["UV_INDEX_STRATEGY"] == "unsafe-best-match"
+    )
+    assert configuration.splitlines() == [
+        'index-url = "https://u:secret@a.test/simple"',
+        f'extra-index-url = ["{EXTRA}", "https://v:secret@b.test/"]',
+        'find-links = ["/wheels", "https://w:secret@c.test/"]',
+        'http-proxy = "http://x:secret@proxy.test:3128"',
+        'https-proxy = "http://x:secret@proxy.test:3128"',
+    ]
+
+
+def test_the_credentials_of_a_named_index_go_into_its_address() -> None:
+    variables = {
+        "UV_INDEX": "school=https://a.test/simple plain=https://b.test/simple https://c.test/?x=/y",
+        "UV_INDEX_SCHOOL_USERNAME": "me",
+        "UV_INDEX_SCHOOL_PASSWORD": "p/w@",
+        "NO_PROXY": "localhost, .school.test",
+        "ALL_PROXY": "socks5://p.test",
+        "https_proxy": "http://q.test",
+        "HTTPS_PROXY": "http://q.test",
+    }
+    kept, configuration = pip_config.withhold(variables)
+    assert kept == {"NO_PROXY": "localhost, .school.test"}
+    assert configuration.splitlines() == [
+        'extra-index-url = ["https://me:p%2Fw%40@a.test/simple", "https://b.test/simple", "https://c.test/?x=/y"]',
+        'http-proxy = "socks5://p.test"',
+        'https-proxy = "http://q.test"',
+        'no-proxy = ["localhost", ".school.test"]',
+    ]
+
+
+def test_without_sources_there_is_no_configuration() -> None:
+    assert pip_config.withhold({"UV_OFFLINE": "1"}) == ({"UV_OFFLINE": "1"}, "")

@@ -190,7 +190,10 @@ class Installer:
     ) -> Finished:
         order = order or Order(self.sources)
         env = uv_environment(self.work.request, self.work.environ, order.sources, self.account, self.cache)
-        return execute([str(self.work.uv), *arguments], {**env, **order.settings}, seconds, order.lines)
+        kept, configuration = pip_config.withhold({**env, **order.settings})
+        del kept["UV_NO_CONFIG"]
+        kept["UV_CONFIG_FILE"] = "/dev/stdin"
+        return execute([str(self.work.uv), *arguments], kept, seconds, configuration)
 
     def _pip(self, order: Order, *more: str, seconds: float = INSTALL_SECONDS) -> Finished:
         command = ["pip", "install", "--python", self.python, *pip_config.uv_arguments(order.sources)]
@@ -200,7 +203,7 @@ class Installer:
         if self.work.request.compile_bytecode and "--dry-run" not in command:
             command.append("--compile-bytecode")
         if order.lines:
-            command += ["--requirements", "-"]
+            command += ["--requirements", self._list_of("packages", order.lines)]
         return self._uv_run(command, order, seconds)
 
     def _install(self, order: Order, what: str = "") -> None:

@@ -117,7 +117,7 @@ def uv_environment(
 ) -> dict[str, str]:
     """Return the variables for uv: where packages come from, where downloads lie, and nothing of the caller's own settings."""
     certificates = any(os.path.exists(path) for path in SYSTEM_CERTIFICATES)
-    env = {
+    return {
         **base_environment(account),
         **{name: value for name, value in request.environment.items() if not name.startswith(("PIP_", "UV_"))},
         **pip_config.uv_environment(sources, environ, certificates),
@@ -127,11 +127,9 @@ def uv_environment(
         "UV_NO_PROGRESS": "1",
         "UV_LOCK_TIMEOUT": LOCK_SECONDS,
         "UV_PYTHON_DOWNLOADS": "never",
-    }
-    if "UV_CONFIG_FILE" not in env:
         # A uv.toml in somebody's home is not part of what was asked for.
-        env["UV_NO_CONFIG"] = "1"
-    return env
+        "UV_NO_CONFIG": "1",
+    }
 
 
 def credentials_place(account: Account, cache: str) -> dict[str, str]:
@@ -171,7 +169,7 @@ def provide_uv(request: Request, environ: Mapping[str, str], sources: pip_config
     own = os.path.join(request.tools_dir, "bin", "uv")
     version = uv_version(own) if os.path.exists(own) else None
     if version is not None and wanted in (None, version):
-        return own
+        return _unreadable(own)
     tried = []
     for python in bootstrap_pythons(request.python) if wanted else ():
         reason = distrusted(python)
@@ -181,7 +179,7 @@ def provide_uv(request: Request, environ: Mapping[str, str], sources: pip_config
             continue
         _install_uv(python, wheel, request, environ, sources)
         if uv_version(own) == wanted:
-            return own
+            return _unreadable(own)
         raise Failure(
             f"uv was installed in {request.tools_dir} but {own} does not run. Expected a folder that programs can be run "
             "from. Check that its file system allows programs."
@@ -197,6 +195,12 @@ def provide_uv(request: Request, environ: Mapping[str, str], sources: pip_config
         "Run `apt-get install python3-venv`, then run this again.",
         kind="no_uv",
     )
+
+
+def _unreadable(program: str) -> str:
+    """Let only its owner read a program: then nobody else reads the memory of its processes either (ptrace(2))."""
+    os.chmod(program, 0o711)
+    return program
 
 
 def bootstrap_pythons(chosen: str | None) -> list[str]:
