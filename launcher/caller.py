@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from colab_ready import pip_config
 from colab_ready.files.safe_open import read_text
@@ -29,19 +29,6 @@ PYTHON = "/usr/bin/python3"
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # All that stands in an argument list: the rest comes through the pipe.
 FIRST = "import sys; s = sys.stdin.buffer; exec(compile(s.read(int(s.readline(20))), 'boot', 'exec'), {'__name__': '__boot__'})"
-
-
-class Person(NamedTuple):
-    """Who calls, behind sudo or doas too."""
-
-    uid: int
-    home: str
-
-
-def person(environ: Mapping[str, str]) -> Person:
-    """Who called: the trusted owner of the checkout beside root; and the home of the user that this process runs as."""
-    own = os.geteuid()
-    return Person(own or uid_behind_root(environ), home_of(own, environ))
 
 
 def uid_behind_root(environ: Mapping[str, str]) -> int:

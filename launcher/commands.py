@@ -42,8 +42,9 @@ class Launcher:
 
     def __init__(self, checkout: Path, environ: Mapping[str, str]) -> None:
         self.checkout = checkout
-        self.person = caller.person(environ)
-        self.trusted = frozenset((0, self.person.uid))
+        self.home = caller.home_of(os.geteuid(), environ)
+        # Beside root the owner of the checkout, behind sudo or doas too.
+        self.trusted = frozenset((0, os.geteuid() or caller.uid_behind_root(environ)))
         self.environ = dict(environ)
 
     def run(self, arguments: list[str]) -> int:
@@ -113,8 +114,8 @@ class Launcher:
     def cache(self) -> Path:
         """A directory that is the caller's alone."""
         told = self.environ.get("XDG_CACHE_HOME", "")
-        own = told.startswith("/") and self.person.home == self.environ.get("HOME")
-        return Path(told if own else f"{self.person.home}/.cache") / "colab-ready"
+        own = told.startswith("/") and self.home == self.environ.get("HOME")
+        return Path(told if own else f"{self.home}/.cache") / "colab-ready"
 
     def test(self, words: list[str]) -> NoReturn:
         """Become pytest, in an environment of the tests' own."""

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import re
@@ -15,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -192,18 +191,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-@contextlib.contextmanager
-def only_one(cache: Path) -> Iterator[None]:
-    """Wait for another launcher of the same user that builds here."""
-    with (
-        open(cache / "lock", "a", encoding="utf-8") as lock,
-        contextlib.suppress(OSError),
-    ):  # a file system without locks
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("another colab-ready prepares its environment: waiting for it to end")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -17,6 +17,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from colab_ready.files.safe_open import read_text
+from colab_ready.system.processes import children, descendants, process_ids
+
 from .words import Stop, interrupted, say
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
@@ -135,16 +138,15 @@ def end_orphans(marker: str, everything: bool) -> None:
     asked: set[int] = set()
     while time.monotonic() < end + 1:
         _reap()
-        parents = _parents()
-        left = [pid for pid, parent in parents.items() if parent == os.getpid()]
-        forks = [pid for pid in left if marker in _command_line(pid)]
-        others = [pid for pid in left if everything and pid not in forks and _owner(pid) == os.geteuid()]
+        left = children().get(os.getpid(), [])
+        forks = [pid for pid in left if _is_told(pid, marker)]
+        others = [pid for pid in left if everything and pid not in forks and _is_ours(pid)]
         if not forks and not others:
             return
         for pid in others:
             hard = time.monotonic() > end
             if hard or pid not in asked:
-                _signal_tree(pid, parents, signal.SIGKILL if hard else signal.SIGTERM)
+                _signal_tree(pid, signal.SIGKILL if hard else signal.SIGTERM)
             asked.add(pid)
         for pid in forks:
             _signal(pid, signal.SIGKILL)
@@ -153,18 +155,15 @@ def end_orphans(marker: str, everything: bool) -> None:
 
 def end_leftovers(marker: str) -> None:
     """End what is left of a run that was killed whole: processes of ours whose command line names its folder."""
-    parents = _parents()
-    for pid in parents:
-        if pid != os.getpid() and _owner(pid) == os.geteuid() and marker in _command_line(pid):
+    for pid in process_ids():
+        if pid != os.getpid() and _is_ours(pid) and _is_told(pid, marker):
             say(f"ending process {pid}, which an interrupted run has left")
-            _signal_tree(pid, parents, signal.SIGKILL)
+            _signal_tree(pid, signal.SIGKILL)
 
 
-def _signal_tree(top: int, parents: Mapping[int, int], number: int) -> None:
-    for pid, parent in parents.items():
-        if parent == top:
-            _signal_tree(pid, parents, number)
-    _signal(top, number)
+def _signal_tree(top: int, number: int) -> None:
+    for pid in [*reversed(descendants(top)), top]:
+        _signal(pid, number)
 
 
 def _signal(pid: int, number: int) -> None:
@@ -178,22 +177,12 @@ def _reap() -> None:
             pass
 
 
-def _parents() -> dict[int, int]:
-    found = {}
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            text = Path("/proc", name, "stat").read_text(encoding="utf-8", errors="replace")
-            found[int(name)] = int(text.rpartition(")")[2].split()[1])
-    return found
+def _is_told(pid: int, marker: str) -> bool:
+    """Whether this stands in the command line of a process."""
+    return marker in (read_text(f"/proc/{pid}/cmdline") or "")
 
 
-def _command_line(pid: int) -> str:
+def _is_ours(pid: int) -> bool:
     with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace")
-    return ""
-
-
-def _owner(pid: int) -> int:
-    with contextlib.suppress(OSError):
-        return os.stat(f"/proc/{pid}").st_uid
-    return -1
+        return os.stat(f"/proc/{pid}").st_uid == os.geteuid()
+    return False
