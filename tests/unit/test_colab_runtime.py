@@ -19,6 +19,7 @@ import jinja2
 import pytest
 from ansible.module_utils.colab_ready.rocm_host_plan import setting_files
 from colab_ready.system.ports import Listener, listeners_on, process
+from colab_ready.system.processes import alive, descendants, started_ticks
 from colab_runtime.commands import command_start
 from colab_runtime.core import EXIT_SETTINGS, SAFE_PATH, UNIT, Problem
 from colab_runtime.ports import (
@@ -31,15 +32,7 @@ from colab_runtime.ports import (
 from colab_runtime.rotation import TOKEN_RANDOM_BYTES
 from colab_runtime.server import lacks_groups, note_stamp, server_command, server_environment
 from colab_runtime.settings import Settings, background_environment, login_shell, parse_settings, settings_distrust
-from colab_runtime.supervisor import (
-    RotatingLog,
-    RunDir,
-    alive,
-    backoff_seconds,
-    descendants,
-    describe_exit,
-    started_ticks,
-)
+from colab_runtime.supervisor import RotatingLog, RunDir, backoff_seconds, describe_exit
 from colab_runtime.systemd import BOOT_LINK, refusal, tell_boot
 from colab_runtime.token import read_token, token_file_problem, token_problem, write_token
 from colab_runtime.trust import (

@@ -23,6 +23,7 @@ from ..core.text import printable
 from ..files.safe_open import read_text
 from ..process.boundary import BoundaryError, run_as
 from ..process.identity import Account
+from .processes import process_ids, stat_fields
 
 # include/net/tcp_states.h
 _TCP_LISTEN = 0x0A
@@ -101,20 +102,15 @@ def process(pid: int, proc: str = "/proc") -> Process | None:
         uid = os.stat(folder).st_uid
     except OSError:
         return None
-    # pid (comm) state ppid: comm may hold anything, so cut after its last bracket.
-    after = (read_text(f"{folder}/stat") or "").rpartition(")")[2].split()
+    stat = stat_fields(pid, proc)
     return Process(
         pid=pid,
         uid=uid,
         program=printable(read_text(f"{folder}/comm") or ""),
         argv=tuple(printable(part) for part in (read_text(f"{folder}/cmdline") or "").split("\0") if part),
         cgroup=read_text(f"{folder}/cgroup") or "",
-        parent=int(after[1]) if len(after) > 1 and after[1].isdigit() else 0,
+        parent=int(stat[1]) if len(stat) > 1 else 0,
     )
-
-
-def process_ids(proc: str = "/proc") -> list[int]:
-    return sorted(int(name) for name in os.listdir(proc) if name.isdigit())
 
 
 def find_open(wanted: Container[str], proc: str = "/proc", seconds: float = math.inf) -> Iterator[int]:

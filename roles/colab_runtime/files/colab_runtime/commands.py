@@ -14,13 +14,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from colab_ready.files.safe_open import open_file
+from colab_ready.system.processes import alive
 
 from .core import EXIT_FAILED, EXIT_LATER, START_SECONDS, UNIT, Problem, say, user_name
 from .ports import accepts, answers, at_stake, has_old_token, port_taken, runs_no_kernel, shortened, stranger
 from .server import lacks_groups, read_stamp, require_servable, runs_as_it_would_start, stale
 from .settings import NeedsRoot, Settings, as_root, become, require_owner
 from .status import last_lines
-from .supervisor import RunDir, alive, detach, lines_of, stop_supervisor
+from .supervisor import RunDir, detach, lines_of, stop_supervisor
 from .systemd import restart_unit, run_quietly, systemctl, tell_boot, unit_is_active
 from .token import good_token
 

@@ -14,14 +14,14 @@ import signal
 import socket
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from colab_ready.core.text import printable
-from colab_ready.files.safe_open import open_file, read_object, read_text
+from colab_ready.files.safe_open import open_file, read_object
 from colab_ready.process.run import signal_name
 from colab_ready.system.ports import find_open
+from colab_ready.system.processes import alive, descendants, started_ticks
 
 from .core import EXIT_LATER, EXIT_SETTINGS, LOG_BYTES_MAX, REST_STOP_SECONDS, SERVER_STOP_SECONDS, Problem, is_number
 from .settings import Settings, background_environment, own_command, require_owner
@@ -31,39 +31,6 @@ BACKOFF_SECONDS_MAX = 30.0
 LOG_FILES = 5
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 PR_SET_CHILD_SUBREAPER = 36
-
-
-def stat_fields(pid: int, proc: str = "/proc") -> list[str] | None:
-    """The fields of /proc/PID/stat after the program's name, which may hold blanks and brackets itself."""
-    text = read_text(f"{proc}/{pid}/stat")
-    return None if text is None else text.rpartition(")")[2].split()
-
-
-def alive(pid: int) -> bool:
-    fields = stat_fields(pid)
-    return fields is not None and fields[0] not in ("Z", "X")
-
-
-def started_ticks(pid: int, proc: str = "/proc") -> int | None:
-    """When the process started, in ticks since boot: together with the pid it names one process for ever."""
-    fields = stat_fields(pid, proc)
-    return int(fields[19]) if fields and len(fields) > 19 else None
-
-
-def descendants(pid: int, proc: str = "/proc") -> list[int]:
-    """Every living process below `pid`. Kernels and terminals have sessions of their own: no group reaches them."""
-    children: dict[int, list[int]] = {}
-    for entry in os.listdir(proc):
-        fields = stat_fields(int(entry), proc) if entry.isdigit() else None
-        if fields and len(fields) > 1 and fields[0] != "Z":
-            children.setdefault(int(fields[1]), []).append(int(entry))
-    found: list[int] = []
-    waiting = deque(children.get(pid, []))
-    while waiting:
-        child = waiting.popleft()
-        found.append(child)
-        waiting.extend(children.get(child, []))
-    return found
 
 
 def prctl(option: int, value: int) -> None:
