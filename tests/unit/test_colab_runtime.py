@@ -31,7 +31,7 @@ from colab_runtime.ports import (
 )
 from colab_runtime.rotation import TOKEN_RANDOM_BYTES
 from colab_runtime.server import lacks_groups, note_stamp, server_command, server_environment
-from colab_runtime.settings import Settings, background_environment, login_shell, parse_settings, settings_distrust
+from colab_runtime.settings import Settings, background_environment, load_settings, login_shell, parse_settings
 from colab_runtime.supervisor import RotatingLog, RunDir, backoff_seconds, describe_exit
 from colab_runtime.systemd import BOOT_LINK, refusal, tell_boot
 from colab_runtime.token import read_token, token_file_problem, token_problem, write_token
@@ -119,21 +119,41 @@ def test_settings_that_are_no_object_are_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("owner", "mode", "uid", "said"),
+    ("mode", "folder", "said"),
     [
-        (0, stat.S_IFREG | 0o644, 0, None),
-        (0, stat.S_IFREG | 0o644, 1000, None),
-        (1000, stat.S_IFREG | 0o600, 1000, None),
-        (1000, stat.S_IFREG | 0o600, 0, "belongs to"),  # root believes root alone
-        (1001, stat.S_IFREG | 0o644, 1000, "belongs to"),
-        (0, stat.S_IFREG | 0o664, 0, "can be written by others (mode 0664)"),
-        (0, stat.S_IFREG | 0o646, 1000, "can be written by others"),
-        (0, stat.S_IFIFO | 0o600, 0, "is not a regular file"),
+        (0o644, 0o755, None),
+        (0o600, 0o755, None),
+        (0o646, 0o755, "can be changed by everybody: its mode is 0646"),
+        (0o644, 0o777, "can be changed by everybody: its mode is 0777"),
     ],
 )
-def test_settings_are_believed_only_from_root_or_oneself(owner: int, mode: int, uid: int, said: str | None) -> None:
-    answer = settings_distrust(owner, mode, uid)
-    assert answer is None if said is None else said in (answer or "")
+def test_settings_are_believed_only_where_nobody_else_can_write(
+    tmp_path: Path, mode: int, folder: int, said: str | None
+) -> None:
+    path = tmp_path / "etc" / "runtime.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(GOOD))
+    path.chmod(mode)
+    path.parent.chmod(folder)
+    if said is None:
+        assert load_settings(str(path)).port == 8888
+        return
+    with pytest.raises(Problem, match=said) as caught:
+        load_settings(str(path))
+    assert caught.value.code == EXIT_SETTINGS
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a file away")
+def test_root_believes_roots_settings_alone_and_waits_for_no_pipe(tmp_path: Path) -> None:
+    path = tmp_path / "runtime.json"
+    path.write_text(json.dumps(GOOD))
+    os.chown(path, 65534, 65534)
+    with pytest.raises(Problem, match="belongs to nobody; expected a file of root"):
+        load_settings(str(path))
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(Problem, match="cannot be read: not a regular file"):
+        load_settings(str(path))
 
 
 # --- token
@@ -692,10 +712,10 @@ def test_a_sound_configuration_is_accepted(config: Path) -> None:
         ("jupyter_server_config.json", lambda path: path.write_text('{"ServerApp": {'), "is not JSON"),
         ("jupyter_server_config.json", lambda path: path.write_text("[]"), "is not a JSON object"),
         ("jupyter_server_config.json", lambda path: path.unlink(), "cannot be read"),
-        ("jupyter_server_config.json", lambda path: path.chmod(0o666), "can be changed by other users (mode 0666"),
+        ("jupyter_server_config.json", lambda path: path.chmod(0o666), "can be changed by everybody: its mode is 0666"),
         ("jupyter_server_config.d/x.json", lambda path: path.write_text("x"), "is not JSON"),
-        ("jupyter_server_config.d", lambda path: path.chmod(0o777), "can be changed by other users (mode 0777"),
-        (".", lambda path: path.chmod(0o775), "can be changed by other users (mode 0775"),
+        ("jupyter_server_config.d", lambda path: path.chmod(0o777), "can be changed by everybody: its mode is 0777"),
+        (".", lambda path: path.chmod(0o757), "can be changed by everybody: its mode is 0757"),
     ],
 )
 def test_a_broken_or_open_configuration_is_refused(config: Path, piece: str, damage: Any, said: str) -> None:

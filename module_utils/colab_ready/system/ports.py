@@ -162,6 +162,12 @@ def find_holder_as(uid: int, inodes: Iterable[int], proc: str = "/proc") -> Proc
     return None
 
 
+def holder_of(listener: Listener, proc: str = "/proc") -> Process | None:
+    """The process behind a listening socket, as far as we may look or take another account's place to look."""
+    found = find_holder([listener.inode], proc)
+    return find_holder_as(listener.uid, [listener.inode], proc) if found is None and os.geteuid() == 0 else found
+
+
 def is_of_runtime(candidate: Process, prefix: str | None, supervisor: int | None) -> bool:
     """Whether a process shows a mark of ours: its unit, its supervisor, or a program of the server environment."""
     if re.search(rf"/{re.escape(UNIT)}(/|$)", candidate.cgroup, re.MULTILINE):
@@ -213,9 +219,7 @@ def who_listens(
     listeners = listeners_on(port, proc) or []
     others = [seen for seen in (process(pid, proc) for pid in process_ids(proc)) if seen] if listeners else []
     for listener in listeners:
-        holder = find_holder([listener.inode], proc)
-        if holder is None and os.geteuid() == 0:
-            holder = find_holder_as(listener.uid, [listener.inode], proc)
+        holder = holder_of(listener, proc)
         if not ours(port, [listener], holder, others, settings, runtime_uid, supervisor):
             return [listener], holder, False
     return listeners, None, bool(listeners)

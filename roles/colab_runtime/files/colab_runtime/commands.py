@@ -19,7 +19,7 @@ from colab_ready.system.processes import alive
 from .core import EXIT_FAILED, EXIT_LATER, START_SECONDS, UNIT, Problem, say, user_name
 from .ports import accepts, answers, at_stake, has_old_token, port_taken, runs_no_kernel, shortened, stranger
 from .server import lacks_groups, read_stamp, require_servable, runs_as_it_would_start, stale
-from .settings import NeedsRoot, Settings, as_root, become, require_owner
+from .settings import Settings, as_root, become, require_owner
 from .status import last_lines
 from .supervisor import RunDir, detach, lines_of, stop_supervisor
 from .systemd import restart_unit, run_quietly, systemctl, tell_boot, unit_is_active
@@ -42,8 +42,8 @@ def wait_until_served(settings: Settings, pid: int, seconds: float) -> int:
     return 0
 
 
-def prepare_folders(settings: Settings) -> None:
-    """/run is empty after each reboot. Root makes the two folders again; the user alone may not."""
+def prepare_folders(settings: Settings, verb: str) -> None:
+    """/run is empty after each reboot. Root makes the two folders again; the user alone may not, and does `verb` as root."""
     account = settings.account
     for path, mode in ((settings.run_dir, 0o700), (settings.log_dir, 0o750)):
         if os.geteuid() == 0:
@@ -67,10 +67,9 @@ def prepare_folders(settings: Settings) -> None:
         try:
             info = os.stat(path)
         except FileNotFoundError:
-            why = f"{path} does not exist (it goes away with each reboot) and only root may make it"
-            raise NeedsRoot(why) from None
+            as_root(f"{path} does not exist (it goes away with each reboot) and only root may make it", settings, verb)
         if info.st_uid != os.geteuid() or info.st_mode & 0o022:
-            raise NeedsRoot(f"{path} does not belong to '{settings.user}' alone")
+            as_root(f"{path} does not belong to '{settings.user}' alone", settings, verb)
 
 
 def require_writable(settings: Settings) -> None:
@@ -133,10 +132,7 @@ def command_start(settings: Settings) -> int:
         say(f"The server is already running: http://localhost:{settings.port}/")
         tell_boot()
         return 0
-    try:
-        prepare_folders(settings)
-    except NeedsRoot as need:
-        as_root(str(need), settings, "start")
+    prepare_folders(settings, "start")
     if stranger(settings):  # asked while still root, who can name every process
         raise Problem(port_taken(settings), EXIT_LATER)
     become(settings)
@@ -247,10 +243,7 @@ def command_restart(settings: Settings, unless_idle: bool = False) -> int:
         return 0
     if settings.systemd:
         return systemctl(settings, "restart")
-    try:
-        prepare_folders(settings)
-    except NeedsRoot as need:
-        as_root(str(need), settings, "restart")
+    prepare_folders(settings, "restart")
     become(settings)
     stop_supervisor(settings)
     return command_start(settings)

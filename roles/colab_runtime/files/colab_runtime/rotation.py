@@ -60,7 +60,7 @@ def restart_if_running(settings: Settings) -> bool:
         systemctl(settings, "restart")
         return True
     if os.geteuid() == 0 and os.path.isdir(settings.run_dir):
-        prepare_folders(settings)
+        prepare_folders(settings, "restart")
     become(settings)
     if not RunDir(settings.run_dir).supervisors():
         return False

@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -380,31 +381,20 @@ def supervise(settings: Settings, report_fd: int | None) -> int:
 def detach(settings: Settings) -> int:
     """Start the supervisor away from this terminal; the reading end of its report is returned."""
     reader, writer = os.pipe()
-    child = os.fork()
-    if child:
-        os.close(writer)
-        os.waitpid(child, 0)
-        return reader
-    try:
-        os.setsid()
-        if os.fork():
-            os._exit(0)
-        os.chdir("/")
-        os.umask(0o022)
-        os.dup2(writer, 3)  # nothing of ours is needed below 3, and the standard streams stay where they are
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for fd in (0, 1, 2):
-            os.dup2(nothing, fd)
-        # A caller's open files (Ansible's pipes, a script's lock) must not be held open by a process that stays.
-        for fd in [int(name) for name in os.listdir("/proc/self/fd")]:
-            if fd > 3:
-                with contextlib.suppress(OSError):
-                    os.close(fd)
-        os.set_inheritable(3, True)
-        command = [sys.executable, "-I", *own_command(settings, "supervise", "--report-fd", "3")]
-        os.execve(command[0], command, background_environment(dict(os.environ), settings.account))
-    finally:
-        os._exit(127)
+    # A caller's open files (Ansible's pipes, a script's lock) must not be held open by a process that stays.
+    subprocess.Popen(
+        [sys.executable, "-I", *own_command(settings, "supervise", "--report-fd", str(writer))],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        pass_fds=[writer],
+        cwd="/",
+        env=background_environment(dict(os.environ), settings.account),
+        umask=0o022,
+        start_new_session=True,
+    )
+    os.close(writer)
+    return reader
 
 
 def lines_of(reader: int, seconds: float) -> tuple[list[str], bool]:
