@@ -970,9 +970,8 @@ def test_a_unit_that_does_not_start_at_boot_is_told_of_as_the_role_listens_for_i
 
 def unit(**changes: str) -> dict[str, list[str]]:
     variables = {
-        "colab_runtime_user": "student",
+        "colab_runtime_host": {"user": "student", "user_home": "/home/student"},
         "colab_runtime_prefix": "/opt/colab-ready",
-        "colab_runtime_root_dir": "/home/student",
         **changes,
     }
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
