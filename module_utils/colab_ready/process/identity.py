@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import pwd
+import resource
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
@@ -93,3 +94,9 @@ def become(account: Account, dies_with_parent: bool = True) -> Callable[[], None
             prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
     return give_up_root
+
+
+def dump_no_core() -> None:
+    """For a new child: 1 byte also keeps a piped core_pattern (WSL's crash collector) away, which 0 does not (core(5))."""
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    resource.setrlimit(resource.RLIMIT_CORE, (1, hard) if hard else (0, 0))

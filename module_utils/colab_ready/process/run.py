@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import selectors
 import signal
 import subprocess
@@ -20,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Mapping, Sequence
 
 from ..core.text import readable_lines
-from .identity import Account, account_named, become, current_account
+from .identity import Account, account_named, become, current_account, dump_no_core
 
 # A process stuck in a driver's ioctl may survive SIGKILL: wait this long for it, then report and go on.
 BURIAL_SECONDS = 5.0
@@ -203,9 +202,7 @@ def start(
 
     def prepare() -> None:
         give_up_root()
-        # No core dump: 1 byte also keeps a piped core_pattern (WSL's crash collector) away, which 0 does not (core(5)).
-        hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
-        resource.setrlimit(resource.RLIMIT_CORE, (1, hard) if hard else (0, 0))
+        dump_no_core()
         # One that was set before exec rings after it, also inside native code, should this process be killed before it can.
         signal.alarm(alarm_seconds)
 
