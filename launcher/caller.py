@@ -169,12 +169,8 @@ def become() -> list[str]:
 
 def find_become() -> str | None:
     """The system's own program for it, in places that are root's alone."""
-    for name in BECOME:
-        for folder in FOLDERS:
-            path = os.path.join(folder, name)
-            if os.access(path, os.X_OK) and not distrust_way(path, {0}):
-                return path
-    return None
+    paths = (os.path.join(folder, name) for name in BECOME for folder in FOLDERS)
+    return next((path for path in paths if os.access(path, os.X_OK) and not distrust_way(path, {0})), None)
 
 
 def refused(command: Sequence[str], status: int) -> Exception:

@@ -169,7 +169,6 @@ def test_root_believes_roots_settings_alone_and_waits_for_no_pipe(tmp_path: Path
         (stat.S_IFREG | 0o620, 1000, "mode 0620"),
         (stat.S_IFREG | 0o600, 0, "belongs to"),
         (stat.S_IFREG | 0o600, 1001, "belongs to"),
-        (stat.S_IFDIR | 0o700, 1000, "not a regular file"),
     ],
 )
 def test_a_token_file_is_of_its_user_alone(mode: int, owner: int, said: str | None) -> None:

@@ -88,14 +88,13 @@ def require_writable(settings: Settings) -> None:
             ) from None
 
 
-def renew_token(restart: Callable[[], int]) -> int:
-    say("The server has another token than the file: restarting it.")
-    return restart()
-
-
 def renew(settings: Settings, restart: Callable[[], int]) -> int | None:
-    """Restart a server that a new one would differ from: it outlived a run of the playbook that was interrupted, or its
-    user has joined a group. None where it stays: all is well, nobody knows, or something runs in it, which is said."""
+    """Restart a server that a new one would differ from: it outlived a run of the playbook that was interrupted, has an old
+    token, or its user has joined a group. None where it stays: all is well, nobody knows, or something runs in it, which is
+    said."""
+    if has_old_token(settings):
+        say("The server has another token than the file: restarting it.")
+        return restart()
     note = read_stamp(settings)
     why = note and stale(settings, note)
     if not note or not why:
@@ -124,8 +123,6 @@ def command_start(settings: Settings) -> int:
     if settings.systemd:
         if not unit_is_active():
             return systemctl(settings, "start")
-        if has_old_token(settings):
-            return renew_token(lambda: systemctl(settings, "restart"))
         renewed = renew(settings, lambda: restart_unit(settings))
         if renewed is not None:
             return renewed
@@ -138,8 +135,6 @@ def command_start(settings: Settings) -> int:
     become(settings)
     run_dir = RunDir(settings.run_dir)
     if run_dir.locked():
-        if has_old_token(settings):
-            return renew_token(lambda: command_restart(settings))
         renewed = renew(settings, lambda: command_restart(settings))
         return join_start(settings, run_dir) if renewed is None else renewed
     require_writable(settings)
