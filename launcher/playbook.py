@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import select
 import signal
@@ -18,12 +17,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from colab_ready.files.safe_open import read_text
+from colab_ready.process.identity import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, load_prctl
 from colab_ready.system.processes import children, descendants, process_ids
 
 from .words import Stop, interrupted, say
 
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-LIBC = ctypes.CDLL(None)
 # Ctrl-C reaches Ansible through the terminal as well, and ends it in peace; what is still there then is told again.
 SENT_AFTER = ((3.0, signal.SIGINT), (10.0, signal.SIGTERM), (20.0, signal.SIGKILL))
 ORPHANS_SECONDS = 5.0
@@ -47,7 +45,8 @@ def run(
 ) -> Outcome:
     """Run a playbook in the current directory. `talk` is the pipe from the caller: he ends the run by closing it."""
     result = scratch / "verdict"
-    LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    prctl = load_prctl()
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
     wake = _listen()
     process = subprocess.Popen(
         [str(ansible), str(playbook), *arguments],
@@ -55,7 +54,7 @@ def run(
         stdin=subprocess.DEVNULL,
         stdout=sys.stderr if quiet else None,
         umask=0o022,
-        preexec_fn=_end_with_parent,
+        preexec_fn=lambda: prctl(PR_SET_PDEATHSIG, signal.SIGTERM),
     )
     told = _wait(process, wake, talk)
     end_orphans(str(playbook), everything=told is not None or process.returncode < 0)
@@ -85,10 +84,6 @@ def check_verdict(verdict: str) -> None:
     """Ansible's 0 is not enough: a run that never came to the proof has it, too."""
     if verdict != "ready":
         raise Stop("the run ended without proving that the computer is READY.")
-
-
-def _end_with_parent() -> None:
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 def _listen() -> int:

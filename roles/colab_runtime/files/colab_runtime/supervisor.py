@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 from colab_ready.core.text import printable
 from colab_ready.files.safe_open import open_file, read_object
+from colab_ready.process.identity import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, load_prctl
 from colab_ready.process.run import signal_name
 from colab_ready.system.ports import find_open
 from colab_ready.system.processes import alive, descendants, started_ticks
@@ -30,16 +31,6 @@ from .settings import Settings, background_environment, own_command, require_own
 HEALTHY_SECONDS = 60.0
 BACKOFF_SECONDS_MAX = 30.0
 LOG_FILES = 5
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
-PR_SET_CHILD_SUBREAPER = 36
-
-
-def prctl(option: int, value: int) -> None:
-    """Best effort: a Python without ctypes loses a safety net, not the service."""
-    with contextlib.suppress(Exception):
-        import ctypes
-
-        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
 def describe_exit(status: int) -> str:
@@ -195,6 +186,7 @@ class Supervisor:
         self.server_status: int | None = None
         self.output = -1
         self.wake_reader, self.wake_writer = socket.socketpair()
+        self.prctl = load_prctl()
 
     def on_stop(self, number: int, frame: Any) -> None:
         self.stop_asked = True
@@ -212,7 +204,7 @@ class Supervisor:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         # Orphans of the server (kernels after a crash, what a notebook sent to the background) come back to us, as
         # they would stay in a unit's cgroup; so nothing outlives `stop`.
-        prctl(PR_SET_CHILD_SUBREAPER, 1)
+        self.prctl(PR_SET_CHILD_SUBREAPER, 1)
         failures = 0
         while not self.stopping():
             started = time.monotonic()
@@ -272,7 +264,7 @@ class Supervisor:
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP, signal.SIGPIPE):
                 signal.signal(number, signal.SIG_DFL)
             os.setpgid(0, 0)
-            prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+            self.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
             if os.getppid() != parent:
                 os._exit(EXIT_LATER)
             os.dup2(output, 1)
