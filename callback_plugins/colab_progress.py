@@ -310,16 +310,13 @@ def unproven_of(action: str, result: Mapping[str, Any]) -> list[Mapping[str, Any
 
 
 def variables_of(roles: Path) -> dict[str, set[str]]:
-    """The variables that may be set, by role: the names in its defaults and in its argument specification."""
+    """The variables that may be set, by role: the names in its argument specification."""
     found: dict[str, set[str]] = {}
-    for role in sorted(path for path in roles.glob("*") if path.is_dir()):
-        names = found.setdefault(role.name, set())
-        for file in (role / "defaults/main.yml", role / "meta/argument_specs.yml"):
-            with contextlib.suppress(OSError, ValueError):
-                # Each stands at the start of its line, whatever follows it.
-                names.update(
-                    re.findall(rf"^ *({role.name}_[a-z0-9_]+):", file.read_text(encoding="utf-8"), re.MULTILINE)
-                )
+    for file in roles.glob("*/meta/argument_specs.yml"):
+        role = file.parent.parent.name
+        with contextlib.suppress(OSError, ValueError):
+            # Each stands at the start of its line, whatever follows it.
+            found[role] = set(re.findall(rf"^ *({role}_[a-z0-9_]+):", file.read_text(encoding="utf-8"), re.MULTILINE))
     return found
 
 

@@ -20,13 +20,12 @@ from colab_ready.files.safe_open import read_text
 from colab_ready.files.trust import distrust_tree, distrust_way, user_name
 
 from . import snapshot, variables
+from .playbook import ENDING
 from .words import Stop, interrupted
 
 FOLDERS = ("/usr/bin", "/usr/local/bin", "/bin", "/usr/sbin", "/sbin")
 BECOME = ("sudo", "sudo.ws", "doas")
 PYTHON = "/usr/bin/python3"
-# What ends a run; root's half is told.
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # All that stands in an argument list: the rest comes through the pipe.
 FIRST = "import sys; s = sys.stdin.buffer; exec(compile(s.read(int(s.readline(20))), 'boot', 'exec'), {'__name__': '__boot__'})"
 
@@ -129,7 +128,7 @@ def _pass_signals_on(talk: int) -> None:
 
     def tell(number: int, _frame: object) -> None:
         with contextlib.suppress(OSError):
-            os.write(talk, b"I" if number == signal.SIGINT else b"T")
+            os.write(talk, bytes([number]))
 
     for number in ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:

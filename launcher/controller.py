@@ -20,6 +20,7 @@ from pathlib import Path
 
 from colab_ready import pip_config
 
+from .playbook import told_by
 from .words import Stop, say
 
 WEEK = 7 * 86400
@@ -176,9 +177,8 @@ class Steps:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(1)
                 return
-            # As in a run of Ansible: he sends a letter for a signal, and nothing more when he is gone.
-            if self.talk is not None and select.select([self.talk], [], [], 0)[0]:
-                sys.exit(130 if os.read(self.talk, 100)[:1] == b"I" else 143)
+            if self.talk is not None and select.select([self.talk], [], [], 0)[0] and (told := told_by(self.talk)):
+                sys.exit(128 + told)
             if seconds % WORD_SECONDS == 0:
                 say(f"{name} is still at it ({seconds} s)")
         raise Failed(f"{name} did not end within {STEP_SECONDS // 60} minutes")

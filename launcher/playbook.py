@@ -22,6 +22,8 @@ from colab_ready.system.processes import children, descendants, process_ids
 
 from .words import Stop, interrupted, say
 
+# What ends a run.
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Ctrl-C reaches Ansible through the terminal as well, and ends it in peace; what is still there then is told again.
 SENT_AFTER = ((3.0, signal.SIGINT), (10.0, signal.SIGTERM), (20.0, signal.SIGKILL))
 ORPHANS_SECONDS = 5.0
@@ -91,7 +93,7 @@ def _listen() -> int:
     read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(write, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, lambda number, frame: None)
     return read
@@ -104,11 +106,7 @@ def _wait(process: subprocess.Popen[bytes], wake: int, talk: int | None) -> sign
     while process.poll() is None:
         watched = [wake] if talk is None or told else [wake, talk]
         for ready in select.select(watched, [], [], 0.5 if told else None)[0]:
-            wanted = (
-                _words(ready)
-                if ready == wake
-                else (signal.SIGINT if os.read(ready, 100)[:1] == b"I" else signal.SIGTERM)
-            )
+            wanted = told_by(ready)
             if wanted and not told:
                 told, began = wanted, time.monotonic()
                 sent = 0 if told == signal.SIGINT else 1
@@ -120,10 +118,10 @@ def _wait(process: subprocess.Popen[bytes], wake: int, talk: int | None) -> sign
     return told
 
 
-def _words(wake: int) -> signal.Signals | None:
-    """What arrived: the signal that ends the run, or nothing of the kind."""
-    numbers = set(os.read(wake, 1000))
-    return next((one for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if one in numbers), None)
+def told_by(pipe: int) -> signal.Signals | None:
+    """Which signal that ends a run came through a pipe, by its number; whose pipe is closed is gone, and ends it too."""
+    numbers = os.read(pipe, 1000)
+    return next((one for one in ENDING if one in numbers), None if numbers else signal.SIGTERM)
 
 
 def end_orphans(marker: str, everything: bool) -> None:

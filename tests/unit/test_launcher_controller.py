@@ -258,11 +258,11 @@ def test_what_does_not_end_is_waited_for_with_words_and_ended(
     assert_pip_is_gone(waiting)
 
 
-@pytest.mark.parametrize(("letter", "status"), [(b"", 143), (b"T", 143), (b"I", 130)])
-def test_it_ends_with_who_called(waiting: Yard, letter: bytes, status: int) -> None:
+@pytest.mark.parametrize(("sent", "status"), [(b"", 143), (b"\x0f", 143), (b"\x02", 130), (b"\x01", 129)])
+def test_it_ends_with_who_called(waiting: Yard, sent: bytes, status: int) -> None:
     builder = waiting.builder(uv=False)
     builder.talk, caller = os.pipe()
-    os.write(caller, letter)
+    os.write(caller, sent)
 
     def go_away() -> None:
         wait_for(waiting.state / "pip")
@@ -272,7 +272,7 @@ def test_it_ends_with_who_called(waiting: Yard, letter: bytes, status: int) -> N
     with pytest.raises(SystemExit) as ended:
         builder.get()
     assert ended.value.code == status
-    if not letter:
+    if not sent:
         assert_pip_is_gone(waiting)
     os.close(builder.talk)
 
