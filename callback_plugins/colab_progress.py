@@ -253,42 +253,30 @@ def verdict_lines(
     unproven: Mapping[str, Sequence[Mapping[str, Any]]] = MappingProxyType({}),
 ) -> list[Line]:
     """What stands below the table. `unproven` is what is to do on hosts of which no report speaks."""
-    tail = (f"  {changed} changed, {duration(seconds)}", "")
     if word == "check":
         return [[("check mode", "bold"), (f"  {changed} would change; nothing was changed, nothing proven", "")]]
-    if word == "none":
-        return [[("done", "bold green"), tail], *to_do_lines(unproven, len(unproven) > 1)]
-    if word == "ready":
-        lines: list[Line] = [[("READY", "bold green"), tail]]
-        hints = dict.fromkeys(str(s.row["address_hint"]) for s in summaries.values() if s.row.get("address_hint"))
-        if len(summaries) == 1:
-            lines += [[(hint, "")] for s in summaries.values() for hint in str(s.row.get("hint") or "").splitlines()]
-        else:  # that no browser has come is true of every host of a lab, and no news
-            lines += to_do_lines({host: of_wsl(s.remedies) for host, s in summaries.items()}, True)
-        return lines + [[("address: ", ""), (hint, "bold")] for hint in hints]
-    lines = [[("NOT READY" if summaries else "STOPPED", "bold red"), tail]]
-    several = len(set(summaries) | set(stopped_at)) > 1
-    for host in dict.fromkeys([*summaries, *stopped_at]):
-        prefix = f"{host}: " if several else ""
+    good = {"none": "done", "ready": "READY"}.get(word)
+    title = (good, "bold green") if good else ("NOT READY" if summaries else "STOPPED", "bold red")
+    lines: list[Line] = [[title, (f"  {changed} changed, {duration(seconds)}", "")]]
+    hosts = dict.fromkeys([*summaries, *stopped_at, *unproven])
+    for host in hosts:
+        prefix = f"  {host}: " if len(hosts) > 1 else "  "
         summary = summaries.get(host)
         if summary is None:
-            lines.append([(f"  {prefix}stopped at: {stopped_at[host]}", "")])
-            lines += to_do_lines({host: unproven.get(host, ())}, several)
+            said = [f"stopped at: {stopped_at[host]}"] if host in stopped_at else []
+            remedies = list(unproven.get(host, ()))
         elif not summary.ready:
-            lines += [[(f"  {prefix}{reason}", "")] for reason in summary.row.get("reasons") or []]
-            lines += to_do_lines({host: to_do(summary.remedies)}, several)
-        else:
-            lines += to_do_lines({host: of_wsl(summary.remedies)}, several)
+            said, remedies = summary.row.get("reasons") or [], to_do(summary.remedies)
+        elif word == "ready" and len(hosts) == 1:
+            prefix, said, remedies = "", str(summary.row.get("hint") or "").splitlines(), []
+        else:  # that no browser has come is true of every host of a lab, and no news
+            said, remedies = [], of_wsl(summary.remedies)
+        lines += [[(f"{prefix}{one}", "")] for one in said]
+        lines += [[(f"{prefix}to do: ", "bold"), (remedy_text(one), "")] for one in remedies]
+    if word == "ready":
+        hints = dict.fromkeys(str(s.row["address_hint"]) for s in summaries.values() if s.row.get("address_hint"))
+        lines += [[("address: ", ""), (hint, "bold")] for hint in hints]
     return lines
-
-
-def to_do_lines(remedies: Mapping[str, Iterable[Mapping[str, Any]]], several: bool) -> list[Line]:
-    """One line for each, with its host's name if there are several."""
-    return [
-        [(f"  {host}: to do: " if several else "  to do: ", "bold"), (remedy_text(one), "")]
-        for host, ones in sorted(remedies.items())
-        for one in ones
-    ]
 
 
 def summary_of(action: str, result: Mapping[str, Any]) -> Summary | None:
