@@ -30,9 +30,8 @@ def unpack(stream: IO[bytes], cache: str) -> tuple[dict[str, Any], str]:
     os.umask(0o077)
     header = json.loads(read(stream, length(stream)))
     folder = make_folder(cache)
-    made: set[str] = set()
     for name, size in header["files"]:
-        write(folder, name, read(stream, size), made)
+        write(folder, name, read(stream, size))
     sys.path[:0] = [folder, os.path.join(folder, "module_utils")]
     return header, folder
 
@@ -73,16 +72,13 @@ def make_folder(cache: str) -> str:
     return folder
 
 
-def write(folder: str, name: str, data: bytes, made: set[str]) -> None:
+def write(folder: str, name: str, data: bytes) -> None:
     """A regular file below the folder, and nowhere else: the folder is new and root's, so nothing in it is a link."""
     parts = name.split("/")
     if not all(parts) or {".", ".."} & set(parts) or "\0" in name:
         raise SystemExit(f"colab-ready: {name!r} is no name for a file of the snapshot.")
     path = os.path.join(folder, *parts)
-    above = os.path.dirname(path)
-    if above not in made:
-        os.makedirs(above, exist_ok=True)
-        made.add(above)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "xb", buffering=0) as file:
         file.write(data)
 

@@ -70,7 +70,7 @@ def changes_identity(account: Account) -> bool:
     return os.geteuid() == 0 and account.uid != 0
 
 
-def become(account: Account, dies_with_parent: bool = True) -> Callable[[], None]:
+def become(account: Account) -> Callable[[], None]:
     """Return what a new child calls before anything else: from then on it has the account's rights and no way back.
 
     no_new_privs keeps setuid programs, sudo among them, from giving root back. What is loaded here is loaded before the fork.
@@ -84,9 +84,8 @@ def become(account: Account, dies_with_parent: bool = True) -> Callable[[], None
             os.setresgid(account.gid, account.gid, account.gid)
             os.setresuid(account.uid, account.uid, account.uid)
             prctl(PR_SET_NO_NEW_PRIVS, 1)
-        if dies_with_parent:
-            # After the ids: a change of them clears it.
-            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        # It dies with its parent. After the ids: a change of them clears it.
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
     return give_up_root
 

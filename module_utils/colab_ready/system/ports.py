@@ -66,7 +66,7 @@ def decode_address(text: str, byteorder: str = sys.byteorder) -> tuple[str, int]
     return socket.inet_ntop(family, raw), int(port, 16)
 
 
-def parse_listeners(text: str, byteorder: str = sys.byteorder) -> list[Listener]:
+def parse_listeners(text: str) -> list[Listener]:
     """The listening sockets of a /proc/net/tcp or tcp6. Lines that are none are passed over."""
     found = []
     for line in text.splitlines():
@@ -74,7 +74,7 @@ def parse_listeners(text: str, byteorder: str = sys.byteorder) -> list[Listener]
         try:
             if int(fields[3], 16) != _TCP_LISTEN:
                 continue
-            address, port = decode_address(fields[1], byteorder)
+            address, port = decode_address(fields[1])
             found.append(Listener(address, port, int(fields[7]), int(fields[9])))
         except (IndexError, ValueError):
             continue

@@ -207,7 +207,7 @@ def command_stop(settings: Settings) -> int:
     return 0
 
 
-def stop_without_settings(path: str, run_dir: str = Settings.run_dir) -> int:
+def stop_without_settings(path: str) -> int:
     """What `stop` does as root where the settings are lost or damaged, so that the host can be repaired or cleared.
 
     The unit has one name everywhere, and the supervisor's folder belongs to who runs it.
@@ -216,11 +216,11 @@ def stop_without_settings(path: str, run_dir: str = Settings.run_dir) -> int:
     if os.path.isdir("/run/systemd/system"):  # also a unit that waits to be tried again
         run_quietly("systemctl", "stop", UNIT)
     try:
-        owner = pwd.getpwuid(os.lstat(run_dir).st_uid)
+        owner = pwd.getpwuid(os.lstat(Settings.run_dir).st_uid)
     except (OSError, KeyError):
         owner = None
     if owner and owner.pw_uid != 0:
-        settings = Settings(path, owner.pw_name, "/", 0, "colab-runtime", "/", "/", "/", run_dir)
+        settings = Settings(path, owner.pw_name, "/", 0, "colab-runtime", "/", "/", "/")
         become(settings)
         stopped = stop_supervisor(settings) or stopped
     say("Stopped." if stopped else "Not running.")
