@@ -331,7 +331,7 @@ def test_a_value_that_would_stop_a_later_role_is_said_beside_the_others(wish: di
 def test_every_variable_with_few_values_is_judged_before_anything_is_changed() -> None:
     """Those of later roles too: what only they refuse is refused after everything is installed."""
     project = Path(__file__).parents[2]
-    judged = yaml.safe_load((project / "roles/colab/tasks/main.yml").read_text())[0]["host_preflight"]["wishes"]
+    judged = yaml.safe_load((project / "roles/colab/tasks/preflight.yml").read_text())[0]["host_preflight"]["wishes"]
     site = yaml.safe_load((project / "playbooks/site.yml").read_text())[0]["roles"]
     set_by_us = {name for role in site for name in role.get("vars", {})}
     kinds = {"bool": "bool", "int": "whole_seconds", "float": "seconds"}
