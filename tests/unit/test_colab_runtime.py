@@ -125,6 +125,7 @@ def test_settings_that_are_no_object_are_refused(text: str) -> None:
         (0o600, 0o755, None),
         (0o646, 0o755, "can be changed by everybody: its mode is 0646"),
         (0o644, 0o777, "can be changed by everybody: its mode is 0777"),
+        (0o644, 0o1777, "can be changed by everybody: its mode is 1777"),
     ],
 )
 def test_settings_are_believed_only_where_nobody_else_can_write(

@@ -117,7 +117,9 @@ def load_settings(path: str) -> Settings:
         ) from None
     except OSError as error:
         raise Problem(f"{path} cannot be read: {error.strerror}.", EXIT_SETTINGS) from None
-    distrust = distrust_way(os.path.abspath(path), (0, os.geteuid()))
+    # The folder by itself: in one like /tmp another file could have been there when it was read.
+    folder, uids = os.path.dirname(os.path.abspath(path)), (0, os.geteuid())
+    distrust = distrust_way(folder, uids) or distrust_way(os.path.abspath(path), uids)
     if distrust:
         raise Problem(
             f"{distrust}; expected a file of root that only root can write. "
