@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from colab_ready.files.safe_open import read_text
 from colab_ready.process.identity import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, load_prctl
-from colab_ready.system.processes import children, descendants, process_ids
+from colab_ready.system.processes import children, descendants, process_ids, send
 
 from .words import Stop, interrupted, say
 
@@ -142,7 +142,7 @@ def end_orphans(marker: str, everything: bool) -> None:
                 _signal_tree(pid, signal.SIGKILL if hard else signal.SIGTERM)
             asked.add(pid)
         for pid in forks:
-            _signal(pid, signal.SIGKILL)
+            send(pid, signal.SIGKILL)
         time.sleep(0.02)
 
 
@@ -156,12 +156,7 @@ def end_leftovers(marker: str) -> None:
 
 def _signal_tree(top: int, number: int) -> None:
     for pid in [*reversed(descendants(top)), top]:
-        _signal(pid, number)
-
-
-def _signal(pid: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(pid, number)
+        send(pid, number)
 
 
 def _reap() -> None:

@@ -25,11 +25,11 @@ from ..core.text import cleaned, readable_lines
 from .run import (
     BURIAL_SECONDS,
     STDERR_LINES,
+    Conversation,
     Heard,
     NotStarted,
     account_of,
     child_environment,
-    converse,
     exit_of,
     how_it_ended,
     start,
@@ -101,7 +101,8 @@ def run_probe(
     finally:
         os.close(writer)
     job = json.dumps({"name": name, "source": source, "params": params}).encode()
-    talk = converse(process, heard, timeout_seconds, job, reader, grace_seconds, exit_seconds)
+    talk = Conversation(process, heard, job, reader)
+    talk.hear_out(timeout_seconds, grace_seconds, exit_seconds)
     return _outcome(heard, how_it_ended(talk), started)
 
 

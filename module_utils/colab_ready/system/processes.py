@@ -1,10 +1,11 @@
 # Copyright (c) 2026, the colab-ready authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which processes there are, and which started which: what /proc/PID/stat tells everybody without ever waiting."""
+"""Which processes there are, and which started which: what /proc/PID/stat tells everybody without ever waiting. And signals."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from ..files.safe_open import read_text
@@ -46,3 +47,9 @@ def descendants(pid: int, proc: str = "/proc") -> list[int]:
     for child in found:
         found += below.get(child, [])
     return found
+
+
+def send(pid: int, number: int) -> None:
+    """Send a signal to a process, which may be gone or another user's by now."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)

@@ -23,7 +23,7 @@ from colab_ready.files.safe_open import open_file, read_object
 from colab_ready.process.identity import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, load_prctl
 from colab_ready.process.run import signal_name
 from colab_ready.system.ports import find_open
-from colab_ready.system.processes import alive, descendants, started_ticks
+from colab_ready.system.processes import alive, descendants, send, started_ticks
 
 from .core import EXIT_LATER, EXIT_SETTINGS, LOG_BYTES_MAX, REST_STOP_SECONDS, SERVER_STOP_SECONDS, Problem, is_number
 from .settings import Settings, background_environment, own_command, require_owner
@@ -279,11 +279,11 @@ class Supervisor:
         self.pump(None, lambda: self.stopping() or self.server_status is not None)
         if self.server_status is None:
             # The server first and alone: it shuts its kernels down in good order.
-            self.signal(self.server, signal.SIGTERM)
+            send(self.server, signal.SIGTERM)
             self.pump(time.monotonic() + SERVER_STOP_SECONDS, lambda: self.server_status is not None)
         if self.server_status is None:
             self.log.note(f"The server did not stop within {SERVER_STOP_SECONDS:.0f} s and is killed.")
-            self.signal(self.server, signal.SIGKILL)
+            send(self.server, signal.SIGKILL)
             self.pump(time.monotonic() + REST_STOP_SECONDS, lambda: self.server_status is not None)
         self.server = 0
 
@@ -294,14 +294,9 @@ class Supervisor:
             if not rest:
                 break
             for pid in rest:
-                self.signal(pid, number)
+                send(pid, number)
             self.pump(time.monotonic() + REST_STOP_SECONDS, lambda: not descendants(os.getpid()))
         self.drain()
-
-    @staticmethod
-    def signal(pid: int, number: int) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, number)
 
     def reap(self) -> None:
         with contextlib.suppress(ChildProcessError):
@@ -413,12 +408,12 @@ def stop_supervisor(settings: Settings) -> bool:
         return True
 
     for pid in ending:
-        Supervisor.signal(pid, signal.SIGTERM)
-        Supervisor.signal(pid, signal.SIGCONT)  # one that was stopped does not hear of it
+        send(pid, signal.SIGTERM)
+        send(pid, signal.SIGCONT)  # one that was stopped does not hear of it
     if gone(SERVER_STOP_SECONDS + 4 * REST_STOP_SECONDS + 2.0):
         return bool(ending)
     for pid in [*ending, *below]:
-        Supervisor.signal(pid, signal.SIGKILL)
+        send(pid, signal.SIGKILL)
     if not gone(5.0):
         raise Problem(f"The supervisor (pid {', '.join(map(str, ending))}) cannot be ended.")
     run_dir.clear()
