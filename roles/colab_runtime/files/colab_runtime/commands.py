@@ -9,6 +9,7 @@ import contextlib
 import os
 import pwd
 import stat
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,12 +17,12 @@ from dataclasses import replace
 from colab_ready.files.safe_open import open_file
 from colab_ready.system.processes import alive
 
-from .core import EXIT_FAILED, EXIT_LATER, START_SECONDS, UNIT, Problem, say, user_name
+from .core import EXIT_FAILED, EXIT_LATER, EXIT_SETTINGS, START_SECONDS, UNIT, Problem, say, user_name
 from .ports import accepts, answers, at_stake, has_old_token, port_taken, runs_no_kernel, shortened, stranger
 from .server import lacks_groups, read_stamp, require_servable, runs_as_it_would_start, stale
 from .settings import Settings, as_root, become, require_owner
 from .status import last_lines
-from .supervisor import RunDir, detach, lines_of, stop_supervisor
+from .supervisor import RunDir, detach, stop_supervisor
 from .systemd import restart_unit, run_quietly, systemctl, tell_boot, unit_is_active
 from .token import good_token
 
@@ -160,21 +161,21 @@ def command_start(settings: Settings) -> int:
     raise Problem(f"The server did not start: it {failure}. The last lines of {settings.log_file}:\n{shown}")
 
 
-def watch_start(settings: Settings, reader: int) -> str | None:
+def watch_start(settings: Settings, supervisor: subprocess.Popen[bytes]) -> str | None:
     """None when the server answers, "" when the time is up, "busy" when another supervisor was quicker, else how the
     server ended."""
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end:
-        lines, still_open = lines_of(reader, 0.2)
-        for line in lines:
-            if line == "busy":
-                return line
-            if line.startswith("ended "):
-                return line[len("ended ") :]
-        if not still_open:
-            return "was given up by its supervisor"
+        ended = supervisor.poll()
+        if ended is not None:
+            known = {EXIT_LATER: "busy", EXIT_SETTINGS: f"ended with exit code {EXIT_SETTINGS}"}
+            return known.get(ended, "was given up by its supervisor")
         if answers(settings, seconds=1.0):
             return None
+        state = RunDir(settings.run_dir).state() or {}
+        if state.get("state") == "waiting":
+            return str(state.get("last_exit"))
+        time.sleep(0.2)
     return ""
 
 

@@ -172,14 +172,8 @@ class RunDir:
 class Supervisor:
     """Runs the server, restarts it when it ends, keeps its output, and ends everything below it when told to stop."""
 
-    def __init__(
-        self,
-        command: Sequence[str],
-        run_dir: RunDir,
-        log: RotatingLog,
-        tell: Callable[[str], None] = lambda text: None,
-    ) -> None:
-        self.command, self.run_dir, self.log, self.tell = list(command), run_dir, log, tell
+    def __init__(self, command: Sequence[str], run_dir: RunDir, log: RotatingLog) -> None:
+        self.command, self.run_dir, self.log = list(command), run_dir, log
         self.stop_asked = False
         self.restarts = 0
         self.server = 0
@@ -218,7 +212,6 @@ class Supervisor:
             if time.monotonic() - started >= HEALTHY_SECONDS:
                 failures = 0
             how = describe_exit(status)
-            self.tell(f"ended {how}")
             if os.WIFEXITED(status) and os.WEXITSTATUS(status) == EXIT_SETTINGS:
                 self.log.note(f"The server {how}: the lines above say what to repair. It is not tried again.")
                 return EXIT_SETTINGS
@@ -339,58 +332,34 @@ class Supervisor:
                 self.drain()
 
 
-def supervise(settings: Settings, report_fd: int | None) -> int:
-    """The background process. `report_fd` carries a line to the `start` that waits, as long as it does."""
-
-    def tell(text: str) -> None:
-        if report_fd is not None:
-            with contextlib.suppress(OSError):
-                os.write(report_fd, f"{text}\n".encode())
-
+def supervise(settings: Settings) -> int:
+    """The background process; EXIT_LATER where another one was quicker."""
     require_owner(settings, "start")
     if os.geteuid() == 0:
         raise Problem("The supervisor must not run as root.", EXIT_SETTINGS)
-    if report_fd is not None:
-        os.set_inheritable(report_fd, False)
     run_dir = RunDir(settings.run_dir)
     lock = run_dir.take_lock(0.5)
     if lock is None:
-        tell("busy")
-        return 0
-    tell("locked")
+        return EXIT_LATER
     command = [sys.executable, "-I", *own_command(settings, "serve")]
     try:
-        return Supervisor(command, run_dir, RotatingLog(settings.log_file), tell).run()
+        return Supervisor(command, run_dir, RotatingLog(settings.log_file)).run()
     finally:
         run_dir.clear()
 
 
-def detach(settings: Settings) -> int:
-    """Start the supervisor away from this terminal; the reading end of its report is returned."""
-    reader, writer = os.pipe()
-    # A caller's open files (Ansible's pipes, a script's lock) must not be held open by a process that stays.
-    subprocess.Popen(
-        [sys.executable, "-I", *own_command(settings, "supervise", "--report-fd", str(writer))],
+def detach(settings: Settings) -> subprocess.Popen[bytes]:
+    """Start the supervisor away from this terminal, with none of the caller's open files (Ansible's pipes, a script's lock)."""
+    return subprocess.Popen(
+        [sys.executable, "-I", *own_command(settings, "supervise")],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        pass_fds=[writer],
         cwd="/",
         env=background_environment(dict(os.environ), settings.account),
         umask=0o022,
         start_new_session=True,
     )
-    os.close(writer)
-    return reader
-
-
-def lines_of(reader: int, seconds: float) -> tuple[list[str], bool]:
-    """(new lines, still open?) of the supervisor's report, waiting at most `seconds`."""
-    ready, _, _ = select.select([reader], [], [], seconds)
-    if not ready:
-        return [], True
-    data = os.read(reader, 4096)
-    return data.decode("utf-8", "replace").splitlines(), bool(data)
 
 
 def stop_supervisor(settings: Settings) -> bool:
