@@ -22,12 +22,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple
 
-from ansible import constants as C
 from ansible import context
 from ansible.playbook.task_include import TaskInclude
 from ansible.plugins.callback.default import CallbackModule as DefaultCallback
+from ansible.utils.color import ANSIBLE_COLOR
 from ansible.utils.vars import load_extra_vars
 
 DOCUMENTATION = r"""
@@ -37,7 +37,7 @@ short_description: The running step, the finished steps with their seconds, and 
 version_added: "0.1.0"
 author: the colab-ready authors (@colab-ready)
 description:
-  - On a terminal, and where the Python package C(rich) is there, the running step is shown with its time ticking.
+  - On a terminal, the running step is shown with its time ticking.
   - Elsewhere each finished step is one line, and a step of more than 10 seconds says every 10 seconds that it lives.
   - At the end the C(summary) of the C(readiness_report) module is shown as a table, with the verdict below it, and what
     waits for C(wsl --shutdown).
@@ -49,11 +49,12 @@ extends_documentation_fragment:
   - result_format_callback
 requirements:
   - set as stdout_callback in the configuration
-  - rich (optional)
 """
 
-# A line is a list of (text, rich style); plain output takes the texts alone.
+# A line is a list of (text, style); where Ansible writes without colours, the texts alone are taken.
 Line = list[tuple[str, str]]
+# As ECMA-48 numbers them (SGR).
+STYLES = {"bold": "1", "dim": "2", "green": "32", "yellow": "33", "red": "31", "bold green": "1;32", "bold red": "1;31"}
 
 HEARTBEAT_SECONDS = 10
 FRAME_SECONDS = 0.2
@@ -93,7 +94,9 @@ PASSWORD_TROUBLES = (
     ),
     (
         # sudo-rs, Ubuntu's sudo since 25.10, asks in words that Ansible does not know.
-        re.compile("Timed out waiting for become|waiting for privilege escalation prompt|Premature end of stream waiting for"),
+        re.compile(
+            "Timed out waiting for become|waiting for privilege escalation prompt|Premature end of stream waiting for"
+        ),
         "Ansible waited in vain for sudo, whose way to ask for a password it may not know (sudo-rs).\n"
         "Expected a sudo that needs no password, or one that Ansible knows. Do: ./colab-ready, which leaves the asking to sudo.",
     ),
@@ -163,7 +166,7 @@ def table_rows(summaries: Iterable[Summary]) -> list[list[str]]:
     ]
 
 
-def plain_table(rows: list[list[str]]) -> list[str]:
+def aligned(rows: list[list[str]]) -> list[str]:
     """Rows as aligned text, two blanks between the columns."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -250,42 +253,30 @@ def verdict_lines(
     unproven: Mapping[str, Sequence[Mapping[str, Any]]] = MappingProxyType({}),
 ) -> list[Line]:
     """What stands below the table. `unproven` is what is to do on hosts of which no report speaks."""
-    tail = (f"  {changed} changed, {duration(seconds)}", "")
     if word == "check":
         return [[("check mode", "bold"), (f"  {changed} would change; nothing was changed, nothing proven", "")]]
-    if word == "none":
-        return [[("done", "bold green"), tail], *to_do_lines(unproven, len(unproven) > 1)]
-    if word == "ready":
-        lines: list[Line] = [[("READY", "bold green"), tail]]
-        hints = dict.fromkeys(str(s.row["address_hint"]) for s in summaries.values() if s.row.get("address_hint"))
-        if len(summaries) == 1:
-            lines += [[(hint, "")] for s in summaries.values() for hint in str(s.row.get("hint") or "").splitlines()]
-        else:  # that no browser has come is true of every host of a lab, and no news
-            lines += to_do_lines({host: of_wsl(s.remedies) for host, s in summaries.items()}, True)
-        return lines + [[("address: ", ""), (hint, "bold")] for hint in hints]
-    lines = [[("NOT READY" if summaries else "STOPPED", "bold red"), tail]]
-    several = len(set(summaries) | set(stopped_at)) > 1
-    for host in dict.fromkeys([*summaries, *stopped_at]):
-        prefix = f"{host}: " if several else ""
+    good = {"none": "done", "ready": "READY"}.get(word)
+    title = (good, "bold green") if good else ("NOT READY" if summaries else "STOPPED", "bold red")
+    lines: list[Line] = [[title, (f"  {changed} changed, {duration(seconds)}", "")]]
+    hosts = dict.fromkeys([*summaries, *stopped_at, *unproven])
+    for host in hosts:
+        prefix = f"  {host}: " if len(hosts) > 1 else "  "
         summary = summaries.get(host)
         if summary is None:
-            lines.append([(f"  {prefix}stopped at: {stopped_at[host]}", "")])
-            lines += to_do_lines({host: unproven.get(host, ())}, several)
+            said = [f"stopped at: {stopped_at[host]}"] if host in stopped_at else []
+            remedies = list(unproven.get(host, ()))
         elif not summary.ready:
-            lines += [[(f"  {prefix}{reason}", "")] for reason in summary.row.get("reasons") or []]
-            lines += to_do_lines({host: to_do(summary.remedies)}, several)
-        else:
-            lines += to_do_lines({host: of_wsl(summary.remedies)}, several)
+            said, remedies = summary.row.get("reasons") or [], to_do(summary.remedies)
+        elif word == "ready" and len(hosts) == 1:
+            prefix, said, remedies = "", str(summary.row.get("hint") or "").splitlines(), []
+        else:  # that no browser has come is true of every host of a lab, and no news
+            said, remedies = [], of_wsl(summary.remedies)
+        lines += [[(f"{prefix}{one}", "")] for one in said]
+        lines += [[(f"{prefix}to do: ", "bold"), (remedy_text(one), "")] for one in remedies]
+    if word == "ready":
+        hints = dict.fromkeys(str(s.row["address_hint"]) for s in summaries.values() if s.row.get("address_hint"))
+        lines += [[("address: ", ""), (hint, "bold")] for hint in hints]
     return lines
-
-
-def to_do_lines(remedies: Mapping[str, Iterable[Mapping[str, Any]]], several: bool) -> list[Line]:
-    """One line for each, with its host's name if there are several."""
-    return [
-        [(f"  {host}: to do: " if several else "  to do: ", "bold"), (remedy_text(one), "")]
-        for host, ones in sorted(remedies.items())
-        for one in ones
-    ]
 
 
 def summary_of(action: str, result: Mapping[str, Any]) -> Summary | None:
@@ -307,14 +298,13 @@ def unproven_of(action: str, result: Mapping[str, Any]) -> list[Mapping[str, Any
 
 
 def variables_of(roles: Path) -> dict[str, set[str]]:
-    """The variables that may be set, by role: the names in its defaults and in its argument specification."""
+    """The variables that may be set, by role: the names in its argument specification."""
     found: dict[str, set[str]] = {}
-    for role in sorted(path for path in roles.glob("*") if path.is_dir()):
-        names = found.setdefault(role.name, set())
-        for file in (role / "defaults/main.yml", role / "meta/argument_specs.yml"):
-            with contextlib.suppress(OSError, ValueError):
-                # Each stands at the start of its line, whatever follows it.
-                names.update(re.findall(rf"^ *({role.name}_[a-z0-9_]+):", file.read_text(encoding="utf-8"), re.MULTILINE))
+    for file in roles.glob("*/meta/argument_specs.yml"):
+        role = file.parent.parent.name
+        with contextlib.suppress(OSError, ValueError):
+            # Each stands at the start of its line, whatever follows it.
+            found[role] = set(re.findall(rf"^ *({role}_[a-z0-9_]+):", file.read_text(encoding="utf-8"), re.MULTILINE))
     return found
 
 
@@ -327,7 +317,9 @@ def misspelt(names: Iterable[str], variables: Mapping[str, Iterable[str]]) -> li
         if close or any(name.startswith(f"{role}_") for role in variables):
             close = close or difflib.get_close_matches(name, known, n=1)
             perhaps = f"write {close[0]} if that is what was meant" if close else "leave it out"
-            said.append(f"{name} is no variable of colab-ready and changes nothing. Do: {perhaps}; README.md has the usual ones.")
+            said.append(
+                f"{name} is no variable of colab-ready and changes nothing. Do: {perhaps}; README.md has the usual ones."
+            )
     return said
 
 
@@ -341,11 +333,11 @@ class Step(NamedTuple):
 class Screen:
     """Writes lines, and below them, on a terminal, the one line that ticks.
 
-    The ticking line is written straight to the terminal and not by rich's own Live: Ansible forks a worker per task,
+    The ticking line is written straight to the terminal and not through Ansible's display: Ansible forks a worker per task,
     and a forked copy of a thread's locks is a deadlock waiting to happen.
     """
 
-    def __init__(self, display: Any, rich: bool) -> None:
+    def __init__(self, display: Any, ticks: bool) -> None:
         self._display = display
         self._write = display.display
         self._main_process = os.getpid()
@@ -356,8 +348,8 @@ class Screen:
         self._drawn = False
         self._blank = False
         self._frames = itertools.cycle(FRAMES)
-        self.rich = rich
-        if rich:
+        self.ticks = ticks
+        if ticks:
             # Warnings come from everywhere in Ansible: whatever it prints, the ticking line makes room first.
             display.display = self._above
         atexit.register(self.close)
@@ -376,7 +368,7 @@ class Screen:
         parts = tuple((harmless(part).replace("\n", " "), style) for part, style in parts)
         text = "".join(part for part, _style in parts).rstrip()
         if text or not self._blank:
-            self._above(self._styled(parts) if text and self.rich else text)
+            self._above("".join(itertools.starmap(styled, parts)) if text and ANSIBLE_COLOR else text)
         self._blank = not text
 
     def block(self, text: str, style: str = "") -> None:
@@ -385,21 +377,8 @@ class Screen:
             self.line((f"    {line}" if line else "", style))
 
     def table(self, rows: list[list[str]]) -> None:
-        self._blank = False
-        if not self.rich:
-            for text in plain_table(rows):
-                self._above(harmless(text))
-            return
-        from rich.box import SIMPLE_HEAD
-        from rich.table import Table
-
-        table = Table(box=SIMPLE_HEAD, pad_edge=False)
-        for title in rows[0]:
-            table.add_column(title, overflow="fold")
-        for row in rows[1:]:
-            table.add_row(*map(harmless, row))
-        lines = self._rendered(table).splitlines()
-        self._above("\n".join(line.rstrip() for line in lines if line.strip()))
+        for number, text in enumerate(aligned(rows)):
+            self.line((text, "" if number else "bold"))
 
     def close(self) -> None:
         if os.getpid() != self._main_process:
@@ -408,7 +387,7 @@ class Screen:
         with self._lock:
             self._steps.clear()
             self._erase()
-            if self.rich:
+            if self.ticks:
                 self._display.display = self._write
 
     def _above(self, *args: Any, **kwargs: Any) -> Any:
@@ -418,30 +397,12 @@ class Screen:
             self._erase()
             return self._write(*args, **kwargs)
 
-    def _styled(self, parts: Iterable[tuple[str, str]]) -> str:
-        from rich.text import Text
-
-        return self._rendered(Text.assemble(*[part for part in parts if part[0]]))
-
-    def _rendered(self, renderable: Any) -> str:
-        from rich.console import Console
-
-        console = Console(
-            force_terminal=True,
-            no_color=bool(C.config.get_config_value("ANSIBLE_NOCOLOR")) or None,
-            width=shutil.get_terminal_size().columns,
-            highlight=False,
-        )
-        with console.capture() as capture:
-            console.print(renderable, soft_wrap=not hasattr(renderable, "columns"))
-        return capture.get().rstrip("\n")
-
     def _tick(self) -> None:
-        while not self._end.wait(FRAME_SECONDS if self.rich else 1.0):
+        while not self._end.wait(FRAME_SECONDS if self.ticks else 1.0):
             with self._lock:
                 if not self._steps or self._end.is_set():
                     continue
-                if self.rich:
+                if self.ticks:
                     self._draw()
                 else:
                     self._say_alive()
@@ -477,32 +438,35 @@ class Screen:
             os.write(sys.stdout.fileno(), text.encode("utf-8", "replace"))
 
 
-def rich_terminal() -> bool:
-    """Whether there is a terminal that understands cursor movements, and rich to write for it."""
-    if not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
-        return False
-    try:
-        import rich.console  # noqa: F401 - only whether it can be imported
-    except ImportError:
-        return False
-    return True
+def styled(text: str, style: str) -> str:
+    return f"\x1b[{STYLES[style]}m{text}\x1b[0m" if style else text
 
 
-Method = TypeVar("Method", bound=Callable[..., Any])
+def understands_cursor() -> bool:
+    """Whether there is a terminal that understands cursor movements."""
+    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
-def unless_verbose(method: Method) -> Method:
-    """With -v, leave this event to the default callback. What it brings is made harmless either way."""
+class UnlessVerbose:
+    """An event that is left to the default callback with -v. What it brings is made harmless either way."""
 
-    @functools.wraps(method)
-    def choose(self: CallbackModule, *args: Any, **kwargs: Any) -> Any:
-        for result in args:
-            if isinstance(getattr(result, "_result", None), dict):
-                result._result.update(harmless(result._result))
-        chosen = method if self.screen else getattr(DefaultCallback, method.__name__)
-        return chosen(self, *args, **kwargs)
+    def __init__(self, method: Callable[..., Any]) -> None:
+        self.method = method
 
-    return cast(Method, choose)
+    def __set_name__(self, owner: type, name: str) -> None:
+        @functools.wraps(self.method)
+        def choose(plugin: CallbackModule, *args: Any, **kwargs: Any) -> Any:
+            for result in args:
+                if isinstance(getattr(result, "_result", None), dict):
+                    result._result.update(harmless(result._result))
+            method = self.method if plugin.screen else getattr(DefaultCallback, name)
+            return method(plugin, *args, **kwargs)
+
+        setattr(owner, name, choose)
+
+
+def nothing(_plugin: CallbackModule, *_args: Any, **_kwargs: Any) -> None:
+    """What has been said already, or is no news to a person."""
 
 
 class CallbackModule(DefaultCallback):
@@ -515,7 +479,7 @@ class CallbackModule(DefaultCallback):
 
     def __init__(self) -> None:
         super().__init__()
-        self.screen: Screen | None = None
+        self.screen: Any = None  # a Screen, unless the default callback speaks
         self._began = time.monotonic()
         self._summaries: dict[str, Summary] = {}
         self._unproven: dict[str, list[Mapping[str, Any]]] = {}
@@ -531,108 +495,74 @@ class CallbackModule(DefaultCallback):
         if self._display.verbosity > 0:
             super().v2_playbook_on_start(playbook)
             return
-        self.screen = Screen(self._display, rich_terminal())
+        self.screen = Screen(self._display, understands_cursor())
         if context.CLIARGS.get("check"):
             self.screen.line(("check mode: nothing will be changed", "bold"))
 
-    @unless_verbose
+    @UnlessVerbose
     def v2_playbook_on_play_start(self, play: Any) -> None:
         self._play = play
         self._hosts = len(play.get_variable_manager()._inventory.get_hosts(play.hosts)) if play.hosts else 1
-        self._line((play.get_name().strip(), "bold"))
+        self.screen.line((play.get_name().strip(), "bold"))
 
-    @unless_verbose
+    @UnlessVerbose
     def v2_playbook_on_no_hosts_matched(self) -> None:
-        self._line(("no host of the inventory is meant by this play", "yellow"))
+        self.screen.line(("no host of the inventory is meant by this play", "yellow"))
 
-    @unless_verbose
-    def v2_playbook_on_no_hosts_remaining(self) -> None:
-        pass  # what stopped them has been said
-
-    @unless_verbose
-    def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
+    @UnlessVerbose
+    def v2_playbook_on_task_start(self, task: Any, is_conditional: bool = False) -> None:
         # Only now is the name templated; Ansible puts the raw one back afterwards.
         self._names[task._uuid] = (task.name or task.get_name()).strip()
 
-    @unless_verbose
-    def v2_playbook_on_handler_task_start(self, task: Any) -> None:
-        self._names[task._uuid] = (task.name or task.get_name()).strip()
+    v2_playbook_on_handler_task_start = UnlessVerbose(v2_playbook_on_task_start.method)
 
-    @unless_verbose
+    @UnlessVerbose
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
         name = self._name(task)
-        assert self.screen is not None
         self.screen.start((host.get_name(), task._uuid), f"{name} [{host.get_name()}]" if self._hosts > 1 else name)
 
-    @unless_verbose
+    @UnlessVerbose
     def v2_runner_on_ok(self, result: Any) -> None:
-        summary = summary_of(result._task.action, result._result)
-        if summary:
-            self._summaries[result._host.get_name()] = summary
-        self._note_unproven(result)
+        self._note(result)
         changed = result.is_changed()
         quiet = result._task.action.rpartition(".")[2] in QUIET_ACTIONS or isinstance(result._task, TaskInclude)
         self._finished(result, None if quiet and not changed else "changed" if changed else "ok")
         if result._task.action.rpartition(".")[2] == "debug" and "msg" in result._result:
-            self._block(failure_text(result._result))
+            self.screen.block(failure_text(result._result))
 
-    @unless_verbose
+    @UnlessVerbose
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         host = result._host.get_name()
-        summary = summary_of(result._task.action, result._result)
-        if summary:
-            self._summaries[host] = summary
-        self._note_unproven(result)
+        self._note(result)
         self._finished(result, "ignored" if ignore_errors else "failed")
         if not ignore_errors:
             self._stopped_at[host] = self._name(result._task)
         # A verdict of this host is shown at the end, with its reasons: the step that acts on it need not repeat them.
         if host not in self._summaries or self._summaries[host].ready:
-            self._block(failure_text(result._result), "" if ignore_errors else "red")
+            self.screen.block(failure_text(result._result), "" if ignore_errors else "red")
 
-    @unless_verbose
+    @UnlessVerbose
     def v2_runner_on_unreachable(self, result: Any) -> None:
         self._finished(result, "unreachable")
         self._stopped_at[result._host.get_name()] = self._name(result._task)
-        self._block(failure_text(result._result), "red")
+        self.screen.block(failure_text(result._result), "red")
 
-    @unless_verbose
+    @UnlessVerbose
     def v2_runner_on_skipped(self, result: Any) -> None:
         self._finished(result, None)
 
-    @unless_verbose
+    @UnlessVerbose
     def v2_runner_item_on_ok(self, result: Any) -> None:
         self._handle_warnings(result._result)
 
-    @unless_verbose
-    def v2_runner_item_on_failed(self, result: Any) -> None:
-        self._handle_warnings(result._result)
+    v2_runner_item_on_failed = UnlessVerbose(v2_runner_item_on_ok.method)
 
-    @unless_verbose
-    def v2_runner_item_on_skipped(self, result: Any) -> None:
-        pass
+    # The running step goes on ticking; what fails or stops all hosts is said as the step itself fails.
+    v2_runner_item_on_skipped = v2_runner_retry = v2_playbook_on_include = UnlessVerbose(nothing)
+    v2_runner_on_async_poll = v2_runner_on_async_ok = v2_runner_on_async_failed = UnlessVerbose(nothing)
+    v2_playbook_on_no_hosts_remaining = UnlessVerbose(nothing)
 
-    @unless_verbose
-    def v2_runner_retry(self, result: Any) -> None:
-        pass  # the running step goes on ticking
-
-    @unless_verbose
-    def v2_runner_on_async_poll(self, result: Any) -> None:
-        pass
-
-    @unless_verbose
-    def v2_runner_on_async_ok(self, result: Any) -> None:
-        pass
-
-    @unless_verbose
-    def v2_runner_on_async_failed(self, result: Any) -> None:
-        pass  # the step itself fails too, with the message
-
-    @unless_verbose
-    def v2_playbook_on_include(self, included_file: Any) -> None:
-        pass
-
-    @unless_verbose
+    @UnlessVerbose
     def v2_on_file_diff(self, result: Any) -> None:
         results = result._result["results"] if result._task.loop and "results" in result._result else [result._result]
         texts = [self._get_diff(one["diff"]) for one in results if one.get("diff") and one.get("changed")]
@@ -653,7 +583,6 @@ class CallbackModule(DefaultCallback):
                 result.write(word + "\n")
 
     def _show_end(self, word: str, stopped: list[str], changed: int) -> None:
-        assert self.screen is not None
         self.screen.line()
         if self._summaries and word != "check":
             self.screen.table(table_rows(self._summaries.values()))
@@ -667,32 +596,26 @@ class CallbackModule(DefaultCallback):
 
     def _finished(self, result: Any, state: str | None) -> None:
         """End a step; say so unless its state is None."""
-        assert self.screen is not None
         step = self.screen.finish(self._key(result))
         if state is not None:
             seconds = time.monotonic() - step.started if step else 0.0
             host = self.host_label(result) if self._hosts > 1 else ""
-            self.screen.line(*step_line(state, seconds, self._name(result._task), host, self.screen.rich))
+            self.screen.line(*step_line(state, seconds, self._name(result._task), host, self.screen.ticks))
         self._handle_warnings(result._result)
         diff = self._diffs.pop(self._key(result), "")
         if diff:
             self._display.display(diff)
 
-    def _note_unproven(self, result: Any) -> None:
-        found = unproven_of(result._task.action, result._result)
-        if found:
-            self._unproven[result._host.get_name()] = found
+    def _note(self, result: Any) -> None:
+        """Keep what the end of the run needs of a result."""
+        host, action = result._host.get_name(), result._task.action
+        if summary := summary_of(action, result._result):
+            self._summaries[host] = summary
+        if unproven := unproven_of(action, result._result):
+            self._unproven[host] = unproven
 
     def _name(self, task: Any) -> str:
         return self._names.get(task._uuid) or task.get_name().strip()
 
     def _key(self, result: Any) -> tuple[str, str]:
         return result._host.get_name(), result._task._uuid
-
-    def _line(self, *parts: tuple[str, str]) -> None:
-        assert self.screen is not None
-        self.screen.line(*parts)
-
-    def _block(self, text: str, style: str = "") -> None:
-        assert self.screen is not None
-        self.screen.block(text, style)

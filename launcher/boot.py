@@ -95,16 +95,12 @@ def make_folder(cache: str) -> str:
 
 def write_all(folder: str, files: list[tuple[str, bytes]]) -> None:
     """Write regular files below the folder, and nowhere else: it is new and root's, so nothing in it is a link."""
-    made: set[str] = set()
     for name, data in files:
         parts = name.split("/")
         if not all(parts) or {".", ".."} & set(parts) or "\0" in name:
             raise SystemExit(f"colab-ready: {name!r} is no name for a file of the snapshot.")
         path = os.path.join(folder, *parts)
-        above = os.path.dirname(path)
-        if above not in made:
-            os.makedirs(above, exist_ok=True)
-            made.add(above)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "xb", buffering=0) as file:
             file.write(data)
 

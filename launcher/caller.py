@@ -13,35 +13,21 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from colab_ready import pip_config
 from colab_ready.files.safe_open import read_text
 from colab_ready.files.trust import distrust_tree, distrust_way, user_name
 
 from . import snapshot, variables
+from .playbook import ENDING
 from .words import Stop, interrupted
 
 FOLDERS = ("/usr/bin", "/usr/local/bin", "/bin", "/usr/sbin", "/sbin")
 BECOME = ("sudo", "sudo.ws", "doas")
 PYTHON = "/usr/bin/python3"
-# What ends a run; root's half is told.
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # All that stands in an argument list: the rest comes through the pipe.
 FIRST = "import sys; s = sys.stdin.buffer; exec(compile(s.read(int(s.readline(20))), 'boot', 'exec'), {'__name__': '__boot__'})"
-
-
-class Person(NamedTuple):
-    """Who calls, behind sudo or doas too."""
-
-    uid: int
-    home: str
-
-
-def person(environ: Mapping[str, str]) -> Person:
-    """Who called: the trusted owner of the checkout beside root; and the home of the user that this process runs as."""
-    own = os.geteuid()
-    return Person(own or uid_behind_root(environ), home_of(own, environ))
 
 
 def uid_behind_root(environ: Mapping[str, str]) -> int:
@@ -142,7 +128,7 @@ def _pass_signals_on(talk: int) -> None:
 
     def tell(number: int, _frame: object) -> None:
         with contextlib.suppress(OSError):
-            os.write(talk, b"I" if number == signal.SIGINT else b"T")
+            os.write(talk, bytes([number]))
 
     for number in ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -182,12 +168,8 @@ def become() -> list[str]:
 
 def find_become() -> str | None:
     """The system's own program for it, in places that are root's alone."""
-    for name in BECOME:
-        for folder in FOLDERS:
-            path = os.path.join(folder, name)
-            if os.access(path, os.X_OK) and not distrust_way(path, {0}):
-                return path
-    return None
+    paths = (os.path.join(folder, name) for name in BECOME for folder in FOLDERS)
+    return next((path for path in paths if os.access(path, os.X_OK) and not distrust_way(path, {0})), None)
 
 
 def refused(command: Sequence[str], status: int) -> Exception:

@@ -18,10 +18,10 @@ from . import caller, named, options, variables
 from .words import RUNTIME, USAGE, VERSION, Stop, interrupted, say
 
 PLAYBOOK_COMMANDS = ("verify", "remove")
-PARTS = ("static", "unit", "molecule", "browser")
+# The parts of the tests, and their folders.
+PARTS = {"static": ["static"], "unit": ["unit", "abi"], "molecule": ["molecule"], "browser": ["browser", "door"]}
 # Never among all.
-NAMED = {"security": "security", "directml-real": "real"}
-BESIDE = {"unit": "tests/abi", "browser": "tests/door"}
+NAMED = {"security": ["security"], "directml-real": ["real"]}
 TOKEN = "/etc/colab-ready/token"
 
 
@@ -42,8 +42,9 @@ class Launcher:
 
     def __init__(self, checkout: Path, environ: Mapping[str, str]) -> None:
         self.checkout = checkout
-        self.person = caller.person(environ)
-        self.trusted = frozenset((0, self.person.uid))
+        self.home = caller.home_of(os.geteuid(), environ)
+        # Beside root the owner of the checkout, behind sudo or doas too.
+        self.trusted = frozenset((0, os.geteuid() or caller.uid_behind_root(environ)))
         self.environ = dict(environ)
 
     def run(self, arguments: list[str]) -> int:
@@ -113,14 +114,14 @@ class Launcher:
     def cache(self) -> Path:
         """A directory that is the caller's alone."""
         told = self.environ.get("XDG_CACHE_HOME", "")
-        own = told.startswith("/") and self.person.home == self.environ.get("HOME")
-        return Path(told if own else f"{self.person.home}/.cache") / "colab-ready"
+        own = told.startswith("/") and self.home == self.environ.get("HOME")
+        return Path(told if own else f"{self.home}/.cache") / "colab-ready"
 
     def test(self, words: list[str]) -> NoReturn:
         """Become pytest, in an environment of the tests' own."""
         parts, rest = chosen_parts(words)
         caller.check_checkout(self.checkout, self.trusted)
-        places = [place for part in parts for place in self.places(part, only=len(parts) == 1)]
+        places = [f"tests/{folder}" for part in parts for folder in {**PARTS, **NAMED}[part]]
         from . import others  # with what only it needs
 
         environ = others.own_environment(self)
@@ -133,21 +134,13 @@ class Launcher:
         rest = [word for word in rest if word not in ("--no-docker", "--here")]
         os.execve(folder / "bin/python", [str(folder / "bin/python"), "-m", "pytest", *rest, *places], environ)
 
-    def places(self, part: str, only: bool) -> list[str]:
-        """The folders of a part of the tests."""
-        if (self.checkout / "tests" / part).is_dir():
-            return [f"tests/{part}"] + ([BESIDE[part]] if part in BESIDE else [])
-        if only:
-            raise Stop(f"the {part} tests are not in this version.", 2)
-        return []
-
 
 def chosen_parts(words: list[str]) -> tuple[list[str], list[str]]:
     """The parts to run, and what goes to pytest."""
     if not words or words[0].startswith("-"):
         parts, rest = list(PARTS), words
     elif words[0] in (*PARTS, *NAMED):
-        parts, rest = [NAMED.get(words[0], words[0])], words[1:]
+        parts, rest = words[:1], words[1:]
     else:
         raise Stop(f"there is no test part '{words[0]}'. Known: {' '.join((*PARTS, *NAMED))}.", 2)
     if "--here" in rest and parts != ["browser"]:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import re
@@ -15,12 +14,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from colab_ready import pip_config
 
+from .playbook import told_by
 from .words import Stop, say
 
 WEEK = 7 * 86400
@@ -176,9 +176,8 @@ class Steps:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(1)
                 return
-            # As in a run of Ansible: he sends a letter for a signal, and nothing more when he is gone.
-            if self.talk is not None and select.select([self.talk], [], [], 0)[0]:
-                sys.exit(130 if os.read(self.talk, 100)[:1] == b"I" else 143)
+            if self.talk is not None and select.select([self.talk], [], [], 0)[0] and (told := told_by(self.talk)):
+                sys.exit(128 + told)
             if seconds % WORD_SECONDS == 0:
                 say(f"{name} is still at it ({seconds} s)")
         raise Failed(f"{name} did not end within {STEP_SECONDS // 60} minutes")
@@ -191,18 +190,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-@contextlib.contextmanager
-def only_one(cache: Path) -> Iterator[None]:
-    """Wait for another launcher of the same user that builds here."""
-    with (
-        open(cache / "lock", "a", encoding="utf-8") as lock,
-        contextlib.suppress(OSError),
-    ):  # a file system without locks
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("another colab-ready prepares its environment: waiting for it to end")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

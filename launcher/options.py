@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from .words import Stop
 
@@ -52,7 +53,6 @@ FLAGS = {
     "--ask-vault-password": ("-J", "--ask-vault-pass"),
     "--ask-become-pass": ("-K",),
 }
-NAMES = {name: first for table in (WITH_VALUE, FLAGS) for first, more in table.items() for name in (first, *more)}
 LOOKING = {"--check", "--syntax-check", "--list-hosts", "--list-tasks", "--list-tags", "--help", "--version"}
 BECOMING = {"--ask-become-pass", "--become-password-file", "--become-method", "--become-user"}
 
@@ -67,49 +67,25 @@ class Option(NamedTuple):
         return self.name if self.value is None else f"{self.name}={self.value}"
 
 
+class _Collect(argparse.Action):
+    """Note an option by its first name, in the order of the words."""
+
+    def __call__(self, _parser: object, found: argparse.Namespace, value: Any, _name: object = None) -> None:
+        found.options.append(Option(self.option_strings[0], None if self.nargs == 0 else value))
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise Stop(f"{message}. Expected: options of ./colab-ready help, or of ansible-playbook --help.", 2)
+
+
 def parse(arguments: list[str]) -> list[Option]:
     """Understand the words as ansible-playbook does: `-e@x`, `-vve x`, `--extra-vars=x`, shortened long names."""
-    found: list[Option] = []
-    waiting = list(arguments)
-    while waiting:
-        word = waiting.pop(0)
-        if word.startswith("--"):
-            name, equals, value = word.partition("=")
-            first = _first_name(name)
-            takes = first in WITH_VALUE
-            found.append(Option(first, (value if equals else _next(name, waiting)) if takes else None))
-        elif word.startswith("-") and len(word) > 1:
-            found += _cluster(word, waiting)
-        else:
-            raise Stop(
-                f"'{word}' belongs to no option. Expected: options begin with -. Do: quote a value with blanks.", 2
-            )
-    return found
-
-
-def _cluster(word: str, waiting: list[str]) -> list[Option]:
-    found: list[Option] = []
-    for place, letter in enumerate(word[1:], 2):
-        first = _first_name(f"-{letter}")
-        if first in WITH_VALUE:
-            return [*found, Option(first, word[place:] or _next(f"-{letter}", waiting))]
-        found.append(Option(first))
-    return found
-
-
-def _first_name(name: str) -> str:
-    if name in NAMES:
-        return NAMES[name]
-    meant = {first for known, first in NAMES.items() if name.startswith("--") and known.startswith(name)}
-    if len(meant) == 1 and len(name) > 2:
-        return meant.pop()
-    raise Stop(f"{name} is no option. Expected: one of ./colab-ready help, or of ansible-playbook --help.", 2)
-
-
-def _next(name: str, waiting: list[str]) -> str:
-    if not waiting:
-        raise Stop(f"{name} wants a value. Do: write it behind.", 2)
-    return waiting.pop(0)
+    parser = _Parser(add_help=False)
+    for table, nargs in ((WITH_VALUE, None), (FLAGS, 0)):
+        for first, more in table.items():
+            parser.add_argument(first, *more, action=_Collect, nargs=nargs, dest="options")
+    return list(parser.parse_args(arguments, argparse.Namespace(options=[])).options)
 
 
 def only_looks(options: Iterable[Option]) -> bool:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import caller, controller, options, playbook, variables
+from . import caller, controller, lock, options, playbook, variables
 from .options import Option
 from .words import PLAYBOOKS, Stop, say
 
@@ -124,14 +124,14 @@ def scratch(launcher: Launcher) -> Iterator[Path]:
 def environment(launcher: Launcher, kind: str) -> Path:
     """The environment of this kind in the caller's cache."""
     cache = make_cache(launcher)
-    files = [(path, text or "") for path, text in caller.pip_files(launcher.environ, launcher.person.home)]
-    network, uv_arguments = controller.sources(files, launcher.environ, launcher.person.home)
+    files = [(path, text or "") for path, text in caller.pip_files(launcher.environ, launcher.home)]
+    network, uv_arguments = controller.sources(files, launcher.environ, launcher.home)
     environ = {**variables.own(launcher.environ), **network}
-    lock = launcher.checkout / "requirements" / f"{kind}.txt"
+    lock_file = launcher.checkout / "requirements" / f"{kind}.txt"
     # Never what the current directory holds.
     uv = shutil.which(
         "uv", path=":".join(one for one in launcher.environ.get("PATH", "").split(":") if one.startswith("/"))
     )
     become = [] if os.geteuid() == 0 else [caller.find_become() or "sudo"]
-    with controller.only_one(cache):
-        return controller.Builder(kind, lock, cache, environ, uv, uv_arguments, become).get()
+    with lock.hold(str(cache / "lock"), f"process {os.getpid()}, which prepares its environment"):
+        return controller.Builder(kind, lock_file, cache, environ, uv, uv_arguments, become).get()

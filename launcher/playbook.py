@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import select
 import signal
@@ -17,10 +16,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from colab_ready.files.safe_open import read_text
+from colab_ready.process.identity import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, load_prctl
+from colab_ready.system.processes import children, descendants, process_ids, send
+
 from .words import Stop, interrupted, say
 
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-LIBC = ctypes.CDLL(None)
+# What ends a run.
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Ctrl-C reaches Ansible through the terminal as well, and ends it in peace; what is still there then is told again.
 SENT_AFTER = ((3.0, signal.SIGINT), (10.0, signal.SIGTERM), (20.0, signal.SIGKILL))
 ORPHANS_SECONDS = 5.0
@@ -44,7 +47,8 @@ def run(
 ) -> Outcome:
     """Run a playbook in the current directory. `talk` is the pipe from the caller: he ends the run by closing it."""
     result = scratch / "verdict"
-    LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    prctl = load_prctl()
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
     wake = _listen()
     process = subprocess.Popen(
         [str(ansible), str(playbook), *arguments],
@@ -52,7 +56,7 @@ def run(
         stdin=subprocess.DEVNULL,
         stdout=sys.stderr if quiet else None,
         umask=0o022,
-        preexec_fn=_end_with_parent,
+        preexec_fn=lambda: prctl(PR_SET_PDEATHSIG, signal.SIGTERM),
     )
     told = _wait(process, wake, talk)
     end_orphans(str(playbook), everything=told is not None or process.returncode < 0)
@@ -84,16 +88,12 @@ def check_verdict(verdict: str) -> None:
         raise Stop("the run ended without proving that the computer is READY.")
 
 
-def _end_with_parent() -> None:
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-
-
 def _listen() -> int:
     """Have signals, the end of a child among them, arrive as bytes."""
     read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(write, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, lambda number, frame: None)
     return read
@@ -106,11 +106,7 @@ def _wait(process: subprocess.Popen[bytes], wake: int, talk: int | None) -> sign
     while process.poll() is None:
         watched = [wake] if talk is None or told else [wake, talk]
         for ready in select.select(watched, [], [], 0.5 if told else None)[0]:
-            wanted = (
-                _words(ready)
-                if ready == wake
-                else (signal.SIGINT if os.read(ready, 100)[:1] == b"I" else signal.SIGTERM)
-            )
+            wanted = told_by(ready)
             if wanted and not told:
                 told, began = wanted, time.monotonic()
                 sent = 0 if told == signal.SIGINT else 1
@@ -122,10 +118,10 @@ def _wait(process: subprocess.Popen[bytes], wake: int, talk: int | None) -> sign
     return told
 
 
-def _words(wake: int) -> signal.Signals | None:
-    """What arrived: the signal that ends the run, or nothing of the kind."""
-    numbers = set(os.read(wake, 1000))
-    return next((one for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if one in numbers), None)
+def told_by(pipe: int) -> signal.Signals | None:
+    """Which signal that ends a run came through a pipe, by its number; whose pipe is closed is gone, and ends it too."""
+    numbers = os.read(pipe, 1000)
+    return next((one for one in ENDING if one in numbers), None if numbers else signal.SIGTERM)
 
 
 def end_orphans(marker: str, everything: bool) -> None:
@@ -135,41 +131,32 @@ def end_orphans(marker: str, everything: bool) -> None:
     asked: set[int] = set()
     while time.monotonic() < end + 1:
         _reap()
-        parents = _parents()
-        left = [pid for pid, parent in parents.items() if parent == os.getpid()]
-        forks = [pid for pid in left if marker in _command_line(pid)]
-        others = [pid for pid in left if everything and pid not in forks and _owner(pid) == os.geteuid()]
+        left = children().get(os.getpid(), [])
+        forks = [pid for pid in left if _is_told(pid, marker)]
+        others = [pid for pid in left if everything and pid not in forks and _is_ours(pid)]
         if not forks and not others:
             return
         for pid in others:
             hard = time.monotonic() > end
             if hard or pid not in asked:
-                _signal_tree(pid, parents, signal.SIGKILL if hard else signal.SIGTERM)
+                _signal_tree(pid, signal.SIGKILL if hard else signal.SIGTERM)
             asked.add(pid)
         for pid in forks:
-            _signal(pid, signal.SIGKILL)
+            send(pid, signal.SIGKILL)
         time.sleep(0.02)
 
 
 def end_leftovers(marker: str) -> None:
     """End what is left of a run that was killed whole: processes of ours whose command line names its folder."""
-    parents = _parents()
-    for pid in parents:
-        if pid != os.getpid() and _owner(pid) == os.geteuid() and marker in _command_line(pid):
+    for pid in process_ids():
+        if pid != os.getpid() and _is_ours(pid) and _is_told(pid, marker):
             say(f"ending process {pid}, which an interrupted run has left")
-            _signal_tree(pid, parents, signal.SIGKILL)
+            _signal_tree(pid, signal.SIGKILL)
 
 
-def _signal_tree(top: int, parents: Mapping[int, int], number: int) -> None:
-    for pid, parent in parents.items():
-        if parent == top:
-            _signal_tree(pid, parents, number)
-    _signal(top, number)
-
-
-def _signal(pid: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(pid, number)
+def _signal_tree(top: int, number: int) -> None:
+    for pid in [*reversed(descendants(top)), top]:
+        send(pid, number)
 
 
 def _reap() -> None:
@@ -178,22 +165,12 @@ def _reap() -> None:
             pass
 
 
-def _parents() -> dict[int, int]:
-    found = {}
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            text = Path("/proc", name, "stat").read_text(encoding="utf-8", errors="replace")
-            found[int(name)] = int(text.rpartition(")")[2].split()[1])
-    return found
+def _is_told(pid: int, marker: str) -> bool:
+    """Whether this stands in the command line of a process."""
+    return marker in (read_text(f"/proc/{pid}/cmdline") or "")
 
 
-def _command_line(pid: int) -> str:
+def _is_ours(pid: int) -> bool:
     with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace")
-    return ""
-
-
-def _owner(pid: int) -> int:
-    with contextlib.suppress(OSError):
-        return os.stat(f"/proc/{pid}").st_uid
-    return -1
+        return os.stat(f"/proc/{pid}").st_uid == os.geteuid()
+    return False

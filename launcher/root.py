@@ -25,7 +25,7 @@ from colab_ready.core.text import printable
 from colab_ready.files.safe_open import read_text
 from colab_ready.files.trust import distrust_way, user_name
 
-from . import controller, lock, options, playbook, variables
+from . import caller, controller, lock, options, playbook, variables
 from .words import PLAYBOOKS, RUNTIME, Stop, interrupted, say
 
 REPORT = Path("/var/lib/colab-ready/report.json")
@@ -47,13 +47,8 @@ def main(header: Mapping[str, Any], folder: str, talk: int) -> int:
 
 def caller_of(header: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
     """Who called, as sudo's own variables say it, which the modules read; doas names the user alone."""
-    told = int(header["uid"])
-    if environ.get("SUDO_UID", "").isdigit():
-        uid = int(environ["SUDO_UID"])
-    elif environ.get("DOAS_USER"):
-        uid = pwd.getpwnam(environ["DOAS_USER"]).pw_uid
-    else:
-        uid = 0
+    # Without USER, which sudo sets to root, and su leaves at who called it.
+    told, uid = int(header["uid"]), caller.uid_behind_root({**environ, "USER": "root"})
     if told not in (0, uid):
         raise Stop(
             f"this run says that {user_name(told)} called it, and sudo says {user_name(uid)}. Do: start it again."

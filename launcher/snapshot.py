@@ -8,12 +8,14 @@ So root opens nothing below the caller's home (which may be on NFS with root_squ
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from colab_ready.files.safe_open import read_bytes
 
 from .words import Stop
 
@@ -69,13 +71,10 @@ def pack(
 def _read(path: str) -> bytes | None:
     """What is in a regular file; nothing of a pipe."""
     try:
-        with open(path, "rb", opener=_without_waiting) as stream:
-            return stream.read(BYTES_MAX + 1) if stat.S_ISREG(os.fstat(stream.fileno()).st_mode) else None
+        return read_bytes(path, BYTES_MAX, follow=True)
     except OSError as error:
+        if error.errno == errno.EINVAL:
+            return None
         raise Stop(
             f"{path} cannot be read: {error.strerror}. Expected: a whole checkout. Do: get the project again."
         ) from None
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Write roles/<role>/README.md from what the role says about itself.
 
-meta/argument_specs.yml gives the words, meta/main.yml the platforms, defaults/main.yml the defaults.
+meta/argument_specs.yml gives the words, defaults/main.yml the defaults; where the roles run, the project's README says.
 
     tools/role_readme.py            writes the pages that are out of date
     tools/role_readme.py --check    names them and ends with 1 (the static tests ask this)
@@ -83,7 +83,6 @@ def page(role: Path) -> str:
         return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.exists() else {}
 
     specs = read("meta/argument_specs.yml").get("argument_specs", {})
-    galaxy = read("meta/main.yml").get("galaxy_info", {})
     defaults = read("defaults/main.yml")
     note = "<!-- Written by tools/role_readme.py; change meta/ and defaults/, not this page. -->"
     lines = [f"# {role.name}", "", note, ""]
@@ -95,13 +94,6 @@ def page(role: Path) -> str:
         for paragraph in words if isinstance(words, list) else [words]:
             lines += [markdown(paragraph), ""]
         lines += ["## Variables" if name == "main" else "### Variables", "", *table(entry, defaults), ""]
-    platforms = [
-        f"{platform['name']} ({', '.join(str(version) for version in platform['versions'])})"
-        for platform in galaxy.get("platforms", [])
-    ]
-    if platforms:
-        core = f"ansible-core {galaxy['min_ansible_version']} or newer"
-        lines += ["## Platforms", "", f"{'; '.join(platforms)}. {core}.", ""]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -692,7 +692,7 @@ def foreign(path: Path, mode: int, uid: int = -1) -> None:
         (lambda it: it.token.chmod(0o640), "mode 0640"),
         (lambda it: it.token.chmod(0o604), "mode 0604"),
         (lambda it: (it.config / "jupyter_server_config.json").write_text("{"), "is not JSON"),
-        (lambda it: it.config.chmod(0o777), "can be changed by other users"),
+        (lambda it: it.config.chmod(0o777), "can be changed by everybody"),
         (lambda it: foreign(it.config / "jupyter_server_config.py", 0o666), "can be changed by everybody"),
         (lambda it: foreign(it.config / "labconfig" / "page_config.json", 0o666), "can be changed by everybody"),
         pytest.param(lambda it: foreign(it.config / "jupyter_config.py", 0o644, 1), "belongs to", marks=needs_root),
@@ -1105,10 +1105,10 @@ def test_root_makes_nothing_in_a_strangers_folder(runtime: Runtime) -> None:
 def test_root_believes_only_settings_of_root(runtime: Runtime) -> None:
     os.chown(runtime.settings, USER.pw_uid, USER.pw_gid)
     refused = runtime("start", root=True)
-    assert refused.returncode == 78 and "not to root" in refused.stderr
+    assert refused.returncode == 78 and "belongs to" in refused.stderr
     os.chown(runtime.settings, 0, 0)
     runtime.settings.chmod(0o666)
-    assert "can be written by others" in runtime("start", root=True).stderr
+    assert "can be changed by everybody" in runtime("start", root=True).stderr
 
 
 @needs_root

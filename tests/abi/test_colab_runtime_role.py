@@ -123,10 +123,12 @@ def test_card_and_environment_are_handed_to_the_runtime_and_the_kernel(
             },
         },
     ]
-    found = play(tmp_path, tasks, **HANDED_ON)
+    host = {"user": "student", "user_home": "/home/student", "prefix": "/opt/colab-ready", "port": 8888}
+    found = play(tmp_path, tasks, **HANDED_ON, colab_runtime_host={**host, "service_manager": "none", "runtime": None})
     assert found["rc"] == 0, found["said"]
     settings = json.loads((tmp_path / "runtime.json").read_text(encoding="utf-8"))
     assert (settings["card"], settings["environment"]) == (card, environment)
+    assert (settings["user"], settings["port"], settings["service_manager"]) == ("student", 8888, "colab-runtime")
     spec = json.loads((tmp_path / "kernel.json").read_text(encoding="utf-8"))
     own = {
         "PATH": "/opt/colab-ready/kernels/cpu/bin:${PATH}",

@@ -34,9 +34,8 @@ def test_argument_specs_and_defaults_name_the_same_variables(project: Path, role
     required = {name for name, option in options.items() if option.get("required")}
     defaults = load(folder / "defaults" / "main.yml")
     assert set(options) - required == set(defaults)
-    stated = {name: option["default"] for name, option in options.items() if "default" in option}
-    plain = {name: value for name, value in defaults.items() if name in stated and "{{" not in str(value)}
-    assert {name: stated[name] for name in plain} == plain, "the default in the specification is another one"
+    # README.md takes them from the defaults: a second copy could say something else.
+    assert not [name for name, option in options.items() if "default" in option]
 
 
 @pytest.mark.parametrize("role", checkout.roles())

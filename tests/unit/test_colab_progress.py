@@ -89,7 +89,7 @@ def test_a_cell_is_short_text(value: Any, text: str) -> None:
 
 def test_the_table_is_aligned_and_has_a_row_per_host() -> None:
     rows = progress.table_rows([summary(READY), summary({**BROKEN, "host": "a-longer-name"})])
-    assert progress.plain_table(rows) == [
+    assert progress.aligned(rows) == [
         "host           backend  GPU   tensor sum  handshake  seconds",
         "pc             cpu      none  ok (cpu)    ok         3.1",
         "a-longer-name  cpu      none  ok (cpu)    failed     3.1",

@@ -19,6 +19,7 @@ import jinja2
 import pytest
 from ansible.module_utils.colab_ready.rocm_host_plan import setting_files
 from colab_ready.system.ports import Listener, listeners_on, process
+from colab_ready.system.processes import alive, descendants, started_ticks
 from colab_runtime.commands import command_start
 from colab_runtime.core import EXIT_SETTINGS, SAFE_PATH, UNIT, Problem
 from colab_runtime.ports import (
@@ -30,16 +31,8 @@ from colab_runtime.ports import (
 )
 from colab_runtime.rotation import TOKEN_RANDOM_BYTES
 from colab_runtime.server import lacks_groups, note_stamp, server_command, server_environment
-from colab_runtime.settings import Settings, background_environment, login_shell, parse_settings, settings_distrust
-from colab_runtime.supervisor import (
-    RotatingLog,
-    RunDir,
-    alive,
-    backoff_seconds,
-    descendants,
-    describe_exit,
-    started_ticks,
-)
+from colab_runtime.settings import Settings, background_environment, load_settings, login_shell, parse_settings
+from colab_runtime.supervisor import RotatingLog, RunDir, backoff_seconds, describe_exit
 from colab_runtime.systemd import BOOT_LINK, refusal, tell_boot
 from colab_runtime.token import read_token, token_file_problem, token_problem, write_token
 from colab_runtime.trust import (
@@ -126,21 +119,42 @@ def test_settings_that_are_no_object_are_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("owner", "mode", "uid", "said"),
+    ("mode", "folder", "said"),
     [
-        (0, stat.S_IFREG | 0o644, 0, None),
-        (0, stat.S_IFREG | 0o644, 1000, None),
-        (1000, stat.S_IFREG | 0o600, 1000, None),
-        (1000, stat.S_IFREG | 0o600, 0, "belongs to"),  # root believes root alone
-        (1001, stat.S_IFREG | 0o644, 1000, "belongs to"),
-        (0, stat.S_IFREG | 0o664, 0, "can be written by others (mode 0664)"),
-        (0, stat.S_IFREG | 0o646, 1000, "can be written by others"),
-        (0, stat.S_IFIFO | 0o600, 0, "is not a regular file"),
+        (0o644, 0o755, None),
+        (0o600, 0o755, None),
+        (0o646, 0o755, "can be changed by everybody: its mode is 0646"),
+        (0o644, 0o777, "can be changed by everybody: its mode is 0777"),
+        (0o644, 0o1777, "can be changed by everybody: its mode is 1777"),
     ],
 )
-def test_settings_are_believed_only_from_root_or_oneself(owner: int, mode: int, uid: int, said: str | None) -> None:
-    answer = settings_distrust(owner, mode, uid)
-    assert answer is None if said is None else said in (answer or "")
+def test_settings_are_believed_only_where_nobody_else_can_write(
+    tmp_path: Path, mode: int, folder: int, said: str | None
+) -> None:
+    path = tmp_path / "etc" / "runtime.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(GOOD))
+    path.chmod(mode)
+    path.parent.chmod(folder)
+    if said is None:
+        assert load_settings(str(path)).port == 8888
+        return
+    with pytest.raises(Problem, match=said) as caught:
+        load_settings(str(path))
+    assert caught.value.code == EXIT_SETTINGS
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a file away")
+def test_root_believes_roots_settings_alone_and_waits_for_no_pipe(tmp_path: Path) -> None:
+    path = tmp_path / "runtime.json"
+    path.write_text(json.dumps(GOOD))
+    os.chown(path, 65534, 65534)
+    with pytest.raises(Problem, match="belongs to nobody; expected a file of root"):
+        load_settings(str(path))
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(Problem, match="cannot be read: not a regular file"):
+        load_settings(str(path))
 
 
 # --- token
@@ -156,7 +170,6 @@ def test_settings_are_believed_only_from_root_or_oneself(owner: int, mode: int, 
         (stat.S_IFREG | 0o620, 1000, "mode 0620"),
         (stat.S_IFREG | 0o600, 0, "belongs to"),
         (stat.S_IFREG | 0o600, 1001, "belongs to"),
-        (stat.S_IFDIR | 0o700, 1000, "not a regular file"),
     ],
 )
 def test_a_token_file_is_of_its_user_alone(mode: int, owner: int, said: str | None) -> None:
@@ -699,10 +712,10 @@ def test_a_sound_configuration_is_accepted(config: Path) -> None:
         ("jupyter_server_config.json", lambda path: path.write_text('{"ServerApp": {'), "is not JSON"),
         ("jupyter_server_config.json", lambda path: path.write_text("[]"), "is not a JSON object"),
         ("jupyter_server_config.json", lambda path: path.unlink(), "cannot be read"),
-        ("jupyter_server_config.json", lambda path: path.chmod(0o666), "can be changed by other users (mode 0666"),
+        ("jupyter_server_config.json", lambda path: path.chmod(0o666), "can be changed by everybody: its mode is 0666"),
         ("jupyter_server_config.d/x.json", lambda path: path.write_text("x"), "is not JSON"),
-        ("jupyter_server_config.d", lambda path: path.chmod(0o777), "can be changed by other users (mode 0777"),
-        (".", lambda path: path.chmod(0o775), "can be changed by other users (mode 0775"),
+        ("jupyter_server_config.d", lambda path: path.chmod(0o777), "can be changed by everybody: its mode is 0777"),
+        (".", lambda path: path.chmod(0o757), "can be changed by everybody: its mode is 0757"),
     ],
 )
 def test_a_broken_or_open_configuration_is_refused(config: Path, piece: str, damage: Any, said: str) -> None:
@@ -957,9 +970,8 @@ def test_a_unit_that_does_not_start_at_boot_is_told_of_as_the_role_listens_for_i
 
 def unit(**changes: str) -> dict[str, list[str]]:
     variables = {
-        "colab_runtime_user": "student",
+        "colab_runtime_host": {"user": "student", "user_home": "/home/student"},
         "colab_runtime_prefix": "/opt/colab-ready",
-        "colab_runtime_root_dir": "/home/student",
         **changes,
     }
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)

@@ -14,7 +14,8 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "module_utils")]
 
-from launcher import controller, root  # noqa: E402 - the path comes first
+from launcher import caller, controller, lock, others, root  # noqa: E402 - the path comes first
+from launcher.commands import Launcher  # noqa: E402 - as above
 from launcher.words import Stop  # noqa: E402 - as above
 
 PREAMBLE = """#!/bin/sh
@@ -201,20 +202,19 @@ def test_when_every_way_fails_the_log_is_named_and_the_next_run_recovers(yard: Y
     assert (yard.builder().get() / ".complete").exists()
 
 
-def test_two_launchers_of_one_user_build_one_after_the_other(yard: Yard, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_launchers_of_one_user_build_one_after_the_other(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     entered = threading.Event()
-
-    def second() -> None:
-        with controller.only_one(yard.cache):
-            entered.set()
-
-    with controller.only_one(yard.cache):
-        other = threading.Thread(target=second)
+    monkeypatch.setattr(controller.Builder, "get", lambda self: entered.set())
+    launcher = Launcher(PROJECT, {"XDG_CACHE_HOME": str(yard.folder), "HOME": caller.home_of(os.geteuid(), os.environ)})
+    with lock.hold(str(others.make_cache(launcher) / "lock"), "the first"):
+        other = threading.Thread(target=others.environment, args=(launcher, "controller"))
         other.start()
         assert not entered.wait(0.3)
     other.join(10)
     assert entered.is_set()
-    assert "another colab-ready prepares its environment: waiting" in capsys.readouterr().err
+    assert "another colab-ready works on this computer: the first; waiting" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="root's uv has to be root's")
@@ -258,11 +258,11 @@ def test_what_does_not_end_is_waited_for_with_words_and_ended(
     assert_pip_is_gone(waiting)
 
 
-@pytest.mark.parametrize(("letter", "status"), [(b"", 143), (b"T", 143), (b"I", 130)])
-def test_it_ends_with_who_called(waiting: Yard, letter: bytes, status: int) -> None:
+@pytest.mark.parametrize(("sent", "status"), [(b"", 143), (b"\x0f", 143), (b"\x02", 130), (b"\x01", 129)])
+def test_it_ends_with_who_called(waiting: Yard, sent: bytes, status: int) -> None:
     builder = waiting.builder(uv=False)
     builder.talk, caller = os.pipe()
-    os.write(caller, letter)
+    os.write(caller, sent)
 
     def go_away() -> None:
         wait_for(waiting.state / "pip")
@@ -272,7 +272,7 @@ def test_it_ends_with_who_called(waiting: Yard, letter: bytes, status: int) -> N
     with pytest.raises(SystemExit) as ended:
         builder.get()
     assert ended.value.code == status
-    if not letter:
+    if not sent:
         assert_pip_is_gone(waiting)
     os.close(builder.talk)
 

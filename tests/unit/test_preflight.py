@@ -337,12 +337,14 @@ def test_every_variable_with_few_values_is_judged_before_anything_is_changed() -
     kinds = {"bool": "bool", "int": "whole_seconds", "float": "seconds"}
     wanted = {}
     for role in site:
-        specs = yaml.safe_load((project / f"roles/{role['role']}/meta/argument_specs.yml").read_text())
+        folder = project / "roles" / role["role"]
+        specs = yaml.safe_load((folder / "meta/argument_specs.yml").read_text())
+        defaults = yaml.safe_load((folder / "defaults/main.yml").read_text())
         for name, option in specs["argument_specs"]["main"]["options"].items():
             choices = option.get("choices")
             kind = kinds.get(option["type"]) or (choices and ("choices" if option["type"] == "list" else "choice"))
             # Those of this role must be raw, or Ansible refuses them first and in its own words.
-            if role["role"] == "colab" and isinstance(option["default"], bool):
+            if role["role"] == "colab" and isinstance(defaults[name], bool):
                 assert option["type"] == "raw", name
                 kind = "bool"
             if kind and name not in set_by_us:

@@ -16,7 +16,7 @@ import os
 import resource
 from typing import Any, Callable
 
-from .fork import Outcome, Say, run_forked
+from .fork import Outcome, run_forked
 from .identity import Account, become, changes_identity
 
 # What the account's files can make the child, and what it starts, use of memory: uv and torch map far less.
@@ -39,14 +39,10 @@ def run_as(account: Account, work: Callable[[], Any], seconds: float) -> Any:
     """
     if not changes_identity(account):
         return work()
-    outcome = run_forked(_without_say(work), seconds, prepare=_prepare(account))
+    outcome = run_forked(lambda _say: work(), seconds, prepare=_prepare(account))
     if outcome.kind != "ok":
         raise BoundaryError(account, outcome)
     return outcome.value
-
-
-def _without_say(work: Callable[[], Any]) -> Callable[[Say], Any]:
-    return lambda _say: work()
 
 
 def _prepare(account: Account) -> Callable[[int], None]:

@@ -15,12 +15,12 @@ import json
 import math
 import mmap
 import os
-import resource
 import select
 import signal
 import time
 from typing import Any, Callable, NamedTuple, NoReturn
 
+from .identity import dump_no_core
 from .run import signal_name
 
 # A process stuck in a driver survives SIGKILL: wait this long for it, then report and go on.
@@ -206,6 +206,4 @@ def _settle(seconds: float) -> None:
         os.dup2(null, descriptor)
     # It may have a descriptor of its own, and would report there, as if the other process had crashed.
     faulthandler.disable()
-    # No core dump: 1 byte also keeps a piped core_pattern (WSL's crash collector) away, which 0 does not (core(5)).
-    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
-    resource.setrlimit(resource.RLIMIT_CORE, (1, hard) if hard else (0, 0))
+    dump_no_core()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import pwd
+import resource
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,8 +16,7 @@ from dataclasses import dataclass
 from typing import Callable
 
 # <linux/prctl.h>
-_PR_SET_PDEATHSIG = 1
-_PR_SET_NO_NEW_PRIVS = 38
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 36, 38
 
 
 @dataclass(frozen=True)
@@ -70,26 +70,36 @@ def changes_identity(account: Account) -> bool:
     return os.geteuid() == 0 and account.uid != 0
 
 
-def become(account: Account, dies_with_parent: bool = True) -> Callable[[], None]:
+def become(account: Account) -> Callable[[], None]:
     """Return what a new child calls before anything else: from then on it has the account's rights and no way back.
 
     no_new_privs keeps setuid programs, sudo among them, from giving root back. What is loaded here is loaded before the fork.
     """
     switch = changes_identity(account)
-    try:
-        prctl = ctypes.CDLL(None).prctl
-    except (OSError, AttributeError):
-        prctl = None
+    prctl = load_prctl()
 
     def give_up_root() -> None:
         if switch:
             os.setgroups(list(account.groups))
             os.setresgid(account.gid, account.gid, account.gid)
             os.setresuid(account.uid, account.uid, account.uid)
-            if prctl is not None:
-                prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        if dies_with_parent and prctl is not None:
-            # After the ids: a change of them clears it.
-            prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            prctl(PR_SET_NO_NEW_PRIVS, 1)
+        # It dies with its parent. After the ids: a change of them clears it.
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
     return give_up_root
+
+
+def load_prctl() -> Callable[[int, int], object]:
+    """prctl(2) of this process; where it cannot be had a safety net is lost, and nothing else."""
+    try:
+        call = ctypes.CDLL(None).prctl
+    except (OSError, AttributeError):
+        return lambda option, value: None
+    return lambda option, value: call(option, value, 0, 0, 0)
+
+
+def dump_no_core() -> None:
+    """For a new child: 1 byte also keeps a piped core_pattern (WSL's crash collector) away, which 0 does not (core(5))."""
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    resource.setrlimit(resource.RLIMIT_CORE, (1, hard) if hard else (0, 0))

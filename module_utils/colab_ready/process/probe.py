@@ -25,11 +25,11 @@ from ..core.text import cleaned, readable_lines
 from .run import (
     BURIAL_SECONDS,
     STDERR_LINES,
+    Conversation,
     Heard,
     NotStarted,
     account_of,
     child_environment,
-    converse,
     exit_of,
     how_it_ended,
     start,
@@ -38,7 +38,7 @@ from .run import (
 # What the other interpreter is told on its command line: the same for every probe, and free of secrets. The source and
 # its parameters come on stdin, reports go to the descriptor that is named in argv.
 BOOT = r"""
-import json, os, resource, signal, sys, types
+import json, os, sys, types
 channel = int(sys.argv[1])
 os.set_inheritable(channel, False)
 sys.path[:] = [entry for entry in sys.path if entry]
@@ -47,10 +47,6 @@ null = os.open(os.devnull, os.O_RDONLY)
 os.dup2(null, 0)
 os.close(null)
 sys.argv[:] = [job["name"]]
-# No core dump: 1 byte also keeps a piped core_pattern (WSL's crash collector) away, which 0 does not (core(5)).
-hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
-resource.setrlimit(resource.RLIMIT_CORE, (1, hard) if hard else (0, 0))
-signal.alarm(job["alarm_seconds"])
 def report(line):
     data = json.dumps(line).encode() + b"\n"
     while data:
@@ -92,19 +88,21 @@ def run_probe(
     started = time.monotonic()
     heard = _Steps()
     reader, writer = os.pipe()
+    alarm = int(timeout_seconds + grace_seconds + exit_seconds + BURIAL_SECONDS) + 1
     try:
         account = account_of(user)
         argv = [python, "-X", "faulthandler", "-u", "-c", BOOT, str(writer)]
-        process = start(argv, account, child_environment(account, env), umask=0o077, pass_fds=[writer])
+        process = start(
+            argv, account, child_environment(account, env), umask=0o077, alarm_seconds=alarm, pass_fds=[writer]
+        )
     except NotStarted as reason:
         os.close(reader)
         return _outcome(heard, exit_of("not_started", text=str(reason), problem=reason.problem), started)
     finally:
         os.close(writer)
-    # SIGALRM's default action ends the probe even inside native code, should this process be killed before it can.
-    alarm = int(timeout_seconds + grace_seconds + exit_seconds + BURIAL_SECONDS) + 1
-    job = json.dumps({"name": name, "source": source, "params": params, "alarm_seconds": alarm}).encode()
-    talk = converse(process, heard, timeout_seconds, job, reader, grace_seconds, exit_seconds)
+    job = json.dumps({"name": name, "source": source, "params": params}).encode()
+    talk = Conversation(process, heard, job, reader)
+    talk.hear_out(timeout_seconds, grace_seconds, exit_seconds)
     return _outcome(heard, how_it_ended(talk), started)
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import selectors
 import signal
 import subprocess
@@ -20,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Mapping, Sequence
 
 from ..core.text import readable_lines
-from .identity import Account, account_named, become, current_account
+from .identity import Account, account_named, become, current_account, dump_no_core
 
 # A process stuck in a driver's ioctl may survive SIGKILL: wait this long for it, then report and go on.
 BURIAL_SECONDS = 5.0
@@ -108,7 +107,8 @@ def run(
         process = start(argv, account or current_account(), dict(env or {}), cwd=cwd)
     except NotStarted as error:
         return Finished(NOT_STARTED, b"", str(error).encode(), problem=error.problem, number=error.number)
-    talk = converse(process, heard, seconds, stdin)
+    talk = Conversation(process, heard, stdin)
+    talk.hear_out(seconds)
     status = process.returncode if process.returncode is not None else -signal.SIGKILL
     return Finished(status, heard.output, heard.errors, talk.signalled or not talk.buried, heard.cut_off)
 
@@ -136,7 +136,8 @@ def run_program(
     except NotStarted as error:
         ended = exit_of("not_started", text=str(error), problem=error.problem)
     else:
-        talk = converse(process, heard, timeout_seconds, exit_seconds=exit_seconds)
+        talk = Conversation(process, heard)
+        talk.hear_out(timeout_seconds, exit_seconds=exit_seconds)
         ended = how_it_ended(talk)
     return {
         "output": heard.output.decode("utf-8", "replace"),
@@ -203,9 +204,7 @@ def start(
 
     def prepare() -> None:
         give_up_root()
-        # No core dump: 1 byte also keeps a piped core_pattern (WSL's crash collector) away, which 0 does not (core(5)).
-        hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
-        resource.setrlimit(resource.RLIMIT_CORE, (1, hard) if hard else (0, 0))
+        dump_no_core()
         # One that was set before exec rings after it, also inside native code, should this process be killed before it can.
         signal.alarm(alarm_seconds)
 
@@ -247,24 +246,6 @@ def _why_not_started(program: str, who: str, error: Exception) -> NotStarted:
 # --- listening ------------------------------------------------------------------------------------------------------
 
 
-def converse(
-    process: subprocess.Popen[bytes],
-    heard: Heard,
-    seconds: float,
-    job: bytes = b"",
-    channel: int | None = None,
-    grace_seconds: float = 0.0,
-    exit_seconds: float = 2.0,
-) -> Conversation:
-    """Hear a started program out within the limits, and leave nothing of it."""
-    talk = Conversation(process, heard, job, channel)
-    try:
-        talk.run(seconds, grace_seconds, exit_seconds)
-    finally:
-        talk.end(grace_seconds)
-    return talk
-
-
 class Conversation:
     """Feed a program its input, hear it out, and see it end. Nothing that it or its children do makes this wait longer."""
 
@@ -294,7 +275,14 @@ class Conversation:
             self._selector.register(descriptor, selectors.EVENT_READ)
         self._open = len(self._hear)
 
-    def run(self, timeout: float, grace: float, exit_seconds: float) -> None:
+    def hear_out(self, seconds: float, grace: float = 0.0, exit_seconds: float = 2.0) -> None:
+        """Stay within the limits, and leave nothing of the program."""
+        try:
+            self._run(seconds, grace, exit_seconds)
+        finally:
+            self._end(grace)
+
+    def _run(self, timeout: float, grace: float, exit_seconds: float) -> None:
         limit = time.monotonic() + timeout
         self.limit_text = f"no end within {timeout:g} s"
         actions: list[tuple[signal.Signals, float]] = [(signal.SIGKILL, BURIAL_SECONDS)]
@@ -328,7 +316,7 @@ class Conversation:
                 nap = min(nap * 1.5, 0.1)
             self._listen(nap if self._open == 0 else 0.1)
 
-    def end(self, grace: float) -> None:
+    def _end(self, grace: float) -> None:
         """Leave nothing running and no descriptor open, also when this process was interrupted in between."""
         if not self._has_ended():
             if grace > 0 and not self.signalled:

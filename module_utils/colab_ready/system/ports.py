@@ -23,6 +23,7 @@ from ..core.text import printable
 from ..files.safe_open import read_text
 from ..process.boundary import BoundaryError, run_as
 from ..process.identity import Account
+from .processes import process_ids, stat_fields
 
 # include/net/tcp_states.h
 _TCP_LISTEN = 0x0A
@@ -65,7 +66,7 @@ def decode_address(text: str, byteorder: str = sys.byteorder) -> tuple[str, int]
     return socket.inet_ntop(family, raw), int(port, 16)
 
 
-def parse_listeners(text: str, byteorder: str = sys.byteorder) -> list[Listener]:
+def parse_listeners(text: str) -> list[Listener]:
     """The listening sockets of a /proc/net/tcp or tcp6. Lines that are none are passed over."""
     found = []
     for line in text.splitlines():
@@ -73,7 +74,7 @@ def parse_listeners(text: str, byteorder: str = sys.byteorder) -> list[Listener]
         try:
             if int(fields[3], 16) != _TCP_LISTEN:
                 continue
-            address, port = decode_address(fields[1], byteorder)
+            address, port = decode_address(fields[1])
             found.append(Listener(address, port, int(fields[7]), int(fields[9])))
         except (IndexError, ValueError):
             continue
@@ -101,20 +102,15 @@ def process(pid: int, proc: str = "/proc") -> Process | None:
         uid = os.stat(folder).st_uid
     except OSError:
         return None
-    # pid (comm) state ppid: comm may hold anything, so cut after its last bracket.
-    after = (read_text(f"{folder}/stat") or "").rpartition(")")[2].split()
+    stat = stat_fields(pid, proc)
     return Process(
         pid=pid,
         uid=uid,
         program=printable(read_text(f"{folder}/comm") or ""),
         argv=tuple(printable(part) for part in (read_text(f"{folder}/cmdline") or "").split("\0") if part),
         cgroup=read_text(f"{folder}/cgroup") or "",
-        parent=int(after[1]) if len(after) > 1 and after[1].isdigit() else 0,
+        parent=int(stat[1]) if len(stat) > 1 else 0,
     )
-
-
-def process_ids(proc: str = "/proc") -> list[int]:
-    return sorted(int(name) for name in os.listdir(proc) if name.isdigit())
 
 
 def find_open(wanted: Container[str], proc: str = "/proc", seconds: float = math.inf) -> Iterator[int]:
@@ -164,6 +160,12 @@ def find_holder_as(uid: int, inodes: Iterable[int], proc: str = "/proc") -> Proc
         if isinstance(pid, int):
             return process(pid, proc)
     return None
+
+
+def holder_of(listener: Listener, proc: str = "/proc") -> Process | None:
+    """The process behind a listening socket, as far as we may look or take another account's place to look."""
+    found = find_holder([listener.inode], proc)
+    return find_holder_as(listener.uid, [listener.inode], proc) if found is None and os.geteuid() == 0 else found
 
 
 def is_of_runtime(candidate: Process, prefix: str | None, supervisor: int | None) -> bool:
@@ -217,9 +219,7 @@ def who_listens(
     listeners = listeners_on(port, proc) or []
     others = [seen for seen in (process(pid, proc) for pid in process_ids(proc)) if seen] if listeners else []
     for listener in listeners:
-        holder = find_holder([listener.inode], proc)
-        if holder is None and os.geteuid() == 0:
-            holder = find_holder_as(listener.uid, [listener.inode], proc)
+        holder = holder_of(listener, proc)
         if not ours(port, [listener], holder, others, settings, runtime_uid, supervisor):
             return [listener], holder, False
     return listeners, None, bool(listeners)

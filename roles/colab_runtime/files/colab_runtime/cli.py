@@ -65,8 +65,7 @@ def parse_arguments(words: Sequence[str]) -> argparse.Namespace:
     commands.add_parser("serve", help="the server in the foreground (used by the service)")
     waiter = commands.add_parser("wait", help="until the server answers (used by the systemd unit)")
     waiter.add_argument("--pid", type=int, required=True, help="give up when this process ends")
-    supervisor = commands.add_parser("supervise", help="the background process (used by start)")
-    supervisor.add_argument("--report-fd", type=int)
+    commands.add_parser("supervise", help="the background process (used by start)")
     arguments = parser.parse_args(words)
     if arguments.command == "token" and arguments.force and not arguments.rotate:
         token.error("--force goes with --rotate")
@@ -106,7 +105,7 @@ def main(words: Sequence[str]) -> int:
             "token": lambda: command_token(settings, arguments.rotate, arguments.force),
             "serve": lambda: serve(settings),
             "wait": lambda: wait_until_served(settings, arguments.pid, SLOW_START_SECONDS),
-            "supervise": lambda: supervise(settings, arguments.report_fd),
+            "supervise": lambda: supervise(settings),
         }
         return actions[arguments.command]()
     except Problem as problem:

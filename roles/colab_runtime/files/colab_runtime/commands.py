@@ -9,18 +9,20 @@ import contextlib
 import os
 import pwd
 import stat
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
 from colab_ready.files.safe_open import open_file
+from colab_ready.system.processes import alive
 
-from .core import EXIT_FAILED, EXIT_LATER, START_SECONDS, UNIT, Problem, say, user_name
+from .core import EXIT_FAILED, EXIT_LATER, EXIT_SETTINGS, START_SECONDS, UNIT, Problem, say, user_name
 from .ports import accepts, answers, at_stake, has_old_token, port_taken, runs_no_kernel, shortened, stranger
 from .server import lacks_groups, read_stamp, require_servable, runs_as_it_would_start, stale
-from .settings import NeedsRoot, Settings, as_root, become, require_owner
+from .settings import Settings, as_root, become, require_owner
 from .status import last_lines
-from .supervisor import RunDir, alive, detach, lines_of, stop_supervisor
+from .supervisor import RunDir, detach, stop_supervisor
 from .systemd import restart_unit, run_quietly, systemctl, tell_boot, unit_is_active
 from .token import good_token
 
@@ -41,8 +43,8 @@ def wait_until_served(settings: Settings, pid: int, seconds: float) -> int:
     return 0
 
 
-def prepare_folders(settings: Settings) -> None:
-    """/run is empty after each reboot. Root makes the two folders again; the user alone may not."""
+def prepare_folders(settings: Settings, verb: str) -> None:
+    """/run is empty after each reboot. Root makes the two folders again; the user alone may not, and does `verb` as root."""
     account = settings.account
     for path, mode in ((settings.run_dir, 0o700), (settings.log_dir, 0o750)):
         if os.geteuid() == 0:
@@ -66,10 +68,9 @@ def prepare_folders(settings: Settings) -> None:
         try:
             info = os.stat(path)
         except FileNotFoundError:
-            why = f"{path} does not exist (it goes away with each reboot) and only root may make it"
-            raise NeedsRoot(why) from None
+            as_root(f"{path} does not exist (it goes away with each reboot) and only root may make it", settings, verb)
         if info.st_uid != os.geteuid() or info.st_mode & 0o022:
-            raise NeedsRoot(f"{path} does not belong to '{settings.user}' alone")
+            as_root(f"{path} does not belong to '{settings.user}' alone", settings, verb)
 
 
 def require_writable(settings: Settings) -> None:
@@ -88,14 +89,13 @@ def require_writable(settings: Settings) -> None:
             ) from None
 
 
-def renew_token(restart: Callable[[], int]) -> int:
-    say("The server has another token than the file: restarting it.")
-    return restart()
-
-
 def renew(settings: Settings, restart: Callable[[], int]) -> int | None:
-    """Restart a server that a new one would differ from: it outlived a run of the playbook that was interrupted, or its
-    user has joined a group. None where it stays: all is well, nobody knows, or something runs in it, which is said."""
+    """Restart a server that a new one would differ from: it outlived a run of the playbook that was interrupted, has an old
+    token, or its user has joined a group. None where it stays: all is well, nobody knows, or something runs in it, which is
+    said."""
+    if has_old_token(settings):
+        say("The server has another token than the file: restarting it.")
+        return restart()
     note = read_stamp(settings)
     why = note and stale(settings, note)
     if not note or not why:
@@ -124,25 +124,18 @@ def command_start(settings: Settings) -> int:
     if settings.systemd:
         if not unit_is_active():
             return systemctl(settings, "start")
-        if has_old_token(settings):
-            return renew_token(lambda: systemctl(settings, "restart"))
         renewed = renew(settings, lambda: restart_unit(settings))
         if renewed is not None:
             return renewed
         say(f"The server is already running: http://localhost:{settings.port}/")
         tell_boot()
         return 0
-    try:
-        prepare_folders(settings)
-    except NeedsRoot as need:
-        as_root(str(need), settings, "start")
+    prepare_folders(settings, "start")
     if stranger(settings):  # asked while still root, who can name every process
         raise Problem(port_taken(settings), EXIT_LATER)
     become(settings)
     run_dir = RunDir(settings.run_dir)
     if run_dir.locked():
-        if has_old_token(settings):
-            return renew_token(lambda: command_restart(settings))
         renewed = renew(settings, lambda: command_restart(settings))
         return join_start(settings, run_dir) if renewed is None else renewed
     require_writable(settings)
@@ -168,21 +161,21 @@ def command_start(settings: Settings) -> int:
     raise Problem(f"The server did not start: it {failure}. The last lines of {settings.log_file}:\n{shown}")
 
 
-def watch_start(settings: Settings, reader: int) -> str | None:
+def watch_start(settings: Settings, supervisor: subprocess.Popen[bytes]) -> str | None:
     """None when the server answers, "" when the time is up, "busy" when another supervisor was quicker, else how the
     server ended."""
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end:
-        lines, still_open = lines_of(reader, 0.2)
-        for line in lines:
-            if line == "busy":
-                return line
-            if line.startswith("ended "):
-                return line[len("ended ") :]
-        if not still_open:
-            return "was given up by its supervisor"
+        ended = supervisor.poll()
+        if ended is not None:
+            known = {EXIT_LATER: "busy", EXIT_SETTINGS: f"ended with exit code {EXIT_SETTINGS}"}
+            return known.get(ended, "was given up by its supervisor")
         if answers(settings, seconds=1.0):
             return None
+        state = RunDir(settings.run_dir).state() or {}
+        if state.get("state") == "waiting":
+            return str(state.get("last_exit"))
+        time.sleep(0.2)
     return ""
 
 
@@ -215,7 +208,7 @@ def command_stop(settings: Settings) -> int:
     return 0
 
 
-def stop_without_settings(path: str, run_dir: str = Settings.run_dir) -> int:
+def stop_without_settings(path: str) -> int:
     """What `stop` does as root where the settings are lost or damaged, so that the host can be repaired or cleared.
 
     The unit has one name everywhere, and the supervisor's folder belongs to who runs it.
@@ -224,11 +217,11 @@ def stop_without_settings(path: str, run_dir: str = Settings.run_dir) -> int:
     if os.path.isdir("/run/systemd/system"):  # also a unit that waits to be tried again
         run_quietly("systemctl", "stop", UNIT)
     try:
-        owner = pwd.getpwuid(os.lstat(run_dir).st_uid)
+        owner = pwd.getpwuid(os.lstat(Settings.run_dir).st_uid)
     except (OSError, KeyError):
         owner = None
     if owner and owner.pw_uid != 0:
-        settings = Settings(path, owner.pw_name, "/", 0, "colab-runtime", "/", "/", "/", run_dir)
+        settings = Settings(path, owner.pw_name, "/", 0, "colab-runtime", "/", "/", "/")
         become(settings)
         stopped = stop_supervisor(settings) or stopped
     say("Stopped." if stopped else "Not running.")
@@ -246,10 +239,7 @@ def command_restart(settings: Settings, unless_idle: bool = False) -> int:
         return 0
     if settings.systemd:
         return systemctl(settings, "restart")
-    try:
-        prepare_folders(settings)
-    except NeedsRoot as need:
-        as_root(str(need), settings, "restart")
+    prepare_folders(settings, "restart")
     become(settings)
     stop_supervisor(settings)
     return command_start(settings)

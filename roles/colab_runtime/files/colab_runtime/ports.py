@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 from colab_ready.core.text import printable
-from colab_ready.system.ports import Process, find_holder, find_holder_as, listeners_on
+from colab_ready.system.ports import Process, holder_of, listeners_on
 
 from .core import EXIT_LATER, Problem, parse_json, user_name
 from .settings import Settings
@@ -45,9 +45,7 @@ def describe_holder(port: int, proc: str = "/proc") -> str:
     if not found:
         return "a process that this user cannot see (on WSL perhaps a Windows program: netstat -ano there)"
     holder = found[0]
-    process = find_holder([holder.inode], proc)
-    if process is None and os.geteuid() == 0:
-        process = find_holder_as(holder.uid, [holder.inode], proc)
+    process = holder_of(holder, proc)
     owner = "root" if holder.uid == 0 else user_name(holder.uid)
     if process is None:
         return f"a process of {owner} (its number: sudo ss -ltnp 'sport = :{port}')"

@@ -12,13 +12,14 @@ import signal
 import time
 
 from colab_ready.system.ports import find_holder, listeners_on
+from colab_ready.system.processes import alive, send
 
 from .commands import command_restart, prepare_folders
 from .core import EXIT_FAILED, EXIT_LATER, SERVER_STOP_SECONDS, START_SECONDS, Problem, say
 from .ports import accepts, answers, at_stake, shortened
 from .settings import Settings, become, own_command, require_owner, usable_sudo
 from .status import show_token
-from .supervisor import RunDir, Supervisor, alive
+from .supervisor import RunDir
 from .systemd import systemctl, unit_properties
 from .token import forget_cookies, good_token, read_token, write_token
 
@@ -35,7 +36,7 @@ def end_own_server(settings: Settings) -> bool:
     if not pid:
         return False
     for number in (signal.SIGTERM, signal.SIGKILL):
-        Supervisor.signal(pid, number)
+        send(pid, number)
         end = time.monotonic() + SERVER_STOP_SECONDS
         while alive(pid) and time.monotonic() < end:
             time.sleep(0.1)
@@ -59,7 +60,7 @@ def restart_if_running(settings: Settings) -> bool:
         systemctl(settings, "restart")
         return True
     if os.geteuid() == 0 and os.path.isdir(settings.run_dir):
-        prepare_folders(settings)
+        prepare_folders(settings, "restart")
     become(settings)
     if not RunDir(settings.run_dir).supervisors():
         return False

@@ -106,8 +106,8 @@ def require_servable(settings: Settings) -> None:
         raise Problem(f"The server's Python {python} is missing. Do: ./colab-ready, which builds it.", EXIT_LATER)
     if not os.path.isdir(settings.root_dir):
         raise Problem(
-            f"The start folder {settings.root_dir} does not exist (or its disk is not mounted). Create it, or set "
-            "colab_runtime_root_dir.",
+            f"The start folder {settings.root_dir}, the home of '{settings.user}', does not exist (or its disk is not mounted). "
+            "Do: create it, or mount its disk.",
             EXIT_LATER,
         )
     require_port(settings)

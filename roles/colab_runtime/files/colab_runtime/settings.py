@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import stat
 import subprocess
 from dataclasses import dataclass
 from typing import NoReturn
+
+from colab_ready.files.safe_open import read_bytes
+from colab_ready.files.trust import distrust_way
 
 from .core import EXIT_SETTINGS, NOTE_BYTES_MAX, PROGRAM, SAFE_PATH, SETTINGS, Problem, parse_json, user_name
 
@@ -104,20 +106,10 @@ def parse_settings(text: str, path: str) -> Settings:
     return Settings(path=path, **{key: data[key] for key in known if key in data})
 
 
-def settings_distrust(owner: int, mode: int, uid: int) -> str | None:
-    """Why a settings file must not be believed by `uid`, or None. Root acts on it, so only root may have written it."""
-    if not stat.S_ISREG(mode):
-        return "is not a regular file"
-    if owner not in (0, uid):
-        return f"belongs to {user_name(owner)}, not to root"
-    if mode & 0o022:
-        return f"can be written by others (mode {stat.S_IMODE(mode):04o})"
-    return None
-
-
 def load_settings(path: str) -> Settings:
+    """The settings; root acts on them, so only root may have written them, or who asks."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        text = read_bytes(path, NOTE_BYTES_MAX, follow=True).decode("utf-8", "replace")
     except FileNotFoundError:
         raise Problem(
             f"{path} does not exist, so there is no Colab runtime on this machine. Run ./colab-ready first.",
@@ -125,16 +117,16 @@ def load_settings(path: str) -> Settings:
         ) from None
     except OSError as error:
         raise Problem(f"{path} cannot be read: {error.strerror}.", EXIT_SETTINGS) from None
-    with os.fdopen(fd, encoding="utf-8", errors="replace") as file:
-        info = os.fstat(fd)
-        distrust = settings_distrust(info.st_uid, info.st_mode, os.geteuid())
-        if distrust:
-            raise Problem(
-                f"{path} {distrust}; expected a file of root that only root can write. "
-                f"Do: sudo chown root:root {path} && sudo chmod 0644 {path}, then look into it before you go on.",
-                EXIT_SETTINGS,
-            )
-        return parse_settings(file.read(NOTE_BYTES_MAX), path)
+    # The folder by itself: in one like /tmp another file could have been there when it was read.
+    folder, uids = os.path.dirname(os.path.abspath(path)), (0, os.geteuid())
+    distrust = distrust_way(folder, uids) or distrust_way(os.path.abspath(path), uids)
+    if distrust:
+        raise Problem(
+            f"{distrust}; expected a file of root that only root can write. "
+            f"Do: sudo chown root:root {path} && sudo chmod 0644 {path}, then look into it before you go on.",
+            EXIT_SETTINGS,
+        )
+    return parse_settings(text, path)
 
 
 def require_owner(settings: Settings, command: str) -> None:
@@ -193,10 +185,6 @@ def become(settings: Settings) -> None:
     environment = background_environment(dict(os.environ), account)
     os.environ.clear()
     os.environ.update(environment)
-
-
-class NeedsRoot(Exception):
-    """This step needs root; the text says why."""
 
 
 def usable_sudo() -> str | None:

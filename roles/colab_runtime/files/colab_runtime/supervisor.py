@@ -12,16 +12,18 @@ import os
 import select
 import signal
 import socket
+import subprocess
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from colab_ready.core.text import printable
-from colab_ready.files.safe_open import open_file, read_object, read_text
+from colab_ready.files.safe_open import open_file, read_object
+from colab_ready.process.identity import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, load_prctl
 from colab_ready.process.run import signal_name
 from colab_ready.system.ports import find_open
+from colab_ready.system.processes import alive, descendants, send, started_ticks
 
 from .core import EXIT_LATER, EXIT_SETTINGS, LOG_BYTES_MAX, REST_STOP_SECONDS, SERVER_STOP_SECONDS, Problem, is_number
 from .settings import Settings, background_environment, own_command, require_owner
@@ -29,49 +31,6 @@ from .settings import Settings, background_environment, own_command, require_own
 HEALTHY_SECONDS = 60.0
 BACKOFF_SECONDS_MAX = 30.0
 LOG_FILES = 5
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
-PR_SET_CHILD_SUBREAPER = 36
-
-
-def stat_fields(pid: int, proc: str = "/proc") -> list[str] | None:
-    """The fields of /proc/PID/stat after the program's name, which may hold blanks and brackets itself."""
-    text = read_text(f"{proc}/{pid}/stat")
-    return None if text is None else text.rpartition(")")[2].split()
-
-
-def alive(pid: int) -> bool:
-    fields = stat_fields(pid)
-    return fields is not None and fields[0] not in ("Z", "X")
-
-
-def started_ticks(pid: int, proc: str = "/proc") -> int | None:
-    """When the process started, in ticks since boot: together with the pid it names one process for ever."""
-    fields = stat_fields(pid, proc)
-    return int(fields[19]) if fields and len(fields) > 19 else None
-
-
-def descendants(pid: int, proc: str = "/proc") -> list[int]:
-    """Every living process below `pid`. Kernels and terminals have sessions of their own: no group reaches them."""
-    children: dict[int, list[int]] = {}
-    for entry in os.listdir(proc):
-        fields = stat_fields(int(entry), proc) if entry.isdigit() else None
-        if fields and len(fields) > 1 and fields[0] != "Z":
-            children.setdefault(int(fields[1]), []).append(int(entry))
-    found: list[int] = []
-    waiting = deque(children.get(pid, []))
-    while waiting:
-        child = waiting.popleft()
-        found.append(child)
-        waiting.extend(children.get(child, []))
-    return found
-
-
-def prctl(option: int, value: int) -> None:
-    """Best effort: a Python without ctypes loses a safety net, not the service."""
-    with contextlib.suppress(Exception):
-        import ctypes
-
-        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
 def describe_exit(status: int) -> str:
@@ -213,20 +172,15 @@ class RunDir:
 class Supervisor:
     """Runs the server, restarts it when it ends, keeps its output, and ends everything below it when told to stop."""
 
-    def __init__(
-        self,
-        command: Sequence[str],
-        run_dir: RunDir,
-        log: RotatingLog,
-        tell: Callable[[str], None] = lambda text: None,
-    ) -> None:
-        self.command, self.run_dir, self.log, self.tell = list(command), run_dir, log, tell
+    def __init__(self, command: Sequence[str], run_dir: RunDir, log: RotatingLog) -> None:
+        self.command, self.run_dir, self.log = list(command), run_dir, log
         self.stop_asked = False
         self.restarts = 0
         self.server = 0
         self.server_status: int | None = None
         self.output = -1
         self.wake_reader, self.wake_writer = socket.socketpair()
+        self.prctl = load_prctl()
 
     def on_stop(self, number: int, frame: Any) -> None:
         self.stop_asked = True
@@ -244,7 +198,7 @@ class Supervisor:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         # Orphans of the server (kernels after a crash, what a notebook sent to the background) come back to us, as
         # they would stay in a unit's cgroup; so nothing outlives `stop`.
-        prctl(PR_SET_CHILD_SUBREAPER, 1)
+        self.prctl(PR_SET_CHILD_SUBREAPER, 1)
         failures = 0
         while not self.stopping():
             started = time.monotonic()
@@ -258,7 +212,6 @@ class Supervisor:
             if time.monotonic() - started >= HEALTHY_SECONDS:
                 failures = 0
             how = describe_exit(status)
-            self.tell(f"ended {how}")
             if os.WIFEXITED(status) and os.WEXITSTATUS(status) == EXIT_SETTINGS:
                 self.log.note(f"The server {how}: the lines above say what to repair. It is not tried again.")
                 return EXIT_SETTINGS
@@ -304,7 +257,7 @@ class Supervisor:
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP, signal.SIGPIPE):
                 signal.signal(number, signal.SIG_DFL)
             os.setpgid(0, 0)
-            prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+            self.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
             if os.getppid() != parent:
                 os._exit(EXIT_LATER)
             os.dup2(output, 1)
@@ -319,11 +272,11 @@ class Supervisor:
         self.pump(None, lambda: self.stopping() or self.server_status is not None)
         if self.server_status is None:
             # The server first and alone: it shuts its kernels down in good order.
-            self.signal(self.server, signal.SIGTERM)
+            send(self.server, signal.SIGTERM)
             self.pump(time.monotonic() + SERVER_STOP_SECONDS, lambda: self.server_status is not None)
         if self.server_status is None:
             self.log.note(f"The server did not stop within {SERVER_STOP_SECONDS:.0f} s and is killed.")
-            self.signal(self.server, signal.SIGKILL)
+            send(self.server, signal.SIGKILL)
             self.pump(time.monotonic() + REST_STOP_SECONDS, lambda: self.server_status is not None)
         self.server = 0
 
@@ -334,14 +287,9 @@ class Supervisor:
             if not rest:
                 break
             for pid in rest:
-                self.signal(pid, number)
+                send(pid, number)
             self.pump(time.monotonic() + REST_STOP_SECONDS, lambda: not descendants(os.getpid()))
         self.drain()
-
-    @staticmethod
-    def signal(pid: int, number: int) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, number)
 
     def reap(self) -> None:
         with contextlib.suppress(ChildProcessError):
@@ -384,69 +332,34 @@ class Supervisor:
                 self.drain()
 
 
-def supervise(settings: Settings, report_fd: int | None) -> int:
-    """The background process. `report_fd` carries a line to the `start` that waits, as long as it does."""
-
-    def tell(text: str) -> None:
-        if report_fd is not None:
-            with contextlib.suppress(OSError):
-                os.write(report_fd, f"{text}\n".encode())
-
+def supervise(settings: Settings) -> int:
+    """The background process; EXIT_LATER where another one was quicker."""
     require_owner(settings, "start")
     if os.geteuid() == 0:
         raise Problem("The supervisor must not run as root.", EXIT_SETTINGS)
-    if report_fd is not None:
-        os.set_inheritable(report_fd, False)
     run_dir = RunDir(settings.run_dir)
     lock = run_dir.take_lock(0.5)
     if lock is None:
-        tell("busy")
-        return 0
-    tell("locked")
+        return EXIT_LATER
     command = [sys.executable, "-I", *own_command(settings, "serve")]
     try:
-        return Supervisor(command, run_dir, RotatingLog(settings.log_file), tell).run()
+        return Supervisor(command, run_dir, RotatingLog(settings.log_file)).run()
     finally:
         run_dir.clear()
 
 
-def detach(settings: Settings) -> int:
-    """Start the supervisor away from this terminal; the reading end of its report is returned."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child:
-        os.close(writer)
-        os.waitpid(child, 0)
-        return reader
-    try:
-        os.setsid()
-        if os.fork():
-            os._exit(0)
-        os.chdir("/")
-        os.umask(0o022)
-        os.dup2(writer, 3)  # nothing of ours is needed below 3, and the standard streams stay where they are
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for fd in (0, 1, 2):
-            os.dup2(nothing, fd)
-        # A caller's open files (Ansible's pipes, a script's lock) must not be held open by a process that stays.
-        for fd in [int(name) for name in os.listdir("/proc/self/fd")]:
-            if fd > 3:
-                with contextlib.suppress(OSError):
-                    os.close(fd)
-        os.set_inheritable(3, True)
-        command = [sys.executable, "-I", *own_command(settings, "supervise", "--report-fd", "3")]
-        os.execve(command[0], command, background_environment(dict(os.environ), settings.account))
-    finally:
-        os._exit(127)
-
-
-def lines_of(reader: int, seconds: float) -> tuple[list[str], bool]:
-    """(new lines, still open?) of the supervisor's report, waiting at most `seconds`."""
-    ready, _, _ = select.select([reader], [], [], seconds)
-    if not ready:
-        return [], True
-    data = os.read(reader, 4096)
-    return data.decode("utf-8", "replace").splitlines(), bool(data)
+def detach(settings: Settings) -> subprocess.Popen[bytes]:
+    """Start the supervisor away from this terminal, with none of the caller's open files (Ansible's pipes, a script's lock)."""
+    return subprocess.Popen(
+        [sys.executable, "-I", *own_command(settings, "supervise")],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        env=background_environment(dict(os.environ), settings.account),
+        umask=0o022,
+        start_new_session=True,
+    )
 
 
 def stop_supervisor(settings: Settings) -> bool:
@@ -464,12 +377,12 @@ def stop_supervisor(settings: Settings) -> bool:
         return True
 
     for pid in ending:
-        Supervisor.signal(pid, signal.SIGTERM)
-        Supervisor.signal(pid, signal.SIGCONT)  # one that was stopped does not hear of it
+        send(pid, signal.SIGTERM)
+        send(pid, signal.SIGCONT)  # one that was stopped does not hear of it
     if gone(SERVER_STOP_SECONDS + 4 * REST_STOP_SECONDS + 2.0):
         return bool(ending)
     for pid in [*ending, *below]:
-        Supervisor.signal(pid, signal.SIGKILL)
+        send(pid, signal.SIGKILL)
     if not gone(5.0):
         raise Problem(f"The supervisor (pid {', '.join(map(str, ending))}) cannot be ended.")
     run_dir.clear()

@@ -77,9 +77,7 @@ def unit_properties() -> dict[str, str]:
 
 
 def unit_is_active() -> bool:
-    if not os.path.isdir("/run/systemd/system"):  # sd_booted(3)
-        return False
-    return run_quietly("systemctl", "--quiet", "is-active", UNIT).returncode == 0
+    return unit_properties().get("ActiveState") in ("active", "reloading")
 
 
 def restart_unit(settings: Settings) -> int:

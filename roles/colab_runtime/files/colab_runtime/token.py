@@ -21,8 +21,6 @@ TOKEN_CHARACTERS_MIN = 32
 
 def token_file_problem(mode: int, owner: int, uid: int) -> str | None:
     """What is wrong with the file that holds the token, or None. `uid` is who runs the server."""
-    if not stat.S_ISREG(mode):
-        return "is not a regular file"
     if owner != uid:
         return f"belongs to {user_name(owner)}, expected {user_name(uid)}, who runs the server"
     if mode & 0o077:
@@ -46,7 +44,7 @@ def read_token(path: str, uid: int) -> str:
     """The token, or a Problem. The token is the whole defence of the server, so a weak one counts as none."""
     repair = f"Do: sudo rm {path}, then ./colab-ready, which makes a new one."
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        fd = open_file(path)
     except FileNotFoundError:
         raise Problem(f"The token file {path} is missing. Do: ./colab-ready, which makes one.", EXIT_SETTINGS) from None
     except PermissionError:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Sequence
 from typing import Any
 
 from colab_ready.files.safe_open import read_bytes
 from colab_ready.files.trust import distrust_tree, distrust_way
 
-from .core import EXIT_SETTINGS, Problem, parse_json, say, user_name
+from .core import EXIT_SETTINGS, Problem, parse_json, say
 
 ENVIRONMENT_BYTES_MAX = 64 * 1024
 
@@ -100,14 +99,9 @@ def closed_data(folders: Sequence[str], uid: int) -> dict[str, str]:
     return found
 
 
-def config_problem(path: str, uid: int) -> str | None:
-    """What is wrong with one piece of the server's configuration (a folder, or a file of JSON), or None."""
+def config_problem(path: str) -> str | None:
+    """What is wrong with one file of the server's configuration, or None."""
     try:
-        info = os.stat(path)
-        if info.st_uid not in (0, uid) or info.st_mode & 0o022:
-            return f"can be changed by other users (mode {stat.S_IMODE(info.st_mode):04o}, {user_name(info.st_uid)})"
-        if stat.S_ISDIR(info.st_mode):
-            return None
         config = parse_json(read_bytes(path, follow=True))
     except OSError as error:
         return f"cannot be read: {error.strerror}"
@@ -135,20 +129,20 @@ def require_config(config_dir: str, uid: int) -> None:
     """Jupyter only warns about a broken file and then runs on its defaults (another port, no Colab origin); and
     whoever can write here runs code as the user, by a jupyter_server_config.py."""
     extras = os.path.join(config_dir, "jupyter_server_config.d")
-    pieces = [config_dir, os.path.join(config_dir, "jupyter_server_config.json")]
+    pieces = [os.path.join(config_dir, "jupyter_server_config.json")]
     # Jupyter reads these, too.
     others = [os.path.join(config_dir, f"jupyter_{name}config.json") for name in ("", "lab_", "notebook_")]
     pieces += [path for path in others if os.path.lexists(path)]
     if os.path.isdir(extras):
-        pieces += [extras, *sorted(os.path.join(extras, name) for name in os.listdir(extras) if name.endswith(".json"))]
+        pieces += sorted(os.path.join(extras, name) for name in os.listdir(extras) if name.endswith(".json"))
     for path in pieces:
-        wrong = config_problem(path, uid)
+        wrong = config_problem(path)
         if wrong:
             ours = path not in others
             todo = "./colab-ready, which writes it again" if ours else f"remove {path}"
             raise Problem(f"The server's configuration {path} {wrong}. Do: {todo}.", EXIT_SETTINGS)
     # Whatever else is there, code (.py) above all: of whom the folder is, and of nobody else.
-    wrong = distrust_trees([config_dir], os.stat(config_dir).st_uid)
+    wrong = distrust_way(config_dir, (0, uid)) or distrust_trees([config_dir], os.stat(config_dir).st_uid)
     if wrong:
         raise Problem(
             f"{wrong}, and the server reads its configuration there. Expected: root alone can change it. "

@@ -10,54 +10,12 @@ around it. Where a thing is still there (notebook 6, Python 3.11, setuptools on 
 from __future__ import annotations
 
 import contextlib
-import functools
 import importlib
-import re
 import sys
 import types
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
-
-_VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?(?:([ab])(\d+))?", re.ASCII)
-
-
-@functools.total_ordering
-class StrictVersion:
-    """Fix 1: `distutils.version.StrictVersion`, as far as jupyter_http_over_ws uses it.
-
-    `jupyter_http_over_ws/handlers.py` imports it to compare the caller's `min_version` with its own version. Python
-    3.12 removed distutils (PEP 632); only setuptools brings it back. Needed are: a ValueError for what is no version,
-    comparison, and `str()`, which dropped a last part of zero ("0.1.0" became "0.1").
-    """
-
-    def __init__(self, text: str) -> None:
-        match = _VERSION.fullmatch(text)
-        if match is None:
-            raise ValueError("invalid version number '%s'" % text)
-        major, minor, patch, stage, number = match.groups()
-        self.version = (int(major), int(minor), int(patch or 0))
-        self.prerelease = (stage, int(number)) if stage else None
-
-    def _key(self) -> tuple[Any, ...]:
-        # A pre-release comes before its release; "b" after "a".
-        return (self.version, self.prerelease is None, self.prerelease or ())
-
-    def __str__(self) -> str:
-        parts = self.version if self.version[2] else self.version[:2]
-        return ".".join(map(str, parts)) + ("%s%d" % self.prerelease if self.prerelease else "")
-
-    def __repr__(self) -> str:
-        return "StrictVersion('%s')" % self
-
-    def __hash__(self) -> int:
-        return hash(self._key())
-
-    def __eq__(self, other: object) -> bool:
-        return self._key() == other._key() if isinstance(other, StrictVersion) else NotImplemented
-
-    def __lt__(self, other: object) -> bool:
-        return self._key() < other._key() if isinstance(other, StrictVersion) else NotImplemented
 
 
 def _has(module: str, name: str) -> bool:
@@ -77,10 +35,16 @@ def _module(name: str, **contents: Any) -> types.ModuleType:
 
 
 def distutils_stand_ins() -> dict[str, types.ModuleType]:
-    """Fix 1, as modules: `from distutils import version` works where Python has no distutils (3.12 and later)."""
+    """Fix 1, as modules: `from distutils import version` works where Python has no distutils (PEP 632: 3.12 and later).
+
+    `jupyter_http_over_ws/handlers.py` compares the caller's `min_version` with its own version by StrictVersion: it needs
+    a ValueError for what is no version, comparison, and `str()`. All of that has packaging, which Jupyter brings along.
+    """
     if _has("distutils.version", "StrictVersion"):
         return {}
-    version = _module("distutils.version", StrictVersion=StrictVersion)
+    from packaging.version import Version
+
+    version = _module("distutils.version", StrictVersion=Version)
     return {"distutils": _module("distutils", __path__=[], version=version), "distutils.version": version}
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -46,13 +47,10 @@ class Asked(NamedTuple):
 
 
 def is_text(arguments: Mapping[str, Sequence[bytes]]) -> bool:
-    """Whether all that an address carries behind its question mark is UTF-8."""
+    """Whether all that an address carries behind its question mark is UTF-8; of a name tornado has made a text already."""
     try:
-        for name, values in arguments.items():
-            # tornado reads a name as latin-1, so that it always is a text.
-            name.encode()
-            for value in values:
-                value.decode("utf-8")
+        for value in itertools.chain.from_iterable(arguments.values()):
+            value.decode("utf-8")
     except UnicodeError:
         return False
     return True
