@@ -142,9 +142,8 @@ def judge(ran: Mapping[str, Any], state: State, wanted: Wanted, program: str) ->
         )
         return Looked(_check(True, ran["seconds"], card, warnings=[bad] if bad else [], **told), state)
     remedy = remedy_for(_evidence(ran, state))
-    cause, do, where = REMEDIES[remedy]
     check = _check(False, ran["seconds"], problem, reasons=[f"rocminfo: {problem}"], **told)
-    check["remedies"] = [{"id": remedy, "cause": cause, "do": do, "where": where}]
+    check["remedies"] = [REMEDIES[remedy].told(remedy)]
     return Looked(check, replace(state, rocminfo_remedy=remedy))
 
 
@@ -249,7 +248,7 @@ def settle(looked: Looked, tensor: Mapping[str, Any]) -> dict[str, Any]:
     state = replace(looked.state, torch_bytes=gpu.get("memory_bytes"), free_bytes=gpu.get("free_bytes"))
     notes = [(name, " ".join(REMEDIES[name][:2])) for name in notes_for(state)]
     for name, text in notes:
-        if REMEDIES[name][1].startswith("Nothing"):
+        if REMEDIES[name].do.startswith("Nothing"):
             check["notes"].append({"id": name, "text": text})
         else:
             check["warnings"].append(text)
