@@ -62,3 +62,18 @@ class Evidence:
     def early(self) -> bool:
         """Whether torch was only imported, so that no driver was asked for anything yet."""
         return self.step == "import_torch"
+
+
+def check_of(
+    name: str,
+    ok: bool | None,
+    detail: str,
+    reasons: Sequence[str] = (),
+    remedies: Sequence[Mapping[str, str]] = (),
+    *,
+    seconds: float = 0.0,
+    **more: Any,
+) -> dict[str, Any]:
+    """Return a check of the report that has one step."""
+    step = {"id": name, "ok": ok, "seconds": seconds, "detail": detail}
+    return {"ok": ok, "seconds": seconds, "steps": [step], "reasons": [*reasons], "remedies": [*remedies], **more}

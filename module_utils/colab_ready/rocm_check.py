@@ -19,6 +19,7 @@ from ansible.module_utils.colab_ready import dids, gpus, loader_cache, programs,
 from ansible.module_utils.colab_ready.apt_words import LIST_FORMAT, installed_packages
 from ansible.module_utils.colab_ready.backend import card_for
 from ansible.module_utils.colab_ready.core.text import readable_lines
+from ansible.module_utils.colab_ready.faults import check_of
 from ansible.module_utils.colab_ready.files.safe_open import read_object, read_text
 from ansible.module_utils.colab_ready.gpu_rules import is_integrated, listed, why_no_gpu
 from ansible.module_utils.colab_ready.gpu_tools import plain
@@ -135,34 +136,25 @@ def judge(ran: Mapping[str, Any], state: State, wanted: Wanted, program: str) ->
         "agents": [_told(agent) for agent in found.agents],
     }
     if not problem:
-        bad = (
-            ""
-            if ended["kind"] == "ok"
-            else f"everything was printed, but then rocminfo did not end well: {ended['text']}"
-        )
-        return Looked(_check(True, ran["seconds"], card, warnings=[bad] if bad else [], **told), state)
+        bad = f"everything was printed, but then rocminfo did not end well: {ended['text']}"
+        warnings = [] if ended["kind"] == "ok" else [bad]
+        return Looked(_check(True, ran["seconds"], card, warnings=warnings, **told), state)
     remedy = remedy_for(_evidence(ran, state))
-    check = _check(False, ran["seconds"], problem, reasons=[f"rocminfo: {problem}"], **told)
-    check["remedies"] = [REMEDIES[remedy].told(remedy)]
-    return Looked(check, replace(state, rocminfo_remedy=remedy))
+    what = {"reasons": [f"rocminfo: {problem}"], "remedies": [REMEDIES[remedy].told(remedy)]}
+    return Looked(_check(False, ran["seconds"], problem, **what, **told), replace(state, rocminfo_remedy=remedy))
 
 
 def _check(ok: bool | None, seconds: float, detail: str, **more: Any) -> dict[str, Any]:
-    check: dict[str, Any] = {
-        "ok": ok,
-        "seconds": seconds,
+    untold = {
         "where": None,
         "runtime": None,
         "program": None,
         "agents": [],
         "retried": False,
         "notes": [],
-        "reasons": [],
         "warnings": [],
-        "remedies": [],
     }
-    step = {"id": "rocminfo", "ok": ok, "seconds": seconds, "detail": detail}
-    return {**check, **more, "steps": [step]}
+    return check_of("rocminfo", ok, detail, seconds=seconds, **{**untold, **more})
 
 
 def _evidence(ran: Mapping[str, Any], state: State) -> Evidence:
