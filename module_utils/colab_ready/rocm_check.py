@@ -87,7 +87,7 @@ def look(
             exit_seconds=EXIT_SECONDS,
         )
 
-    wanted = wanted_of(settings, gpu)
+    wanted = wanted_of(settings)
     first = run()
     looked = judge(first, state, wanted, program)
     if looked.check["ok"] is not False or not worth_a_retry(_evidence(first, looked.state)):
@@ -250,20 +250,14 @@ def settle(looked: Looked, tensor: Mapping[str, Any]) -> dict[str, Any]:
 # --- what else is known ---------------------------------------------------------------------------------------------
 
 
-def wanted_of(settings: Mapping[str, Any], gpu: Mapping[str, Any]) -> Wanted:
-    """The card that the runtime was set up for; settings of an earlier version do not have it."""
-    card = settings.get("card")
-    if not isinstance(card, dict):
-        decided = gpu.get("backend") or {}
-        card = decided.get("card") if decided.get("name") == "rocm" else None
-    known: Mapping[str, Any] = card if isinstance(card, dict) else {}
-    names, gfx, others = ([str(one) for one in known.get(key) or ()] for key in ("names", "gfx", "others"))
-    return Wanted(names, gfx, others, str(known.get("capability") or ""))
+def wanted_of(settings: Mapping[str, Any]) -> Wanted:
+    """The card that the runtime was set up for."""
+    return Wanted(**{key: value for key, value in (settings.get("card") or {}).items() if key in Wanted._fields})
 
 
 def adapter_of(settings: Mapping[str, Any], gpu: Mapping[str, Any], wsl: bool) -> Mapping[str, Any] | None:
     """That card among what detection has found: by its names, else as the roles find it."""
-    names = {*wanted_of(settings, gpu).names, settings.get("adapter")} - {None, ""}
+    names = {*wanted_of(settings).names, settings.get("adapter")} - {None, ""}
     theirs = [one for one in gpu.get("adapters") or [] if one.get("vendor_id") == gpus.AMD and why_no_gpu(one) is None]
     named = [one for one in theirs if {one.get("name"), gpus.product_of(one)} & names]
     return named[0] if named else card_for(gpu, "rocm", gpus.AMD, wsl)
@@ -293,7 +287,7 @@ def gather(
         line=line,
         amd=None if adapters is None else any(one.get("vendor_id") == gpus.AMD for one in adapters),
         id_known=_id_is_known(place, card) if wsl and card is not None else None,
-        gfx=next(iter(wanted_of(settings, gpu).gfx), "") or (gpus.gfx_of(card) if card is not None else None) or "",
+        gfx=next(iter(wanted_of(settings).gfx), "") or (gpus.gfx_of(card) if card is not None else None) or "",
         integrated=is_integrated(card) if card is not None else None,
         detection=environment.get(DETECTION, ""),
         packages=_shadows(ask) if wsl else (),
