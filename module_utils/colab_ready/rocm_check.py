@@ -21,8 +21,8 @@ from ansible.module_utils.colab_ready.backend import card_for
 from ansible.module_utils.colab_ready.core.text import readable_lines
 from ansible.module_utils.colab_ready.faults import check_of
 from ansible.module_utils.colab_ready.files.safe_open import read_object, read_text
+from ansible.module_utils.colab_ready.gpu.adapter import plain
 from ansible.module_utils.colab_ready.gpu_rules import is_integrated, listed, why_no_gpu
-from ansible.module_utils.colab_ready.gpu_tools import plain
 from ansible.module_utils.colab_ready.host import os_facts
 from ansible.module_utils.colab_ready.process.run import run_program
 from ansible.module_utils.colab_ready.rocm_faults import REMEDIES, Evidence, State, notes_for, remedy_for, worth_a_retry
