@@ -118,10 +118,10 @@ from typing import Any, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready import directml, fetched_pythons, host, pip_config
+from ansible.module_utils.colab_ready.core.refusal import message
 from ansible.module_utils.colab_ready.gpu_look import Places, look
 from ansible.module_utils.colab_ready.lockfile import matches
 from ansible.module_utils.colab_ready.pip_config import redact, secrets_in
-from ansible.module_utils.colab_ready.preflight import message
 from ansible.module_utils.colab_ready.process.fork import Say, run_forked
 from ansible.module_utils.colab_ready.python.sources import read_sources
 from ansible.module_utils.colab_ready.python.uv import Request

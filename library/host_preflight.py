@@ -212,6 +212,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready import host
 from ansible.module_utils.colab_ready.backend import BACKEND_WISHES
+from ansible.module_utils.colab_ready.core.refusal import message
 from ansible.module_utils.colab_ready.files.safe_open import read_object, read_text
 from ansible.module_utils.colab_ready.files.trust import distrust_way
 from ansible.module_utils.colab_ready.preflight import (
@@ -221,7 +222,6 @@ from ansible.module_utils.colab_ready.preflight import (
     Seen,
     Wishes,
     judge,
-    message,
     parse_port,
     prefix_shape,
     version_fits,

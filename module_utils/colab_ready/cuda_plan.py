@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, Mapping, NamedTuple, Sequence
 
 from ansible.module_utils.colab_ready import cuda_builds, gpus
-from ansible.module_utils.colab_ready.backend import Refusal
+from ansible.module_utils.colab_ready.core.refusal import Problem, Refusal
 from ansible.module_utils.colab_ready.gpu_rules import DXG, describe, listed
-from ansible.module_utils.colab_ready.preflight import Problem
 
 ARCHITECTURES = ("x86_64", "aarch64")
 LIBRARY = "libcuda.so.1"
@@ -277,13 +276,6 @@ def weakest(cards: Sequence[Card]) -> tuple[int, int] | None:
 # --- all of it ------------------------------------------------------------------------------------------------------
 
 
-def problem_of(refusal: Refusal, name: str) -> Problem:
-    """A Refusal's one sentence, in the three parts that it has."""
-    what, _, rest = str(refusal).partition(". Expected: ")
-    expected, _, do = rest.partition(". Do: ")
-    return Problem(name, what, expected, do.rstrip("."))
-
-
 def check_lock(build: Mapping[str, Any], locks: Sequence[str]) -> Problem | None:
     name = lock_name(build)
     if name in locks:
@@ -326,11 +318,11 @@ def judge(seen: Seen, wish: Wish) -> Verdict:
     try:
         build = cuda_builds.choose_build(top.version, capability, wish.torch, wish.build, wish.index)
     except Refusal as refusal:
-        return Verdict([problem_of(refusal, "cuda_build")], driver=said)
+        return Verdict(refusal.problems, driver=said)
     missing = check_lock(build, wish.locks)
     if missing:
         return Verdict([missing], driver=said)
-    cautions = [str(text) for text in _texts(build["cautions"])]
+    cautions = list(build["cautions"])
     if top.source == "libcuda" and seen.heading.why:
         cautions.append(f"nvidia-smi did not say which CUDA the driver runs ({seen.heading.why}); libcuda did")
     if len(cards) > 1 and card is None:
@@ -338,7 +330,3 @@ def judge(seen: Seen, wish: Wish) -> Verdict:
             f"Which of {listed([one.name for one in cards])} will compute is not known, so the build is one for the oldest."
         )
     return Verdict((), {**build, "lock": lock_name(build)}, said, cautions)
-
-
-def _texts(value: object) -> Sequence[object]:
-    return value if isinstance(value, (list, tuple)) else ()

@@ -14,7 +14,7 @@ import os
 import re
 from typing import Iterable, NamedTuple
 
-from ansible.module_utils.colab_ready.preflight import Problem
+from ansible.module_utils.colab_ready.core.refusal import Problem
 
 FILE = "share/rocdxg/dids.conf"
 ENTRIES_MAX = 256

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Mapping, Sequence
 
 from ansible.module_utils.colab_ready import loader_cache
+from ansible.module_utils.colab_ready.core.refusal import Problem
 from ansible.module_utils.colab_ready.gpu_rules import DXG
 from ansible.module_utils.colab_ready.lockfile import LockError, matches, split_specifier
-from ansible.module_utils.colab_ready.preflight import Problem
 
 # The wheels are for no other processor.
 ARCHITECTURE = "x86_64"

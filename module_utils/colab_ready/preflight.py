@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Iterable, Mapping, Sequence
 
 from ansible.module_utils.colab_ready import browser_policy, extension
+from ansible.module_utils.colab_ready.core.refusal import Problem
 from ansible.module_utils.colab_ready.host import Account, Place
 from ansible.module_utils.colab_ready.system.ports import Listener, Process
 
@@ -60,22 +61,6 @@ KERNEL_DIRECTORIES = ("/boot", "/dev", "/proc", "/run", "/sys")
 FOREIGN_FILESYSTEMS = frozenset(
     ("9p", "drvfs", "exfat", "fuseblk", "msdos", "ntfs", "ntfs3", "v9fs", "vfat", "virtiofs")
 )
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What is wrong, what was expected, what to do."""
-
-    id: str
-    what: str
-    expected: str
-    do: str
-
-    def as_dict(self) -> dict[str, str]:
-        return {"id": self.id, "what": self.what, "expected": self.expected, "do": self.do}
-
-    def sentence(self) -> str:
-        return f"{self.what}. Expected: {self.expected}. Do: {self.do}."
 
 
 @dataclass(frozen=True)
@@ -544,10 +529,3 @@ def judge(wishes: Wishes, seen: Seen) -> tuple[dict[str, Any], list[Problem]]:
         "runtime": {key: (seen.settings or {}).get(key) for key in ("user", "service_manager", "prefix", "port")},
     }
     return facts, [problem for problem in problems if problem is not None]
-
-
-def message(problems: Sequence[Problem]) -> str:
-    """All problems as one text to act on."""
-    count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
-    lines = [f"{number}. {problem.sentence()}" for number, problem in enumerate(problems, 1)]
-    return "\n".join([f"This host and what was asked for do not fit yet ({count}). Nothing was changed.", *lines])

@@ -9,7 +9,7 @@ import os
 from typing import Sequence
 
 from ansible.module_utils.colab_ready import dids, rocm_lines
-from ansible.module_utils.colab_ready.preflight import Problem
+from ansible.module_utils.colab_ready.core.refusal import Problem
 from ansible.module_utils.colab_ready.rocm_host_packages import Stopped
 from ansible.module_utils.colab_ready.rocm_host_record import OWN, Record
 from ansible.module_utils.colab_ready.wsl_host_repair import File

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible.module_utils.colab_ready import preflight
+from ansible.module_utils.colab_ready.core.refusal import message
 from ansible.module_utils.colab_ready.host import Account, Place
 from ansible.module_utils.colab_ready.preflight import PortState, Problem, Seen, Wishes
 from ansible.module_utils.colab_ready.system.ports import Listener, Process
@@ -88,7 +89,7 @@ def test_all_problems_are_in_one_message_that_says_what_to_do() -> None:
     seen = replace(SEEN, architecture="i686", os={"id": "fedora"}, pythons=[], place=None)
     facts, problems = preflight.judge(wishes, seen)
     assert [problem.id for problem in problems] == ["backend", "port", "user", "os", "architecture", "python", "prefix"]
-    lines = preflight.message(problems).splitlines()
+    lines = message(problems).splitlines()
     assert "7 problems" in lines[0]
     assert [line[:3] for line in lines[1:]] == [f"{number}. " for number in range(1, 8)]
     assert all(". Expected: " in line and ". Do: " in line for line in lines[1:])

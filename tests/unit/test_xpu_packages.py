@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.colab_ready import xpu_packages
-from ansible.module_utils.colab_ready.backend import Refusal
+from ansible.module_utils.colab_ready.core.refusal import Refusal
 
 ARC = {"vendor_id": "8086", "vendor": "Intel", "device_id": "56a0", "name": "Intel(R) Arc(TM) A770 Graphics"}
 LUNAR_LAKE = {**ARC, "device_id": "64a0", "name": "Intel(R) Arc(TM) 140V GPU"}

@@ -98,10 +98,13 @@ def mark_primary(adapters: Sequence[dict[str, Any]]) -> None:
         if adapter["software"] is False and adapter["render"] is not False and adapter["compute_only"] is not True
     ]
     rank = {"discrete": 2, None: 1, "integrated": 0}
-    size = {one["index"]: (one["dedicated_bytes"] or 0, rank[one["hybrid"]], -one["index"]) for one in candidates}
-    best = max(size, key=lambda index: size[index], default=None)
+    best = max(
+        candidates,
+        key=lambda one: (one["dedicated_bytes"] or 0, rank[one["hybrid"]], -one["index"]),
+        default=None,
+    )
     for adapter in adapters:
-        adapter["primary"] = adapter["index"] == best
+        adapter["primary"] = adapter is best
 
 
 def failed(why: Unknown) -> Reading:
