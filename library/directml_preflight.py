@@ -113,6 +113,7 @@ import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
+from dataclasses import replace
 from functools import partial
 from typing import Any, Mapping
 
@@ -120,9 +121,9 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready import directml, fetched_pythons, host, pip_config
 from ansible.module_utils.colab_ready.core.refusal import message
 from ansible.module_utils.colab_ready.gpu_look import Places, look
-from ansible.module_utils.colab_ready.lockfile import matches
 from ansible.module_utils.colab_ready.pip_config import redact, secrets_in
 from ansible.module_utils.colab_ready.process.fork import Say, run_forked
+from ansible.module_utils.colab_ready.python.interpreters import first_fitting
 from ansible.module_utils.colab_ready.python.sources import read_sources
 from ansible.module_utils.colab_ready.python.uv import Request
 
@@ -205,15 +206,11 @@ def look_for_python(options: Mapping[str, Any], requires: str) -> directml.Pytho
     pythons = f"{prefix}/pythons"
     # Not the environment's own Python: that is the student's to write, and this may be root.
     fetched = [] if named or fetched_pythons.folder_problem(pythons) else fetched_pythons.pythons_in(pythons)
-    rejected = []
-    for path in [*([named] if named else host.python_candidates(f"{options['usr']}/bin")), *fetched]:
-        found = host.ask_python(path)
-        if found is None:
-            rejected.append(f"{path} does not start")
-        elif matches(found["version"], requires):
-            return directml.PythonState(fitting=path)
-        else:
-            rejected.append(f"{path} is {found['version']}")
+    found, rejected = first_fitting(
+        [*([named] if named else host.python_candidates(f"{options['usr']}/bin")), *fetched], requires
+    )
+    if found is not None:
+        return directml.PythonState(fitting=found["path"])
     series = fetched_pythons.series_for(requires)
     why = None
     if options["python_fetch"] and not named and series:
@@ -284,7 +281,7 @@ def main() -> None:
         stubs, has_ssl = look_for_stubs(options["ldconfig"], os.environ.get("LD_LIBRARY_PATH", ""))
         if directml.check_release(options["release"], options["releases"], options["torch_build"]) is None:
             python = look_for_python(options, str(release["python"]))
-        machine = directml.with_more(machine, stubs, python)
+        machine = replace(machine, stubs=stubs, python=python)
         if has_ssl is False and any(one.get("vendor_id") == "1002" for one in found.get("adapters") or []):
             module.warn(
                 "The loader knows no libssl, which AMD's driver library for WSL was reported to want. "

@@ -15,7 +15,7 @@ from typing import Any, Mapping, NamedTuple, Sequence
 
 from ansible.module_utils.colab_ready import cuda_builds, gpus
 from ansible.module_utils.colab_ready.core.refusal import Problem, Refusal
-from ansible.module_utils.colab_ready.gpu_rules import DXG, describe, listed
+from ansible.module_utils.colab_ready.gpu_rules import check_windows, describe, listed
 
 ARCHITECTURES = ("x86_64", "aarch64")
 LIBRARY = "libcuda.so.1"
@@ -105,14 +105,9 @@ def check_machine(seen: Seen) -> Problem | None:
             f"a processor of {listed(ARCHITECTURES)}",
             "set colab_backend: cpu",
         )
-    if seen.wsl == 1:
-        do = "in PowerShell: wsl --set-version NAME 2 (wsl -l shows the name), or set colab_backend: cpu"
-        return Problem("cuda_wsl", "this is WSL 1, which has no GPU", "WSL 2 or a Linux of its own", do)
-    if seen.wsl == 2 and seen.dxg is False:
-        what, do = DXG.get(seen.dxg_failure or "", DXG["dxg_missing"])
-        return Problem(
-            "cuda_dxg", what, "a /dev/dxg through which Windows' GPU can be reached", f"{do}; {_otherwise(2)}"
-        )
+    windows = check_windows("cuda", seen.wsl, seen.dxg, seen.dxg_failure, _otherwise(seen.wsl))
+    if windows is not None:
+        return windows
     if seen.adapters is not None and not any(one.get("vendor_id") == gpus.NVIDIA for one in seen.adapters):
         there = listed([describe(one) for one in seen.adapters], "none at all")
         where = "Windows shows this WSL no graphics of NVIDIA" if seen.wsl else "this host has no graphics of NVIDIA"

@@ -9,12 +9,12 @@ Pure functions: what was seen goes in, problems and sentences come out. All prob
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
 
 from ansible.module_utils.colab_ready import loader_cache
 from ansible.module_utils.colab_ready.core.refusal import Problem
-from ansible.module_utils.colab_ready.gpu_rules import DXG
+from ansible.module_utils.colab_ready.gpu_rules import check_windows
 from ansible.module_utils.colab_ready.lockfile import LockError, matches, split_specifier
 
 # The wheels are for no other processor.
@@ -62,11 +62,6 @@ class Seen:
     # Name of a library: where the loader takes it from, where that is not WSL's folder.
     stubs: Mapping[str, str]
     python: PythonState
-
-
-def with_more(seen: Seen, stubs: Mapping[str, str], python: PythonState) -> Seen:
-    """With what is worth looking up only on a machine that could have DirectML."""
-    return replace(seen, stubs=stubs, python=python)
 
 
 # --- the release ----------------------------------------------------------------------------------------------------
@@ -122,23 +117,10 @@ def check_machine(seen: Seen) -> Problem | None:
             "an x86-64 processor",
             "set colab_backend: cpu",
         )
-    if seen.wsl != 2:
-        where = (
-            "this is WSL 1, which has no GPU" if seen.wsl == 1 else "this is not WSL, and DirectML is a part of Windows"
-        )
-        do = "in PowerShell: wsl --set-version NAME 2 (wsl -l shows the name), " if seen.wsl == 1 else ""
-        return Problem(
-            "directml_wsl",
-            f"{where}",
-            "WSL 2 on Windows 11",
-            do + (_ANOTHER if do else "set colab_backend: auto or cpu"),
-        )
-    if seen.dxg is False:
-        what, do = DXG.get(seen.dxg_failure or "", DXG["dxg_missing"])
-        return Problem(
-            "directml_dxg", what, "a /dev/dxg through which Windows' GPU can be reached", f"{do}; {_ANOTHER}"
-        )
-    return None
+    if seen.wsl is None:
+        what = "this is not WSL, and DirectML is a part of Windows"
+        return Problem("directml_wsl", what, "WSL 2 on Windows 11", "set colab_backend: auto or cpu")
+    return check_windows("directml", seen.wsl, seen.dxg, seen.dxg_failure, _ANOTHER)
 
 
 def check_libraries(seen: Seen) -> list[Problem]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
 from ansible.module_utils.colab_ready import gpus
+from ansible.module_utils.colab_ready.core.refusal import Problem
 from ansible.module_utils.colab_ready.gpus import NO, OPT_IN, YES
 
 CAUTION = "caution"
@@ -307,6 +308,20 @@ def of_windows(host: HostFacts) -> Iterator[Finding]:
     elif host.behind_windows and host.dxcore is False:
         # The drivers of all vendors speak to Windows through it.
         yield Finding(NO, "libdxcore.so, through which WSL reaches the GPU, is not in /usr/lib/wsl/lib", _UPDATE)
+
+
+def check_windows(
+    backend: str, wsl: int | None, dxg: bool | None, dxg_failure: str | None, otherwise: str
+) -> Problem | None:
+    """What keeps a backend from the GPU of Windows, before the backend's own files are looked at; `otherwise` is the way out."""
+    if wsl == 1:
+        do = f"in PowerShell: wsl --set-version NAME 2 (wsl -l shows the name), {otherwise}"
+        return Problem(f"{backend}_wsl", "this is WSL 1, which has no GPU", "WSL 2 on Windows 11", do)
+    if wsl == 2 and dxg is False:
+        what, do = DXG.get(dxg_failure or "", DXG["dxg_missing"])
+        expected = "a /dev/dxg through which Windows' GPU can be reached"
+        return Problem(f"{backend}_dxg", what, expected, f"{do}; {otherwise}")
+    return None
 
 
 def _of_machine(backend: Backend, adapter: Mapping[str, Any], host: HostFacts) -> Iterator[Finding]:

@@ -104,7 +104,9 @@ class Seen:
     service_manager: str
     systemd: str | None
     uv: str | None
-    pythons: Sequence[Mapping[str, Any]]
+    # The first of the system's that fits, and why those before it do not.
+    python: Mapping[str, Any] | None
+    rejected: Sequence[str]
     place: Place | None
     settings: Mapping[str, Any] | None = None
     port: PortState = field(default_factory=PortState)
@@ -427,45 +429,11 @@ def check_architecture(architecture: str) -> Problem | None:
     )
 
 
-def version_tuple(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split("."))
-
-
-def version_fits(version: str, requires: str) -> bool:
-    """Whether a version lies in a range such as ">=3.10,<3.15". Only releases of numbers, only these operators."""
-    have = version_tuple(version)
-    for part in requires.split(","):
-        match = re.fullmatch(r"\s*(>=|<=|==|!=|>|<)\s*([0-9]+(?:\.[0-9]+)*)\s*", part)
-        if not match:
-            raise ValueError(f"not a version range: {requires!r}")
-        operator, bound = match.group(1), version_tuple(match.group(2))
-        # 3.14.2 is neither above nor below 3.14, but in it.
-        shown = have[: len(bound)] + (0,) * (len(bound) - len(have))
-        fits = {
-            ">=": shown >= bound,
-            "<=": shown <= bound,
-            "==": shown == bound,
-            "!=": shown != bound,
-            ">": shown > bound,
-            "<": shown < bound,
-        }
-        if not fits[operator]:
-            return False
-    return True
-
-
-def choose_python(
-    pythons: Iterable[Mapping[str, Any]], requires: str
-) -> tuple[Mapping[str, Any] | None, Problem | None]:
-    """The first that fits; the candidates come in order of preference."""
-    seen = list(pythons)
-    for python in seen:
-        if version_fits(python["version"], requires):
-            return python, None
-    found = ", ".join(f"{python['path']} is {python['version']}" for python in seen) or "there is none in /usr/bin"
-    return None, Problem(
+def check_python(rejected: Sequence[str], requires: str) -> Problem:
+    """Where no Python of the system fits."""
+    return Problem(
         "python",
-        f"no Python of this system fits: {found}",
+        f"no Python of this system fits: {', '.join(rejected) or 'there is none in /usr/bin'}",
         f"a Python {requires} in /usr/bin",
         f"install one with apt if this release has it (python3.12 or the like), or use {TESTED_SYSTEMS}",
     )
@@ -478,14 +446,14 @@ def judge(wishes: Wishes, seen: Seen) -> tuple[dict[str, Any], list[Problem]]:
     """The host's facts for the roles, and everything that is in the way."""
     choice = choose_user(wishes.user, seen)
     port, port_problem = parse_port(wishes.port)
-    python, python_problem = choose_python(seen.pythons, wishes.python_requires)
+    python = seen.python
     problems = [
         check_backend(wishes.backend, wishes.backends),
         port_problem if port is None else check_port(port, seen.port),
         check_user(choice),
         check_os(seen.os),
         check_architecture(seen.architecture),
-        python_problem,
+        None if python else check_python(seen.rejected, wishes.python_requires),
         prefix_shape(wishes.prefix),
         *(
             check_wish(name, wish.get("value"), str(wish.get("kind")), wish.get("choices") or ())

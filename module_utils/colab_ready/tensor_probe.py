@@ -46,11 +46,6 @@ class Wrong(Exception):
         super().__init__(text)
         self.problem = problem
 
-    @classmethod
-    def found(cls, problem: str, text: str) -> Wrong:
-        """With a word of torch_devices."""
-        return cls(problem, text)
-
 
 def short(error: BaseException) -> str:
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
@@ -277,14 +272,14 @@ def gpu_device(run: Run, torch: Any) -> Any:
             said["bundled_hsa"] = bundled_hsa(torch)
         wrong = devices.build_problem(backend, built)
         if wrong:
-            raise Wrong.found(*wrong)
+            raise Wrong(*wrong)
         said["detail"] = ", ".join(f"{key} {version}" for key, version in said["built"].items()) or "xpu"
     with step(report, "count") as said:
         namespace = namespace_of(run, torch)
         count = said["count"] = int(namespace.device_count())
         said["detail"] = f"{count} device{'' if count == 1 else 's'}"
         if count < 1:
-            raise Wrong.found(f"{backend}_no_device", f"torch sees no GPU{why_none(namespace)}")
+            raise Wrong(f"{backend}_no_device", f"torch sees no GPU{why_none(namespace)}")
     with step(report, "name") as said:
         there = devices.devices(backend, namespace)
         said["devices"] = [devices.facts(backend, device, built) for device in there]
@@ -293,7 +288,7 @@ def gpu_device(run: Run, torch: Any) -> Any:
         wanted = devices.Wanted(names, card.get("gfx") or [], card.get("others") or [], card.get("capability") or "")
         chosen, problem, why = devices.choose(backend, there, wanted, params.get("device"))
         if problem:
-            raise Wrong.found(problem, why)
+            raise Wrong(problem, why)
         said["index"], said["adapter"] = chosen.index, chosen.name
         said["gpu"] = result["gpu"] = devices.facts(backend, chosen, built)
         said["detail"] = why
