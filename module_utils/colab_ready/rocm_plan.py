@@ -262,15 +262,10 @@ def _bridge(line: Line, wish: Wish) -> str:
     return wish.bridge or line.bridges[0]
 
 
-def _filled(address: str, host: Host, bridge: str = "") -> str:
+def _filled(address: str, host: Host) -> str:
     version = host.version or ""
-    for word, value in (
-        ("{release}", version.replace(".", "")),
-        ("{codename}", rocm_lines.CODENAMES.get(version, "")),
-        ("{version}", bridge),
-    ):
-        address = address.replace(word, value)
-    return address
+    filled = address.replace("{release}", version.replace(".", ""))
+    return filled.replace("{codename}", rocm_lines.CODENAMES.get(version, ""))
 
 
 def _debs(line: Line, wish: Wish) -> list[dict[str, str]]:
