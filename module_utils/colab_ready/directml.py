@@ -69,40 +69,38 @@ class Seen:
 
 def check_release(name: str, releases: Mapping[str, Any], torch_build: str) -> Problem | None:
     """Whether the release is one, and complete enough to be installed."""
-    known = ", ".join(sorted(releases)) or "none"
     if name not in releases:
-        return Problem(
-            "directml_release",
+        return _release_problem(
             f"directml_release is {name!r}, which is no known release of torch-directml",
-            f"one of {known}",
+            f"one of {', '.join(sorted(releases)) or 'none'}",
             "set directml_release to one of them, or describe yours in directml_releases",
         )
     release = releases[name]
     missing = [key for key in RELEASE_KEYS if not (isinstance(release, Mapping) and release.get(key))]
+    if missing:
+        return _release_problem(
+            f"the release {name} of directml_releases lacks {', '.join(missing)}",
+            f"{', '.join(RELEASE_KEYS)} and a lock for each release",
+            "complete it, or take another release",
+        )
     lock = TORCH_BUILDS[torch_build]
-    if not missing and not release.get(lock):
+    if not release.get(lock):
         other = next((build for build, key in TORCH_BUILDS.items() if release.get(key)), None)
-        return Problem(
-            "directml_release",
+        return _release_problem(
             f"the release {name} has no {lock}, so it cannot be had with directml_torch_build: {torch_build}",
             "a release that is locked for that build of torch",
             f"set directml_torch_build: {other}" if other else f"give it a {lock} in directml_releases",
         )
-    if not missing:
-        try:
-            split_specifier(str(release["python"]))
-        except LockError as error:
-            return Problem(
-                "directml_release", f"the release {name} has a wrong python: {error}".rstrip("."),
-                "a range such as >=3.10,<3.13", "correct it in directml_releases",
-            )  # fmt: skip
-        return None
-    return Problem(
-        "directml_release",
-        f"the release {name} of directml_releases lacks {', '.join(missing)}",
-        f"{', '.join(RELEASE_KEYS)} and a lock for each release",
-        "complete it, or take another release",
-    )
+    try:
+        split_specifier(str(release["python"]))
+    except LockError as error:
+        what = f"the release {name} has a wrong python: {error}".rstrip(".")
+        return _release_problem(what, "a range such as >=3.10,<3.13", "correct it in directml_releases")
+    return None
+
+
+def _release_problem(what: str, expected: str, do: str) -> Problem:
+    return Problem("directml_release", what, expected, do)
 
 
 # --- the host -------------------------------------------------------------------------------------------------------
@@ -163,31 +161,23 @@ def check_python(requires: str, python: PythonState) -> Problem | None:
     if python.fitting:
         return None
     seen = "; ".join(dict.fromkeys(python.rejected)) or "there is none in /usr/bin"
-    if python.named:
-        return Problem(
-            "directml_python",
-            f"python_env_python does not fit torch-directml: {seen}",
-            f"a Python {requires}",
-            "name one that fits, or leave python_env_python empty",
-        )
     what = f"torch-directml has wheels for Python {requires} only, and no Python of this host fits ({seen})"
     install = f"install Python {python.series or '3.12'} and name it with python_env_python"
-    if not python.fetch_allowed or python.series is None:
-        return Problem(
-            "directml_python",
-            f"{what}, and none may be fetched",
-            f"a Python {requires}",
-            f"set colab_python_fetch: true, or {install}, {_ANOTHER}",
-        )
-    if python.unreachable:
-        return Problem(
-            "directml_python",
-            f"{what}; uv would fetch Python {python.series}, but {python.unreachable}",
-            f"a Python {requires}, or the way to that download",
-            f"see to the network, or set python_env_python_mirror to a mirror of python-build-standalone (file:///FOLDER for a "
-            f"folder), or {install}, {_ANOTHER}",
-        )
-    return None
+    expected = f"a Python {requires}"
+    if python.named:
+        what = f"python_env_python does not fit torch-directml: {seen}"
+        do = "name one that fits, or leave python_env_python empty"
+    elif not python.fetch_allowed or python.series is None:
+        what = f"{what}, and none may be fetched"
+        do = f"set colab_python_fetch: true, or {install}, {_ANOTHER}"
+    elif python.unreachable:
+        what = f"{what}; uv would fetch Python {python.series}, but {python.unreachable}"
+        expected = f"{expected}, or the way to that download"
+        mirror = "python_env_python_mirror to a mirror of python-build-standalone (file:///FOLDER for a folder)"
+        do = f"see to the network, or set {mirror}, or {install}, {_ANOTHER}"
+    else:
+        return None
+    return Problem("directml_python", what, expected, do)
 
 
 def judge(name: str, releases: Mapping[str, Any], torch_build: str, seen: Seen) -> list[Problem]:

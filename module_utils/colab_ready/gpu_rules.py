@@ -282,14 +282,8 @@ DXG: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(("enum_failed", "enum_unstable", "query_failed", "crashed", "no_child", "unexpected"), _NO_ANSWER),
 }
 # With these no backend can reach a GPU, even if another way has told which there are.
-DXG_SHUT = (
-    "dxg_missing",
-    "dxg_no_driver",
-    "dxg_no_device",
-    "dxg_denied",
-    "dxg_forbidden",
-    "dxg_unopenable",
-    "dxg_not_dxg",
+DXG_SHUT = frozenset(
+    "dxg_missing dxg_no_driver dxg_no_device dxg_denied dxg_forbidden dxg_unopenable dxg_not_dxg".split()
 )
 
 

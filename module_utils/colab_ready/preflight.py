@@ -341,23 +341,22 @@ def check_prefix(place: Place, settings: Mapping[str, Any] | None, homes: Iterab
             "the same prefix",
             f"set colab_prefix to {built_in}, or run ./colab-ready remove first",
         )
+    # Ctrl-C in the first run leaves our names and no settings yet; root made them.
+    entries = place.entries or ()
+    foreign = sorted(set(entries) - PREFIX_ENTRIES)
+    why = ""
     if place.kind == "symlink":
-        return Problem("prefix", f"colab_prefix is {place.path}, a symbolic link to {place.target}", expected, do)
-    if place.kind == "file":
-        return Problem("prefix", f"colab_prefix is {place.path}, which is not a directory", expected, do)
-    if place.path in homes:
-        return Problem("prefix", f"colab_prefix is {place.path}, a home directory", expected, do)
-    if place.kind == "directory":
-        if place.entries is None:
-            return Problem("prefix", f"colab_prefix is {place.path}, which cannot be looked into", expected, do)
-        foreign = sorted(set(place.entries) - PREFIX_ENTRIES)
-        known = built_in == place.path
-        # Ctrl-C in the first run leaves our names and no settings yet; root made them.
-        if place.entries and not known and (foreign or place.uid != 0):
-            shown = ", ".join((foreign or sorted(place.entries))[:3])
-            return Problem(
-                "prefix", f"colab_prefix is {place.path}, which holds something else ({shown})", expected, do
-            )
+        why = f"a symbolic link to {place.target}"
+    elif place.kind == "file":
+        why = "which is not a directory"
+    elif place.path in homes:
+        why = "a home directory"
+    elif place.kind == "directory" and place.entries is None:
+        why = "which cannot be looked into"
+    elif place.kind == "directory" and entries and built_in != place.path and (foreign or place.uid != 0):
+        why = f"which holds something else ({', '.join((foreign or sorted(entries))[:3])})"
+    if why:
+        return Problem("prefix", f"colab_prefix is {place.path}, {why}", expected, do)
     if place.filesystem in FOREIGN_FILESYSTEMS:
         return Problem(
             "prefix_filesystem",

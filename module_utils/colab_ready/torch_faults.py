@@ -210,15 +210,9 @@ _HIP_MEMORY = re.compile(r"(HIP|CUDA) out of memory|HIP error: out of memory|hip
 _NOTHING_FREE = re.compile(r"of which 0 bytes is free", re.IGNORECASE)
 
 # Words of the probe that say all there is to say. The others (no device) have causes, which the texts tell.
-_SAID = (
-    "adapter_unclear",
-    "adapter_not_seen",
-    "no_such_device",
-    "wrong_device",
-    "wrong_sum",
-    "cuda_other_torch",
-    "rocm_other_torch",
-    "xpu_other_torch",
+_SAID = frozenset(
+    "adapter_unclear adapter_not_seen no_such_device wrong_device wrong_sum cuda_other_torch rocm_other_torch "
+    "xpu_other_torch".split()
 )
 
 
