@@ -157,14 +157,8 @@ def handshake_check(
     on_gpu = tensor is not None and tensor["ok"] is True
     device_type = settings["device_type"] if tensor is None or on_gpu else "cpu"
     device = tensor.get("index") if tensor is not None and on_gpu else None
-    answer = ask_the_doors(settings, timeout_seconds, device_type, device)
     retries = HANDSHAKE_RETRIES if settings["kernel"] == "rocm" and wsl_facts() is not None else 0
-    said: list[str] = []
-    while len(said) < retries and torch_faults.worth_a_retry(answer):
-        first = answer["reasons"][0]
-        answer = ask_the_doors(settings, timeout_seconds, device_type, device)
-        said.append(torch_faults.told_of_a_retry(first, answer["ok"]))
-    answer["warnings"] += said
+    answer, _ = torch_faults.tried(lambda: ask_the_doors(settings, timeout_seconds, device_type, device), retries)
     if device_type != settings["device_type"]:
         answer["warnings"].append("its cell ran on the CPU, since the tensor sum fails on the GPU")
     return answer
