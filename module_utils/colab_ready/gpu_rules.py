@@ -91,10 +91,10 @@ class HostFacts:
     distribution_version: str | None = None
     architecture: str | None = None
     # The Pythons that are there, the preferred one first, and whether uv can fetch another.
-    pythons: tuple[str, ...] | None = None
+    pythons: Sequence[str] | None = None
     python_fetch: bool | None = None
     # Where those are, in the same order.
-    python_paths: tuple[str, ...] | None = None
+    python_paths: Sequence[str] | None = None
     # In /usr/lib/wsl/lib: libcuda.so.1; libd3d12.so with libd3d12core.so; libdxcore.so.
     libcuda: bool | None = None
     d3d12: bool | None = None
@@ -106,7 +106,7 @@ class HostFacts:
     container: bool | None = None
     # On the file system that the environments are, or will be, on; and the backends whose environments are there already.
     disk_free_bytes: int | None = None
-    built: tuple[str, ...] | None = None
+    built: Sequence[str] | None = None
 
     @classmethod
     def of(cls, facts: Mapping[str, Any] | HostFacts | None) -> HostFacts:
@@ -114,11 +114,7 @@ class HostFacts:
         if isinstance(facts, HostFacts):
             return facts
         known = {field.name for field in fields(cls)}
-        chosen = {key: value for key, value in (facts or {}).items() if key in known}
-        for key in ("pythons", "python_paths", "built"):
-            if chosen.get(key) is not None:
-                chosen[key] = tuple(chosen[key])
-        return cls(**chosen)
+        return cls(**{key: value for key, value in (facts or {}).items() if key in known})
 
     @property
     def behind_windows(self) -> bool:
@@ -358,10 +354,6 @@ def _on_ubuntu(host: HostFacts, line: str) -> tuple[tuple[str, ...], bool]:
     return named, not named or not known or (host.distribution == "ubuntu" and host.distribution_version in named)
 
 
-def _has_intels_runtime(host: HostFacts) -> bool:
-    return host.distribution == "ubuntu" and host.distribution_version in gpus.INTELS_RUNTIME
-
-
 def _own_support(family: gpus.Family, host: HostFacts) -> Finding:
     support = family.wsl if host.behind_windows else family.linux
     return Finding(support.level or OPT_IN, support.why)
@@ -418,7 +410,8 @@ def _of_xpu(adapter: Mapping[str, Any], host: HostFacts) -> Iterator[Finding]:
     unknown = Finding(OPT_IN, "the table of Intel's GPUs does not have it; if it is a new one, XPU may work")
     yield _own_support(family, host) if family else unknown
     named, fits = _on_ubuntu(host, family.line if family else "")
-    if None not in (host.distribution, host.distribution_version) and not _has_intels_runtime(host):
+    has_runtime = host.distribution == "ubuntu" and host.distribution_version in gpus.INTELS_RUNTIME
+    if None not in (host.distribution, host.distribution_version) and not has_runtime:
         why = f"Intel's compute runtime is for Ubuntu {listed(gpus.INTELS_RUNTIME)}, this is {_system(host)}"
         yield Finding(NO, why, _UBUNTU if host.behind_windows else "run colab-ready on one of these")
     elif not fits:

@@ -238,11 +238,6 @@ def torch_devices(params: dict) -> Any:
     return sys.modules[name]
 
 
-def namespace_of(run: Run, torch: Any) -> Any:
-    """torch.cuda or torch.xpu."""
-    return getattr(torch, torch_devices(run.params).DEVICE_TYPES[run.params["backend"]], None)
-
-
 def why_none(namespace: Any) -> str:
     """What torch says when it is made to start although it counts nothing: mostly the driver's own words."""
     try:
@@ -275,7 +270,7 @@ def gpu_device(run: Run, torch: Any) -> Any:
             raise Wrong(*wrong)
         said["detail"] = ", ".join(f"{key} {version}" for key, version in said["built"].items()) or "xpu"
     with step(report, "count") as said:
-        namespace = namespace_of(run, torch)
+        namespace = getattr(torch, devices.DEVICE_TYPES[backend])
         count = said["count"] = int(namespace.device_count())
         said["detail"] = f"{count} device{'' if count == 1 else 's'}"
         if count < 1:

@@ -274,7 +274,6 @@ def _rocm(failure: Evidence, state: State) -> str:
 # --- in a cell ------------------------------------------------------------------------------------------------------
 
 _OF_ROCM = re.compile(r"\bHIP\b|hip[A-Z]|HSA_|ROCm|CreateContext")
-_DIED = {"xpu": "xpu_crashes", "cuda": "cuda_crashes"}
 
 
 def cell_remedy(backend: str, device_type: str, detail: str, ended: str, wsl: bool) -> str | None:
@@ -287,7 +286,7 @@ def cell_remedy(backend: str, device_type: str, detail: str, ended: str, wsl: bo
     found_by_text = by_text(known or "cuda", [detail])
     if found_by_text or not known or not ended:
         return found_by_text
-    return f"{known}_hangs" if ended == "timeout" else _DIED[known]
+    return f"{known}_hangs" if ended == "timeout" else f"{known}_crashes"
 
 
 # --- once more ------------------------------------------------------------------------------------------------------
