@@ -278,9 +278,8 @@ def gpu_device(run: Run, torch: Any) -> Any:
     with step(report, "name") as said:
         there = devices.devices(backend, namespace)
         said["devices"] = [devices.facts(backend, device, built) for device in there]
-        card = params.get("card") or {}
-        names = card.get("names") or ([params["adapter"]] if params.get("adapter") else [])
-        wanted = devices.Wanted(names, card.get("gfx") or [], card.get("others") or [], card.get("capability") or "")
+        card = params.get("card") or {"names": [params["adapter"]] if params.get("adapter") else []}
+        wanted = devices.Wanted(**card)
         chosen, problem, why = devices.choose(backend, there, wanted, params.get("device"))
         if problem:
             raise Wrong(problem, why)
