@@ -133,7 +133,7 @@ DOWNLOADS = ("https://releases.astral.sh/", "https://github.com/")
 MIRROR_VARIABLE = "UV_PYTHON_INSTALL_MIRROR"
 
 
-def ask(address: str, seconds: float) -> str | None:
+def ask(address: str, seconds: float, _say: Say) -> str | None:
     """Why nobody answers at an address; None if somebody does, whatever the answer is."""
     try:
         parts = urllib.parse.urlsplit(address)
@@ -159,10 +159,6 @@ def ask(address: str, seconds: float) -> str | None:
             # Somebody answers. Whom to trust uv is told by the host's settings, and says itself.
             return None
         return f"{parts.hostname} cannot be reached ({getattr(why, 'strerror', None) or why})"
-
-
-def _answer(address: str, seconds: float, _say: Say) -> dict[str, str | None]:
-    return {"why": ask(address, seconds)}
 
 
 def take_proxies(environment: Mapping[str, str]) -> None:
@@ -191,11 +187,10 @@ def unreachable(addresses: list[str], seconds: float, environment: Mapping[str, 
         return None
     why = []
     for address in addresses:
-        outcome = run_forked(partial(_answer, address, seconds), seconds + 1)
-        said = outcome.value["why"] if outcome.kind == "ok" else None
-        if outcome.kind == "ok" and said is None:
+        outcome = run_forked(partial(ask, address, seconds), seconds + 1)
+        if outcome.kind == "ok" and outcome.value is None:
             return None
-        why.append(said or f"{urllib.parse.urlsplit(address).hostname} does not answer within {seconds:g} s")
+        why.append(outcome.value or f"{urllib.parse.urlsplit(address).hostname} does not answer within {seconds:g} s")
     return " and ".join(why)
 
 

@@ -221,34 +221,23 @@ def check_port(port: int, state: PortState) -> Problem | None:
     """Whether the port is free, or the runtime's own."""
     if state.ours:
         return None
-    free = "a port on which nothing listens, or our own runtime"
     other = "set colab_port to another one"
     if state.holder is not None:
         who = state.users[0] if state.users else str(state.holder.uid)
         line = " ".join(state.holder.argv)
         shown = f" ({line[:80]})" if line and line != state.holder.program else ""
-        return Problem(
-            "port_taken",
-            f"port {port} is taken by process {state.holder.pid}, {state.holder.program}{shown}, of user {who}",
-            free,
-            f"end that program, or {other}",
-        )
-    if state.listeners:
+        what = f"is taken by process {state.holder.pid}, {state.holder.program}{shown}, of user {who}"
+        do = f"end that program, or {other}"
+    elif state.listeners:
         who = " and ".join(dict.fromkeys(state.users)) or "somebody else"
-        return Problem(
-            "port_taken",
-            f"port {port} is taken by a program of user {who}, which only root may look up",
-            free,
-            f"see which it is with: sudo ss -ltnp 'sport = :{port}', and end it, or {other}",
-        )
-    if state.bind_error is not None:
-        return Problem(
-            "port_taken",
-            f"port {port} of 127.0.0.1 cannot be had ({state.bind_error}), though nothing in this Linux listens there",
-            free,
-            f"in WSL look on Windows with: netstat -ano | findstr :{port}, and end that program, or {other}",
-        )
-    return None
+        what = f"is taken by a program of user {who}, which only root may look up"
+        do = f"see which it is with: sudo ss -ltnp 'sport = :{port}', and end it, or {other}"
+    elif state.bind_error is not None:
+        what = f"of 127.0.0.1 cannot be had ({state.bind_error}), though nothing in this Linux listens there"
+        do = f"in WSL look on Windows with: netstat -ano | findstr :{port}, and end that program, or {other}"
+    else:
+        return None
+    return Problem("port_taken", f"port {port} {what}", "a port on which nothing listens, or our own runtime", do)
 
 
 def choose_user(wish: str, seen: Seen) -> UserChoice:
