@@ -271,16 +271,13 @@ def weakest(cards: Sequence[Card]) -> tuple[int, int] | None:
 # --- all of it ------------------------------------------------------------------------------------------------------
 
 
-def check_lock(build: Mapping[str, Any], locks: Sequence[str]) -> Problem | None:
+def check_lock(build: Mapping[str, Any], locks: Sequence[str]) -> None:
+    """A Refusal where the build cannot be made."""
     name = lock_name(build)
-    if name in locks:
-        return None
-    return Problem(
-        "cuda_lock",
-        f"there is no lock for PyTorch {build['torch']}+{build['tag']} ({name})",
-        f"one of {listed(sorted(locks), 'none')}",
-        "leave cuda_torch and cuda_build empty, or give the lock in cuda_locks",
-    )
+    if name not in locks:
+        what = f"there is no lock for PyTorch {build['torch']}+{build['tag']} ({name})"
+        do = "leave cuda_torch and cuda_build empty, or give the lock in cuda_locks"
+        raise Refusal(Problem("cuda_lock", what, f"one of {listed(sorted(locks), 'none')}", do))
 
 
 def lock_name(build: Mapping[str, Any]) -> str:
@@ -312,11 +309,9 @@ def judge(seen: Seen, wish: Wish) -> Verdict:
         return Verdict(problems, driver=said)
     try:
         build = cuda_builds.choose_build(top.version, capability, wish.torch, wish.build, wish.index)
+        check_lock(build, wish.locks)
     except Refusal as refusal:
         return Verdict(refusal.problems, driver=said)
-    missing = check_lock(build, wish.locks)
-    if missing:
-        return Verdict([missing], driver=said)
     cautions = list(build["cautions"])
     if top.source == "libcuda" and seen.heading.why:
         cautions.append(f"nvidia-smi did not say which CUDA the driver runs ({seen.heading.why}); libcuda did")

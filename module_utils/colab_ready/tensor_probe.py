@@ -104,12 +104,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Backend:
-    """How one backend names its device; `find` runs its steps up to, and including, `device`. `other` says what is wrong with
-    the device of the sum where the type alone does not show it."""
+    """How one backend names its device; `find` runs its steps up to, and including, `device`."""
 
     device_type: str
     find: Callable[[Run, Any], Any]
-    other: Callable[[Run, Any], str] | None = None
 
 
 def cpu_device(run: Run, torch: Any) -> Any:
@@ -293,16 +291,12 @@ def gpu_device(run: Run, torch: Any) -> Any:
     return device
 
 
-def gpu_other(run: Run, where: Any) -> str:
-    return str(torch_devices(run.params).same_device(where.type, where.index, run.chosen, run.params["backend"]))
-
-
 BACKENDS = {
     "cpu": Backend("cpu", cpu_device),
     "directml": Backend("privateuseone", directml_device),
-    "cuda": Backend("cuda", gpu_device, gpu_other),
-    "rocm": Backend("cuda", gpu_device, gpu_other),
-    "xpu": Backend("xpu", gpu_device, gpu_other),
+    "cuda": Backend("cuda", gpu_device),
+    "rocm": Backend("cuda", gpu_device),
+    "xpu": Backend("xpu", gpu_device),
 }
 
 
@@ -361,9 +355,11 @@ def add(backend: Backend, run: Run) -> Any:
             raise Wrong("directml_cpu_fallback", f"the sum is on {t3.device}, and {fallback}")
         if t3.device.type != backend.device_type:
             raise Wrong("wrong_device", f"the sum is on {t3.device}, expected a device of type {backend.device_type}")
-        other = backend.other(run, t3.device) if backend.other else ""
-        if other:
-            raise Wrong("wrong_device", other)
+        if run.chosen is not None:
+            devices = torch_devices(run.params)
+            other = devices.same_device(t3.device.type, t3.device.index, run.chosen, run.params["backend"])
+            if other:
+                raise Wrong("wrong_device", other)
     with step(report, "copy_back"):
         copies = [tensor.to("cpu") for tensor in (t1, t2, t3)]
         result["text"] = "\n".join(article_text(copy, t3.device) for copy in copies)
