@@ -177,15 +177,8 @@ seconds:
 from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.colab_ready import handshake_probe
-from ansible.module_utils.colab_ready.host import wsl_facts
-from ansible.module_utils.colab_ready.process.probe import probe_source, run_probe
+from ansible.module_utils.colab_ready.handshake_run import run_handshake
 from ansible.module_utils.colab_ready.python.trusted import refusal
-from ansible.module_utils.colab_ready.verdict import judge_handshake
-
-# After its own deadline the probe deletes what it made; then it is told to end, and then ended.
-CLEARING_SECONDS = 30.0
-GRACE_SECONDS = 12.0
 
 
 def main() -> None:
@@ -219,29 +212,8 @@ def main() -> None:
     refused = refusal(given["python"], given["user"])
     if refused:
         module.fail_json(msg=f"{refused} Where it is a user's, set user to that one.")
-    asked = (
-        "url",
-        "token_file",
-        "origin",
-        "kernel_name",
-        "http_over_ws",
-        "device_type",
-        "device",
-        "wait_seconds",
-        "timeout_seconds",
-    )
-    outcome = run_probe(
-        probe_source(handshake_probe),
-        {key: given[key] for key in asked},
-        given["python"],
-        given["timeout_seconds"] + CLEARING_SECONDS,
-        user=given["user"],
-        name="handshake_probe",
-        grace_seconds=GRACE_SECONDS,
-    )
-    answer = judge_handshake(
-        outcome, given["http_over_ws"], given["device_type"], given["backend"], wsl=wsl_facts() is not None
-    )
+    params = {name: value for name, value in given.items() if name not in ("python", "user", "backend")}
+    answer = run_handshake(params, given["python"], given["user"], given["backend"])
     for text in answer.pop("warnings"):
         module.warn(text)
     module.exit_json(changed=False, **answer)

@@ -178,9 +178,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready import cuda_look, cuda_plan
+from ansible.module_utils.colab_ready.core.refusal import message
 from ansible.module_utils.colab_ready.gpu_look import Places, look
 from ansible.module_utils.colab_ready.pip_config import secrets_in
-from ansible.module_utils.colab_ready.preflight import message
 
 
 def main() -> None:

@@ -222,7 +222,7 @@ seconds:
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.colab_ready.backend import Refusal
+from ansible.module_utils.colab_ready.core.refusal import Refusal
 from ansible.module_utils.colab_ready.drm import PCI_IDS
 from ansible.module_utils.colab_ready.gpu_look import Places, decide_on, look
 

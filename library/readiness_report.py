@@ -89,20 +89,19 @@ import json
 import multiprocessing
 import os
 import pwd
-import tempfile
 import time
 from typing import Any, Callable
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.colab_ready import handshake_probe, rocm_check, torch_faults
+from ansible.module_utils.colab_ready import rocm_check, torch_faults
 from ansible.module_utils.colab_ready.config_dirs import SYSTEM_DATA_DIRS, User
 from ansible.module_utils.colab_ready.config_repair import Repair, Settings
 from ansible.module_utils.colab_ready.directml import warnings_for
 from ansible.module_utils.colab_ready.files.safe_open import parse_object, read_bytes
 from ansible.module_utils.colab_ready.files.trust import distrust_way
-from ansible.module_utils.colab_ready.guarded_paths import Attributes, UnsafePath, open_directory, read
+from ansible.module_utils.colab_ready.guarded_paths import Attributes, UnsafePath, open_directory, read, write
+from ansible.module_utils.colab_ready.handshake_run import run_handshake
 from ansible.module_utils.colab_ready.host import wsl_facts
-from ansible.module_utils.colab_ready.process.probe import probe_source, run_probe
 from ansible.module_utils.colab_ready.report import (
     build_report,
     judge_browser,
@@ -117,7 +116,6 @@ from ansible.module_utils.colab_ready.report import (
 )
 from ansible.module_utils.colab_ready.rocm_faults import State
 from ansible.module_utils.colab_ready.tensor_run import run_tensor
-from ansible.module_utils.colab_ready.verdict import judge_handshake
 from ansible.module_utils.colab_ready.wsl_config import judge_wsl_host
 from ansible.module_utils.colab_ready.wsl_host_repair import restart_codes_here
 
@@ -128,18 +126,15 @@ HANDSHAKE_RETRIES = 2
 CHECK_SECONDS = 900.0
 
 
-def tensor_check(
-    settings: dict[str, Any], gpu: dict[str, Any], timeout_seconds: float, rocm_state: State | None = None
-) -> dict[str, Any]:
-    kernel = settings["kernel"]
+def tensor_check(settings: dict[str, Any], timeout_seconds: float, rocm_state: State | None = None) -> dict[str, Any]:
     return run_tensor(
-        kernel,
+        settings["kernel"],
         "%s/bin/python" % kernel_environment(settings),
-        adapter=decided_adapter(gpu, settings),
-        card=decided_card(gpu, settings),
+        adapter=settings.get("adapter") or None,
+        card=settings.get("card"),
         wsl=wsl_facts() is not None,
         user=settings["user"],
-        env={key: str(value) for key, value in (settings.get("environment") or {}).items()},
+        env=settings.get("environment") or {},
         timeout_seconds=timeout_seconds,
         rocm_state=rocm_state,
     )
@@ -149,27 +144,9 @@ def kernel_environment(settings: dict[str, Any]) -> str:
     return "%s/kernels/%s" % (settings["prefix"], settings["kernel"])
 
 
-def decided_card(gpu: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any] | None:
-    """The card that the runtime was set up for, as torch's devices are compared with it; of an earlier version's settings that
-    of today's decision, as below."""
-    backend = gpu.get("backend") or {}
-    return settings.get("card") or (backend.get("card") if backend.get("name") == settings["kernel"] else None)
-
-
 def rocm_look(settings: dict[str, Any], gpu: dict[str, Any], timeout_seconds: float) -> rocm_check.Looked:
     place = rocm_check.Place(kernel_environment(settings))
     return rocm_check.look(place, settings, gpu, wsl_facts() is not None, timeout_seconds)
-
-
-def decided_adapter(gpu: dict[str, Any], settings: dict[str, Any]) -> str | None:
-    """The name of the adapter that the runtime was set up for: `verify` does not know the colab_gpu of that run. Settings of
-    an earlier version do not have it; then that of today's decision, if it was made for this kernel's backend."""
-    if settings.get("adapter") is not None:
-        return settings["adapter"] or None
-    kernel = settings["kernel"]
-    backend = gpu.get("backend") or {}
-    named = {adapter.get("index"): adapter.get("name") for adapter in gpu.get("adapters") or []}
-    return named.get(backend.get("adapter")) if backend.get("name") == kernel else None
 
 
 def handshake_check(
@@ -180,14 +157,8 @@ def handshake_check(
     on_gpu = tensor is not None and tensor["ok"] is True
     device_type = settings["device_type"] if tensor is None or on_gpu else "cpu"
     device = tensor.get("index") if tensor is not None and on_gpu else None
-    answer = ask_the_doors(settings, timeout_seconds, device_type, device)
     retries = HANDSHAKE_RETRIES if settings["kernel"] == "rocm" and wsl_facts() is not None else 0
-    said: list[str] = []
-    while len(said) < retries and torch_faults.worth_a_retry(answer):
-        first = answer["reasons"][0]
-        answer = ask_the_doors(settings, timeout_seconds, device_type, device)
-        said.append(torch_faults.told_of_a_retry(first, answer["ok"]))
-    answer["warnings"] += said
+    answer, _ = torch_faults.tried(lambda: ask_the_doors(settings, timeout_seconds, device_type, device), retries)
     if device_type != settings["device_type"]:
         answer["warnings"].append("its cell ran on the CPU, since the tensor sum fails on the GPU")
     return answer
@@ -196,29 +167,20 @@ def handshake_check(
 def ask_the_doors(
     settings: dict[str, Any], timeout_seconds: float, device_type: str, device: int | None
 ) -> dict[str, Any]:
-    outcome = run_probe(
-        probe_source(handshake_probe),
-        {
-            "url": "http://localhost:%d" % settings["port"],
-            "token_file": settings["token_file"],
-            "origin": "https://colab.research.google.com",
-            "kernel_name": "python3",
-            "http_over_ws": settings["http_over_ws"],
-            "device_type": device_type,
-            "device": device,
-            # as long as the service manager takes to start a server again that was killed
-            "wait_seconds": 8.0,
-            "timeout_seconds": timeout_seconds,
-        },
-        "%s/server/bin/python" % settings["prefix"],
-        # after its own deadline the probe deletes what it made on the server
-        timeout_seconds + 30.0,
-        user=settings["user"],
-        name="handshake_probe",
-        grace_seconds=12.0,
-    )
+    params = {
+        "url": "http://localhost:%d" % settings["port"],
+        "token_file": settings["token_file"],
+        "origin": "https://colab.research.google.com",
+        "kernel_name": "python3",
+        "http_over_ws": settings["http_over_ws"],
+        "device_type": device_type,
+        "device": device,
+        # as long as the service manager takes to start a server again that was killed
+        "wait_seconds": 8.0,
+        "timeout_seconds": timeout_seconds,
+    }
     backend = "" if device_type == "cpu" else settings["kernel"]
-    return judge_handshake(outcome, settings["http_over_ws"], device_type, backend, wsl=wsl_facts() is not None)
+    return run_handshake(params, "%s/server/bin/python" % settings["prefix"], settings["user"], backend)
 
 
 def believed_settings(path: str) -> tuple[dict[str, Any] | None, str]:
@@ -237,25 +199,27 @@ def believed_settings(path: str) -> tuple[dict[str, Any] | None, str]:
 def prove(settings: dict[str, Any], gpu: dict[str, Any], timeout_seconds: float) -> dict[str, dict[str, Any]]:
     """The proofs, and what can be looked at meanwhile."""
 
-    def cell(tensor: dict[str, Any] | None = None) -> dict[str, dict[str, Any]]:
-        return side_by_side({"colab_handshake": lambda: handshake_check(settings, timeout_seconds, tensor)})
+    def cell(tensor: dict[str, Any] | None = None) -> dict[str, Any]:
+        return handshake_check(settings, timeout_seconds, tensor)
 
     checks: dict[str, Callable[[], Any]] = {"config_dirs": lambda: config_dirs_check(settings)}
-    if settings["kernel"] == "rocm":
+    rocm = settings["kernel"] == "rocm"
+    if rocm:
         # Before the sum, whose remedy hangs on it; and not beside it, since two that open the card at once disturb each other.
-        found = side_by_side({**checks, "rocminfo": lambda: rocm_look(settings, gpu, timeout_seconds)})
-        known = found.pop("rocminfo")
-        if not isinstance(known, rocm_check.Looked):
-            known = rocm_check.Looked(rocm_check.not_asked(known["reasons"][0]), State(wsl=wsl_facts() is not None))
-        found.update(side_by_side({"tensor_add": lambda: tensor_check(settings, gpu, timeout_seconds, known.state)}))
-        found["rocminfo"] = rocm_check.settle(known, found["tensor_add"])
-        return {**found, **cell(found["tensor_add"])}
-    checks["tensor_add"] = lambda: tensor_check(settings, gpu, timeout_seconds)
+        checks["rocminfo"] = lambda: rocm_look(settings, gpu, timeout_seconds)
+    else:
+        checks["tensor_add"] = lambda: tensor_check(settings, timeout_seconds)
     if settings["device_type"] == "cpu":
-        return side_by_side({**checks, "colab_handshake": lambda: handshake_check(settings, timeout_seconds)})
+        return side_by_side({**checks, "colab_handshake": cell})
     # One after the other: the cell takes the device that the tensor check has found, and a driver that fails is met once.
     found = side_by_side(checks)
-    return {**found, **cell(found["tensor_add"])}
+    if rocm:
+        known = found["rocminfo"]
+        if not isinstance(known, rocm_check.Looked):
+            known = rocm_check.Looked(rocm_check.not_asked(known["reasons"][0]), State(wsl=wsl_facts() is not None))
+        found.update(side_by_side({"tensor_add": lambda: tensor_check(settings, timeout_seconds, known.state)}))
+        found["rocminfo"] = rocm_check.settle(known, found["tensor_add"])
+    return {**found, **side_by_side({"colab_handshake": lambda: cell(found["tensor_add"])})}
 
 
 def config_dirs_check(settings: dict[str, Any]) -> dict[str, Any]:
@@ -330,18 +294,11 @@ def side_by_side(checks: dict[str, Callable[[], Any]]) -> dict[str, Any]:
 
 def write_report(path: str, report: dict[str, Any]) -> None:
     """Replace the report in one step, so that a reader never sees half of one."""
-    folder = os.path.dirname(path)
+    folder, name = os.path.split(path)
     os.makedirs(folder, mode=0o755, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=".report-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(report, stream, indent=2, sort_keys=True)
-            stream.write("\n")
-            os.fchmod(stream.fileno(), 0o644)
-        os.replace(temporary, path)
-    except OSError:
-        os.unlink(temporary)
-        raise
+    with open_directory(folder) as parent:
+        text = json.dumps(report, indent=2, sort_keys=True) + "\n"
+        write(parent, name, text.encode(), Attributes(os.geteuid(), os.getegid(), 0o644))
 
 
 def main() -> None:
@@ -384,10 +341,10 @@ def main() -> None:
     if not module.check_mode:
         try:
             write_report(given["report"], report)
-        except OSError as error:
+        except (OSError, UnsafePath) as error:
             module.fail_json(
                 msg="the report cannot be written to %s (%s). Expected a place that root may write to. Do: make room or"
-                " set readiness_report." % (given["report"], error.strerror)
+                " set readiness_report." % (given["report"], getattr(error, "strerror", error))
             )
     for warning in report["warnings"]:
         module.warn(warning)

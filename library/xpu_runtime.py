@@ -152,11 +152,10 @@ from typing import Any, Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready import xpu_packages, xpu_runtime_plan, xpu_runtime_state
-from ansible.module_utils.colab_ready.backend import Refusal
+from ansible.module_utils.colab_ready.core.refusal import Problem, Refusal, message
 from ansible.module_utils.colab_ready.gpu_look import Places, look
 from ansible.module_utils.colab_ready.host import os_facts
 from ansible.module_utils.colab_ready.pip_config import secrets_in
-from ansible.module_utils.colab_ready.preflight import Problem, message
 from ansible.module_utils.colab_ready.rocm_host_packages import Stopped, take_proxies
 
 
@@ -214,7 +213,7 @@ def main() -> None:
             result.update(card=str(card.get("name") or ""), groups=plan["groups"], cautions=plan["cautions"])
             runtime.present(plan, options["apt_key_fingerprints"], options["user"])
     except Refusal as refusal:
-        problems = [xpu_runtime_plan.problem_of(refusal, "xpu_unsupported")]
+        problems = refusal.problems
     except Stopped as stopped:
         problems = stopped.problems
     outcome = runtime.outcome

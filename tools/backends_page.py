@@ -23,7 +23,8 @@ ansible.module_utils.__path__ = [*ansible.module_utils.__path__, str(PROJECT / "
 sys.path.insert(0, str(PROJECT / "tests"))
 
 from ansible.module_utils.colab_ready import gpus  # noqa: E402  needs the paths above
-from ansible.module_utils.colab_ready.backend import BACKENDS, Refusal, decide  # noqa: E402  needs the paths above
+from ansible.module_utils.colab_ready.backend import BACKENDS, decide  # noqa: E402  needs the paths above
+from ansible.module_utils.colab_ready.core.refusal import Refusal  # noqa: E402  needs the paths above
 from ansible.module_utils.colab_ready.gpu_rules import GB, Backend  # noqa: E402  needs the paths above
 from fixtures.machines import GROUPS, MACHINES, Machine  # noqa: E402  needs the paths above
 

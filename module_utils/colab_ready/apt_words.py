@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Mapping, NamedTuple
 
-from ansible.module_utils.colab_ready.preflight import Problem
+from ansible.module_utils.colab_ready.core.refusal import Problem
 
 # Asked of dpkg-query, so that versions and states are not guessed from columns.
 LIST_FORMAT = "${Package}\t${Version}\t${db:Status-Status}\n"

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any, Mapping, Sequence
 
 from ansible.module_utils.colab_ready import gpus, rocm_lines
+from ansible.module_utils.colab_ready.core.refusal import Problem, Refusal
 from ansible.module_utils.colab_ready.gpu_rules import (
     BACKENDS,
     NOT_WINDOWS,
@@ -36,10 +37,6 @@ BACKEND_WISHES = ("auto", *(backend.name for backend in BACKENDS))
 SHOWN_NONE = "Windows shows WSL no GPU. Do: install the newest driver of the GPU on Windows"
 
 
-class Refusal(ValueError):
-    """A wish that cannot be met: what is wrong, what was expected, what to do."""
-
-
 def choose_adapter(wish: str | None, adapters: Sequence[Mapping[str, Any]] | None) -> Mapping[str, Any] | None:
     """The adapter that was asked for: by index, or by part of its name, product or address."""
     if not wish or adapters is None:
@@ -57,14 +54,12 @@ def choose_adapter(wish: str | None, adapters: Sequence[Mapping[str, Any]] | Non
     if len(found) == 1:
         return found[0]
     if not adapters:
-        raise Refusal(
-            f"colab_gpu is {wish!r}, but no GPU was found on this host. Expected: an empty colab_gpu. Do: leave colab_gpu out."
-        )
+        what = f"colab_gpu is {wish!r}, but no GPU was found on this host"
+        raise Refusal(Problem("gpu", what, "an empty colab_gpu", "leave colab_gpu out"))
     there = "; ".join(f"{adapter.get('index')}: {describe(adapter)}" for adapter in adapters)
-    raise Refusal(
-        f"colab_gpu is {wish!r}, which fits {'no' if not found else len(found)} adapter{'s' if len(found) > 1 else ''} "
-        f"of this host. Expected: one of {there}. Do: set colab_gpu to the number in front, or leave it empty."
-    )
+    fits = f"{'no' if not found else len(found)} adapter{'s' if len(found) > 1 else ''}"
+    what = f"colab_gpu is {wish!r}, which fits {fits} of this host"
+    raise Refusal(Problem("gpu", what, f"one of {there}", "set colab_gpu to the number in front, or leave it empty"))
 
 
 def card_for(
@@ -120,11 +115,12 @@ def decide(
     """
     wished = next((backend for backend in BACKENDS if backend.name == wish), None)
     if wish != "auto" and wished is None:
-        raise _no_such_backend(wish)
+        what = f"colab_backend is {wish!r}, which is no backend"
+        raise Refusal(Problem("backend", what, " or ".join(BACKEND_WISHES), "set colab_backend to one of them"))
     if gpu and adapters is None and wish != "cpu":
+        what = f"colab_gpu is {gpu!r}, but which graphics this host has is not known: {why_unknown}"
         raise Refusal(
-            f"colab_gpu is {gpu!r}, but which graphics this host has is not known: {why_unknown}. Expected: adapters that "
-            "can be looked up. Do: leave colab_gpu empty, or see to the cause."
+            Problem("gpu", what, "adapters that can be looked up", "leave colab_gpu empty, or see to the cause")
         )
     asked = choose_adapter(gpu, adapters)
     case = _Case(adapters, why_unknown, HostFacts.of(host), asked if wish != "cpu" else None)
@@ -140,15 +136,12 @@ def decide(
         if chosen is None:
             raise _impossible_backend(case, wished)
 
-    backend = chosen.backend if chosen else CPU
     hints = case.hints(chosen) if wished is None else []
+    backend = chosen.backend if chosen else CPU
     python = python_for(backend, case.host)
     return {
-        "name": backend.name,
-        "device_type": backend.device_type,
+        **_pair(chosen),
         "chosen_by": "colab_backend" if wished else "colab_gpu" if asked is not None and chosen else "auto",
-        "adapter": chosen.adapter.get("index") if chosen else None,
-        "gfx": gpus.gfx_of(chosen.adapter) if chosen else None,
         "card": card_of(chosen.adapter, adapters or ()) if chosen else None,
         "recommended": _recommended(case, recommended),
         "reasons": _reasons(case, wished, gpu, chosen, hints),
@@ -358,15 +351,20 @@ def _before(chosen: Candidate, other: Candidate) -> str:
     return f"{name} is as good; colab_gpu: {other.adapter.get('index')} takes that one"
 
 
-def _recommended(case: _Case, candidate: Candidate | None) -> dict[str, Any]:
+def _pair(candidate: Candidate | None) -> dict[str, Any]:
+    """A backend and its adapter; the CPU needs none."""
     backend = candidate.backend if candidate else CPU
     return {
         "name": backend.name,
         "device_type": backend.device_type,
         "adapter": candidate.adapter.get("index") if candidate else None,
         "gfx": gpus.gfx_of(candidate.adapter) if candidate else None,
-        "why": case.why_this(candidate) if candidate else "; ".join(case.why_none()) or "no GPU found",
     }
+
+
+def _recommended(case: _Case, candidate: Candidate | None) -> dict[str, Any]:
+    why = case.why_this(candidate) if candidate else "; ".join(case.why_none()) or "no GPU found"
+    return {**_pair(candidate), "why": why}
 
 
 def _rejected(case: _Case, taken: Backend, chosen: Candidate | None, wished: bool) -> list[dict[str, str]]:
@@ -395,29 +393,18 @@ def _rejected(case: _Case, taken: Backend, chosen: Candidate | None, wished: boo
 # --- refusing -------------------------------------------------------------------------------------------------------
 
 
-def _no_such_backend(wish: str) -> Refusal:
-    expected = " or ".join(BACKEND_WISHES)
-    return Refusal(
-        f"colab_backend is {wish!r}, which is no backend. Expected: {expected}. Do: set colab_backend to one of them."
-    )
-
-
 def _impossible_backend(case: _Case, wished: Backend) -> Refusal:
     able = {one.backend.name for one in case.candidates if one.verdict.level != NO}
     expected = " or ".join(["auto", *(backend.name for backend in BACKENDS if backend.name in (*able, "cpu"))])
     where = f" on {label(case.asked)}, which colab_gpu asks for" if case.asked is not None else ""
     why, _, do = case.why_not(wished).partition(". Do: ")
     also = f"{do}; or set" if do else "set"
-    return Refusal(
-        f"colab_backend is {wished.name!r}, which this host cannot have{where}: {why}. Expected: {expected}. "
-        f"Do: {also} colab_backend to one of them."
-    )
+    what = f"colab_backend is {wished.name!r}, which this host cannot have{where}: {why}"
+    return Refusal(Problem("backend", what, expected, f"{also} colab_backend to one of them"))
 
 
 def _unusable_adapter(case: _Case, asked: Mapping[str, Any], gpu: str) -> Refusal:
     tried = [one.verdict.about(one.backend.title) for one in case.on(asked)]
     why = why_no_gpu(asked) or case.blocked() or "; ".join(tried) or "no backend is for it"
-    return Refusal(
-        f"colab_gpu is {gpu!r}, which is {label(asked)}, and PyTorch cannot use that here: {why}. "
-        "Expected: a GPU with a backend. Do: leave colab_gpu empty, or set colab_backend: cpu."
-    )
+    what = f"colab_gpu is {gpu!r}, which is {label(asked)}, and PyTorch cannot use that here: {why}"
+    return Refusal(Problem("gpu", what, "a GPU with a backend", "leave colab_gpu empty, or set colab_backend: cpu"))

@@ -13,11 +13,10 @@ Data and pure functions. Where it comes from:
 from __future__ import annotations
 
 import re
-from typing import Iterable, NamedTuple, Sequence
+from typing import Any, Iterable, NamedTuple, Sequence
 
 from ansible.module_utils.colab_ready import loader_cache
-from ansible.module_utils.colab_ready.backend import Refusal
-from ansible.module_utils.colab_ready.preflight import Problem
+from ansible.module_utils.colab_ready.core.refusal import Problem, Refusal
 
 INDEX = "https://download.pytorch.org/whl/"
 
@@ -82,7 +81,7 @@ def choose_build(
     torch: str = "",
     wish: str = "",
     index: str = INDEX,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """The newest build that the driver runs and that has code for the card. Or a Refusal.
 
     {tag, torch, torchvision, index, requirements, why, cautions}. What is not known is None and forbids nothing, but
@@ -91,18 +90,16 @@ def choose_build(
     release = next((one for one in RELEASES if one.version == torch), None) if torch else RELEASES[0]
     if release is None:
         known = " or ".join(one.version for one in RELEASES)
-        raise Refusal(
-            f"PyTorch {torch} is not in the table for CUDA. Expected: {known}. Do: set cuda_torch to one of them."
-        )
+        raise _refusal(f"PyTorch {torch} is not in the table for CUDA", known, "set cuda_torch to one of them")
     builds = [build for build in BUILDS if build.tag in release.builds]
     if wish and wish not in release.builds:
-        raise Refusal(
-            f"PyTorch {release.version} has no build {wish}. Expected: {' or '.join(release.builds)}. "
-            "Do: set cuda_build to one of them, or leave it empty."
-        )
+        what = f"PyTorch {release.version} has no build {wish}"
+        raise _refusal(what, " or ".join(release.builds), "set cuda_build to one of them, or leave it empty")
     with_code = [build for build in builds if capability is None or build.first <= capability <= build.last]
     if not with_code:
-        raise _no_code(release, capability, builds)
+        what = f"No CUDA build of PyTorch {release.version} has code for a card of compute capability {_dotted(capability)}"
+        least = f"{_dotted(min(build.first for build in builds))} or newer"
+        raise _refusal(what, least, "set colab_backend to directml (in WSL) or cpu")
     fitting = [build for build in with_code if wish in ("", build.tag)]
     cautions: list[str] = []
     if ceiling is None:
@@ -136,12 +133,8 @@ def _dotted(version: tuple[int, int] | None) -> str:
     return "?" if version is None else f"{version[0]}.{version[1]}"
 
 
-def _no_code(release: Torch, capability: tuple[int, int] | None, builds: Sequence[Build]) -> Refusal:
-    return Refusal(
-        f"No CUDA build of PyTorch {release.version} has code for a card of compute capability {_dotted(capability)}. "
-        f"Expected: {_dotted(min(build.first for build in builds))} or newer. "
-        "Do: set colab_backend to directml (in WSL) or cpu."
-    )
+def _refusal(what: str, expected: str, do: str) -> Refusal:
+    return Refusal(Problem("cuda_build", what, expected, do))
 
 
 def _no_fit(
@@ -151,17 +144,13 @@ def _no_fit(
     wish: str,
     builds: Sequence[Build],
 ) -> Refusal:
-    named = f" {wish}" if wish else ""
     if wish and wish not in [build.tag for build in builds]:
-        return Refusal(
-            f"The build {wish} has no code for a card of compute capability {_dotted(capability)}. "
-            f"Expected: {' or '.join(build.tag for build in builds)}. Do: leave cuda_build empty."
-        )
-    least = min(build.cuda for build in builds if wish in ("", build.tag))
-    return Refusal(
-        f"NVIDIA's driver runs CUDA up to {_dotted(ceiling)}, and PyTorch {release.version}{named} needs {_dotted(least)} "
-        f"for this card. Expected: a driver for CUDA {_dotted(least)} or newer. Do: {UPDATE}."
-    )
+        what = f"The build {wish} has no code for a card of compute capability {_dotted(capability)}"
+        return _refusal(what, " or ".join(build.tag for build in builds), "leave cuda_build empty")
+    least = _dotted(min(build.cuda for build in builds if wish in ("", build.tag)))
+    needs = f"PyTorch {release.version}{f' {wish}' if wish else ''} needs {least} for this card"
+    what = f"NVIDIA's driver runs CUDA up to {_dotted(ceiling)}, and {needs}"
+    return _refusal(what, f"a driver for CUDA {least} or newer", UPDATE)
 
 
 # --- a driver for Linux, in WSL -------------------------------------------------------------------------------------

@@ -10,199 +10,178 @@ are named beside them. Most causes are on Windows' side of WSL, so most remedies
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import Any, Mapping, Sequence
+from typing import Any, Mapping
+
+from ansible.module_utils.colab_ready.faults import AGAIN, AGAIN_FIRST, BUILD_ANEW, SETTLED, Evidence, Remedy, within
 
 # --- what to do -----------------------------------------------------------------------------------------------------
 
-_AGAIN = "run ./colab-ready again"
 _DRIVER = (
     "On Windows: install the newest graphics driver of the card's maker, then in PowerShell: wsl --update; wsl --shutdown; "
     "then run ./colab-ready verify"
 )
 _OTHERWISE = "until then set colab_backend: cpu"
-_ANEW = f"Remove the kernel environment's folder and {_AGAIN}; install nothing over torch with pip or conda."
 
-# id: (cause, what to do, where). Ids are names that documents refer to: they may be added, not changed.
-REMEDIES: dict[str, tuple[str, str, str]] = {
+# Ids are names that documents refer to: they may be added, not changed.
+REMEDIES: dict[str, Remedy] = {
     # the packages
-    "directml_missing": (
+    "directml_missing": Remedy(
         "The package torch-directml is not installed in the kernel environment.",
-        "Run ./colab-ready again: it installs what is missing.",
-        "wsl",
+        f"{AGAIN_FIRST}: it installs what is missing.",
     ),
-    "directml_python": (
+    "directml_python": Remedy(
         "There is no torch-directml for this Python: it exists for 3.8 to 3.12 on x86-64 alone.",
         "Let colab-ready choose the interpreter: remove the kernel environment's folder and run ./colab-ready again.",
-        "wsl",
     ),
-    "directml_damaged": (
+    "directml_damaged": Remedy(
         "The package torch-directml is not complete: another installation has removed files of it or of torch "
         "(microsoft/DirectML#432).",
-        _ANEW,
-        "wsl",
+        BUILD_ANEW,
     ),
-    "directml_not_loaded": (
+    "directml_not_loaded": Remedy(
         "PyTorch knows the device privateuseone but not the backend behind it: torch_directml was not loaded.",
-        f"Write import torch_directml before the first use of the device; if that is done, {_ANEW[0].lower()}{_ANEW[1:]}",
-        "wsl",
+        f"Write import torch_directml before the first use of the device; if that is done, {within(BUILD_ANEW)}",
     ),
-    "directml_torch_mixed": (
-        "Files of two PyTorch versions lie in one environment (microsoft/DirectML#648).",
-        _ANEW,
-        "wsl",
+    "directml_torch_mixed": Remedy(
+        "Files of two PyTorch versions lie in one environment (microsoft/DirectML#648).", BUILD_ANEW
     ),
-    "directml_torch_mismatch": (
+    "directml_torch_mismatch": Remedy(
         "PyTorch and torch_directml do not fit: another version, or one built by conda (microsoft/DirectML#627).",
-        _ANEW,
-        "wsl",
+        BUILD_ANEW,
     ),
-    "directml_torch_build": (
+    "directml_torch_build": Remedy(
         "With the CPU build of PyTorch, torch_directml ended the process (SIGABRT). The same was reported once, and never "
         "explained (microsoft/DirectML#570).",
         "Run ./colab-ready -e directml_torch_build=index, which fetches the index's own build of PyTorch (2.9 GB instead of "
         "0.3 GB), and give the same at each later run; please tell us the outcome.",
-        "wsl",
     ),
-    "directml_numpy": (
+    "directml_numpy": Remedy(
         "This PyTorch was built for numpy 1 and does not work with the numpy 2 that is installed (microsoft/DirectML#608).",
         'Run ./colab-ready again, which pins numpy below 2 for such a PyTorch; by hand: %pip install "numpy<2".',
-        "wsl",
     ),
     # Windows' side of WSL
-    "directml_not_wsl": (
+    "directml_not_wsl": Remedy(
         "DirectML needs WSL 2, and this host is not in WSL.",
         "Set colab_backend: auto (or rocm, cuda, xpu, cpu), and run ./colab-ready again.",
-        "wsl",
     ),
-    "directml_no_dxg": (
+    "directml_no_dxg": Remedy(
         "Windows passes no graphics card into this WSL: /dev/dxg is not there.",
         "It takes WSL 2, Windows 11 and the newest graphics driver of the card's maker. In PowerShell: wsl --update; "
         "wsl --set-version DISTRIBUTION 2; wsl --shutdown; then run ./colab-ready again. Windows in a virtual machine "
         f"passes none; {_OTHERWISE}.",
         "windows",
     ),
-    "directml_dxg_denied": (
+    "directml_dxg_denied": Remedy(
         "The user who runs the kernels may not open /dev/dxg.",
         "Look at its mode (ls -l /dev/dxg; WSL makes it 0666), and undo what changed it.",
-        "wsl",
     ),
-    "directml_libraries": (
+    "directml_libraries": Remedy(
         "WSL lacks the libraries that Windows' graphics driver brings (libd3d12.so and its kin in /usr/lib/wsl/lib).",
         f"{_DRIVER}. Never take the libraries of the wheel's own folder: they are empty.",
         "windows",
     ),
-    "directml_loader": (
+    "directml_loader": Remedy(
         "WSL's graphics libraries are in /usr/lib/wsl/lib, but programs do not find them there.",
-        "Run ./colab-ready again: it puts the folder into the loader's cache (sudo ldconfig).",
-        "wsl",
+        f"{AGAIN_FIRST}: it puts the folder into the loader's cache (sudo ldconfig).",
     ),
-    "directml_stubs": (
+    "directml_stubs": Remedy(
         "The loader takes the empty libraries of torch-directml's own folder in place of those of WSL.",
         "Take that folder out of LD_LIBRARY_PATH and of /etc/ld.so.conf.d, run sudo ldconfig, then ./colab-ready verify.",
-        "wsl",
     ),
-    "directml_no_gpu_for_wsl": (
+    "directml_no_gpu_for_wsl": Remedy(
         "Windows refuses WSL its graphics (0xD0000001): no GPU paravirtualisation (microsoft/DirectML#141).",
         f"{_DRIVER}. Windows in a virtual machine, an old Windows build, and a WSL kernel of one's own lack it; {_OTHERWISE}.",
         "windows",
     ),
     # the adapter
-    "directml_no_adapter": (
+    "directml_no_adapter": Remedy(
         "DirectML finds no adapter: the driver on Windows offers no Direct3D 12 in WSL (microsoft/DirectML#27).",
         f"{_DRIVER}. A very new card needs the newest driver; {_OTHERWISE}.",
         "windows",
     ),
-    "directml_only_software": (
+    "directml_only_software": Remedy(
         "DirectML sees no graphics card, only Windows' software adapter, which is slower than the CPU.",
         f"{_DRIVER}; {_OTHERWISE}.",
         "windows",
     ),
-    "adapter_not_seen": (
+    "adapter_not_seen": Remedy(
         "PyTorch does not see the graphics card that was chosen, only another one (microsoft/DirectML#239, ROCm/TheRock#3392).",
-        f"{_DRIVER}. Or set colab_gpu to the card that it sees and {_AGAIN}.",
+        f"{_DRIVER}. Or set colab_gpu to the card that it sees and {AGAIN}.",
         "windows",
     ),
-    "directml_no_such_device": (
-        "DirectML has no device of this number.",
-        "Name one that it lists, or leave the number out.",
-        "wsl",
+    "directml_no_such_device": Remedy(
+        "DirectML has no device of this number.", "Name one that it lists, or leave the number out."
     ),
-    "directml_create_device": (
+    "directml_create_device": Remedy(
         "The driver does not create a Direct3D 12 device in WSL (nix-community/NixOS-WSL#623, microsoft/WSL#14144).",
         f"{_DRIVER}. AMD's driver also needs OpenSSL's library (package libssl3) in WSL.",
         "windows",
     ),
     # what it says, and how it dies
-    "directml_invalid_argument": (
+    "directml_invalid_argument": Remedy(
         "The driver refuses what DirectML asks for (E_INVALIDARG), although it counts an adapter (microsoft/DirectML#451).",
         f"{_DRIVER}. It is not solved upstream: if it stays, {_OTHERWISE}.",
         "windows",
     ),
-    "directml_allocator": (
+    "directml_allocator": Remedy(
         "The driver gives DirectML no memory, not even for one number (E_OUTOFMEMORY, microsoft/DirectML#361): this is no "
         "shortage.",
         f"{_DRIVER}. If it stays, {_OTHERWISE}.",
         "windows",
     ),
-    "directml_access_denied": (
+    "directml_access_denied": Remedy(
         "Windows denies DirectML the graphics card (E_ACCESSDENIED).",
         f"Start WSL as the user who sits at the screen, not from a service or a remote session. {_DRIVER}.",
         "windows",
     ),
-    "directml_failed": (
-        "The driver failed without saying why (E_FAIL).",
-        f"{_DRIVER}; if it stays, start Windows anew.",
-        "windows",
+    "directml_failed": Remedy(
+        "The driver failed without saying why (E_FAIL).", f"{_DRIVER}; if it stays, start Windows anew.", "windows"
     ),
-    "directml_unsupported": (
+    "directml_unsupported": Remedy(
         "The graphics card or its driver lacks what DirectML needs (DXGI_ERROR_UNSUPPORTED).",
         f"{_DRIVER}; {_OTHERWISE}.",
         "windows",
     ),
-    "directml_device_removed": (
+    "directml_device_removed": Remedy(
         "Windows took the graphics card away from DirectML: the driver hung or was reset (microsoft/DirectML#672).",
         f"{_DRIVER}. If the sum passes and a training does this, use smaller batches.",
         "windows",
     ),
-    "directml_video_memory": (
+    "directml_video_memory": Remedy(
         "The graphics card's memory is full (microsoft/DirectML#579); the backend itself is fine.",
         "Close what else uses the card on Windows, restart notebooks that hold memory; take a smaller model or batch.",
         "windows",
     ),
-    "directml_float64": (
+    "directml_float64": Remedy(
         "This graphics card has no double precision (microsoft/DirectML#430); printing a tensor on it needs that.",
         'Stay in float32, and copy to the CPU before printing: print(tensor.to("cpu")).',
-        "wsl",
     ),
-    "directml_unsupported_type": (
+    "directml_unsupported_type": Remedy(
         "DirectML knows no complex numbers, no bfloat16 and no tensor of more than 8 dimensions, and ends the process "
         "(microsoft/DirectML#421, #704, #537).",
         "Compute those on the CPU, or use float32 and float16.",
-        "wsl",
     ),
-    "directml_cpu_fallback": (
+    "directml_cpu_fallback": Remedy(
         "The operation is not there on this backend and ran on the CPU instead (microsoft/DirectML#604).",
-        f"For the sum itself: {_ANEW[0].lower()}{_ANEW[1:]} In a notebook it is a warning: optimizers want foreach=False, and "
+        f"For the sum itself: {within(BUILD_ANEW)} In a notebook it is a warning: optimizers want foreach=False, and "
         "LSTM and some backward passes belong on the CPU.",
-        "wsl",
     ),
-    "directml_crashes": (
+    "directml_crashes": Remedy(
         "The driver ended the process (microsoft/DirectML#378, #503); not solved upstream.",
         f"{_DRIVER}. If it stays at the same step, {_OTHERWISE}.",
         "windows",
     ),
-    "directml_aborts": (
+    "directml_aborts": Remedy(
         "The driver or torch_directml ended the process (SIGABRT).",
         f"{_DRIVER}. If it stays at the same step, {_OTHERWISE}.",
         "windows",
     ),
-    "directml_hangs": (
+    "directml_hangs": Remedy(
         "The driver does not come back.",
         f"In Windows' PowerShell: wsl --shutdown; then run ./colab-ready verify. If it hangs at the same step again: {_DRIVER}.",
         "windows",
     ),
-    "directml_unknown": (
+    "directml_unknown": Remedy(
         "DirectML failed in a way that this version does not know.",
         f"{_DRIVER}. If it stays, {_OTHERWISE}, and tell us the text.",
         "windows",
@@ -230,16 +209,10 @@ _HEX_ERROR = re.compile(r"(?:HRESULT|error)[^\n]{0,40}?\b(0x[0-9a-fA-F]{8})\b")
 # The first that fits counts, so what says more stands before what says less.
 PATTERNS: tuple[tuple[str, str], ...] = (
     # microsoft/DirectML#554, #544: pip's words
-    (
-        r"No matching distribution found for torch-directml|satisfies the requirement torch-directml",
-        "directml_python",
-    ),
+    (r"No matching distribution found for torch-directml|satisfies the requirement torch-directml", "directml_python"),
     (r"No module named '?torch_directml_native'?", "directml_damaged"),
     (r"No module named '?torch_directml'?", "directml_missing"),
-    (
-        r"No module named '?torch\.privateuseone'?|with arguments from the 'PrivateUse1' backend",
-        "directml_not_loaded",
-    ),
+    (r"No module named '?torch\.privateuseone'?|with arguments from the 'PrivateUse1' backend", "directml_not_loaded"),
     (r"cannot import name '\w+' from 'torch[\w.]*' \(unknown location\)", "directml_torch_mixed"),
     (r"undefined symbol", "directml_torch_mismatch"),
     (r"compiled using NumPy 1\.x|_ARRAY_API not found|Numpy is not available", "directml_numpy"),
@@ -279,21 +252,6 @@ def hresults_in(text: str) -> list[int]:
     return codes + [int(code, 16) for code in _HEX_ERROR.findall(text)]
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """What is known of a failure. `said` is the error with what it was raised from; `heard`, native code's own lines."""
-
-    said: Sequence[str] = ()
-    heard: Sequence[str] = ()
-    # How the process ended in this step, in the words of process/run.py; empty where the step ended with an error of Python.
-    ended: str = ""
-    signal: str = ""
-    torch: str = ""
-    python: str = ""
-    # wsl (bool or None), dxg (missing, denied, open or None), libraries (those in WSL's folder)
-    host: Mapping[str, Any] = field(default_factory=dict)
-
-
 def remedy_for(evidence: Evidence) -> str:
     """The id of the remedy for a step that failed in torch_directml."""
     found = _by_text(" ".join(evidence.said), evidence) or _by_text(" ".join(evidence.heard), evidence)
@@ -305,6 +263,17 @@ def remedy_for(evidence: Evidence) -> str:
         # microsoft/DirectML#570
         return "directml_torch_build" if evidence.torch.endswith("+cpu") else "directml_aborts"
     return "directml_crashes" if evidence.ended else "directml_unknown"
+
+
+def step_remedy(evidence: Evidence) -> str:
+    """The id of the remedy for a step of tensor_add that failed, whose word or cause may be known already."""
+    if evidence.usual in SETTLED:
+        return evidence.usual
+    if evidence.problem:
+        return host_first(evidence.problem, evidence.host)
+    found = remedy_for(evidence)
+    # Before the backend is imported, few things are its fault.
+    return evidence.usual if evidence.early and found not in ("directml_torch_mixed", "directml_numpy") else found
 
 
 def _by_text(text: str, evidence: Evidence) -> str | None:

@@ -14,25 +14,10 @@ import re
 from typing import Any, Sequence
 
 from ansible.module_utils.colab_ready.files.safe_open import read_text
+from ansible.module_utils.colab_ready.gpu.adapter import ID_KEYS, Adapters, Reasons, Unknown, assemble
 
 # Where Debian (pci.ids) and others (hwdata) keep the names.
 PCI_IDS = ("/usr/share/misc/pci.ids", "/usr/share/hwdata/pci.ids")
-
-VENDORS = {
-    "1002": "AMD",
-    "1013": "Cirrus Logic",
-    "102b": "Matrox",
-    "106b": "Apple",
-    "10de": "NVIDIA",
-    "1234": "QEMU",
-    "1414": "Microsoft",
-    "15ad": "VMware",
-    "1a03": "ASPEED",
-    "1af4": "Red Hat (virtio)",
-    "1b36": "Red Hat",
-    "80ee": "VirtualBox",
-    "8086": "Intel",
-}
 
 # Kernel drivers (drivers/gpu/drm) behind which there is no GPU to compute on: framebuffers, virtual and test displays.
 SOFTWARE_DRIVERS = frozenset(
@@ -118,73 +103,58 @@ def _load_ids(paths: Sequence[str]) -> bytes | None:
     return None
 
 
-def read_adapter(device: str, sysfs: str, ids: bytes | None) -> tuple[dict[str, Any], dict[str, str]]:
-    """One adapter, and why each null in it is one."""
-    why: dict[str, str] = {}
-    driver = _link(f"{device}/driver")
-    vendor_id, device_id = _id(device, "vendor"), _id(device, "device")
-    if vendor_id is None:
-        for key in ("vendor", "vendor_id", "device_id", "subsystem_vendor_id", "subsystem_id", "revision", "name"):
-            why[key] = "not a PCI device"
-    vendor = VENDORS.get(vendor_id or "")
-    name = None
-    if vendor_id is not None:
-        if ids is None:
-            why["name"] = "no pci.ids on this host (Debian has it in the package pci.ids)"
-        else:
-            said, name = pci_name(ids, vendor_id, device_id)
-            vendor = vendor or said
-            if name is None:
-                why["name"] = f"the host's pci.ids does not know {vendor_id}:{device_id}"
-        if vendor is None:
-            why["vendor"] = f"nothing on this host knows the vendor {vendor_id}"
+_FILES = dict(zip(ID_KEYS, ("vendor", "device", "subsystem_vendor", "subsystem_device", "revision")))
+_ONLY_WINDOWS = Unknown("not_windows", "only Windows has it")
 
-    if driver is None:
-        why["driver"] = "no driver has taken the device"
-        why["driver_version"] = "no driver has taken the device"
+
+def read_adapter(device: str, sysfs: str, ids: bytes | None) -> dict[str, Any]:
+    """The values of one adapter, each Unknown where it is not known."""
+    driver = _link(f"{device}/driver")
+    found = {key: _id(device, file) for key, file in _FILES.items()}
+    vendor_id = found["vendor_id"]
+    vendor = name = None
+    no_id = no_name = "not a PCI device"
+    if vendor_id is not None:
+        vendor, name = pci_name(ids or b"", vendor_id, found["device_id"])
+        no_id = "sysfs does not say it"
+        no_name = f"the host's pci.ids does not know {vendor_id}:{found['device_id']}"
+        if ids is None:
+            no_name = "no pci.ids on this host (Debian has it in the package pci.ids)"
     module = _link(f"{device}/driver/module") or (driver or "").replace("-", "_")
     driver_version = _read(f"{sysfs}/module/{module}/version") if module else None
-    if driver and driver_version is None:
-        why["driver_version"] = "the driver is the kernel's own and has no version besides"
-
-    boot = _read(f"{device}/boot_vga")
-    if boot not in ("0", "1"):
-        why["primary"] = "the kernel does not say which adapter the firmware started with"
+    no_driver = "no driver has taken the device"
+    no_version = "the driver is the kernel's own and has no version besides" if driver else no_driver
     dedicated = _number(_read(f"{device}/mem_info_vram_total"))
-    if dedicated is None:
-        why["dedicated_bytes"] = "only the amdgpu driver says it in sysfs"
-    ids_read = {
-        "vendor_id": vendor_id,
-        "device_id": device_id,
-        "subsystem_vendor_id": _id(device, "subsystem_vendor"),
-        "subsystem_id": _id(device, "subsystem_device"),
-        "revision": _id(device, "revision"),
-    }
-    for key, value in ids_read.items():
-        if value is None:
-            why.setdefault(key, "sysfs does not say it")
-    adapter = {
-        "name": name,
+    return {
+        **{key: _or_why(value, no_id) for key, value in found.items()},
+        "name": _or_why(name, no_name),
         "vendor": vendor,
-        **ids_read,
         "address": os.path.basename(device),
-        "driver": driver,
-        "driver_version": driver_version,
-        "dedicated_bytes": dedicated,
+        "driver": _or_why(driver, no_driver),
+        "driver_version": _or_why(driver_version, no_version),
+        "wddm": _ONLY_WINDOWS,
+        "dedicated_bytes": _or_why(dedicated, "only the amdgpu driver says it in sysfs"),
         "software": driver in SOFTWARE_DRIVERS,
-        "primary": boot == "1" if boot in ("0", "1") else None,
+        "compute_only": False,
+        "luid": _ONLY_WINDOWS,
     }
-    return adapter, why
 
 
-def read_adapters(sysfs: str = "/sys", pci_ids: Sequence[str] = PCI_IDS) -> tuple[list[dict[str, Any]], dict[str, str]]:
+def _or_why(value: Any, why: str) -> Any:
+    return Unknown("not_said", why) if value is None else value
+
+
+def read_adapters(sysfs: str = "/sys", pci_ids: Sequence[str] = PCI_IDS) -> tuple[Adapters, Reasons]:
     """Every adapter, and for each null in them `adapters[index].key` and the reason."""
-    adapters: list[dict[str, Any]] = []
-    reasons: dict[str, str] = {}
     devices = find_devices(sysfs)
     ids = _load_ids(pci_ids) if devices else None
-    for index, device in enumerate(devices):
-        adapter, why = read_adapter(device, sysfs, ids)
-        adapters.append({"index": index, **adapter})
-        reasons.update({f"adapters[{index}].{key}": reason for key, reason in why.items()})
+    described = [read_adapter(device, sysfs, ids) for device in devices]
+    adapters, reasons = assemble(described, "sysfs", "sysfs does not say it")
+    for adapter, device in zip(adapters, devices):
+        if adapter["name"] is not None:
+            adapter["source"]["name"] = "pci.ids"
+        adapter["primary"] = {"0": False, "1": True}.get(_read(f"{device}/boot_vga") or "")
+        if adapter["primary"] is None:
+            why = "the kernel does not say which adapter the firmware started with"
+            reasons[f"adapters[{adapter['index']}].primary"] = Unknown("not_said", why).said()
     return adapters, reasons

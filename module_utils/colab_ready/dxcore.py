@@ -18,8 +18,8 @@ import struct
 from typing import Any
 
 from ansible.module_utils.colab_ready import dxg
-from ansible.module_utils.colab_ready.dxg import Failure, Reading, Unknown
-from ansible.module_utils.colab_ready.process.fork import Say, run_forked
+from ansible.module_utils.colab_ready.gpu.adapter import Failure, Reading, Unknown, failed, read_forked
+from ansible.module_utils.colab_ready.process.fork import Say
 from ansible.module_utils.colab_ready.wsl import LIBRARY_FOLDER
 
 LIBRARY = "libdxcore.so"
@@ -117,9 +117,5 @@ def read_adapters_safely(usr: str = "/usr", timeout_seconds: float = TIMEOUT_SEC
     """Return the adapters, asked by a copy of this process, of the library in WSL's own folder: another is not Windows'."""
     path = f"{usr}/{LIBRARY_FOLDER}/{LIBRARY}"
     if not os.path.exists(path):
-        return None, {"adapters": Unknown("dxcore_missing", f"there is no {path}").said()}
-    outcome = run_forked(lambda say: read_adapters(path, say), timeout_seconds)
-    if outcome.kind == "ok":
-        adapters, reasons = outcome.value
-        return adapters, reasons
-    return None, {"adapters": dxg.why_no_answer(outcome).said()}
+        return failed(Unknown("dxcore_missing", f"there is no {path}"))
+    return read_forked(lambda say: read_adapters(path, say), timeout_seconds)

@@ -22,10 +22,23 @@ import os
 import stat
 import struct
 from array import array
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Mapping, NamedTuple
 
-from ansible.module_utils.colab_ready.drm import VENDORS as PCI_VENDORS
-from ansible.module_utils.colab_ready.process.fork import Outcome, Say, run_forked
+from ansible.module_utils.colab_ready.gpu.adapter import (
+    ADAPTERS_MAX,
+    ID_KEYS,
+    MICROSOFT,
+    Adapters,
+    Failure,
+    Reading,
+    Reasons,
+    Unknown,
+    assemble,
+    failed,
+    plain,
+    read_forked,
+)
+from ansible.module_utils.colab_ready.process.fork import Say
 
 # A look takes a few milliseconds; a host that is just waking up its GPU may need a second or two.
 TIMEOUT_SECONDS = 5.0
@@ -45,8 +58,6 @@ UMD_DRIVER_VERSION = 18
 DEVICE_IDS = 31
 ADAPTER_TYPE_RENDER = 57
 
-# The kernel's own limit.
-ADAPTERS_MAX = 64
 ADAPTER_INFO = struct.Struct("<IIiII")
 INCLUDE_COMPUTE_ONLY = 1
 ENUM_ATTEMPTS = 4
@@ -57,39 +68,7 @@ MISC_MAJOR = 10
 # NTSTATUS that the kernel returns as they are because they are no errors (NT_SUCCESS), but which bring no answer either.
 NTSTATUS_WITHOUT_ANSWER = {0x102: "STATUS_TIMEOUT", 0x103: "STATUS_PENDING"}
 
-# Qualcomm's GPUs are ACPI devices, whose vendor Windows gives as the four letters of their ACPI name (mozilla/angle#33).
-VENDORS = {**PCI_VENDORS, "5143": "Qualcomm", "4d4f4351": "Qualcomm"}
-MICROSOFT = "1414"
-
-# The keys of an adapter, in their order. gfx and product are for the table of GPUs to fill in.
-KEYS = (
-    "index name vendor vendor_id device_id subsystem_vendor_id subsystem_id revision address driver driver_version wddm "
-    "dedicated_bytes software render compute_only hybrid detachable primary luid gfx product source"
-).split()
-
 Ioctl = Callable[[int, int, bytearray, bool], int]
-Reasons = Dict[str, Dict[str, str]]
-Adapters = List[Dict[str, Any]]
-# None where the adapters cannot be known; the reason is then that of "adapters".
-Reading = Tuple[Optional[Adapters], Reasons]
-
-
-class Unknown(NamedTuple):
-    """Why a value is null."""
-
-    reason: str
-    detail: str
-
-    def said(self) -> dict[str, str]:
-        return self._asdict()
-
-
-class Failure(Exception):
-    """Why nothing can be known."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.why = Unknown(reason, detail)
 
 
 # --- decoding -------------------------------------------------------------------------------------------------------
@@ -98,12 +77,11 @@ class Failure(Exception):
 def decode_ids(data: bytes) -> dict[str, Any]:
     """The first word is the question (which of several linked GPUs), the rest the answer."""
     _, vendor, device, subvendor, subsystem, revision, _bus_type = struct.unpack("<7I", data)
-    fields = ("vendor_id", "device_id", "subsystem_vendor_id", "subsystem_id", "revision")
     # What a PCI slot without a device reads, too.
     if vendor in (0, 0xFFFF, 0xFFFFFFFF):
-        return dict.fromkeys(fields, Unknown("no_ids", f"Windows gives {vendor:04x} as the vendor, which is nobody's"))
+        return dict.fromkeys(ID_KEYS, Unknown("no_ids", f"Windows gives {vendor:04x} as the vendor, which is nobody's"))
     return {
-        **dict(zip(fields, (f"{number:04x}" for number in (vendor, device, subvendor, subsystem)))),
+        **dict(zip(ID_KEYS, (f"{number:04x}" for number in (vendor, device, subvendor, subsystem)))),
         "revision": f"{revision:02x}",
     }
 
@@ -111,10 +89,7 @@ def decode_ids(data: bytes) -> dict[str, Any]:
 def decode_name(data: bytes) -> dict[str, Any]:
     """The first of four arrays of 260 UTF-16 units, ended by a null unit, or by the end of the array."""
     text = data[:520].decode("utf-16-le", "replace").partition("\0")[0]
-    # It goes to terminals: nothing that moves the cursor or turns the direction of writing.
-    name = "".join(character if character.isprintable() else " " for character in text)
-    name = " ".join(name.split())
-    return {"name": name or Unknown("not_said", "Windows gives no name")}
+    return {"name": plain(text) or Unknown("not_said", "Windows gives no name")}
 
 
 def decode_segments(data: bytes) -> dict[str, Any]:
@@ -180,12 +155,7 @@ class Query(NamedTuple):
 
 
 QUERIES = (
-    Query(
-        (DEVICE_IDS,),
-        28,
-        decode_ids,
-        ("vendor_id", "device_id", "subsystem_vendor_id", "subsystem_id", "revision"),
-    ),
+    Query((DEVICE_IDS,), 28, decode_ids, ID_KEYS),
     # 57 is 15 for the half of the adapter that renders. Not asked for both: a query that fails leaves a line in dmesg.
     Query(
         (ADAPTER_TYPE_RENDER, ADAPTER_TYPE),
@@ -214,37 +184,15 @@ def judge_software(software: Any, vendor_id: Any) -> Any:
     return software
 
 
-def describe(index: int, luid: str, answers: Mapping[str, Any]) -> tuple[dict[str, Any], Reasons]:
-    """An adapter from what was answered (a value, or Unknown), and why each null in it is one."""
-    values = dict(answers)
-    vendor_id = values["vendor_id"]
-    if isinstance(vendor_id, Unknown):
-        values["vendor"] = vendor_id
-    else:
-        values["vendor"] = VENDORS.get(vendor_id) or Unknown(
-            "unknown_vendor", f"{vendor_id} is no vendor that is known"
-        )
-    values["software"] = judge_software(values["software"], vendor_id)
-    values["driver"] = Unknown("not_said", "Windows does not give its driver's name here")
-    values["luid"] = luid
-    known = {key: value for key, value in values.items() if not isinstance(value, Unknown)}
-    adapter = {**dict.fromkeys(KEYS), **known, "index": index, "primary": False, "source": dict.fromkeys(known, "dxg")}
-    return adapter, {key: value.said() for key, value in values.items() if isinstance(value, Unknown)}
-
-
-def mark_primary(adapters: Sequence[dict[str, Any]]) -> None:
-    """The one with most memory of its own, then the discrete one of a pair; never by its place, unless all are alike."""
-    candidates = [
-        adapter
-        for adapter in adapters
-        if adapter["software"] is False and adapter["render"] is not False and adapter["compute_only"] is not True
-    ]
-    for adapter in adapters:
-        adapter["primary"] = False
-    if candidates:
-        rank = {"discrete": 2, None: 1, "integrated": 0}
-        best = max(candidates, key=lambda one: (one["dedicated_bytes"] or 0, rank[one["hybrid"]], -one["index"]))
-        best["primary"] = True
+def describe(luid: str, answers: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of an adapter from what was answered, each a value or Unknown."""
+    software = judge_software(answers["software"], answers["vendor_id"])
+    return {
+        **answers,
+        "software": software,
+        "luid": luid,
+        "driver": Unknown("not_said", "Windows does not give its driver's name here"),
+    }
 
 
 # --- asking ---------------------------------------------------------------------------------------------------------
@@ -363,8 +311,7 @@ def _no_say(step: str) -> None:
 def read_device(descriptor: int, ioctl: Ioctl = fcntl.ioctl, say: Say = _no_say) -> tuple[Adapters, Reasons]:
     """Every adapter behind an open /dev/dxg, and `adapters[index].key` with the reason for each null. Or a Failure."""
     device = _Device(descriptor, ioctl)
-    adapters: Adapters = []
-    reasons: Reasons = {}
+    described: list[dict[str, Any]] = []
     opened: list[int] = []
     try:
         say("listing the adapters")
@@ -379,15 +326,12 @@ def read_device(descriptor: int, ioctl: Ioctl = fcntl.ioctl, say: Say = _no_say)
             for query in QUERIES:
                 say(f"query {query.types[0]} of adapter {index}")
                 answers.update(_ask(device, handle, query))
-            adapter, why = describe(index, luid, answers)
-            adapters.append(adapter)
-            reasons.update({f"adapters[{index}].{key}": reason for key, reason in why.items()})
+            described.append(describe(luid, answers))
         say("closing the adapters")
     finally:
         for handle in opened:
             device.close(handle)
-    mark_primary(adapters)
-    return adapters, reasons
+    return assemble(described, "dxg", "Windows does not say it")
 
 
 # --- opening --------------------------------------------------------------------------------------------------------
@@ -448,7 +392,7 @@ def read_adapters(dev: str = "/dev", ioctl: Ioctl = fcntl.ioctl, say: Say = _no_
         finally:
             os.close(descriptor)
     except Failure as failure:
-        return None, {"adapters": failure.why.said()}
+        return failed(failure.why)
 
 
 def read_adapters_safely(
@@ -459,14 +403,5 @@ def read_adapters_safely(
         # So that a host without the device costs no process.
         _look(f"{dev}/dxg")
     except Failure as failure:
-        return None, {"adapters": failure.why.said()}
-    outcome = run_forked(lambda say: read_adapters(dev, ioctl, say), timeout_seconds)
-    if outcome.kind == "ok":
-        adapters, reasons = outcome.value
-        return adapters, reasons
-    return None, {"adapters": why_no_answer(outcome).said()}
-
-
-def why_no_answer(outcome: Outcome) -> Unknown:
-    code = {"timeout": "timeout", "crashed": "crashed", "not_started": "no_child"}.get(outcome.kind, "unexpected")
-    return Unknown(code, f"{outcome.text}, at: {outcome.step}" if outcome.step else outcome.text)
+        return failed(failure.why)
+    return read_forked(lambda say: read_adapters(dev, ioctl, say), timeout_seconds)

@@ -13,8 +13,8 @@ import grp
 from typing import Callable, Mapping, NamedTuple, Sequence
 
 from ansible.module_utils.colab_ready import host
+from ansible.module_utils.colab_ready.core.refusal import Problem
 from ansible.module_utils.colab_ready.managed import primary_gid
-from ansible.module_utils.colab_ready.preflight import Problem
 
 # Starts a program and says its exit status.
 Run = Callable[[Sequence[str]], int]

@@ -15,7 +15,7 @@ from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
 from ansible.module_utils.colab_ready import drm, dxcore, dxg, gpu_tools, gpus, powershell, wsl
 from ansible.module_utils.colab_ready.backend import decide
-from ansible.module_utils.colab_ready.dxg import KEYS, Reading
+from ansible.module_utils.colab_ready.gpu.adapter import Reading
 from ansible.module_utils.colab_ready.gpu_rules import DXG_SHUT
 from ansible.module_utils.colab_ready.host import os_facts, python_candidates, read_text
 from ansible.module_utils.colab_ready.windows_build import windows_build
@@ -165,17 +165,7 @@ def of_windows(places: Places, others: Sequence[tuple[str, Way]]) -> Found:
 
 def of_linux(places: Places) -> Found:
     adapters, reasons = drm.read_adapters(places.sysfs, places.pci_ids)
-    why = {path: wsl.reason("not_said", text) for path, text in reasons.items()}
-    completed = []
-    for index, adapter in enumerate(adapters):
-        known = {key: value for key, value in adapter.items() if value is not None and key not in ("index", "primary")}
-        source = {key: "pci.ids" if key == "name" else "sysfs" for key in known}
-        completed.append({**dict.fromkeys(KEYS), **adapter, "render": None, "compute_only": False, "source": source})
-        for key in ("wddm", "luid"):
-            why[f"adapters[{index}].{key}"] = wsl.reason("not_windows", "only Windows has it")
-        for key in ("hybrid", "detachable", "render"):
-            why[f"adapters[{index}].{key}"] = wsl.reason("not_said", "sysfs does not say it")
-    return Found(completed, why, [{"name": "sysfs", "ok": True, "reason": None, "detail": None}])
+    return Found(adapters, reasons, [{"name": "sysfs", "ok": True, "reason": None, "detail": None}])
 
 
 def complete(found: Found) -> None:

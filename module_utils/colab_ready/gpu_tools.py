@@ -10,24 +10,13 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, Mapping, Sequence
+from typing import Any, Sequence
 
 from ansible.module_utils.colab_ready import programs, rocminfo
-from ansible.module_utils.colab_ready.dxg import (
-    KEYS,
-    VENDORS,
-    Adapters,
-    Failure,
-    Reading,
-    Reasons,
-    Unknown,
-    mark_primary,
-)
-from ansible.module_utils.colab_ready.programs import Answer, NotAnswered
+from ansible.module_utils.colab_ready.gpu.adapter import Failure, Reading, Unknown, assemble, failed, plain
 from ansible.module_utils.colab_ready.wsl import LIBRARY_FOLDER
 
 SECONDS = 10.0
-ADAPTERS_MAX = 64
 
 NVIDIA_FIELDS = ("name", "pci.device_id", "pci.sub_device_id", "memory.total", "driver_version", "pci.bus_id")
 NVIDIA_QUERY = (f"--query-gpu={','.join(NVIDIA_FIELDS)}", "--format=csv,noheader,nounits")
@@ -36,42 +25,19 @@ NVIDIA_QUERY = (f"--query-gpu={','.join(NVIDIA_FIELDS)}", "--format=csv,noheader
 # --- what they have in common ---------------------------------------------------------------------------------------
 
 
-def ask(
-    argv: Sequence[str], seconds: float = SECONDS, environ: Mapping[str, str] | None = None, cwd: str = "/"
-) -> Answer:
+def _ask(name: str, program: str | None, arguments: Sequence[str], seconds: float) -> programs.Answer:
     """Run a program, with a limit. Or a Failure."""
+    if program is None:
+        raise Failure("tool_missing", f"there is no {name}")
     try:
-        return programs.ask(argv, seconds, environ, cwd)
-    except NotAnswered as error:
+        return programs.ask([program, *arguments], seconds)
+    except programs.NotAnswered as error:
         raise Failure(error.code, str(error)) from None
 
 
-def plain(text: str) -> str:
-    """A name without what moves a terminal's cursor."""
-    return " ".join("".join(character if character.isprintable() else " " for character in text).split())[:200]
-
-
-def assemble(described: Sequence[Mapping[str, Any]], source: str, silent: str) -> tuple[Adapters, Reasons]:
-    """Adapters with all their keys. A value is Unknown, or missing where `source` does not say such a thing (`silent`)."""
-    adapters: Adapters = []
-    reasons: Reasons = {}
-    for index, values in enumerate(described[:ADAPTERS_MAX]):
-        known = {key: value for key, value in values.items() if not isinstance(value, Unknown)}
-        if "vendor" not in known and known.get("vendor_id") in VENDORS:
-            known["vendor"] = VENDORS[known["vendor_id"]]
-        adapters.append(
-            {**dict.fromkeys(KEYS), **known, "index": index, "primary": False, "source": dict.fromkeys(known, source)}
-        )
-        for key in KEYS:
-            if key not in known and key not in ("index", "primary", "source", "gfx", "product"):
-                value = values.get(key, Unknown("not_said", silent))
-                reasons[f"adapters[{index}].{key}"] = value.said()
-    mark_primary(adapters)
-    return adapters, reasons
-
-
-def failed(why: Unknown) -> Reading:
-    return None, {"adapters": why.said()}
+def _need_success(name: str, answer: programs.Answer) -> None:
+    if answer.status != 0:
+        raise Failure("tool_failed", f"{name} ended with status {answer.status} and said: {answer.words}")
 
 
 # --- nvidia-smi -----------------------------------------------------------------------------------------------------
@@ -126,21 +92,17 @@ def parse_nvidia_smi(text: str) -> list[dict[str, Any]]:
 
 def read_nvidia_smi(program: str | None, seconds: float = SECONDS) -> Reading:
     """The GPUs of NVIDIA; those of others it does not know."""
-    if program is None:
-        return failed(Unknown("tool_missing", "there is no nvidia-smi"))
     try:
-        answer = ask([program, *NVIDIA_QUERY], seconds)
+        answer = _ask("nvidia-smi", program, NVIDIA_QUERY, seconds)
+        # Exit status 6: no device. Some versions say it with 0.
+        if answer.status == 6 or "No devices were found" in answer.text:
+            raise Failure("no_adapters", "nvidia-smi finds no GPU of NVIDIA")
+        _need_success("nvidia-smi", answer)
+        found = parse_nvidia_smi(answer.text)
+        if not found:
+            raise Failure("bad_answer", f"nvidia-smi printed no GPU: {answer.words}")
     except Failure as failure:
         return failed(failure.why)
-    text = answer.text
-    found = parse_nvidia_smi(text)
-    # Exit status 6: no device. Some versions say it with 0.
-    if answer.status == 6 or "No devices were found" in text:
-        return failed(Unknown("no_adapters", "nvidia-smi finds no GPU of NVIDIA"))
-    if answer.status != 0:
-        return failed(Unknown("tool_failed", f"nvidia-smi ended with status {answer.status} and said: {answer.words}"))
-    if not found:
-        return failed(Unknown("bad_answer", f"nvidia-smi printed no GPU: {answer.words}"))
     return assemble(found, "nvidia-smi", "nvidia-smi does not say it")
 
 
@@ -174,15 +136,12 @@ def parse_rocminfo(text: str) -> list[dict[str, Any]]:
 
 def read_rocminfo(program: str | None, seconds: float = SECONDS) -> Reading:
     """The GPUs of AMD that ROCm can use; others it does not know."""
-    if program is None:
-        return failed(Unknown("tool_missing", "there is no rocminfo"))
     try:
-        answer = ask([program], seconds)
+        answer = _ask("rocminfo", program, (), seconds)
+        _need_success("rocminfo", answer)
+        found = parse_rocminfo(answer.text)
+        if not found:
+            raise Failure("no_adapters", "rocminfo finds no GPU of AMD")
     except Failure as failure:
         return failed(failure.why)
-    found = parse_rocminfo(answer.text)
-    if answer.status != 0:
-        return failed(Unknown("tool_failed", f"rocminfo ended with status {answer.status} and said: {answer.words}"))
-    if not found:
-        return failed(Unknown("no_adapters", "rocminfo finds no GPU of AMD"))
     return assemble(found, "rocminfo", "rocminfo does not say it")

@@ -34,6 +34,7 @@ from urllib.parse import quote, quote_plus, urlencode, urlsplit
 MIN_VERSION = "0.0.7"
 STRANGER = "https://evil.example"
 STRANGER_HOST = "evil.example"
+OVER = "/http_over_websocket"
 WRONG_TOKEN = "0" * 48
 # Not a browser's: the server notes when one of those came (browser_seen.json).
 USER_AGENT = "colab-ready"
@@ -261,7 +262,7 @@ class Page:
         return query
 
     async def over_socket(self, path: str = "", auth_base: str | None = None, **query: str) -> Any:
-        return await self.socket("/http_over_websocket" + path, {**query, **self.over_query(auth_base)})
+        return await self.socket(OVER + path, {**query, **self.over_query(auth_base)})
 
     async def proxied_kernel_socket(self, kernel: str, auth_base: str | None = None) -> Any:
         path = f"/proxied_ws/api/kernels/{kernel}/channels"
@@ -278,6 +279,18 @@ async def handshake_status(opening: Awaitable[Any]) -> int:
         return error.code
     socket.close()
     return 101
+
+
+async def status(request: Awaitable[Any]) -> int:
+    return int((await request).code)
+
+
+async def unrefused(
+    tries: dict[str, Awaitable[int]], allowed: tuple[int, ...], who: str, expected: str = "403"
+) -> list[str]:
+    """What was answered otherwise than a stranger is to be answered."""
+    codes = dict(zip((f"{what} {who}".strip() for what in tries), await asyncio.gather(*tries.values())))
+    return [f"{what} was answered {code}, expected {expected}" for what, code in codes.items() if code not in allowed]
 
 
 @contextlib.contextmanager
@@ -459,8 +472,8 @@ class Visit:
         self.token: str | None = None
         self.page = Page(params["url"].rstrip("/"), params["origin"], None)
         self.ledger = Ledger(report, time.monotonic() + params["timeout_seconds"])
-        # The paths of the sessions that were asked for, and whether each may still be there.
-        self.paths: dict[str, bool] = {}
+        # The paths of the sessions that were asked for and may still be there.
+        self.paths: set[str] = set()
         self.cells: dict[str, dict[str, Any]] = {}
         self.versions = {"server_python": platform.python_version()}
         self.warnings: list[str] = []
@@ -548,25 +561,6 @@ class Visit:
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, 0.5)
 
-    def has_kernel(self, said: Any) -> str:
-        kernel = self.params["kernel_name"]
-        names = sorted(said["kernelspecs"])
-        if kernel not in names:
-            there = ", ".join(names) or "none"
-            raise Problem("kernel_not_listed", f"the kernel {kernel} is not among the server's kernels ({there})")
-        return f"kernels: {', '.join(names)}"
-
-    def new_session(self, door: str) -> dict[str, Any]:
-        """A session as the page asks for it. No file of this name is made: a session only keeps the name."""
-        path = f"colab-ready-{door}-{uuid.uuid4().hex}"
-        self.paths[path] = True
-        return {"path": path, "name": path, "type": "notebook", "kernel": {"name": self.params["kernel_name"]}}
-
-    def forget(self, door: str) -> None:
-        for path in self.paths:
-            if path.startswith(f"colab-ready-{door}-"):
-                self.paths[path] = False
-
     async def torch_cell(self, door: str, socket: Any) -> dict[str, Any]:
         said = await torch_cell(socket, self.params["device_type"], int(self.params.get("device") or 0))
         self.cells[door] = {key: said[key] for key in ("output", "device", "device_type", "sum")}
@@ -576,12 +570,11 @@ class Visit:
     async def clear_away(self) -> None:
         """End what a failed or interrupted step may have left: a session is known by its path even if the answer to the
         request that made it never came."""
-        left = {path for path, there in self.paths.items() if there}
-        if not left or self.token is None:
+        if not self.paths or self.token is None:
             return
         try:
             response = await self.page.fetch("GET", "/api/sessions")
-            sessions = [one for one in json.loads(response.body.decode()) if one.get("path") in left]
+            sessions = [one for one in json.loads(response.body.decode()) if one.get("path") in self.paths]
             for one in sessions:
                 session, kernel = kernel_of(one)
                 done = await self.page.fetch("DELETE", f"/api/sessions/{session}")
@@ -601,11 +594,43 @@ class Door:
         self.step = visit.ledger.step
 
 
-class DirectDoor(Door):
+class OpenDoor(Door):
+    """One through which the page gets a kernel, whichever way it asks."""
+
+    def __init__(self, visit: Visit) -> None:
+        super().__init__(visit)
+        # No file of this name is made: a session only keeps the name.
+        self.path = f"colab-ready-{uuid.uuid4().hex}"
+
+    async def ask(self, method: str, path: str, expected: int, body: Any = None) -> Any:
+        raise NotImplementedError
+
+    async def kernelspecs(self) -> tuple[None, str]:
+        kernel = self.visit.params["kernel_name"]
+        names = sorted((await self.ask("GET", "/api/kernelspecs", 200))["kernelspecs"])
+        there = ", ".join(names) or "none"
+        if kernel not in names:
+            raise Problem("kernel_not_listed", f"the kernel {kernel} is not among the server's kernels ({there})")
+        return None, f"kernels: {there}"
+
+    async def session(self) -> tuple[tuple[str, str], str]:
+        self.visit.paths.add(self.path)
+        kernel = {"name": self.visit.params["kernel_name"]}
+        asked = {"path": self.path, "name": self.path, "type": "notebook", "kernel": kernel}
+        session, kernel_id = kernel_of(await self.ask("POST", "/api/sessions", 201, asked))
+        return (session, kernel_id), f"kernel {kernel_id}"
+
+    async def session_delete(self, session: str) -> tuple[None, str]:
+        await insist(lambda: self.ask("DELETE", f"/api/sessions/{session}", 204))
+        self.visit.paths.discard(self.path)
+        return None, "the kernel has ended"
+
+
+class DirectDoor(OpenDoor):
     """HTTP with CORS, and the kernel's websocket."""
 
     async def walk(self) -> None:
-        session = ""
+        session, ready = "", None
         try:
             await self.step("preflight", self.preflight())
             if self.visit.token is None:
@@ -618,24 +643,19 @@ class DirectDoor(Door):
             # jupyter_server opens it when the kernel has answered for the first time.
             work = self.kernel_socket(kernel)
             socket = await self.step("kernel_socket", work, limit=KERNEL_SECONDS, silence="kernel_silent")
-            try:
-                await self.step("cell", self.cell(socket), limit=self.cell_seconds(), silence="check_hangs")
-            finally:
-                socket.close()
-            self.visit.direct_kernel.set_result(kernel)
+            with contextlib.closing(socket):
+                # Enough for a slow import, and some left for the other door should this kernel hang.
+                limit = 0.6 * float(self.visit.params["timeout_seconds"])
+                await self.step("cell", self.cell(socket), limit=limit, silence="check_hangs")
+            ready = kernel
         except DoorStays:
             pass
         finally:
-            if not self.visit.direct_kernel.done():
-                self.visit.direct_kernel.set_result(None)
+            self.visit.direct_kernel.set_result(ready)
         if session:
             await self.visit.over_done.wait()
             with contextlib.suppress(DoorStays):
                 await self.step("session_delete", self.session_delete(session), limit=CLEANUP_SECONDS, late=True)
-
-    def cell_seconds(self) -> float:
-        """Enough for a slow import, and some left for the other door should this kernel hang."""
-        return 0.6 * float(self.visit.params["timeout_seconds"])
 
     def readable(self, response: Any) -> None:
         """A page may read an answer only with these two headers; a browser hides anything else from it."""
@@ -669,47 +689,35 @@ class DirectDoor(Door):
     async def build_info(self) -> tuple[None, str]:
         """Colab asks what image this is. No is an answer too, if the page can read it: a browser makes a network error of
         one that it hides (googlecolab/colabtools#5302)."""
-        response = await self.page.fetch("GET", "/api/colab/build-info")
-        if response.code in (401, 403):
-            raise Problem(
-                "token_refused", f"GET /api/colab/build-info was answered {response.code}, expected 404 or 200"
-            )
-        if response.code not in (404, 200):
-            raise Problem(
-                "broken_answer", f"GET /api/colab/build-info was answered {response.code}, expected 404 or 200"
-            )
+        response = await self.answered("GET", "/api/colab/build-info", (404, 200))
         try:
             self.readable(response)
         except Problem as problem:
             raise Problem("build_info_unreadable", f"a page cannot read the {response.code}: {problem}") from None
         return None, f"a {response.code} that the page can read"
 
-    async def answer(self, method: str, path: str, expected: int, body: Any = None) -> Any:
+    async def answered(self, method: str, path: str, expected: tuple[int, ...], body: Any = None) -> Any:
         response = await self.page.fetch(method, path, body)
+        if response.code in expected:
+            return response
+        said = f"{method} {path} was answered {response.code}, expected {' or '.join(map(str, expected))}"
         if response.code in (401, 403):
-            raise Problem("token_refused", f"{method} {path} was answered {response.code}, expected {expected}")
-        if response.code != expected:
-            said = response.body.decode("utf-8", "replace") if response.body else ""
-            text = f"{method} {path} was answered {response.code}, expected {expected}: {said}"
-            raise Problem(answer_problem(method, path, response.code), text)
+            raise Problem("token_refused", said)
+        more = (response.body or b"").decode("utf-8", "replace")
+        raise Problem(answer_problem(method, path, response.code), f"{said}: {more}")
+
+    async def ask(self, method: str, path: str, expected: int, body: Any = None) -> Any:
+        response = await self.answered(method, path, (expected,), body)
         self.readable(response)
         return json.loads(response.body.decode()) if response.body else None
 
     async def api(self) -> tuple[None, str]:
-        said = await self.answer("GET", "/api", 200)
+        said = await self.ask("GET", "/api", 200)
         version = said.get("version") if isinstance(said, dict) else None
         if not version:
             raise Problem("not_jupyter", "GET /api does not name a Jupyter version")
         self.visit.versions["jupyter_server"] = str(version)
         return None, f"jupyter_server {version}"
-
-    async def kernelspecs(self) -> tuple[None, str]:
-        return None, self.visit.has_kernel(await self.answer("GET", "/api/kernelspecs", 200))
-
-    async def session(self) -> tuple[tuple[str, str], str]:
-        said = await self.answer("POST", "/api/sessions", 201, self.visit.new_session("direct"))
-        session, kernel = kernel_of(said)
-        return (session, kernel), f"kernel {kernel}"
 
     async def kernel_socket(self, kernel: str) -> tuple[Any, str]:
         with refused_socket({401: "token_refused", 403: "token_refused"}, "kernel_socket_refused"):
@@ -719,53 +727,48 @@ class DirectDoor(Door):
         said = await self.visit.torch_cell("direct", socket)
         return None, f"torch {said['torch']} added {COUNT} values on {said['device']}"
 
-    async def session_delete(self, session: str) -> tuple[None, str]:
-        await insist(lambda: self.answer("DELETE", f"/api/sessions/{session}", 204))
-        self.visit.forget("direct")
-        return None, "the kernel has ended"
 
-
-class OverDoor(Door):
+class OverDoor(OpenDoor):
     """/http_over_websocket: HTTP in messages, and the kernel's websocket by proxy."""
 
+    over: OverHttp | None = None
+
+    async def ask(self, method: str, path: str, expected: int, body: Any = None) -> Any:
+        assert self.over is not None
+        return await self.over.expect(expected, method, self.page.prefix + path, body)
+
     async def walk(self) -> None:
-        over: OverHttp | None = None
         session = ""
         try:
             await self.step("ws_diagnose", self.diagnose())
             if self.visit.token is None:
                 return
-            over = await self.step("ws_open", self.open())
-            await self.step("ws_kernelspecs", self.kernelspecs(over))
-            session, kernel = await self.step("ws_session", self.session(over))
+            self.over = await self.step("ws_open", self.open())
+            await self.step("ws_kernelspecs", self.first_answer(self.kernelspecs()))
+            session, kernel = await self.step("ws_session", self.session())
             socket = await self.step("ws_kernel_socket", self.kernel_socket(kernel))
-            try:
+            with contextlib.closing(socket):
                 limit = float(self.visit.params["timeout_seconds"])
                 await self.step("ws_cell", self.cell(socket), limit=limit, silence="check_hangs")
-            finally:
-                socket.close()
         except DoorStays:
             pass
         finally:
             self.visit.over_done.set()
-        if session and over is not None:
+        if session:
             with contextlib.suppress(DoorStays):
-                work = self.session_delete(over, session)
-                await self.step("ws_session_delete", work, limit=CLEANUP_SECONDS, late=True)
-        if over is not None:
-            over.close()
+                await self.step("ws_session_delete", self.session_delete(session), limit=CLEANUP_SECONDS, late=True)
+        if self.over is not None:
+            self.over.close()
 
     async def diagnose(self) -> tuple[None, str]:
         # As the page asks: without the authentication URL.
         stranger = self.page.but(token=None)
         with refused_socket({404: "ws_not_loaded", 403: "ws_origin_refused"}, "broken_answer"):
             socket = await stranger.over_socket("/diagnose")
-        try:
+        with contextlib.closing(socket):
             message_id = uuid.uuid4().hex
             await socket.write_message(message_id)
             message = await socket.read_message()
-        finally:
-            socket.close()
         if message is None:
             raise Problem("ws_closed", f"the diagnosis was closed ({socket.close_code} {socket.close_reason})")
         said = json.loads(message)
@@ -784,24 +787,17 @@ class OverDoor(Door):
         with refused_socket({404: "ws_not_loaded", 403: "ws_token_refused"}, "broken_answer"):
             return OverHttp(await self.page.over_socket()), "open"
 
-    async def kernelspecs(self, over: OverHttp) -> tuple[None, str]:
+    async def first_answer(self, asked: Awaitable[Any]) -> Any:
         """The first request through it. With the published package it ends here on tornado 6.5 and newer: no answer on
         6.5, a closed websocket on 6.6, because the cookies it sends to itself are refused."""
-        asked = over.expect(200, "GET", f"{self.page.prefix}/api/kernelspecs")
         try:
-            said = await asyncio.wait_for(asked, FIRST_ANSWER_SECONDS)
+            return await asyncio.wait_for(asked, FIRST_ANSWER_SECONDS)
         except asyncio.TimeoutError:
             raise Problem("ws_authentication_broken", f"no answer within {FIRST_ANSWER_SECONDS:g} s") from None
         except Problem as problem:
             if problem.problem == "ws_closed":
                 raise Problem("ws_authentication_broken", str(problem)) from None
             raise
-        return None, self.visit.has_kernel(said)
-
-    async def session(self, over: OverHttp) -> tuple[tuple[str, str], str]:
-        body = self.visit.new_session("ws")
-        session, kernel = kernel_of(await over.expect(201, "POST", f"{self.page.prefix}/api/sessions", body))
-        return (session, kernel), f"kernel {kernel}"
 
     async def kernel_socket(self, kernel: str) -> tuple[Any, str]:
         with refused_socket({404: "ws_not_loaded", 403: "ws_token_refused"}, "broken_answer"):
@@ -818,19 +814,11 @@ class OverDoor(Door):
         if shared is None:
             said = await self.visit.torch_cell("http_over_ws", socket)
         else:
-            second = (await self.kernel_socket(shared))[0]
-            try:
+            with contextlib.closing((await self.kernel_socket(shared))[0]) as second:
                 said = await self.visit.torch_cell("http_over_ws", second)
-            finally:
-                second.close()
         self.visit.cells["http_over_ws"]["output"] = f"{two}\n{said['output']}"
         whose = "its own kernel" if shared is None else "the direct door's kernel"
         return None, f"1+1 = {two}; torch {said['torch']} added {COUNT} values on {said['device']}, in {whose}"
-
-    async def session_delete(self, over: OverHttp, session: str) -> tuple[None, str]:
-        await insist(lambda: over.expect(204, "DELETE", f"{self.page.prefix}/api/sessions/{session}"))
-        self.visit.forget("ws")
-        return None, "the kernel has ended"
 
 
 class ShutDoors(Door):
@@ -869,17 +857,13 @@ class ShutDoors(Door):
     async def refusals(self, page: Page, allowed: tuple[int, ...], who: str) -> list[str]:
         """What of the direct door opens for this page. An empty POST would only be told what it lacks (400)."""
         requests = {
-            "GET /api/kernelspecs": page.fetch("GET", "/api/kernelspecs"),
-            "GET /api/contents": page.fetch("GET", "/api/contents"),
-            "POST /api/sessions": page.fetch("POST", "/api/sessions", {}),
+            "GET /api/kernelspecs": status(page.fetch("GET", "/api/kernelspecs")),
+            "GET /api/contents": status(page.fetch("GET", "/api/contents")),
+            "POST /api/sessions": status(page.fetch("POST", "/api/sessions", {})),
         }
-        answers = dict(zip(requests, await asyncio.gather(*requests.values())))
-        codes = {what: response.code for what, response in answers.items() if response.code not in allowed}
         # Of a kernel that does not exist: 404 comes from looking for it, and only who was let in makes that happen.
-        code = await handshake_status(page.kernel_socket(str(uuid.uuid4())))
-        if code not in (401, 403):
-            codes["the kernel websocket"] = code
-        return [f"{what} {who} was answered {code}, expected 403" for what, code in codes.items()]
+        socket = {"the kernel websocket": handshake_status(page.kernel_socket(str(uuid.uuid4())))}
+        return [*await unrefused(requests, allowed, who), *await unrefused(socket, (401, 403), who)]
 
     async def api_is_shut(self, page: Page) -> list[str]:
         # 404 is what jupyter_server says to an origin that it does not let in.
@@ -900,23 +884,17 @@ class ShutDoors(Door):
         """DNS rebinding: a stranger's name that leads to 127.0.0.1. Refused even to who knows the token."""
         found = await self.refusals(self.page.but(host=STRANGER_HOST), (403,), f"with Host: {STRANGER_HOST}")
         if over:
-            code = await handshake_status(self.page.but(host=STRANGER_HOST).over_socket())
-            if code not in (403, 404):
-                found.append(f"/http_over_websocket with Host: {STRANGER_HOST} was answered {code}, expected 403")
+            opening = {OVER: handshake_status(self.page.but(host=STRANGER_HOST).over_socket())}
+            found += await unrefused(opening, (403, 404), f"with Host: {STRANGER_HOST}")
         return found
 
     async def over_is_shut(self, page: Page, who: str, auth_base: str | None = None) -> list[str]:
         """Both websockets have to be refused before they open. 404 is what a server without the extension says."""
         openings = {
-            "/http_over_websocket": page.over_socket(auth_base=auth_base),
-            "/http_over_websocket/proxied_ws": page.proxied_kernel_socket(str(uuid.uuid4()), auth_base),
+            OVER: handshake_status(page.over_socket(auth_base=auth_base)),
+            f"{OVER}/proxied_ws": handshake_status(page.proxied_kernel_socket(str(uuid.uuid4()), auth_base)),
         }
-        codes = dict(zip(openings, await asyncio.gather(*(handshake_status(one) for one in openings.values()))))
-        return [
-            f"{path} {who} was answered {code}, expected 403"
-            for path, code in codes.items()
-            if code not in (401, 403, 404)
-        ]
+        return await unrefused(openings, (401, 403, 404), who)
 
     async def auth_url_is_shut(self) -> list[str]:
         """The good token, in the address of somebody else: a server that went there would hand it over. So the other host
@@ -936,17 +914,15 @@ class ShutDoors(Door):
     async def over_origin_is_shut(self) -> list[str]:
         page = self.page.but(origin=STRANGER)
         openings = {
-            "/http_over_websocket": page.over_socket(),
-            "/http_over_websocket/diagnose": page.over_socket("/diagnose"),
-            "/http_over_websocket/proxied_ws": page.proxied_kernel_socket(str(uuid.uuid4())),
+            OVER: handshake_status(page.over_socket()),
+            f"{OVER}/diagnose": handshake_status(page.over_socket("/diagnose")),
+            f"{OVER}/proxied_ws": handshake_status(page.proxied_kernel_socket(str(uuid.uuid4()))),
         }
-        codes = dict(zip(openings, await asyncio.gather(*(handshake_status(one) for one in openings.values()))))
-        return [f"{path} from {STRANGER} was answered {code}" for path, code in codes.items() if code not in (403, 404)]
+        return await unrefused(openings, (403, 404), f"from {STRANGER}")
 
     async def over_is_off(self) -> list[str]:
-        paths = ("/http_over_websocket", "/http_over_websocket/diagnose")
-        codes = {path: (await self.page.fetch("GET", path)).code for path in paths}
-        return [f"GET {path} was answered {code}, expected 404" for path, code in codes.items() if code != 404]
+        requests = {f"GET {path}": status(self.page.fetch("GET", path)) for path in (OVER, f"{OVER}/diagnose")}
+        return await unrefused(requests, (404,), "", "404")
 
 
 async def visit(params: dict[str, Any], report: Report, redactor: Redactor) -> None:

@@ -13,9 +13,16 @@ import re
 import time
 from typing import Any
 
-from ansible.module_utils.colab_ready.drm import VENDORS as PCI_VENDORS
-from ansible.module_utils.colab_ready.dxg import MICROSOFT, Failure, Reading, Unknown
-from ansible.module_utils.colab_ready.gpu_tools import assemble, failed, plain
+from ansible.module_utils.colab_ready.gpu.adapter import (
+    ID_KEYS,
+    MICROSOFT,
+    Failure,
+    Reading,
+    Unknown,
+    assemble,
+    failed,
+    plain,
+)
 from ansible.module_utils.colab_ready.programs import NotAnswered, ask_windows, ways_to_windows, windows_program
 from ansible.module_utils.colab_ready.wsl import first_words
 
@@ -33,14 +40,13 @@ RAM_CAP = (1 << 32) - (1 << 20)
 
 def parse_device(identity: str) -> dict[str, Any]:
     """PCI\\VEN_1002&DEV_744C&SUBSYS_0E3B1002&REV_C8\\6&...: the ids. Qualcomm's GPUs are ACPI\\VEN_QCOM&DEV_0C36\\..."""
-    fields = ("vendor_id", "device_id", "subsystem_vendor_id", "subsystem_id", "revision")
     match = re.match(
         r"(?:PCI\\VEN_([0-9A-F]{4})|ACPI\\VEN_(QCOM))&DEV_([0-9A-F]{4})(?:&SUBSYS_([0-9A-F]{4})([0-9A-F]{4}))?(?:&REV_([0-9A-F]{2})\b)?",
         identity.upper(),
     )
     if match is None:
         return {
-            **dict.fromkeys(fields, Unknown("not_pci", "Windows' id of it is not that of a PCI device")),
+            **dict.fromkeys(ID_KEYS, Unknown("not_pci", "Windows' id of it is not that of a PCI device")),
             # ROOT\BASICRENDER, SWD\REMOTEDISPLAYENUM, VMBUS: made up by Windows.
             "software": True if identity else Unknown("no_ids", "Windows gives no id of it"),
         }
@@ -48,7 +54,7 @@ def parse_device(identity: str) -> dict[str, Any]:
     values = ("4d4f4351" if qualcomm else vendor, device, subvendor, subsystem, revision)
     ids = {
         field: value.lower() if value else Unknown("not_said", "Windows' id of it does not have it")
-        for field, value in zip(fields, values)
+        for field, value in zip(ID_KEYS, values)
     }
     return {**ids, "software": ids["vendor_id"] == MICROSOFT}
 
@@ -89,13 +95,12 @@ def read_adapters(
     run_dir: str = "/run",
     interop_works: bool | None = None,
     seconds: float = SECONDS,
-    program: str | None = None,
 ) -> Reading:
     """The adapters that Windows lists."""
     if interop_works is False:
         return failed(Unknown("no_interop", "programs of Windows cannot be started from this WSL"))
     try:
-        program = program or windows_program(PROGRAM, etc, proc)
+        program = windows_program(PROGRAM, etc, proc)
     except NotAnswered as error:
         return failed(Unknown("tool_missing", str(error)))
     until = time.monotonic() + seconds
@@ -105,7 +110,8 @@ def read_adapters(
         try:
             answer = ask_windows(command, max(until - time.monotonic(), 0.1), socket, etc)
             if answer.status == 0 and answer.output.strip():
-                return _assembled(answer.text)
+                found = parse_controllers(answer.text)
+                return assemble(found, "powershell", "PowerShell was not asked, or does not say it")
         except NotAnswered as error:
             return failed(Unknown(error.code, str(error)))
         except Failure as failure:
@@ -115,15 +121,3 @@ def read_adapters(
             return failed(Unknown("tool_failed", said))
         trouble = Unknown("no_interop", said)
     return failed(trouble)
-
-
-def _assembled(text: str) -> Reading:
-    # A vendor that is not in the table has no name.
-    found = parse_controllers(text)
-    for values in found:
-        vendor = values["vendor_id"]
-        if isinstance(vendor, Unknown):
-            values["vendor"] = vendor
-        elif vendor not in PCI_VENDORS and vendor != "4d4f4351":
-            values["vendor"] = Unknown("unknown_vendor", f"{vendor} is no vendor that is known")
-    return assemble(found, "powershell", "PowerShell was not asked, or does not say it")

@@ -13,9 +13,10 @@ remedies [{id, cause, do, where: wsl|windows|bios|browser}]
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible.module_utils.colab_ready.faults import Remedy, check_of
 from ansible.module_utils.colab_ready.files import safe_open
 from ansible.module_utils.colab_ready.gpu_rules import why_no_gpu
 
@@ -29,20 +30,36 @@ FINDINGS_MAX = 20
 
 # Chrome 142 asked for one permission for all of the local network; 145 split it, and calls this part of it "Apps on
 # device" (chromestatus 5152728072060928, 5197681148428288).
-BROWSER_PERMISSION = {
-    "id": "browser_permission",
-    "cause": "No browser has reached the server since it started. If Colab does not connect, Chrome (142 and later) keeps "
-    "the page from reaching this device, and sends nothing",
-    "do": 'in Chrome, on Colab\'s page: the icon left of the address, Site settings, allow "Apps on device" (older: '
-    '"Local network access"), reload the page, connect again. More: docs/connect.md#browser',
-    "where": "browser",
-}
-BROWSER_TOKEN = {
-    "id": "browser_token",
-    "cause": "The last request of a browser came without the token of today, as from an old address",
-    "do": "in Colab: Connect to a local runtime, and paste the address that ./colab-ready url prints now. More: "
-    "docs/connect.md#browser",
-    "where": "browser",
+REMEDIES = {
+    "browser_permission": Remedy(
+        "No browser has reached the server since it started. If Colab does not connect, Chrome (142 and later) keeps "
+        "the page from reaching this device, and sends nothing",
+        'in Chrome, on Colab\'s page: the icon left of the address, Site settings, allow "Apps on device" (older: '
+        '"Local network access"), reload the page, connect again. More: docs/connect.md#browser',
+        "browser",
+    ),
+    "browser_token": Remedy(
+        "The last request of a browser came without the token of today, as from an old address",
+        "in Colab: Connect to a local runtime, and paste the address that ./colab-ready url prints now. More: "
+        "docs/connect.md#browser",
+        "browser",
+    ),
+    "not_set_up": Remedy("There is no runtime on this host.", "run ./colab-ready"),
+    "config_planted": Remedy(
+        "Somebody else may have put there what Jupyter runs: %s. Every Jupyter on this host reads it but the server of Colab.",
+        "look at each (nothing was run or removed): remove what nobody here wants, and give the rest to its rightful owner. %s",
+    ),
+    "config_dir_open": Remedy(
+        "Who can write into a Jupyter configuration directory runs code as everybody who starts Jupyter.", "%s"
+    ),
+    "server_config_open": Remedy(
+        "Others can change what the server reads, or have done so.",
+        "see what somebody put there (ls -la %s) and remove it; then sudo chown -R root: and sudo chmod -R go-w the same, "
+        "sudo colab-runtime restart, ./colab-ready verify",
+    ),
+    "extension_disabled": Remedy(
+        "The server will start without /http_over_websocket next time.", "Run ./colab-ready; it writes the file again."
+    ),
 }
 
 # What is left to do on a host that is ready, a line each; the remedy of the same id says more.
@@ -66,7 +83,6 @@ def build_report(
     checks: Mapping[str, Mapping[str, Any]],
     generated_at: str,
     warnings: Sequence[str] = (),
-    remedies: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Put facts and proofs together; ``ready`` only if every required check is there and ok."""
     failed: dict[str, list[str]] = {}
@@ -75,21 +91,22 @@ def build_report(
         if check is None:
             failed.setdefault("not run", []).append(name)
         elif check.get("ok") is not True:
-            for reason in check.get("reasons") or ["failed without a reason"]:
+            for reason in dict.fromkeys(check.get("reasons") or ["failed without a reason"]):
                 failed.setdefault(reason, []).append(name)
     # What is true of the host, and not of a check, needs no check's name.
     reasons = [
-        reason if reason.startswith(NOT_SET_UP) else "%s: %s" % (", ".join(_once(names)), reason)
+        reason if reason.startswith(NOT_SET_UP) else "%s: %s" % (", ".join(names), reason)
         for reason, names in failed.items()
     ]
 
     versions: dict[str, str] = {}
     said: list[str] = list(gpu.get("warnings") or []) + list(warnings)
-    advice: list[Mapping[str, Any]] = list(remedies)
+    advice: dict[str, dict[str, Any]] = {}
     for name, check in checks.items():
         versions.update({key: value for key, value in (check.get("versions") or {}).items() if value})
         said.extend("%s: %s" % (name, warning) for warning in check.get("warnings") or [])
-        advice.extend(check.get("remedies") or [])
+        for remedy in check.get("remedies") or []:
+            advice.setdefault(str(remedy.get("id")), dict(remedy))
 
     return {
         "schema": SCHEMA,
@@ -106,8 +123,8 @@ def build_report(
             for name, check in checks.items()
         },
         "versions": versions,
-        "warnings": _once(said),
-        "remedies": _once_by_id(advice),
+        "warnings": list(dict.fromkeys(said)),
+        "remedies": list(advice.values()),
     }
 
 
@@ -175,23 +192,15 @@ def person_message(report: Mapping[str, Any]) -> str:
 def not_set_up(path: str, problem: str) -> dict[str, dict[str, Any]]:
     """The checks of a host that has no settings to prove anything by; `problem` as Python says an error."""
     missing = problem.startswith("[Errno %d]" % errno.ENOENT)
-    return {
-        name: {
-            "ok": False,
-            "seconds": 0.0,
-            "steps": [],
-            "reasons": [NOT_SET_UP if missing else "%s: %s cannot be read (%s)" % (NOT_SET_UP, path, problem)],
-            "remedies": [
-                {
-                    "id": "not_set_up",
-                    "cause": "There is no runtime on this host.",
-                    "do": "run ./colab-ready",
-                    "where": "wsl",
-                }
-            ],
-        }
-        for name in REQUIRED_CHECKS
-    }
+    reason = NOT_SET_UP if missing else "%s: %s cannot be read (%s)" % (NOT_SET_UP, path, problem)
+    check = {"ok": False, "seconds": 0.0, "steps": [], "reasons": [reason], "remedies": [_remedy("not_set_up")]}
+    return dict.fromkeys(REQUIRED_CHECKS, check)
+
+
+def _remedy(name: str, cause: str = "", do: str = "") -> dict[str, str]:
+    """A remedy as it is told, with what was found in its cause and in what to do."""
+    remedy = REMEDIES[name]
+    return Remedy(remedy.cause.replace("%s", cause), remedy.do.replace("%s", do), remedy.where).told(name)
 
 
 def judge_config_dirs(findings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -203,44 +212,21 @@ def judge_config_dirs(findings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     planted = [finding for finding in findings if finding.get("planted")]
     opened = [finding for finding in findings if not finding.get("planted")]
     findings = [*planted, *opened]
-    reasons = _few([_finding_text(finding) for finding in findings])
+    reasons = _few(map(_finding_text, findings))
     remedies = []
     if planted:
-        remedies.append(
-            {
-                "id": "config_planted",
-                "cause": "Somebody else may have put there what Jupyter runs: %s. Every Jupyter on this host reads it but "
-                "the server of Colab." % "; ".join(_few([_planted_text(finding) for finding in planted])),
-                "do": "look at each (nothing was run or removed): remove what nobody here wants, and give the rest to its "
-                "rightful owner. %s" % "; ".join(_few(list(dict.fromkeys(_advice(finding) for finding in planted)))),
-                "where": "wsl",
-            }
-        )
+        remedies.append(_remedy("config_planted", "; ".join(_few(map(_planted_text, planted))), _advice_on(planted)))
     if opened:
-        remedies.append(
-            {
-                "id": "config_dir_open",
-                "cause": "Who can write into a Jupyter configuration directory runs code as everybody who starts Jupyter.",
-                "do": "; ".join(_few(list(dict.fromkeys(_advice(finding) for finding in opened)))),
-                "where": "wsl",
-            }
-        )
-    detail = "; ".join(reasons) or "all safe"
-    return {
-        "ok": not findings,
-        "seconds": 0.0,
-        "steps": [
-            {
-                "id": "config_dirs",
-                "ok": not findings,
-                "seconds": 0.0,
-                "detail": detail + " (what a user's own JUPYTER_CONFIG_PATH or JUPYTER_PATH adds cannot be known)",
-            }
-        ],
-        "reasons": reasons,
-        "warnings": _few(["%s. Do: %s" % (_finding_text(finding), _advice(finding)) for finding in findings]),
-        "remedies": remedies,
-    }
+        remedies.append(_remedy("config_dir_open", do=_advice_on(opened)))
+    return check_of(
+        "config_dirs",
+        not findings,
+        "%s (what a user's own JUPYTER_CONFIG_PATH or JUPYTER_PATH adds cannot be known)"
+        % ("; ".join(reasons) or "all safe"),
+        reasons,
+        remedies,
+        warnings=_few("%s. Do: %s" % (_finding_text(finding), _advice(finding)) for finding in findings),
+    )
 
 
 def judge_server_config(findings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -248,27 +234,10 @@ def judge_server_config(findings: Sequence[Mapping[str, Any]]) -> dict[str, Any]
 
     This one is a reason: who can write there runs code as the runtime's user, or opens the server.
     """
-    reasons = _few([_finding_text(finding) for finding in findings])
-    paths = " ".join(_few([str(finding["path"]) for finding in findings]))
-    return {
-        "ok": not findings,
-        "seconds": 0.0,
-        "steps": [
-            {"id": "server_config", "ok": not findings, "seconds": 0.0, "detail": "; ".join(reasons) or "root's alone"}
-        ],
-        "reasons": reasons,
-        "remedies": []
-        if not findings
-        else [
-            {
-                "id": "server_config_open",
-                "cause": "Others can change what the server reads, or have done so.",
-                "do": "see what somebody put there (ls -la %s) and remove it; then sudo chown -R root: and sudo chmod -R "
-                "go-w the same, sudo colab-runtime restart, ./colab-ready verify" % paths,
-                "where": "wsl",
-            }
-        ],
-    }
+    reasons = _few(map(_finding_text, findings))
+    remedy = _remedy("server_config_open", do=" ".join(_few(str(finding["path"]) for finding in findings)))
+    detail = "; ".join(reasons) or "root's alone"
+    return check_of("server_config", not findings, detail, reasons, [remedy] if findings else [])
 
 
 def _finding_text(finding: Mapping[str, Any]) -> str:
@@ -284,7 +253,12 @@ def _advice(finding: Mapping[str, Any]) -> str:
     return str(finding["do"]) or "run ./colab-ready, which tightens it"
 
 
-def _few(texts: Sequence[str]) -> list[str]:
+def _advice_on(findings: Iterable[Mapping[str, Any]]) -> str:
+    return "; ".join(_few(dict.fromkeys(map(_advice, findings))))
+
+
+def _few(found: Iterable[str]) -> list[str]:
+    texts = list(found)
     more = ["%d more like these" % (len(texts) - FINDINGS_MAX)] if len(texts) > FINDINGS_MAX else []
     return [*texts[:FINDINGS_MAX], *more]
 
@@ -297,25 +271,23 @@ def judge_browser(note: Mapping[str, Any] | None, problem: str, handshake_ok: bo
     never makes a host not ready, since the page is opened after that.
     """
     known = {key: (note or {}).get(key) for key in ("origin", "first_at", "last_at", "last_status", "requests")}
-    check: dict[str, Any] = {"ok": None, "seconds": 0.0, **known, "last_request": None, "reasons": [], "remedies": []}
+    ok, reasons, remedies, last_request = None, [], [], None
     if note is None:
         detail = "not known: %s" % problem
     elif not note:
         detail = "no browser has asked this server for anything since it started"
-        if handshake_ok:
-            check["remedies"] = [BROWSER_PERMISSION]
+        remedies = [_remedy("browser_permission")] if handshake_ok else []
     else:
         # Behind the second folder stand names of notebooks, and this report is for everybody.
         method, _, path = str(note["last_request"]).partition(" ")
         short = "/".join(path.split("/")[:3])
-        check["last_request"] = "%s %s" % (method, short if short == path else short + "/...")
-        detail = "last at %s: %s, answered %d" % (note["last_at"], check["last_request"], note["last_status"])
-        check["ok"] = note["last_status"] not in (401, 403)
-        if not check["ok"]:
-            check["reasons"] = ["browser: the last request of a browser was refused (%d)" % note["last_status"]]
-            check["remedies"] = [BROWSER_TOKEN]
-    check["steps"] = [{"id": "browser", "ok": check["ok"], "seconds": 0.0, "detail": detail}]
-    return check
+        last_request = "%s %s" % (method, short if short == path else short + "/...")
+        detail = "last at %s: %s, answered %d" % (note["last_at"], last_request, note["last_status"])
+        ok = note["last_status"] not in (401, 403)
+        if not ok:
+            reasons = ["browser: the last request of a browser was refused (%d)" % note["last_status"]]
+            remedies = [_remedy("browser_token")]
+    return check_of("browser", ok, detail, reasons, remedies, **known, last_request=last_request)
 
 
 def parse_browser_note(text: str) -> dict[str, Any]:
@@ -348,30 +320,10 @@ def judge_extension(config_dir: str, name: str, wanted: bool) -> dict[str, Any]:
     except (OSError, KeyError, TypeError) as error:
         problem = "%s is no configuration that enables anything (%s)" % (path, error)
     ok = enabled == wanted and (not problem or not wanted)
-    reasons = [] if ok else ["extension_enabled: " + (problem or "%s says %s, expected %s" % (path, enabled, wanted))]
-    return {
-        "ok": ok,
-        "seconds": 0.0,
-        "steps": [
-            {
-                "id": "extension_enabled",
-                "ok": ok,
-                "seconds": 0.0,
-                "detail": problem or ("enabled" if enabled else "disabled"),
-            }
-        ],
-        "reasons": reasons,
-        "remedies": []
-        if ok
-        else [
-            {
-                "id": "extension_disabled",
-                "cause": "The server will start without /http_over_websocket next time.",
-                "do": "Run ./colab-ready; it writes the file again.",
-                "where": "wsl",
-            }
-        ],
-    }
+    reason = "extension_enabled: " + (problem or "%s says %s, expected %s" % (path, enabled, wanted))
+    detail = problem or ("enabled" if enabled else "disabled")
+    remedies = [_remedy("extension_disabled")]
+    return check_of("extension_enabled", ok, detail, [] if ok else [reason], [] if ok else remedies)
 
 
 def _gpu_text(adapters: Sequence[Mapping[str, Any]] | None) -> str:
@@ -391,14 +343,3 @@ def _check_text(check: Mapping[str, Any] | None, detail: str = "") -> str:
     if check.get("ok") is not True:
         return "failed"
     return "ok (%s)" % check[detail] if detail and check.get(detail) else "ok"
-
-
-def _once(texts: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(texts))
-
-
-def _once_by_id(remedies: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    seen: dict[str, dict[str, Any]] = {}
-    for remedy in remedies:
-        seen.setdefault(str(remedy.get("id")), dict(remedy))
-    return list(seen.values())

@@ -19,9 +19,10 @@ from ansible.module_utils.colab_ready import dids, gpus, loader_cache, programs,
 from ansible.module_utils.colab_ready.apt_words import LIST_FORMAT, installed_packages
 from ansible.module_utils.colab_ready.backend import card_for
 from ansible.module_utils.colab_ready.core.text import readable_lines
+from ansible.module_utils.colab_ready.faults import check_of
 from ansible.module_utils.colab_ready.files.safe_open import read_object, read_text
+from ansible.module_utils.colab_ready.gpu.adapter import plain
 from ansible.module_utils.colab_ready.gpu_rules import is_integrated, listed, why_no_gpu
-from ansible.module_utils.colab_ready.gpu_tools import plain
 from ansible.module_utils.colab_ready.host import os_facts
 from ansible.module_utils.colab_ready.process.run import run_program
 from ansible.module_utils.colab_ready.rocm_faults import REMEDIES, Evidence, State, notes_for, remedy_for, worth_a_retry
@@ -86,7 +87,7 @@ def look(
             exit_seconds=EXIT_SECONDS,
         )
 
-    wanted = wanted_of(settings, gpu)
+    wanted = wanted_of(settings)
     first = run()
     looked = judge(first, state, wanted, program)
     if looked.check["ok"] is not False or not worth_a_retry(_evidence(first, looked.state)):
@@ -135,35 +136,25 @@ def judge(ran: Mapping[str, Any], state: State, wanted: Wanted, program: str) ->
         "agents": [_told(agent) for agent in found.agents],
     }
     if not problem:
-        bad = (
-            ""
-            if ended["kind"] == "ok"
-            else f"everything was printed, but then rocminfo did not end well: {ended['text']}"
-        )
-        return Looked(_check(True, ran["seconds"], card, warnings=[bad] if bad else [], **told), state)
+        bad = f"everything was printed, but then rocminfo did not end well: {ended['text']}"
+        warnings = [] if ended["kind"] == "ok" else [bad]
+        return Looked(_check(True, ran["seconds"], card, warnings=warnings, **told), state)
     remedy = remedy_for(_evidence(ran, state))
-    cause, do, where = REMEDIES[remedy]
-    check = _check(False, ran["seconds"], problem, reasons=[f"rocminfo: {problem}"], **told)
-    check["remedies"] = [{"id": remedy, "cause": cause, "do": do, "where": where}]
-    return Looked(check, replace(state, rocminfo_remedy=remedy))
+    what = {"reasons": [f"rocminfo: {problem}"], "remedies": [REMEDIES[remedy].told(remedy)]}
+    return Looked(_check(False, ran["seconds"], problem, **what, **told), replace(state, rocminfo_remedy=remedy))
 
 
 def _check(ok: bool | None, seconds: float, detail: str, **more: Any) -> dict[str, Any]:
-    check: dict[str, Any] = {
-        "ok": ok,
-        "seconds": seconds,
+    untold = {
         "where": None,
         "runtime": None,
         "program": None,
         "agents": [],
         "retried": False,
         "notes": [],
-        "reasons": [],
         "warnings": [],
-        "remedies": [],
     }
-    step = {"id": "rocminfo", "ok": ok, "seconds": seconds, "detail": detail}
-    return {**check, **more, "steps": [step]}
+    return check_of("rocminfo", ok, detail, seconds=seconds, **{**untold, **more})
 
 
 def _evidence(ran: Mapping[str, Any], state: State) -> Evidence:
@@ -249,7 +240,7 @@ def settle(looked: Looked, tensor: Mapping[str, Any]) -> dict[str, Any]:
     state = replace(looked.state, torch_bytes=gpu.get("memory_bytes"), free_bytes=gpu.get("free_bytes"))
     notes = [(name, " ".join(REMEDIES[name][:2])) for name in notes_for(state)]
     for name, text in notes:
-        if REMEDIES[name][1].startswith("Nothing"):
+        if REMEDIES[name].do.startswith("Nothing"):
             check["notes"].append({"id": name, "text": text})
         else:
             check["warnings"].append(text)
@@ -259,20 +250,14 @@ def settle(looked: Looked, tensor: Mapping[str, Any]) -> dict[str, Any]:
 # --- what else is known ---------------------------------------------------------------------------------------------
 
 
-def wanted_of(settings: Mapping[str, Any], gpu: Mapping[str, Any]) -> Wanted:
-    """The card that the runtime was set up for; settings of an earlier version do not have it."""
-    card = settings.get("card")
-    if not isinstance(card, dict):
-        decided = gpu.get("backend") or {}
-        card = decided.get("card") if decided.get("name") == "rocm" else None
-    known: Mapping[str, Any] = card if isinstance(card, dict) else {}
-    names, gfx, others = ([str(one) for one in known.get(key) or ()] for key in ("names", "gfx", "others"))
-    return Wanted(names, gfx, others, str(known.get("capability") or ""))
+def wanted_of(settings: Mapping[str, Any]) -> Wanted:
+    """The card that the runtime was set up for."""
+    return Wanted(**(settings.get("card") or {}))
 
 
 def adapter_of(settings: Mapping[str, Any], gpu: Mapping[str, Any], wsl: bool) -> Mapping[str, Any] | None:
     """That card among what detection has found: by its names, else as the roles find it."""
-    names = {*wanted_of(settings, gpu).names, settings.get("adapter")} - {None, ""}
+    names = {*wanted_of(settings).names, settings.get("adapter")} - {None, ""}
     theirs = [one for one in gpu.get("adapters") or [] if one.get("vendor_id") == gpus.AMD and why_no_gpu(one) is None]
     named = [one for one in theirs if {one.get("name"), gpus.product_of(one)} & names]
     return named[0] if named else card_for(gpu, "rocm", gpus.AMD, wsl)
@@ -302,7 +287,7 @@ def gather(
         line=line,
         amd=None if adapters is None else any(one.get("vendor_id") == gpus.AMD for one in adapters),
         id_known=_id_is_known(place, card) if wsl and card is not None else None,
-        gfx=next(iter(wanted_of(settings, gpu).gfx), "") or (gpus.gfx_of(card) if card is not None else None) or "",
+        gfx=next(iter(wanted_of(settings).gfx), "") or (gpus.gfx_of(card) if card is not None else None) or "",
         integrated=is_integrated(card) if card is not None else None,
         detection=environment.get(DETECTION, ""),
         packages=_shadows(ask) if wsl else (),
@@ -336,7 +321,7 @@ def _id_is_known(place: Place, card: Mapping[str, Any]) -> bool | None:
     if family is not None and family.wsl.level == gpus.YES:
         return True
     library = os.path.realpath(place.on_host(f"{rocm_lines.BRIDGE_FOLDER}/librocdxg.so"))
-    entries = dids.parse(read_text(dids.path_beside(library), follow=True) or "").entries
+    entries = dids.parse(read_text(dids.path_beside(library), follow=True) or "")
     if any(f"{entry.device_id:04x}" == card.get("device_id") for entry in entries):
         return True
     return None if family is None else False

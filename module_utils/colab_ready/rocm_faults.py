@@ -13,265 +13,230 @@ import re
 from dataclasses import dataclass, field
 from typing import Callable, NamedTuple, Sequence
 
-from ansible.module_utils.colab_ready import rocm_lines
+from ansible.module_utils.colab_ready import faults, rocm_lines
+from ansible.module_utils.colab_ready.faults import AGAIN, AGAIN_FIRST, BUILD_ANEW, Remedy, within
 from ansible.module_utils.colab_ready.gpu_rules import WINDOWS_11
 from ansible.module_utils.colab_ready.rocm_plan import SHADOWS
 from ansible.module_utils.colab_ready.rocminfo import Rocminfo
 
 # --- what to do -----------------------------------------------------------------------------------------------------
 
-_AGAIN = "run ./colab-ready again"
 _DRIVER = (
     "On Windows: install AMD's newest Adrenalin driver (26.8.1 or newer), then in PowerShell: wsl --update; wsl --shutdown; "
     "then run ./colab-ready verify"
 )
 _DIRECTML = "set colab_backend: directml"
-_ANEW = f"Remove the kernel environment's folder and {_AGAIN}; install nothing over torch with pip or conda."
 
-# id: (cause, what to do, where). Ids are names that documents refer to: they may be added, not changed.
-REMEDIES: dict[str, tuple[str, str, str]] = {
+# Ids are names that documents refer to: they may be added, not changed.
+REMEDIES: dict[str, Remedy] = {
     # which release
-    "rocm_release_without_wsl": (
+    "rocm_release_without_wsl": Remedy(
         "This release of ROCm has no bridge to WSL: 6.2.0, 7.0 and what came before 6.1.3 have none "
         "(ROCm/legacy-rocm-build#5361, #3051).",
-        f"Leave rocm_version empty, or set it to {' or '.join(rocm_lines.offered())}, and {_AGAIN}.",
-        "wsl",
+        f"Leave rocm_version empty, or set it to {' or '.join(rocm_lines.offered())}, and {AGAIN}.",
     ),
-    "rocm_usecase_gone": (
+    "rocm_usecase_gone": Remedy(
         "amdgpu-install has no usecase wsl any more: since 7.2.1 the bridge to WSL is a package of its own.",
-        f"Do not use amdgpu-install in WSL; {_AGAIN}, which installs the bridge.",
-        "wsl",
+        f"Do not use amdgpu-install in WSL; {AGAIN}, which installs the bridge.",
     ),
-    "rocm_driver_pairing": (
+    "rocm_driver_pairing": Remedy(
         "A ROCm of before 7.2.1 works in WSL with one particular Windows driver only (ROCm/legacy-rocm-build#4749).",
         f"Leave rocm_version empty, which takes {rocm_lines.DEFAULT}; remove the old one as ./colab-ready says.",
-        "wsl",
     ),
-    "rocm_bridge_too_old": (
+    "rocm_bridge_too_old": Remedy(
         "The bridge of before 7.2.1 does not know the graphics in this Ryzen processor (ROCm/legacy-rocm-build#5900).",
         f"Leave rocm_version empty, which takes {rocm_lines.DEFAULT}. {_DRIVER}.",
         "windows",
     ),
-    "rocm_without_amd": (
+    "rocm_without_amd": Remedy(
         "ROCm is installed, but Windows shows this WSL no graphics of AMD (ROCm/rocm-systems#1153).",
-        f"If there is an AMD card: {_DRIVER[0].lower()}{_DRIVER[1:]}. If not, set colab_backend: auto and {_AGAIN}.",
+        f"If there is an AMD card: {within(_DRIVER)}. If not, set colab_backend: auto and {AGAIN}.",
         "windows",
     ),
-    "rocm_only_ubuntu": (
+    "rocm_only_ubuntu": Remedy(
         "AMD makes ROCm in WSL for Ubuntu only (ROCm/legacy-rocm-build#3561).",
         f"In PowerShell: wsl --install Ubuntu-24.04, and run ./colab-ready there; or {_DIRECTML}.",
-        "wsl",
     ),
-    "rocm_windows_10": (
+    "rocm_windows_10": Remedy(
         "AMD's bridge asks the driver for what came with Windows 11; Windows 10 lacks it, and the card's memory reads as 0 "
         "(ROCm/librocdxg#22, ROCm/legacy-rocm-build#6323).",
         f"Update to Windows 11; until then {_DIRECTML}.",
         "windows",
     ),
     # which card
-    "rocm_card_unsupported": (
+    "rocm_card_unsupported": Remedy(
         "This release of ROCm does not know the card (ROCm/legacy-rocm-build#4215, #3413).",
         f"Leave rocm_version empty, which takes {rocm_lines.DEFAULT}; if that does not either, {_DIRECTML} (in WSL) or cpu.",
-        "wsl",
     ),
-    "rocm_rdna2": (
+    "rocm_rdna2": Remedy(
         "AMD supports no Radeon RX 6000 or older in WSL (ROCm/legacy-rocm-build#4503, #4964, #4281).",
-        f"Set colab_backend: directml. To try ROCm all the same: rocm_experimental: true, and {_AGAIN}.",
-        "wsl",
+        f"Set colab_backend: directml. To try ROCm all the same: rocm_experimental: true, and {AGAIN}.",
     ),
-    "rocm_dids_missing": (
+    "rocm_dids_missing": Remedy(
         "AMD's bridge does not open this card, though it could: its id is not built in (ROCm/librocdxg#37, "
         "ROCm/legacy-rocm-build#6119).",
-        f"Set rocm_experimental: true, which adds the card's line to dids.conf, and {_AGAIN}; or {_DIRECTML}.",
-        "wsl",
+        f"Set rocm_experimental: true, which adds the card's line to dids.conf, and {AGAIN}; or {_DIRECTML}.",
     ),
-    "rocm_only_cpu": (
+    "rocm_only_cpu": Remedy(
         "rocminfo lists the processor alone: the bridge works, but opens no card (ROCm/legacy-rocm-build#4456).",
         f"{_DRIVER}. If the card is not in AMD's list for WSL, {_DIRECTML}.",
         "windows",
     ),
-    "rocm_no_adapter": (
+    "rocm_no_adapter": Remedy(
         "AMD's bridge finds no card of its own: the driver on Windows is older than the bridge, or its list does not have "
         "the card (No WDDM adapters found).",
         f"{_DRIVER}. If it stays, {_DIRECTML}.",
         "windows",
     ),
-    "rocm_card_not_listed": (
+    "rocm_card_not_listed": Remedy(
         "ROCm lists a GPU, but not the card that this runtime was set up for.",
-        f"If a card was put in or taken out: {_AGAIN}. If not: {_DRIVER[0].lower()}{_DRIVER[1:]}.",
+        f"If a card was put in or taken out: {AGAIN}. If not: {within(_DRIVER)}.",
         "windows",
     ),
-    "rocm_override_wanted": (
+    "rocm_override_wanted": Remedy(
         "The runtime does not know the card's id and asks for HSA_OVERRIDE_GFX_VERSION (microsoft/WSL#40464).",
         f"Do not set it: it makes the card run what was built for another. Take the newest ROCm: leave rocm_version empty "
-        f"and {_AGAIN}; or {_DIRECTML} (in WSL) or cpu.",
-        "wsl",
+        f"and {AGAIN}; or {_DIRECTML} (in WSL) or cpu.",
     ),
     # the bridge
-    "rocm_detection_off": (
+    "rocm_detection_off": Remedy(
         "HSA_ENABLE_DXG_DETECTION is not 1, and without it this ROCm does not look for WSL's GPU (ROCm/librocdxg#34, "
         "unslothai/unsloth#9729). win_sdk is for building the bridge only.",
-        "Run ./colab-ready again, which sets it for the service and for login shells; then open a new terminal.",
-        "wsl",
+        f"{AGAIN_FIRST}, which sets it for the service and for login shells; then open a new terminal.",
     ),
-    "rocm_detection_forbidden": (
+    "rocm_detection_forbidden": Remedy(
         "HSA_ENABLE_DXG_DETECTION is 0, which forbids ROCm to look for WSL's GPU.",
         "Take it out of ~/.profile, ~/.bashrc, /etc/environment and /etc/profile.d, and open a new terminal.",
-        "wsl",
     ),
-    "rocm_bridge_not_found": (
+    "rocm_bridge_not_found": Remedy(
         "The loader does not find librocdxg.so, AMD's bridge to WSL (ROCm/librocdxg#35, #46).",
-        f"Run ./colab-ready again: it installs the bridge and puts {rocm_lines.BRIDGE_FOLDER} into the loader's cache "
+        f"{AGAIN_FIRST}: it installs the bridge and puts {rocm_lines.BRIDGE_FOLDER} into the loader's cache "
         "(sudo ldconfig).",
-        "wsl",
     ),
-    "rocm_shadowed": (
+    "rocm_shadowed": Remedy(
         "Ubuntu's own libhsa-runtime64-1 or libhsakmt1 comes before AMD's, and knows no WSL (andweng/wsl-rocm).",
-        f"sudo apt-get remove {' '.join(SHADOWS)}, then {_AGAIN}.",
-        "wsl",
+        f"sudo apt-get remove {' '.join(SHADOWS)}, then {AGAIN}.",
     ),
-    "rocm_without_bridge": (
+    "rocm_without_bridge": Remedy(
         "This runtime looks for a kernel module, which WSL does not have: it is not AMD's for WSL, or has no bridge.",
-        "Run ./colab-ready again, which installs the bridge; use rocminfo from its environment or from /opt/rocm/bin.",
-        "wsl",
+        f"{AGAIN_FIRST}, which installs the bridge; use rocminfo from its environment or from /opt/rocm/bin.",
     ),
-    "rocm_module_missing": (
+    "rocm_module_missing": Remedy(
         "The kernel module amdgpu is not loaded, so ROCm has no GPU.",
         "Use a kernel with amdgpu (Ubuntu's own has it), and restart the computer.",
-        "wsl",
     ),
-    "rocm_kernel_package": (
+    "rocm_kernel_package": Remedy(
         "A kernel module was asked for, and WSL has none: the driver is on Windows (microsoft/WSL#13535).",
         "sudo apt-get remove amdgpu-dkms; never use modprobe, usecases with dkms or linux-oem kernels in WSL.",
-        "wsl",
     ),
-    "rocm_native_devices": (
+    "rocm_native_devices": Remedy(
         "In WSL there is no /dev/kfd, no /dev/dri and no card in lspci; ROCm uses /dev/dxg there (microsoft/WSL#40464).",
         "Nothing is wrong with that. A container wants --device /dev/dxg and /usr/lib/wsl mounted.",
-        "wsl",
     ),
-    "rocm_driver_assertion": (
+    "rocm_driver_assertion": Remedy(
         "The bridge of before 7.2.1 ends where Windows has a card of another maker beside AMD's "
         "(ROCm/legacy-rocm-build#4460, #4584).",
-        f"Leave rocm_version empty, which takes {rocm_lines.DEFAULT}, and {_AGAIN}.",
-        "wsl",
+        f"Leave rocm_version empty, which takes {rocm_lines.DEFAULT}, and {AGAIN}.",
     ),
-    "rocm_start_failed": (
+    "rocm_start_failed": Remedy(
         "AMD's bridge sometimes fails to open the card when a program starts (CreateContext, ROCm/librocdxg#33, #84).",
-        f"Run ./colab-ready verify once more. If it stays: {_DRIVER[0].lower()}{_DRIVER[1:]}.",
+        f"Run ./colab-ready verify once more. If it stays: {within(_DRIVER)}.",
         "windows",
     ),
-    "rocm_profiler": (
+    "rocm_profiler": Remedy(
         "The profiler's registration ended the process, as it does in WSL before 7.13 (ROCm/rocm-systems#2981).",
-        "Run ./colab-ready again, which sets ROCPROFILER_REGISTER_ENABLED=0; then open a new terminal.",
-        "wsl",
+        f"{AGAIN_FIRST}, which sets ROCPROFILER_REGISTER_ENABLED=0; then open a new terminal.",
     ),
-    "rocm_hangs": (
+    "rocm_hangs": Remedy(
         "ROCm does not come back: the driver hangs, or there is no card that it could use (ROCm/rocm-systems#1153).",
-        f"In PowerShell: wsl --shutdown; then run ./colab-ready verify. If it stays: {_DRIVER[0].lower()}{_DRIVER[1:]}.",
+        f"In PowerShell: wsl --shutdown; then run ./colab-ready verify. If it stays: {within(_DRIVER)}.",
         "windows",
     ),
-    "rocm_no_gpu": (
-        "ROCm started and found no GPU.",
-        f"{_DRIVER}. If it stays, {_DIRECTML}.",
-        "windows",
-    ),
-    "rocm_files_missing": (
+    "rocm_no_gpu": Remedy("ROCm started and found no GPU.", f"{_DRIVER}. If it stays, {_DIRECTML}.", "windows"),
+    "rocm_files_missing": Remedy(
         "Files of ROCm in the kernel environment, or libraries of the distribution that they need, are missing.",
-        "Run ./colab-ready again, which installs what is missing. If it stays: remove the kernel environment's folder, and "
-        f"{_AGAIN}.",
-        "wsl",
+        f"{AGAIN_FIRST}, which installs what is missing. If it stays: remove the kernel environment's folder, and "
+        f"{AGAIN}.",
     ),
     # without WSL
-    "rocm_native_files": (
+    "rocm_native_files": Remedy(
         "Files of ROCm in the kernel environment, or libraries of the distribution that they need, are missing.",
-        f"sudo apt-get install libatomic1 libquadmath0 (which no run installs outside of WSL), then {_AGAIN}. "
-        f"If it stays: remove the kernel environment's folder, and {_AGAIN}.",
-        "wsl",
+        f"sudo apt-get install libatomic1 libquadmath0 (which no run installs outside of WSL), then {AGAIN}. "
+        f"If it stays: remove the kernel environment's folder, and {AGAIN}.",
     ),
-    "rocm_native_unknown": (
+    "rocm_native_unknown": Remedy(
         "ROCm failed in a way that this version does not know.",
         "Restart the computer, then run ./colab-ready verify. If it stays, set colab_backend: cpu, and tell us the text.",
-        "wsl",
     ),
-    "rocm_native_no_gpu": (
+    "rocm_native_no_gpu": Remedy(
         "ROCm started and found no GPU that it can use.",
         "Look whether the kernel's amdgpu has the card (ls -l /dev/kfd /dev/dri), and whether the user who runs the kernels is "
-        f"in the groups render and video; then {_AGAIN}. Until then set colab_backend: cpu.",
-        "wsl",
+        f"in the groups render and video; then {AGAIN}. Until then set colab_backend: cpu.",
     ),
-    "rocm_native_driver": (
+    "rocm_native_driver": Remedy(
         "AMD's driver in this kernel hangs, or ends programs.",
         "Restart the computer, then run ./colab-ready verify. If it stays, take a newer kernel, or set colab_backend: cpu.",
-        "wsl",
     ),
     # torch
-    "rocm_other_torch": (
+    "rocm_other_torch": Remedy(
         "rocminfo sees the card, but this PyTorch was not built for ROCm: another one was installed over it "
         "(ROCm/legacy-rocm-build#3470, #5461).",
-        _ANEW,
-        "wsl",
+        BUILD_ANEW,
     ),
-    "rocm_bundled_hsa": (
+    "rocm_bundled_hsa": Remedy(
         "PyTorch brings a runtime of its own that knows no WSL (ROCm/hip#3710).",
-        "Run ./colab-ready again, which takes libhsa-runtime64.so out of torch's folder.",
-        "wsl",
+        f"{AGAIN_FIRST}, which takes libhsa-runtime64.so out of torch's folder.",
     ),
-    "rocm_torch_blind": (
+    "rocm_torch_blind": Remedy(
         "Nothing is known to be wrong with ROCm itself, and PyTorch does not see the card (hipErrorNoDevice).",
-        f"{_ANEW} HIP_VISIBLE_DEVICES and ROCR_VISIBLE_DEVICES must be unset.",
-        "wsl",
+        f"{BUILD_ANEW} HIP_VISIBLE_DEVICES and ROCR_VISIBLE_DEVICES must be unset.",
     ),
-    "rocm_wrong_device": (
+    "rocm_wrong_device": Remedy(
         "The program ran on graphics that it was not made for, such as those in the processor (ROCm/TheRock#3392, "
         "ROCm/rocm-cli#395).",
         "Name the device that ./colab-ready verify shows, as in torch.device('cuda:1'); or switch the processor's graphics "
         "off in the BIOS (in WSL also: in Windows' device manager).",
-        "wsl",
     ),
-    "rocm_wheel_python": (
+    "rocm_wheel_python": Remedy(
         "The wheel is for another Python: cp310 goes with Ubuntu 22.04's, cp312 with 24.04's.",
-        f"Install it only through ./colab-ready, which takes a fitting Python: remove the kernel environment's folder, {_AGAIN}.",
-        "wsl",
+        f"Install it only through ./colab-ready, which takes a fitting Python: remove the kernel environment's folder, {AGAIN}.",
     ),
-    "rocm_no_free_memory": (
+    "rocm_no_free_memory": Remedy(
         "The card's free memory reads as 0: the bridge is older than 1.2.1, or Windows is (ROCm/librocdxg#22).",
-        f"Run ./colab-ready again for the current bridge. {_DRIVER}.",
+        f"{AGAIN_FIRST} for the current bridge. {_DRIVER}.",
         "windows",
     ),
     # what is so, and no fault
-    "rocm_igpu_too": (
+    "rocm_igpu_too": Remedy(
         "The processor's graphics are listed beside the card (ROCm/legacy-rocm-build#5535, #5866).",
         "Nothing, if ./colab-ready verify passes: it takes the card by its gfx. If programs take the wrong one: switch the "
         "processor's graphics off in the BIOS (in WSL also: in Windows' device manager).",
         "bios",
     ),
-    "rocm_memory_of_wsl": (
+    "rocm_memory_of_wsl": Remedy(
         "The card's memory ends where WSL's does, as the processor's graphics share it (ROCm/legacy-rocm-build#6022).",
         "Raise memory= under [wsl2] in .wslconfig in your Windows user folder, then in PowerShell: wsl --shutdown.",
         "windows",
     ),
-    "rocm_resizable_bar": (
+    "rocm_resizable_bar": Remedy(
         "Without Resizable BAR less of the graphics' memory can be reached (ROCm/legacy-rocm-build#6022).",
         "In the BIOS: switch Resizable BAR (Above 4G Decoding) on, and give the graphics more memory if it lets you.",
         "bios",
     ),
-    "rocm_reserved_memory": (
+    "rocm_reserved_memory": Remedy(
         "About 2.5 GB of the card's memory belong to Windows and WSL before anything runs (ggml-org/llama.cpp#23999).",
         "Nothing: it is so with every card in WSL. Close what else uses the card on Windows.",
         "windows",
     ),
-    "rocm_dmesg": (
+    "rocm_dmesg": Remedy(
         "The kernel's log says query_adapter_info failed with -22 or -2; it says so on every WSL (microsoft/WSL#40464).",
         "Nothing: that is no fault.",
-        "wsl",
     ),
-    "cuda_library_not_a_link": (
+    "cuda_library_not_a_link": Remedy(
         "ldconfig says that libcuda.so.1 is not a symbolic link; it says so on every WSL (microsoft/WSL#5548, #11229).",
         "Nothing: that is no fault.",
-        "wsl",
     ),
-    "rocm_unknown": (
+    "rocm_unknown": Remedy(
         "ROCm failed in a way that this version does not know.",
         f"{_DRIVER}. If it stays, {_DIRECTML}, and tell us the text.",
         "windows",
@@ -319,16 +284,8 @@ class State:
         return self.windows_build is not None and self.windows_build < WINDOWS_11
 
     @property
-    def foreign(self) -> bool:
-        return bool(self.distribution) and self.distribution != "ubuntu"
-
-    @property
     def undetected(self) -> bool:
         return self.wsl and self.detection not in (None, "1") and rocm_lines.needs_detection(self.line)
-
-    @property
-    def shadowed(self) -> bool:
-        return any(name in self.packages for name in SHADOWS)
 
     @property
     def era_a(self) -> bool:
@@ -354,13 +311,9 @@ class State:
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What is known of a failure. `said` is the error with what it was raised from; `heard`, what native code and programs
-    such as rocminfo printed. `ended`: how the process ended, in the words of process/run.py."""
+class Evidence(faults.Evidence):
+    """With what is known of the host."""
 
-    said: Sequence[str] = ()
-    heard: Sequence[str] = ()
-    ended: str = ""
     state: State = field(default_factory=State)
 
 
@@ -381,6 +334,7 @@ _NOTHING_FOUND = (
     r"hsa_init Failed|No WDDM adapters found|ROCk module is NOT loaded|unsupported GPU|HSA_STATUS_ERROR_OUT_OF_RESOURCES"
     r"|VramAvail|GetSegmentId|hipErrorNoDevice|no ROCm-capable device|Device count: 0|No HIP GPUs are available"
 )
+_NO_CARD = r"hsa_init Failed|No WDDM adapters found"
 # It is the bridge that looks for WDDM adapters, so where it says so it was found.
 _WITHOUT_BRIDGE = r"(?s)\A(?!.*No WDDM adapters).*(hsa_init Failed|ROCk module is NOT loaded)"
 
@@ -411,7 +365,7 @@ RULES: Sequence[Rule] = (
     Rule("rocm_wrong_device", r"device kernel image is invalid|no kernel image is available|invalid device function"),
     # Nothing found: why? First what forbids it altogether.
     Rule("rocm_windows_10", _NOTHING_FOUND, lambda state: state.wsl and state.windows_10),
-    Rule("rocm_only_ubuntu", _NOTHING_FOUND, lambda state: state.wsl and state.foreign),
+    Rule("rocm_only_ubuntu", _NOTHING_FOUND, lambda state: state.wsl and state.distribution not in ("", "ubuntu")),
     Rule("rocm_without_amd", _NOTHING_FOUND, lambda state: state.wsl and state.amd is False),
     Rule("rocm_release_without_wsl", _NOTHING_FOUND, lambda state: state.wsl and rocm_lines.has_no_bridge(state.line)),
     # 11
@@ -420,30 +374,18 @@ RULES: Sequence[Rule] = (
     Rule("rocm_detection_forbidden", _NOTHING_FOUND, lambda state: state.wsl and state.detection == "0"),
     # 25
     Rule("rocm_module_missing", r"ROCk module is NOT loaded", lambda state: not state.wsl),
-    Rule("rocm_shadowed", r"ROCk module is NOT loaded", lambda state: state.shadowed),
+    Rule("rocm_shadowed", r"ROCk module is NOT loaded", lambda state: not {*SHADOWS}.isdisjoint(state.packages)),
     # 6: the runtime that says so has been shown a card
     Rule("rocm_override_wanted", r"HSA_OVERRIDE_GFX_VERSION may be needed"),
     Rule("rocm_detection_off", _WITHOUT_BRIDGE, lambda state: state.undetected),
     Rule("rocm_bridge_not_found", _WITHOUT_BRIDGE, lambda state: state.bridge_cached is False),
     Rule("rocm_without_bridge", r"ROCk module is NOT loaded"),
     # 17, 18
-    Rule(
-        "rocm_rdna2",
-        r"hsa_init Failed|No WDDM adapters found|unsupported GPU|OUT_OF_RESOURCES",
-        lambda state: state.unlisted_in_wsl,
-    ),
-    Rule(
-        "rocm_bridge_too_old",
-        r"hsa_init Failed|No WDDM adapters found",
-        lambda state: state.era_a and state.gfx.startswith(("gfx115", "gfx1103")),
-    ),
-    Rule("rocm_dids_missing", r"hsa_init Failed|No WDDM adapters found", lambda state: state.id_known is False),
+    Rule("rocm_rdna2", f"{_NO_CARD}|unsupported GPU|OUT_OF_RESOURCES", lambda state: state.unlisted_in_wsl),
+    Rule("rocm_bridge_too_old", _NO_CARD, lambda state: state.era_a and state.gfx.startswith(("gfx115", "gfx1103"))),
+    Rule("rocm_dids_missing", _NO_CARD, lambda state: state.id_known is False),
     # 16
-    Rule(
-        "rocm_driver_pairing",
-        r"hsa_init Failed|No WDDM adapters found|OUT_OF_RESOURCES",
-        lambda state: state.era_a and bool(state.id_known),
-    ),
+    Rule("rocm_driver_pairing", f"{_NO_CARD}|OUT_OF_RESOURCES", lambda state: state.era_a and bool(state.id_known)),
     # 3, 4, 5, 23
     Rule("rocm_card_unsupported", r"ROCR: unsupported GPU|HSA_STATUS_ERROR_OUT_OF_RESOURCES"),
     Rule("rocm_no_adapter", r"No WDDM adapters found"),
@@ -452,16 +394,11 @@ RULES: Sequence[Rule] = (
         "rocm_other_torch",
         when=lambda state: state.card_seen and not state.torch_devices and not _torch_is_rocms(state),
     ),
-    Rule(
-        "rocm_bundled_hsa",
-        when=lambda state: state.card_seen and state.torch_devices == 0 and state.hidden_by_torch,
-    ),
+    Rule("rocm_bundled_hsa", when=lambda state: state.card_seen and state.torch_devices == 0 and state.hidden_by_torch),
     Rule("rocm_torch_blind", when=lambda state: state.card_seen and state.torch_devices == 0),
     Rule("rocm_other_torch", when=lambda state: bool(state.torch) and not _torch_is_rocms(state)),
     Rule(
-        "rocm_bundled_hsa",
-        r"hipErrorNoDevice|no ROCm-capable device|No HIP GPUs",
-        lambda state: state.hidden_by_torch,
+        "rocm_bundled_hsa", r"hipErrorNoDevice|no ROCm-capable device|No HIP GPUs", lambda state: state.hidden_by_torch
     ),
     Rule("rocm_torch_blind", r"hipErrorNoDevice|no ROCm-capable device|Device count: 0|No HIP GPUs are available"),
     Rule("rocm_no_gpu", r"hsa_init Failed"),
@@ -494,7 +431,7 @@ def remedy_for(evidence: Evidence) -> str:
     found = _remedy_for(evidence)
     if evidence.state.wsl:
         return found
-    return _NATIVE.get(found, "rocm_native_no_gpu" if REMEDIES[found][2] == "windows" else found)
+    return _NATIVE.get(found, "rocm_native_no_gpu" if REMEDIES[found].where == "windows" else found)
 
 
 def _remedy_for(evidence: Evidence) -> str:
@@ -510,7 +447,8 @@ def _remedy_for(evidence: Evidence) -> str:
         return "rocm_without_amd" if evidence.state.amd is False else "rocm_hangs"
     seen = evidence.state.rocminfo
     if seen is not None and seen.agents and (not seen.gpus or evidence.state.card_listed is False):
-        return _without_the_card(evidence.state, seen)
+        unlisted = "rocm_card_not_listed" if seen.gpus else "rocm_only_cpu"
+        return _first("", evidence.state, WITHOUT_THE_CARD) or unlisted
     return "rocm_start_failed" if evidence.ended == "signal" else "rocm_unknown"
 
 
@@ -520,28 +458,22 @@ def worth_a_retry(evidence: Evidence) -> bool:
     return remedy_for(evidence) == "rocm_start_failed"
 
 
-def _first(text: str, state: State) -> str | None:
-    for rule in RULES:
+def _first(text: str, state: State, rules: Sequence[Rule] = RULES) -> str | None:
+    for rule in rules:
         if re.search(rule.text, text, re.IGNORECASE) and (rule.when is None or rule.when(state)):
             return rule.remedy
     return None
 
 
-def _without_the_card(state: State, seen: Rocminfo) -> str:
-    """rocminfo came to its end and listed no GPU, or others."""
-    if state.amd is False:
-        return "rocm_without_amd"
-    if state.windows_10:
-        return "rocm_windows_10"
-    if state.undetected:
-        return "rocm_detection_off"
-    if state.unlisted_in_wsl:
-        return "rocm_rdna2"
-    if state.id_known is False:
-        return "rocm_dids_missing"
-    if state.era_a and state.id_known:
-        return "rocm_driver_pairing"
-    return "rocm_card_not_listed" if seen.gpus else "rocm_only_cpu"
+# Where rocminfo has come to its end and listed no GPU, or others.
+WITHOUT_THE_CARD: Sequence[Rule] = (
+    Rule("rocm_without_amd", when=lambda state: state.amd is False),
+    Rule("rocm_windows_10", when=lambda state: state.windows_10),
+    Rule("rocm_detection_off", when=lambda state: state.undetected),
+    Rule("rocm_rdna2", when=lambda state: state.unlisted_in_wsl),
+    Rule("rocm_dids_missing", when=lambda state: state.id_known is False),
+    Rule("rocm_driver_pairing", when=lambda state: state.era_a and bool(state.id_known)),
+)
 
 
 # --- what to know though nothing failed -----------------------------------------------------------------------------

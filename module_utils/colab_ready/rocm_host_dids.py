@@ -9,7 +9,7 @@ import os
 from typing import Sequence
 
 from ansible.module_utils.colab_ready import dids, rocm_lines
-from ansible.module_utils.colab_ready.preflight import Problem
+from ansible.module_utils.colab_ready.core.refusal import Problem
 from ansible.module_utils.colab_ready.rocm_host_packages import Stopped
 from ansible.module_utils.colab_ready.rocm_host_record import OWN, Record
 from ansible.module_utils.colab_ready.wsl_host_repair import File
@@ -33,23 +33,21 @@ class DidsFile:
         if not self.wanted:
             return []
         content = self.record.content(self.path())
-        return dids.merge(
-            (content or b"").decode("utf-8", "replace"), dids.parse("\n".join(self.wanted)).entries
-        ).problems
+        return dids.merge((content or b"").decode("utf-8", "replace"), dids.parse("\n".join(self.wanted))).problems
 
     def texts(self) -> tuple[str, str]:
         """The text now and as it should be."""
         text = (self.record.content(self.path()) or b"").decode("utf-8", "surrogateescape")
         known = self.record.data["dids"].get("added") or []
         stale = [line for line in known if line not in self.wanted]
-        return text, dids.merge(dids.without(text, stale), dids.parse("\n".join(self.wanted)).entries).text
+        return text, dids.merge(dids.without(text, stale), dids.parse("\n".join(self.wanted))).text
 
     def settle(self) -> None:
         text, after = self.texts()
         if not self.wanted and not self.record.data["dids"]:
             return
         path = self.path()
-        merged = dids.merge(text, dids.parse("\n".join(self.wanted)).entries)
+        merged = dids.merge(text, dids.parse("\n".join(self.wanted)))
         if merged.problems:
             raise Stopped(*merged.problems)
         known = self.record.data["dids"]

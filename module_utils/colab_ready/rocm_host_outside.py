@@ -14,8 +14,8 @@ from typing import Any, Mapping
 
 from ansible.module_utils.colab_ready import openpgp
 from ansible.module_utils.colab_ready import rocm_host_plan as thinking
+from ansible.module_utils.colab_ready.core.refusal import Problem
 from ansible.module_utils.colab_ready.pip_config import redact
-from ansible.module_utils.colab_ready.preflight import Problem
 from ansible.module_utils.colab_ready.programs import NotAnswered, ask
 from ansible.module_utils.colab_ready.rocm_host_packages import (
     DEB_BYTES_MAX,

@@ -16,8 +16,8 @@ from typing import Callable, Mapping, Sequence
 
 from ansible.module_utils.colab_ready import apt_words
 from ansible.module_utils.colab_ready import rocm_host_plan as thinking
+from ansible.module_utils.colab_ready.core.refusal import Problem
 from ansible.module_utils.colab_ready.pip_config import redact
-from ansible.module_utils.colab_ready.preflight import Problem
 from ansible.module_utils.colab_ready.programs import Answer, NotAnswered, ask
 
 DEB_BYTES_MAX = 256 << 20

@@ -15,7 +15,7 @@ from typing import Any, Mapping, NamedTuple, Sequence
 from ansible.module_utils.colab_ready import apt_words, gpus
 from ansible.module_utils.colab_ready.apt_words import Steps, kernels_in
 from ansible.module_utils.colab_ready.backend import card_for
-from ansible.module_utils.colab_ready.preflight import Problem
+from ansible.module_utils.colab_ready.core.refusal import Problem
 
 # Left out on purpose in small images (dpkg's path-exclude).
 _NOT_MISSED = re.compile(r"/usr/share/(doc|man|info|locale|lintian)/")

@@ -19,12 +19,12 @@ from typing import Any, Mapping, NamedTuple, Sequence
 
 from ansible.module_utils.colab_ready import gpu_groups, host, loader_cache, openpgp, rocm_plan
 from ansible.module_utils.colab_ready import rocm_host_plan as thinking
+from ansible.module_utils.colab_ready.core.refusal import Problem, message
 from ansible.module_utils.colab_ready.extension import Problem as FileProblem
 from ansible.module_utils.colab_ready.guarded_paths import UnsafePath
 from ansible.module_utils.colab_ready.lockfile import matches
 from ansible.module_utils.colab_ready.managed import explain
 from ansible.module_utils.colab_ready.pip_config import redact, secrets_in
-from ansible.module_utils.colab_ready.preflight import Problem, message
 from ansible.module_utils.colab_ready.rocm_host_dids import BRIDGE_LIBRARY, DidsFile
 from ansible.module_utils.colab_ready.rocm_host_outside import Outside, address_of
 from ansible.module_utils.colab_ready.rocm_host_packages import (
@@ -132,7 +132,7 @@ class RocmHost:
         )
         try:
             self.plan = rocm_plan.choose_line(card.adapter, here, wish)
-        except rocm_plan.Refused as refused:
+        except rocm_plan.Refusal as refused:
             raise Stopped(*problems, *refused.problems) from None
         plan = self.plan
         self.dids = DidsFile(self.record, plan["dids"])

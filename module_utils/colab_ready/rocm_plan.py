@@ -9,24 +9,15 @@ Pure functions over the tables of rocm_lines.py and gpus.py.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
 from ansible.module_utils.colab_ready import dids, gpus, loader_cache, rocm_lines
-from ansible.module_utils.colab_ready.backend import Refusal
+from ansible.module_utils.colab_ready.core.refusal import Problem, Refusal
 from ansible.module_utils.colab_ready.gpu_rules import WINDOWS_11, label, listed
-from ansible.module_utils.colab_ready.preflight import Problem
 from ansible.module_utils.colab_ready.rocm_lines import Line
 
 DIRECTML = "or set colab_backend to directml"
-
-
-class Refused(Refusal):
-    """All that is wrong with a wish, at once."""
-
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__("\n".join(problem.sentence() for problem in problems))
-        self.problems = tuple(problems)
 
 
 @dataclass(frozen=True)
@@ -65,7 +56,7 @@ class Host:
 
 
 def choose_line(adapter: Mapping[str, Any], host: Host, wish: Wish | None = None) -> dict[str, Any]:
-    """What to put on a host for this card of AMD. Or Refused.
+    """What to put on a host for this card of AMD. Or a Refusal.
 
     line, gfx, target; repository {path, text, key, key_sha256, key_fingerprint, keyring, pin_path, pin} or None; packages,
     prerequisites; debs [{package, file, url, sha256}]; environment {..}; loader [folders]; dids [lines]; groups;
@@ -76,7 +67,7 @@ def choose_line(adapter: Mapping[str, Any], host: Host, wish: Wish | None = None
     line = _line(wish.version or rocm_lines.DEFAULT, host)
     problems = [*_of_card(adapter, line, host, wish), *_of_host(adapter, line, host, wish), *_of_pair(line, host, wish)]
     if problems:
-        raise Refused(problems)
+        raise Refusal(*problems)
     gfx = str(gpus.gfx_of(adapter))
     target, override = _target(gfx, line)
     torch = next(one for one in line.torch if wish.torch in ("", one.version))
@@ -134,13 +125,13 @@ def _line(version: str, host: Host) -> Line:
     expected = f"{listed([one for one in rocm_lines.offered() if host.wsl or _light(one)])}"
     do = f"set rocm_version to one of them, or leave it empty ({rocm_lines.DEFAULT})"
     if line is None:
-        raise Refused([Problem("rocm_version", f"ROCm {version} is not in the table of this version", expected, do)])
+        raise Refusal(Problem("rocm_version", f"ROCm {version} is not in the table of this version", expected, do))
     if not line.offered:
         why = line.why_not.format(rocm_lines.DEFAULT)
-        raise Refused([Problem("rocm_no_wsl", f"ROCm {line.version} {why}", expected, do)])
+        raise Refusal(Problem("rocm_no_wsl", f"ROCm {line.version} {why}", expected, do))
     if not host.wsl and not line.light:
         why = f"ROCm {line.version} is offered here for WSL alone; without WSL only the wheels are installed"
-        raise Refused([Problem("rocm_only_wsl", why, expected, do)])
+        raise Refusal(Problem("rocm_only_wsl", why, expected, do))
     return line
 
 
@@ -271,15 +262,10 @@ def _bridge(line: Line, wish: Wish) -> str:
     return wish.bridge or line.bridges[0]
 
 
-def _filled(address: str, host: Host, bridge: str = "") -> str:
+def _filled(address: str, host: Host) -> str:
     version = host.version or ""
-    for word, value in (
-        ("{release}", version.replace(".", "")),
-        ("{codename}", rocm_lines.CODENAMES.get(version, "")),
-        ("{version}", bridge),
-    ):
-        address = address.replace(word, value)
-    return address
+    filled = address.replace("{release}", version.replace(".", ""))
+    return filled.replace("{codename}", rocm_lines.CODENAMES.get(version, ""))
 
 
 def _debs(line: Line, wish: Wish) -> list[dict[str, str]]:
@@ -300,7 +286,7 @@ def _debs(line: Line, wish: Wish) -> list[dict[str, str]]:
     ]
 
 
-def _repository(line: Line, host: Host, wish: Wish) -> dict[str, str] | None:
+def _repository(line: Line, host: Host, wish: Wish) -> dict[str, Any] | None:
     source = line.repository
     if source is None:
         return None
@@ -313,17 +299,9 @@ def _repository(line: Line, host: Host, wish: Wish) -> dict[str, str] | None:
         )
     else:
         text = f"deb [arch=amd64 signed-by={source.keyring}] {address} {suite} main\n"
-    return {
-        "path": source.path,
-        "text": text,
-        "key": wish.apt_key or source.key,
-        # What a mirror serves is its own key, perhaps.
-        "key_sha256": "" if wish.apt_key else source.key_sha256,
-        "key_fingerprint": "" if wish.apt_key else source.key_fingerprint,
-        "keyring": source.keyring,
-        "pin_path": source.pin_path,
-        "pin": source.pin,
-    }
+    # What a mirror serves is its own key, perhaps.
+    key = {"key": wish.apt_key, "key_sha256": "", "key_fingerprint": ""} if wish.apt_key else {}
+    return {**asdict(source), **key, "address": address, "suite": suite, "text": text}
 
 
 def _cautions(

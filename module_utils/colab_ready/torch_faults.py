@@ -10,16 +10,24 @@ the issues named beside them.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
-from typing import Any, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Callable, Mapping, Sequence
 
 from ansible.module_utils.colab_ready import rocm_faults
+from ansible.module_utils.colab_ready.faults import (
+    AGAIN,
+    AGAIN_FIRST,
+    BUILD_ANEW,
+    SETTLED,
+    VERIFY,
+    Evidence,
+    Remedy,
+    within,
+)
 from ansible.module_utils.colab_ready.rocm_faults import State
 
 # --- what to do -----------------------------------------------------------------------------------------------------
 
-_AGAIN = "run ./colab-ready again"
-_VERIFY = "run ./colab-ready verify"
 _NVIDIA = (
     "Install NVIDIA's newest driver (in WSL: on Windows, then in PowerShell: wsl --update; wsl --shutdown), then run "
     "./colab-ready verify"
@@ -30,150 +38,129 @@ _INTEL = (
     "./colab-ready again, which brings the packages of Intel that go with it"
 )
 _OTHERWISE = "set colab_backend: directml (in WSL) or cpu"
-_ANEW = f"Remove the kernel environment's folder and {_AGAIN}; install nothing over torch with pip or conda."
 _RESTART = "In WSL: wsl --shutdown in PowerShell; else restart the computer"
 
-# id: (cause, what to do, where). Ids are names that documents refer to: they may be added, not changed.
-REMEDIES: dict[str, tuple[str, str, str]] = {
+# Ids are names that documents refer to: they may be added, not changed.
+REMEDIES: dict[str, Remedy] = {
     # which device, whatever the backend
-    "adapter_unclear": (
+    "adapter_unclear": Remedy(
         "Which of PyTorch's devices is the graphics card that was chosen cannot be told by its name or its kind.",
-        f"Set colab_gpu to one of the cards that it sees and {_AGAIN}.",
-        "wsl",
+        f"Set colab_gpu to one of the cards that it sees and {AGAIN}.",
     ),
-    "no_such_device": (
-        "PyTorch has no device of this number.",
-        "Name one that it lists, or leave the number out.",
-        "wsl",
+    "no_such_device": Remedy(
+        "PyTorch has no device of this number.", "Name one that it lists, or leave the number out."
     ),
-    "gpu_facts": (
-        "The sum is right, but PyTorch does not say what the card is, so it is not shown which one added.",
-        _ANEW,
-        "wsl",
+    "gpu_facts": Remedy(
+        "The sum is right, but PyTorch does not say what the card is, so it is not shown which one added.", BUILD_ANEW
     ),
-    "gpu_memory": (
+    "gpu_memory": Remedy(
         "The graphics card's memory is full; the backend itself is fine.",
         "Close what else uses the card (on Windows too), restart notebooks that hold memory; take a smaller model or batch.",
         "windows",
     ),
     # CUDA
-    "cuda_other_torch": (
+    "cuda_other_torch": Remedy(
         "This PyTorch was not built for CUDA: another one was installed over it, such as the one for the CPU.",
-        _ANEW,
-        "wsl",
+        BUILD_ANEW,
     ),
-    "cuda_no_device": (
+    "cuda_no_device": Remedy(
         "PyTorch finds no card of NVIDIA.",
         f"{_NVIDIA}. CUDA_VISIBLE_DEVICES must be unset; until then {_OTHERWISE}.",
         "windows",
     ),
-    "cuda_no_driver": (
+    "cuda_no_driver": Remedy(
         "PyTorch finds no driver of NVIDIA (libcuda.so.1; in WSL Windows puts it into /usr/lib/wsl/lib).",
         f"{_NVIDIA}. Never install a driver in WSL itself.",
         "windows",
     ),
-    "cuda_driver_old": (
+    "cuda_driver_old": Remedy(
         "NVIDIA's driver is older than the CUDA that this PyTorch was built for.",
-        f"{_NVIDIA}. Or {_AGAIN}, which takes a build that the driver can run.",
+        f"{_NVIDIA}. Or {AGAIN}, which takes a build that the driver can run.",
         "windows",
     ),
-    "cuda_mismatch": (
+    "cuda_mismatch": Remedy(
         "libcuda and NVIDIA's driver are of different versions: the driver was updated, or a library hides WSL's own.",
-        f"{_RESTART}; then {_VERIFY}. In WSL also: wsl --update; and no driver of NVIDIA in WSL itself (sudo apt-get remove "
+        f"{_RESTART}; then {VERIFY}. In WSL also: wsl --update; and no driver of NVIDIA in WSL itself (sudo apt-get remove "
         "'nvidia-driver-*' 'libnvidia-compute-*').",
         "windows",
     ),
-    "cuda_compat": (
+    "cuda_compat": Remedy(
         "libcuda is of a compatibility package (cuda-compat) that is not for this card (error 804).",
-        f"sudo apt-get remove 'cuda-compat-*', then {_VERIFY}.",
-        "wsl",
+        f"sudo apt-get remove 'cuda-compat-*', then {VERIFY}.",
     ),
-    "cuda_kernel_image": (
+    "cuda_kernel_image": Remedy(
         "This PyTorch has no code for the card: the card is older, or newer, than the build.",
-        f"{_AGAIN[0].upper()}{_AGAIN[1:]}, which takes a build that has it, and install nothing over torch; "
-        f"until then {_OTHERWISE}.",
-        "wsl",
+        f"{AGAIN_FIRST}, which takes a build that has it, and install nothing over torch; until then {_OTHERWISE}.",
     ),
-    "cuda_busy": (
+    "cuda_busy": Remedy(
         "Another program has the card for itself, or the driver does not give it away.",
         f"End what uses it (nvidia-smi shows it). {_RESTART}.",
         "windows",
     ),
-    "cuda_init": (
+    "cuda_init": Remedy(
         "NVIDIA's driver does not start in this process (pytorch/pytorch#150048).",
-        f"{_RESTART}; then {_VERIFY}. If it stays: {_NVIDIA[0].lower()}{_NVIDIA[1:]}.",
+        f"{_RESTART}; then {VERIFY}. If it stays: {within(_NVIDIA)}.",
         "windows",
     ),
-    "cuda_failed": (
+    "cuda_failed": Remedy(
         "The card failed while it computed.",
-        f"{_RESTART}; then {_VERIFY}. If it stays: {_NVIDIA[0].lower()}{_NVIDIA[1:]}.",
+        f"{_RESTART}; then {VERIFY}. If it stays: {within(_NVIDIA)}.",
         "windows",
     ),
-    "cuda_crashes": (
+    "cuda_crashes": Remedy(
         "NVIDIA's driver or CUDA ended the process.",
         f"{_NVIDIA}. If it stays at the same step, {_OTHERWISE}.",
         "windows",
     ),
-    "cuda_hangs": (
+    "cuda_hangs": Remedy(
         "NVIDIA's driver does not come back.",
-        f"{_RESTART}; then {_VERIFY}. If it hangs at the same step again: {_NVIDIA[0].lower()}{_NVIDIA[1:]}.",
+        f"{_RESTART}; then {VERIFY}. If it hangs at the same step again: {within(_NVIDIA)}.",
         "windows",
     ),
-    "cuda_unknown": (
+    "cuda_unknown": Remedy(
         "CUDA failed in a way that this version does not know.",
         f"{_NVIDIA}. If it stays, {_OTHERWISE}, and tell us the text.",
         "windows",
     ),
     # ROCm, besides rocm_faults.py
-    "rocm_no_device": (
+    "rocm_no_device": Remedy(
         "PyTorch for ROCm finds no GPU, and says no reason.",
         "Run ./colab-ready verify: its check rocminfo shows whether ROCm itself sees the card. HIP_VISIBLE_DEVICES and "
         f"ROCR_VISIBLE_DEVICES must be unset; until then {_OTHERWISE}.",
-        "wsl",
     ),
     # XPU
-    "xpu_other_torch": (
+    "xpu_other_torch": Remedy(
         "This PyTorch was not built for XPU: another one was installed over it, such as the one for CUDA "
         "(pytorch/pytorch#150260).",
-        _ANEW,
-        "wsl",
+        BUILD_ANEW,
     ),
-    "xpu_no_device": (
+    "xpu_no_device": Remedy(
         "PyTorch finds no GPU of Intel: the driver is older than it needs, or the GPU is (pytorch/pytorch#147226, #194487).",
         f"{_INTEL}; until then {_OTHERWISE}.",
         "windows",
     ),
-    "xpu_runtime": (
+    "xpu_runtime": Remedy(
         "Intel's runtime for computing (Level Zero) is missing or incomplete.",
-        "Run ./colab-ready again: it installs what is missing.",
-        "wsl",
+        f"{AGAIN_FIRST}: it installs what is missing.",
     ),
-    "xpu_lost": (
+    "xpu_lost": Remedy(
         "Intel's driver lost the GPU while it computed (UR_RESULT_ERROR_DEVICE_LOST, intel/torch-xpu-ops#4870).",
         f"{_INTEL}. If it stays, {_OTHERWISE}.",
         "windows",
     ),
-    "xpu_float64": (
-        "This GPU has no double precision.",
-        "Stay in float32.",
-        "wsl",
-    ),
-    "xpu_failed": (
-        "Intel's driver refused, or failed.",
-        f"{_INTEL}. If it stays, {_OTHERWISE}.",
-        "windows",
-    ),
-    "xpu_crashes": (
+    "xpu_float64": Remedy("This GPU has no double precision.", "Stay in float32."),
+    "xpu_failed": Remedy("Intel's driver refused, or failed.", f"{_INTEL}. If it stays, {_OTHERWISE}.", "windows"),
+    "xpu_crashes": Remedy(
         "Intel's driver ended the process (intel/torch-xpu-ops#4045, intel/intel-extension-for-pytorch#761).",
         f"{_INTEL}. If it stays at the same step, {_OTHERWISE}.",
         "windows",
     ),
-    "xpu_hangs": (
+    "xpu_hangs": Remedy(
         "Intel's driver does not come back.",
-        f"{_RESTART}; then {_VERIFY}. If it hangs at the same step again: {_INTEL[0].lower()}{_INTEL[1:]}.",
+        f"{_RESTART}; then {VERIFY}. If it hangs at the same step again: {within(_INTEL)}.",
         "windows",
     ),
-    "xpu_unknown": (
+    "xpu_unknown": Remedy(
         "XPU failed in a way that this version does not know.",
         f"{_INTEL}. If it stays, {_OTHERWISE}, and tell us the text.",
         "windows",
@@ -222,47 +209,16 @@ TEXTS: Mapping[str, Sequence[tuple[str, str]]] = {"cuda": CUDA, "xpu": XPU}
 _HIP_MEMORY = re.compile(r"(HIP|CUDA) out of memory|HIP error: out of memory|hipErrorOutOfMemory", re.IGNORECASE)
 _NOTHING_FREE = re.compile(r"of which 0 bytes is free", re.IGNORECASE)
 
-# What has one meaning whatever the backend, so no table is asked.
-_SETTLED = ("torch_missing", "out_of_memory", "cpu_too_old")
 # Words of the probe that say all there is to say. The others (no device) have causes, which the texts tell.
-_SAID = (
-    "adapter_unclear",
-    "adapter_not_seen",
-    "no_such_device",
-    "wrong_device",
-    "wrong_sum",
-    "cuda_other_torch",
-    "rocm_other_torch",
-    "xpu_other_torch",
+_SAID = frozenset(
+    "adapter_unclear adapter_not_seen no_such_device wrong_device wrong_sum cuda_other_torch rocm_other_torch "
+    "xpu_other_torch".split()
 )
 
 
-@dataclass(frozen=True)
-class Failure:
-    """What is known of a step that failed. `usual` is the remedy that it would have on any backend; `said` the error with what it
-    was raised from; `heard` what native code and torch's warnings said besides."""
-
-    step: str
-    usual: str
-    problem: str = ""
-    said: Sequence[str] = ()
-    heard: Sequence[str] = ()
-    # How the process ended in this step, in the words of process/run.py; empty where the step ended with an error of Python.
-    ended: str = ""
-    torch: str = ""
-    # How many devices torch counted; None where it was not asked.
-    count: int | None = None
-    bundled_hsa: bool | None = None
-
-    @property
-    def early(self) -> bool:
-        """torch is imported, and no driver was asked for anything yet."""
-        return self.step == "import_torch"
-
-
-def remedy_for(backend: str, failure: Failure, state: State | None = None) -> str:
+def remedy_for(backend: str, failure: Evidence, state: State | None = None) -> str:
     """The id of the remedy for a step that failed on cuda, rocm or xpu."""
-    if failure.usual in _SETTLED:
+    if failure.usual in SETTLED:
         return failure.usual
     if backend == "rocm":
         return _rocm(failure, state or State())
@@ -285,7 +241,7 @@ def by_text(backend: str, lines: Sequence[str]) -> str | None:
     return next((remedy for pattern, remedy in TEXTS[backend] if re.search(pattern, text, re.IGNORECASE)), None)
 
 
-def _rocm(failure: Failure, state: State) -> str:
+def _rocm(failure: Evidence, state: State) -> str:
     text = "\n".join([*failure.said, *failure.heard])
     if _HIP_MEMORY.search(text):
         return "rocm_no_free_memory" if state.wsl and _NOTHING_FREE.search(text) else "gpu_memory"
@@ -302,7 +258,7 @@ def _rocm(failure: Failure, state: State) -> str:
     )
     # A death while torch is imported says nothing of the bridge, unless there are words.
     ended = "" if failure.early else failure.ended
-    found = rocm_faults.remedy_for(rocm_faults.Evidence(failure.said, failure.heard, ended, known))
+    found = rocm_faults.remedy_for(rocm_faults.Evidence(failure.said, failure.heard, ended, state=known))
     if found == "rocm_torch_blind" and not known.card_seen:
         # Its words alone do not tell whether it is torch that is blind; a rocminfo that has come to its end does.
         if known.rocminfo is None or not known.rocminfo.agents:
@@ -318,7 +274,6 @@ def _rocm(failure: Failure, state: State) -> str:
 # --- in a cell ------------------------------------------------------------------------------------------------------
 
 _OF_ROCM = re.compile(r"\bHIP\b|hip[A-Z]|HSA_|ROCm|CreateContext")
-_DIED = {"xpu": "xpu_crashes", "cuda": "cuda_crashes"}
 
 
 def cell_remedy(backend: str, device_type: str, detail: str, ended: str, wsl: bool) -> str | None:
@@ -326,12 +281,12 @@ def cell_remedy(backend: str, device_type: str, detail: str, ended: str, wsl: bo
     of ROCm if its words are. `ended`: signal where the kernel died, timeout where it did not come back."""
     known = backend or {"xpu": "xpu"}.get(device_type, "rocm" if _OF_ROCM.search(detail) else "")
     if known == "rocm":
-        found = _rocm(Failure("cell", "", said=[detail], ended=ended), State(wsl=wsl))
+        found = _rocm(Evidence(said=[detail], ended=ended), State(wsl=wsl))
         return None if found in rocm_faults.UNKNOWN else found
     found_by_text = by_text(known or "cuda", [detail])
     if found_by_text or not known or not ended:
         return found_by_text
-    return f"{known}_hangs" if ended == "timeout" else _DIED[known]
+    return f"{known}_hangs" if ended == "timeout" else f"{known}_crashes"
 
 
 # --- once more ------------------------------------------------------------------------------------------------------
@@ -342,10 +297,20 @@ def worth_a_retry(answer: Mapping[str, Any]) -> bool:
     return not answer["ok"] and [one["id"] for one in answer["remedies"]] == ["rocm_start_failed"]
 
 
-def told_of_a_retry(first: str, passed: bool) -> str:
-    """In WSL, ROCm 10.0 has this about once in six starts (ROCm/librocdxg#33, #84)."""
-    came = "the second one passed" if passed else "the second one failed too"
-    again = "a kernel that dies at once may have the same reason, and wants to be started once more"
-    return (
-        f"AMD's bridge failed at the first try ({first}); {came}. It does so now and then (ROCm/librocdxg#33): {again}"
-    )
+def tried(run: Callable[[], dict[str, Any]], retries: int) -> tuple[dict[str, Any], int]:
+    """Return the last answer of a proof, and how often it ran: once more, up to `retries` times, while it is worth that.
+
+    In WSL, ROCm 10.0 has such a failure about once in six starts (ROCm/librocdxg#33, #84). What passed then is said as well.
+    """
+    answer = run()
+    said: list[str] = []
+    while len(said) < retries and worth_a_retry(answer):
+        first = answer["reasons"][0]
+        answer = run()
+        came = "the second one passed" if answer["ok"] else "the second one failed too"
+        said.append(
+            f"AMD's bridge failed at the first try ({first}); {came}. It does so now and then (ROCm/librocdxg#33): a kernel "
+            "that dies at once may have the same reason, and wants to be started once more"
+        )
+    answer["warnings"] = [*said, *answer["warnings"]]
+    return answer, len(said) + 1

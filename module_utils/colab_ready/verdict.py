@@ -10,289 +10,214 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from typing import Any, TypeVar
 
 from ansible.module_utils.colab_ready import directml_faults, rocm_faults, torch_devices, torch_faults
+from ansible.module_utils.colab_ready.faults import AGAIN, AGAIN_FIRST, ANEW, BUILD_ANEW, Evidence, Remedy
+
+T = TypeVar("T")
 
 # --- remedies -------------------------------------------------------------------------------------------------------
 
-# id: (cause, what to do, where). Where is wsl (this host), windows, bios or browser.
-_AGAIN = "run ./colab-ready again"
-_RUN_AGAIN = "Run ./colab-ready again"
-REMEDIES: dict[str, tuple[str, str, str]] = {
+_RESTORED = "it restores the server's configuration."
+_RESTORE = f"{AGAIN_FIRST}: {_RESTORED}"
+_STOP_NOW = f"Run colab-runtime stop now; then {AGAIN}"
+_NEW_TOKEN = f"Remove the token's file and {AGAIN}"
+_NEW_ADDRESS = "Run colab-runtime restart, then take the new address from ./colab-ready url."
+_READ_LOGS = "Read colab-runtime logs for the reason, then colab-runtime restart."
+
+REMEDIES: dict[str, Remedy] = {
     # the child process
-    "python_missing": (
-        "The environment's Python is not there.",
-        f"{_RUN_AGAIN}: it builds the environment anew.",
-        "wsl",
+    "python_missing": Remedy(
+        "The environment's Python is not there.", f"{AGAIN_FIRST}: it builds the environment anew."
     ),
-    "python_not_executable": (
+    "python_not_executable": Remedy(
         "The environment's Python may not be executed by the user who needs it.",
         "Look at the owner and the mode of the environment's folders (`namei -l` on its bin/python), or remove the "
-        f"environment and {_AGAIN}.",
-        "wsl",
+        f"environment and {AGAIN}.",
     ),
-    "python_broken": (
+    "python_broken": Remedy(
         "The environment's Python does not get as far as the check itself.",
-        f"Remove the environment's folder and {_AGAIN}.",
-        "wsl",
+        f"Remove the environment's folder and {AGAIN}.",
     ),
-    "no_such_user": (
-        "The user who should run the kernels does not exist.",
-        "Set colab_user to an existing user, or leave it out.",
-        "wsl",
+    "no_such_user": Remedy(
+        "The user who should run the kernels does not exist.", "Set colab_user to an existing user, or leave it out."
     ),
-    "not_root": (
+    "not_root": Remedy(
         "Only root can check what another user's kernel would do.",
         "Run ./colab-ready verify, which asks for the rights it needs.",
-        "wsl",
     ),
-    "out_of_memory": (
+    "out_of_memory": Remedy(
         "The process was killed, most likely because memory ran out.",
         "Close other programs, or give WSL more memory ([wsl2] memory= in .wslconfig on Windows, then wsl --shutdown).",
-        "wsl",
     ),
-    "check_hangs": (
+    "check_hangs": Remedy(
         "The check did not end in time: a driver that hangs, or a host that is very busy.",
         "Try once more when the host is idle; if it hangs at the same step again, run wsl --shutdown on Windows and "
         "start anew.",
-        "wsl",
     ),
     # tensor_add, and the cell
-    "torch_missing": (
-        "PyTorch is not installed in the kernel environment.",
-        f"{_RUN_AGAIN}: it installs what is missing.",
-        "wsl",
+    "torch_missing": Remedy(
+        "PyTorch is not installed in the kernel environment.", f"{AGAIN_FIRST}: it installs what is missing."
     ),
-    "torch_broken": (
+    "torch_broken": Remedy(
         "PyTorch is installed in the kernel environment but cannot be used: files are missing or of another build.",
-        f"Remove the kernel environment's folder and {_AGAIN}; do not install torch over it with pip or conda.",
-        "wsl",
+        BUILD_ANEW,
     ),
-    "torch_crashes": (
+    "torch_crashes": Remedy(
         "PyTorch's native code ended the process: a broken installation, or a driver fault.",
-        f"Remove the kernel environment's folder and {_AGAIN}; if it stays, report the step and the signal.",
-        "wsl",
+        f"{ANEW}; if it stays, report the step and the signal.",
     ),
-    "cpu_too_old": (
+    "cpu_too_old": Remedy(
         "This processor lacks instructions that this build of PyTorch uses (SIGILL).",
         "Use an older PyTorch (the backend's pin), or a processor with AVX2.",
-        "wsl",
     ),
-    "wrong_device": (
+    "wrong_device": Remedy(
         "The sum was not computed on the device that was asked for.",
         "Choose the backend that this host really has (colab_backend), or repair its driver.",
-        "wsl",
     ),
-    "wrong_sum": (
-        "The device computes wrong values.",
-        "Update the driver; until then use colab_backend: cpu.",
-        "wsl",
-    ),
+    "wrong_sum": Remedy("The device computes wrong values.", "Update the driver; until then use colab_backend: cpu."),
     # the token
-    "token_missing": ("The token's file is not there.", f"{_RUN_AGAIN}: it makes one.", "wsl"),
-    "token_unreadable": (
-        "The user who runs the kernels cannot read the token.",
-        f"{_RUN_AGAIN}: it repairs the file's owner and mode.",
-        "wsl",
+    "token_missing": Remedy("The token's file is not there.", f"{AGAIN_FIRST}: it makes one."),
+    "token_unreadable": Remedy(
+        "The user who runs the kernels cannot read the token.", f"{AGAIN_FIRST}: it repairs the file's owner and mode."
     ),
-    "token_mode": (
+    "token_mode": Remedy(
         "Other users of this host can read the token, and whoever has it can run code as its owner.",
-        f"Remove the token's file and {_AGAIN}: it makes a new one with mode 0600.",
-        "wsl",
+        f"{_NEW_TOKEN}: it makes a new one with mode 0600.",
     ),
-    "token_owner": (
+    "token_owner": Remedy(
         "The token belongs to another user than the one who runs the kernels.",
-        f"{_RUN_AGAIN}: it repairs the file's owner.",
-        "wsl",
+        f"{AGAIN_FIRST}: it repairs the file's owner.",
     ),
-    "token_empty": (
-        "An empty token switches authentication off for every user of this host.",
-        f"Remove the token's file and {_AGAIN}.",
-        "wsl",
-    ),
-    "token_weak": ("The token is so short that it can be guessed.", f"Remove the token's file and {_AGAIN}.", "wsl"),
-    "token_malformed": (
+    "token_empty": Remedy("An empty token switches authentication off for every user of this host.", f"{_NEW_TOKEN}."),
+    "token_weak": Remedy("The token is so short that it can be guessed.", f"{_NEW_TOKEN}."),
+    "token_malformed": Remedy(
         "jupyter_server takes the file's text as the token, line ends included, and no request can carry those.",
-        f"Remove the token's file and {_AGAIN}.",
-        "wsl",
+        f"{_NEW_TOKEN}.",
     ),
-    "token_refused": (
+    "token_refused": Remedy(
         "The server does not know this token: it started before the token was changed, or with another one.",
-        "Run colab-runtime restart, then take the new address from ./colab-ready url.",
-        "wsl",
+        _NEW_ADDRESS,
     ),
     # the server
-    "port_refused": (
+    "port_refused": Remedy(
         "Nothing listens on the port: the server is not running.",
         "Run colab-runtime start; if it does not stay up, colab-runtime logs says why.",
-        "wsl",
     ),
-    "no_http_answer": (
+    "no_http_answer": Remedy(
         "Something listens on the port but does not answer: the server hangs, or another program has the port.",
         "Look who has it (colab-runtime status, ss -ltnp), then colab-runtime restart or another colab_port.",
-        "wsl",
     ),
-    "not_jupyter": (
+    "not_jupyter": Remedy(
         "What answers on the port is not a Jupyter server that this project configured.",
         "Look who has the port (ss -ltnp); stop it, or set another colab_port.",
-        "wsl",
     ),
-    "host_refused": (
-        "The server refuses the name in the address: it only accepts local ones.",
-        "Use http://localhost and the port.",
-        "wsl",
+    "host_refused": Remedy(
+        "The server refuses the name in the address: it only accepts local ones.", "Use http://localhost and the port."
     ),
-    "allow_origin_wrong": (
+    "allow_origin_wrong": Remedy(
         "The server's allow_origin is not exactly Colab's origin (no slash at the end, lower case), so a browser hides "
         "every answer from the page.",
-        f"{_RUN_AGAIN}: it restores the server's configuration.",
-        "wsl",
+        _RESTORE,
     ),
-    "allow_credentials_missing": (
+    "allow_credentials_missing": Remedy(
         "The server lacks allow_credentials, without which a browser hides every answer to a request that carries "
         "credentials (googlecolab/colabtools#5302).",
-        f"{_RUN_AGAIN}: it restores the server's configuration.",
-        "wsl",
+        _RESTORE,
     ),
-    "preflight_too_narrow": (
+    "preflight_too_narrow": Remedy(
         "The server's preflight does not allow what the page sends.",
-        f"Take Access-Control settings out of the server's own configuration (tornado_settings), or {_AGAIN}.",
-        "wsl",
+        f"Take Access-Control settings out of the server's own configuration (tornado_settings), or {AGAIN}.",
     ),
-    "build_info_unreadable": (
+    "build_info_unreadable": Remedy(
         "The server's errors carry no Access-Control headers, so a browser makes a broken network of the 404 with which it "
         "answers /api/colab/build-info (googlecolab/colabtools#5302).",
-        f"{_RUN_AGAIN}: it restores the server's configuration (tornado_settings).",
-        "wsl",
+        f"{AGAIN_FIRST}: it restores the server's configuration (tornado_settings).",
     ),
-    "broken_answer": (
+    "broken_answer": Remedy(
         "The server's answer was not what Jupyter answers.",
         "Read colab-runtime logs for the error, then colab-runtime restart.",
-        "wsl",
     ),
-    "no_answer": (
-        "The server did not answer in time.",
-        "Run colab-runtime restart; read colab-runtime logs if it stays so.",
-        "wsl",
+    "no_answer": Remedy(
+        "The server did not answer in time.", "Run colab-runtime restart; read colab-runtime logs if it stays so."
     ),
     # kernel and cell
-    "kernel_not_listed": (
-        "The server does not find the kernel's description (kernel.json).",
-        f"{_RUN_AGAIN}: it writes the kernelspec.",
-        "wsl",
+    "kernel_not_listed": Remedy(
+        "The server does not find the kernel's description (kernel.json).", f"{AGAIN_FIRST}: it writes the kernelspec."
     ),
-    "session_refused": (
-        "The server refuses to make a session.",
-        "Read colab-runtime logs for the reason.",
-        "wsl",
-    ),
-    "kernel_not_started": (
+    "session_refused": Remedy("The server refuses to make a session.", "Read colab-runtime logs for the reason."),
+    "kernel_not_started": Remedy(
         "The server could not start the kernel: its program is missing or broken.",
-        f"{_RUN_AGAIN}: it repairs the kernel environment; colab-runtime logs has the error.",
-        "wsl",
+        f"{AGAIN_FIRST}: it repairs the kernel environment; colab-runtime logs has the error.",
     ),
-    "session_not_deleted": (
+    "session_not_deleted": Remedy(
         "The server did not end the kernel when it was told to.",
         "Run colab-runtime restart, which ends every kernel; colab-runtime logs has the reason.",
-        "wsl",
     ),
-    "kernel_socket_refused": (
-        "The kernel was made but its websocket was refused.",
-        "Read colab-runtime logs for the reason, then colab-runtime restart.",
-        "wsl",
-    ),
-    "kernel_socket_closed": (
-        "The kernel's websocket was closed before the cell had ended.",
-        "Read colab-runtime logs for the reason, then colab-runtime restart.",
-        "wsl",
-    ),
-    "kernel_silent": (
+    "kernel_socket_refused": Remedy("The kernel was made but its websocket was refused.", _READ_LOGS),
+    "kernel_socket_closed": Remedy("The kernel's websocket was closed before the cell had ended.", _READ_LOGS),
+    "kernel_silent": Remedy(
         "The kernel was started but never answered: its environment is broken (ipykernel), or the host is very slow.",
-        f"colab-runtime logs says how it died; remove the kernel environment's folder and {_AGAIN}.",
-        "wsl",
+        f"colab-runtime logs says how it died; remove the kernel environment's folder and {AGAIN}.",
     ),
-    "kernel_died": (
+    "kernel_died": Remedy(
         "The kernel died: its environment is broken (ipykernel), or memory ran out.",
-        f"Read colab-runtime logs; remove the kernel environment's folder and {_AGAIN}.",
-        "wsl",
+        f"Read colab-runtime logs; remove the kernel environment's folder and {AGAIN}.",
     ),
-    "cell_failed": (
+    "cell_failed": Remedy(
         "The cell ended with an error.",
-        f"The step's text has the error; if it is about a package, {_AGAIN} to repair the kernel environment.",
-        "wsl",
+        f"The step's text has the error; if it is about a package, {AGAIN} to repair the kernel environment.",
     ),
     # /http_over_websocket
-    "ws_not_loaded": (
+    "ws_not_loaded": Remedy(
         "The server runs without the /http_over_websocket extension.",
-        f"{_RUN_AGAIN}: it enables the extension and restarts the server; or set colab_http_over_ws: "
+        f"{AGAIN_FIRST}: it enables the extension and restarts the server; or set colab_http_over_ws: "
         "false to do without.",
-        "wsl",
     ),
-    "ws_origin_refused": (
-        "/http_over_websocket refuses Colab's origin: allow_origin is not exactly it.",
-        f"{_RUN_AGAIN}: it restores the server's configuration.",
-        "wsl",
+    "ws_origin_refused": Remedy(
+        "/http_over_websocket refuses Colab's origin: allow_origin is not exactly it.", _RESTORE
     ),
-    "ws_outdated": (
+    "ws_outdated": Remedy(
         "The extension speaks an older protocol than Colab asks for.",
-        f"{_RUN_AGAIN}: it installs the version it was tested with.",
-        "wsl",
+        f"{AGAIN_FIRST}: it installs the version it was tested with.",
     ),
-    "ws_token_refused": (
-        "Through /http_over_websocket the server does not know this token.",
-        "Run colab-runtime restart, then take the new address from ./colab-ready url.",
-        "wsl",
-    ),
-    "ws_authentication_broken": (
+    "ws_token_refused": Remedy("Through /http_over_websocket the server does not know this token.", _NEW_ADDRESS),
+    "ws_authentication_broken": Remedy(
         "The extension cannot reach its own server: jupyter_http_over_ws 0.0.8 as published breaks on tornado 6.5 and newer.",
-        f"{_RUN_AGAIN}: it installs the extension that repairs this.",
-        "wsl",
+        f"{AGAIN_FIRST}: it installs the extension that repairs this.",
     ),
-    "ws_closed": (
-        "The server closed the websocket.",
-        "Read colab-runtime logs for the reason, then colab-runtime restart.",
-        "wsl",
-    ),
+    "ws_closed": Remedy("The server closed the websocket.", _READ_LOGS),
     # doors that should be shut
-    "open_no_token": (
+    "open_no_token": Remedy(
         "The server answers without a token: every user of this host, and with luck a web page, can run code here.",
-        f"Run colab-runtime stop now; then {_AGAIN}.",
-        "wsl",
+        f"{_STOP_NOW}.",
     ),
-    "open_wrong_token": (
-        "The server accepts any token: authentication is off.",
-        f"Run colab-runtime stop now; then {_AGAIN}.",
-        "wsl",
-    ),
-    "open_foreign_origin": (
+    "open_wrong_token": Remedy("The server accepts any token: authentication is off.", f"{_STOP_NOW}."),
+    "open_foreign_origin": Remedy(
         "The server lets pages of other origins in (allow_origin is *, or a pattern that is too wide).",
-        f"Run colab-runtime stop now; then {_AGAIN}: it restores the server's configuration.",
-        "wsl",
+        f"{_STOP_NOW}: {_RESTORED}",
     ),
-    "open_foreign_host": (
+    "open_foreign_host": Remedy(
         "The server answers under names that are not local (allow_remote_access, or ip: 0.0.0.0), which lets a page "
         "reach it by DNS rebinding.",
-        f"Run colab-runtime stop now; then {_AGAIN}: it restores the server's configuration.",
-        "wsl",
+        f"{_STOP_NOW}: {_RESTORED}",
     ),
-    "open_ws_off": (
+    "open_ws_off": Remedy(
         "/http_over_websocket answers although it is switched off.",
-        f"{_RUN_AGAIN}: it disables the extension and restarts the server.",
-        "wsl",
+        f"{AGAIN_FIRST}: it disables the extension and restarts the server.",
     ),
+    **directml_faults.REMEDIES,
+    **rocm_faults.REMEDIES,
+    **torch_faults.REMEDIES,
 }
-REMEDIES.update(directml_faults.REMEDIES)
-REMEDIES.update(rocm_faults.REMEDIES)
-REMEDIES.update(torch_faults.REMEDIES)
 # The same doors, seen through /http_over_websocket.
 REMEDIES["open_ws_foreign_origin"] = REMEDIES["open_foreign_origin"]
 for _name in ("no_token", "wrong_token", "auth_url"):
-    REMEDIES[f"open_ws_{_name}"] = (
+    REMEDIES[f"open_ws_{_name}"] = Remedy(
         "/http_over_websocket opens without this server's token: the extension is Google's as published, or another one, "
         "and every user of this host can use it to look for a way in.",
-        f"{_RUN_AGAIN}: it installs the extension that asks for the token first, and restarts the server.",
-        "wsl",
+        f"{AGAIN_FIRST}: it installs the extension that asks for the token first, and restarts the server.",
     )
 
 
@@ -301,19 +226,15 @@ _NATIVE: dict[str, str] = {
     "out_of_memory": "Close other programs.",
     "check_hangs": "Try once more when the host is idle; if it hangs at the same step again, restart the computer.",
     "adapter_not_seen": (
-        f"Look whether the kernel's driver has the card (lspci -k), and {_AGAIN}; or set colab_gpu to the card that it sees."
+        f"Look whether the kernel's driver has the card (lspci -k), and {AGAIN}; or set colab_gpu to the card that it sees."
     ),
 }
 
 
 def remedies_for(problems: list[str]) -> list[dict[str, str]]:
     """One remedy per problem, in order, none twice."""
-    result = []
-    for problem in dict.fromkeys(problems):
-        name = problem if problem in REMEDIES else "broken_answer"
-        cause, do, where = REMEDIES[name]
-        result.append({"id": name, "cause": cause, "do": do, "where": where})
-    return result
+    names = (problem if problem in REMEDIES else "broken_answer" for problem in dict.fromkeys(problems))
+    return [REMEDIES[name].told(name) for name in names]
 
 
 # --- common to both -------------------------------------------------------------------------------------------------
@@ -374,6 +295,13 @@ def last_words(outcome: dict[str, Any]) -> str:
     return " / ".join(said[-QUOTED_LINES:] + place)
 
 
+def _end_of(outcome: dict[str, Any]) -> str:
+    """How a child ended that gave no result, with its last words."""
+    words = last_words(outcome) if outcome["exit"]["kind"] in ("exit", "signal") else ""
+    bad = ended_badly(outcome["exit"]) or "the process ended without a result"
+    return f"{bad} ({words})" if words else bad
+
+
 def noise_warnings(outcome: dict[str, Any]) -> list[str]:
     result = []
     heard = outcome["noise"] + outcome["stderr_tail"]
@@ -406,10 +334,9 @@ def settle_steps(outcome: dict[str, Any], planned: list[str]) -> tuple[list[dict
                 "ok": step.get("ok") is True,
                 "seconds": _number(step.get("seconds")),
                 "detail": str(step.get("detail", "")),
+                "problem": str(step.get("problem") or ""),
+                "error": _table(step.get("error")),
             }
-            if not settled["ok"]:
-                settled["problem"] = str(step.get("problem") or "")
-                settled["error"] = step.get("error") if isinstance(step.get("error"), dict) else {}
         elif name in outcome["running"]:
             bad = ended_badly(outcome["exit"]) or "the process ended without a word"
             settled = {
@@ -434,6 +361,11 @@ def _number(value: Any) -> float | None:
     except OverflowError:
         return None
     return float(value) if good else None
+
+
+def _of_type(kind: type[T], value: Any) -> T | None:
+    """The value if it is of this very type; True is no number."""
+    return value if type(value) is kind else None
 
 
 def _table(value: Any) -> dict[str, Any]:
@@ -507,54 +439,24 @@ def tensor_problem(step: dict[str, Any], ended: dict[str, Any]) -> str:
     return "out_of_memory" if kind == "MemoryError" else "torch_broken"
 
 
-def directml_problem(step: dict[str, Any], ended: dict[str, Any], outcome: dict[str, Any], told: _Told) -> str:
-    """The same for DirectML, where what is wrong is mostly a driver on Windows."""
-    usual = tensor_problem(step, ended)
-    if usual in ("torch_missing", "out_of_memory", "cpu_too_old"):
-        return usual
-    if step["problem"]:
-        return directml_faults.host_first(usual, told.host)
-    said = [str(step["error"].get(key, "")) for key in ("class", "text")] + _texts(step["error"].get("chain"))
-    found = directml_faults.remedy_for(
-        directml_faults.Evidence(
-            said=said,
-            heard=native_lines(outcome),
-            ended=ended["kind"] if step.get("died") else "",
-            signal=str(ended["signal"] or "") if step.get("died") else "",
-            torch=str(told.versions.get("torch") or ""),
-            python=str(told.versions.get("python") or ""),
-            host=told.host,
-        )
-    )
-    # Before the backend is imported, few things are its fault.
-    early = ("directml_torch_mixed", "directml_numpy")
-    return usual if step["id"] == "import_torch" and found not in early else found
-
-
-def gpu_problem(
-    backend: str,
-    step: dict[str, Any],
-    ended: dict[str, Any],
-    outcome: dict[str, Any],
-    told: _Told,
-    state: rocm_faults.State | None,
-) -> str:
-    """The same for CUDA, ROCm and XPU."""
-    died = step.get("died")
-    heard = [*native_lines(outcome), *_texts(told.result.get("warnings"))]
-    error = [str(step["error"].get(key, "")) for key in ("class", "text")] + _texts(step["error"].get("chain"))
-    failure = torch_faults.Failure(
-        step["id"],
-        tensor_problem({**step, "problem": ""}, ended),
-        step["problem"],
-        said=[step["detail"], *error],
-        heard=heard,
+def evidence_of(step: dict[str, Any], outcome: dict[str, Any], told: _Told, warned: list[str]) -> Evidence:
+    """What is known of a failed step, for the tables of faults."""
+    died, ended = step.get("died"), outcome["exit"]
+    return Evidence(
+        said=[step["detail"], *(str(step["error"].get(key, "")) for key in ("class", "text"))]
+        + _texts(step["error"].get("chain")),
+        heard=[*native_lines(outcome), *warned],
         ended=ended["kind"] if died else "",
+        signal=str(ended["signal"] or "") if died else "",
+        step=step["id"],
+        usual=tensor_problem({**step, "problem": ""}, ended),
+        problem=step["problem"],
         torch=str(told.versions.get("torch") or ""),
-        count=told.count(),
-        bundled_hsa=told.bundled_hsa(),
+        python=str(told.versions.get("python") or ""),
+        count=told.count,
+        bundled_hsa=told.bundled_hsa,
+        host=told.host,
     )
-    return torch_faults.remedy_for(backend, failure, state)
 
 
 class _Told:
@@ -567,6 +469,10 @@ class _Told:
         versions = {"torch": self._of("import_torch").get("version")}
         versions["torch_directml"] = self._of("import_backend").get("version")
         self.versions = {**versions, **{k: v for k, v in _table(self.result.get("versions")).items() if v}}
+        self.index = _of_type(int, self._of("name").get("index"))
+        self.adapter = str(self._of("name").get("adapter") or "") or None
+        self.count = _of_type(int, self._of("count").get("count"))
+        self.bundled_hsa = _of_type(bool, self._of("build").get("bundled_hsa"))
 
     def _of(self, step: str) -> dict[str, Any]:
         return self.steps.get(step, {})
@@ -583,22 +489,6 @@ class _Told:
             }
             for one in found
         ]
-
-    def index(self) -> int | None:
-        index = self._of("name").get("index")
-        return index if isinstance(index, int) and not isinstance(index, bool) else None
-
-    def adapter(self) -> str | None:
-        name = self._of("name").get("adapter")
-        return str(name) if name else None
-
-    def count(self) -> int | None:
-        count = self._of("count").get("count")
-        return count if isinstance(count, int) and not isinstance(count, bool) else None
-
-    def bundled_hsa(self) -> bool | None:
-        bundled = self._of("build").get("bundled_hsa")
-        return bundled if isinstance(bundled, bool) else None
 
     def gpu(self) -> dict[str, Any] | None:
         """torch_devices.facts of the device that was taken, with what was free of its memory when the sum was right."""
@@ -639,12 +529,12 @@ def native_lines(outcome: dict[str, Any]) -> list[str]:
 
 def _late_on_gpu(told: _Told, result: dict[str, Any], backend: str) -> list[tuple[str, str]]:
     """That it is the device that was named, and that the report can show what it is."""
-    device, index = str(result.get("device")), told.index()
+    device, index = str(result.get("device")), told.index
     if index is not None and device not in (
         torch_devices.DEVICE_TYPES[backend],
         f"{result.get('device_type')}:{index}",
     ):
-        return [("wrong_device", f"add: the sum is on {device}, and device {index} was taken ({told.adapter()})")]
+        return [("wrong_device", f"add: the sum is on {device}, and device {index} was taken ({told.adapter})")]
     lacks = torch_devices.lacks(backend, told.gpu() or {})
     if lacks or index is None:
         return [("gpu_facts", f"name: torch does not say of the device: {', '.join(lacks or ['index'])}")]
@@ -653,7 +543,7 @@ def _late_on_gpu(told: _Told, result: dict[str, Any], backend: str) -> list[tupl
 
 def _not_the_first(told: _Told, backend: str) -> list[str]:
     """What calls itself cuda, or xpu, is the first, whatever that is (ROCm/TheRock#3392)."""
-    kind, index = torch_devices.DEVICE_TYPES.get(backend), told.index()
+    kind, index = torch_devices.DEVICE_TYPES.get(backend), told.index
     if not kind or not index:
         return []
     return [
@@ -705,17 +595,16 @@ def judge_tensor(
             step["detail"] = directml_faults.with_names(step["detail"])
             reasons.append(f"{step['id']}: {step['detail']}" + (f" ({words})" if words else "") + last)
             if backend == "directml":
-                problems.append(directml_problem(step, ended, outcome, told))
+                problems.append(directml_faults.step_remedy(evidence_of(step, outcome, told, [])))
             elif backend in torch_devices.DEVICE_TYPES:
-                problems.append(gpu_problem(backend, step, ended, outcome, told, state))
+                evidence = evidence_of(step, outcome, told, _texts(told.result.get("warnings")))
+                problems.append(torch_faults.remedy_for(backend, evidence, state))
             else:
                 problems.append(tensor_problem(step, ended))
     if not reasons and (not_reached or not outcome["result"]):
-        bad = ended_badly(ended) or "the process ended without a result"
         where = f"{not_reached[0]} was not reached" if not_reached else "no result came"
-        words = last_words(outcome) if ended["kind"] in ("exit", "signal") else ""
         last = f"; the last finished step is {finished[-1]}" if finished else ""
-        reasons.append(f"{where}: {bad}" + (f" ({words})" if words else "") + last)
+        reasons.append(f"{where}: {_end_of(outcome)}{last}")
         problems.append(ended_problem(ended, "python_broken"))
     elif not reasons:
         for problem, reason in _late_findings(outcome, result, backend, told):
@@ -731,9 +620,9 @@ def judge_tensor(
         "ok": ok,
         "device": str(result["device"]) if result.get("device") else None,
         "device_type": str(result["device_type"]) if result.get("device_type") else None,
-        "index": told.index(),
+        "index": told.index,
         "devices": told.devices(),
-        "adapter": told.adapter(),
+        "adapter": told.adapter,
         "gpu": told.gpu(),
         "values": plain({key: values.get(key) for key in VALUES}) if isinstance(values, dict) else None,
         "text": str(result.get("text", "")),
@@ -766,27 +655,8 @@ def on_this_host(remedies: list[dict[str, str]], device_type: str, wsl: Any) -> 
 
 # --- colab_handshake ------------------------------------------------------------------------------------------------
 
-_DIRECT = (
-    "token_file",
-    "port",
-    "preflight",
-    "build_info",
-    "api",
-    "kernelspecs",
-    "session",
-    "kernel_socket",
-    "cell",
-    "session_delete",
-)
-_OVER = (
-    "ws_diagnose",
-    "ws_open",
-    "ws_kernelspecs",
-    "ws_session",
-    "ws_kernel_socket",
-    "ws_cell",
-    "ws_session_delete",
-)
+_DIRECT = "token_file port preflight build_info api kernelspecs session kernel_socket cell session_delete".split()
+_OVER = "ws_diagnose ws_open ws_kernelspecs ws_session ws_kernel_socket ws_cell ws_session_delete".split()
 _SHUT = ("shut_no_token", "shut_wrong_token", "shut_foreign_origin", "shut_foreign_host")
 _SHUT_OVER = ("shut_ws_no_token", "shut_ws_wrong_token", "shut_ws_auth_url", "shut_ws_foreign_origin")
 DEVICE_TYPES = ("cpu", "privateuseone", "cuda", "xpu")
@@ -817,7 +687,7 @@ def handshake_problem(
         return torch_faults.cell_remedy(backend if fits else "", device_type, step["detail"], how, wsl) or problem
     if how == "timeout":
         return "directml_hangs"
-    found = directml_faults.remedy_for(directml_faults.Evidence(said=[step["detail"]], ended=how))
+    found = directml_faults.remedy_for(Evidence(said=[step["detail"]], ended=how))
     return problem if found == "directml_unknown" else found
 
 
@@ -835,9 +705,7 @@ def judge_handshake(
         step["detail"] = directml_faults.with_names(step["detail"])
     reasons = [f"{step['id']}: {step['detail']}" for step in failed]
     if not failed and (not_reached or not outcome["result"]):
-        bad = ended_badly(ended) or "the probe ended without a result"
-        words = last_words(outcome) if ended["kind"] in ("exit", "signal") else ""
-        reasons.append(f"the handshake could not be tried: {bad}" + (f" ({words})" if words else ""))
+        reasons.append(f"the handshake could not be tried: {_end_of(outcome)}")
         problems.append(ended_problem(ended, "python_broken"))
     ok = not reasons
     notes = _texts(result.get("warnings"))

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ansible.module_utils.colab_ready.extension import Problem
+from ansible.module_utils.colab_ready.faults import check_of
 
 UTF8_BOM = b"\xef\xbb\xbf"
 UTF16_BOM = b"\xff\xfe"
@@ -436,20 +437,8 @@ def restart_remedies(codes: Sequence[str]) -> list[dict[str, str]]:
 def judge_wsl_host(codes: Sequence[str]) -> dict[str, Any]:
     """The check `wsl_host` of the report. It never makes a host not ready: the runtime runs before the restart as well."""
     reasons = restart_reasons(codes)
-    return {
-        "ok": not codes,
-        "seconds": 0.0,
-        "steps": [
-            {
-                "id": "wsl_host",
-                "ok": not codes,
-                "seconds": 0.0,
-                "detail": "; ".join(reasons) or "nothing waits for a restart",
-            }
-        ],
-        "reasons": reasons,
-        "remedies": restart_remedies(codes),
-    }
+    detail = "; ".join(reasons) or "nothing waits for a restart"
+    return check_of("wsl_host", not codes, detail, reasons, restart_remedies(codes))
 
 
 # ---- telling ----------------------------------------------------------------------------------

@@ -14,11 +14,10 @@ from __future__ import annotations
 from typing import Any, Mapping, NamedTuple
 
 from ansible.module_utils.colab_ready import gpus
-from ansible.module_utils.colab_ready.backend import Refusal
+from ansible.module_utils.colab_ready.core.refusal import Problem, Refusal
 from ansible.module_utils.colab_ready.gpu_rules import label, listed
 from ansible.module_utils.colab_ready.gpus import NO, OPT_IN
 
-INDEX = "https://download.pytorch.org/whl/xpu"
 PACKAGES = ("libze1", "libze-intel-gpu1", "intel-opencl-icd")
 ADDRESS = "https://repositories.intel.com/gpu/ubuntu"
 KEY = "https://repositories.intel.com/gpu/intel-graphics.key"
@@ -47,33 +46,24 @@ def choose_packages(
     in_wsl: bool,
     address: str = ADDRESS,
     key: str = KEY,
-    index: str = INDEX,
 ) -> dict[str, Any]:
-    """{packages, repository or None, groups, index, cautions}. Or a Refusal: of a card, or of a distribution."""
+    """{packages, repository or None, groups, cautions}. Or a Refusal: of a card, or of a distribution."""
     instead = "set colab_backend to directml" if in_wsl else "set colab_backend to cpu"
     family = gpus.family_of(adapter)
     support = gpus.Support(OPT_IN, "the table of Intel's GPUs does not have it")
     if family is not None:
         support = family.wsl if in_wsl else family.linux
     if adapter.get("vendor_id") != gpus.INTEL:
-        raise Refusal(
-            f"XPU is for Intel's graphics, and this is {label(adapter)}. Expected: an Intel GPU. Do: {instead}."
-        )
+        what = f"XPU is for Intel's graphics, and this is {label(adapter)}"
+        raise Refusal(Problem("xpu_unsupported", what, "an Intel GPU", instead))
     if support.level == NO:
-        raise Refusal(
-            f"{label(adapter)} cannot have XPU: {support.why}. Expected: an Intel Arc or newer. Do: {instead}."
-        )
+        what = f"{label(adapter)} cannot have XPU: {support.why}"
+        raise Refusal(Problem("xpu_unsupported", what, "an Intel Arc or newer", instead))
     release = RELEASES.get(version) if distribution == "ubuntu" else None
     if release is None:
-        new = (
-            "in PowerShell: wsl --install Ubuntu-24.04, and run colab-ready there; or"
-            if in_wsl
-            else "use one of them, or"
-        )
-        raise Refusal(
-            f"Intel has no compute runtime for {distribution.capitalize()} {version}. "
-            f"Expected: Ubuntu {listed(sorted(RELEASES))}. Do: {new} {instead}."
-        )
+        new = "in PowerShell: wsl --install Ubuntu-24.04, and run colab-ready there" if in_wsl else "use one of them"
+        what = f"Intel has no compute runtime for {distribution.capitalize()} {version}"
+        raise Refusal(Problem("xpu_unsupported", what, f"Ubuntu {listed(sorted(RELEASES))}", f"{new}; or {instead}"))
     cautions = [] if support.level == gpus.YES else [f"{label(adapter)}: {support.why}"]
     named = gpus.UBUNTU.get(family.line, ((), ()))[0 if in_wsl else 1] if family else ()
     if named and version not in named:
@@ -96,6 +86,5 @@ def choose_packages(
         "repository": repository,
         # /dev/dxg is open to everybody; natively the render node is the group's.
         "groups": [] if in_wsl else ["render", "video"],
-        "index": index,
         "cautions": cautions,
     }

@@ -14,20 +14,13 @@ from typing import Any, Mapping, Sequence
 
 from ansible.module_utils.colab_ready import apt_words, gpus
 from ansible.module_utils.colab_ready.apt_words import Steps, kernels_in
-from ansible.module_utils.colab_ready.backend import Refusal, card_for
-from ansible.module_utils.colab_ready.preflight import Problem
+from ansible.module_utils.colab_ready.backend import card_for
+from ansible.module_utils.colab_ready.core.refusal import Problem
 
 
 def choose_card(gpu: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """From what gpu_device returned: the adapter that was decided on, or the best of Intel's. Never by its place."""
     return card_for(gpu, "xpu", gpus.INTEL, bool(gpu.get("wsl")), unknown=gpus.OPT_IN)
-
-
-def problem_of(refusal: Refusal, name: str) -> Problem:
-    """A Refusal's one sentence, in the three parts that it has."""
-    what, _, rest = str(refusal).partition(". Expected: ")
-    expected, _, do = rest.partition(". Do: ")
-    return Problem(name, what, expected, do.rstrip("."))
 
 
 def no_card(gpu: Mapping[str, Any]) -> Problem:

@@ -19,10 +19,10 @@ from typing import Any, Mapping, Sequence
 
 from ansible.module_utils.colab_ready import apt_words, gpu_groups, managed, openpgp, programs
 from ansible.module_utils.colab_ready import xpu_runtime_plan as thinking
+from ansible.module_utils.colab_ready.core.refusal import Problem
 from ansible.module_utils.colab_ready.files.safe_open import read_object
 from ansible.module_utils.colab_ready.host import run
 from ansible.module_utils.colab_ready.pip_config import redact
-from ansible.module_utils.colab_ready.preflight import Problem
 from ansible.module_utils.colab_ready.rocm_host_packages import ENVIRONMENT, PROXIES, Stopped, fetch
 
 UPDATE_SECONDS = 300.0

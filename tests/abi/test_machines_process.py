@@ -42,7 +42,8 @@ import json, sys
 import ansible.module_utils
 ansible.module_utils.__path__ = [*ansible.module_utils.__path__, sys.argv[1]]
 from ansible.module_utils.colab_ready import gpu_look
-from ansible.module_utils.colab_ready.backend import Refusal, decide
+from ansible.module_utils.colab_ready.backend import decide
+from ansible.module_utils.colab_ready.core.refusal import Refusal
 for line in sys.stdin:
     job = json.loads(line)
     found = gpu_look.look(gpu_look.Places(**job["places"]), {})

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.colab_ready import backend, gpus
-from ansible.module_utils.colab_ready.backend import BACKENDS, Refusal
+from ansible.module_utils.colab_ready.backend import BACKENDS
+from ansible.module_utils.colab_ready.core.refusal import Refusal
 from ansible.module_utils.colab_ready.torch_devices import Wanted
 from hypothesis import given, settings
 from hypothesis import strategies as st

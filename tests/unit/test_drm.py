@@ -16,33 +16,48 @@ def sysfs(tmp_path: Path) -> Sysfs:
     return Sysfs(tmp_path / "sys")
 
 
-def read(sysfs: Sysfs, ids: str = "pci.ids") -> tuple[list[dict[str, Any]], dict[str, str]]:
+# What Linux does not say of any adapter.
+NOT_IN_SYSFS = {
+    "wddm": "not_windows", "render": "not_said", "hybrid": "not_said", "detachable": "not_said", "luid": "not_windows",
+}  # fmt: skip
+
+
+def read(sysfs: Sysfs, ids: str = "pci.ids") -> tuple[list[dict[str, Any]], dict[str, Any]]:
     return drm.read_adapters(str(sysfs.root), [str(sysfs.root.parent / "nowhere"), str(sysfs.root.parent / ids)])
 
 
 def test_a_card_is_read_whole(sysfs: Sysfs) -> None:
     sysfs.card(0, sysfs.pci("0000:03:00.0", AMD, driver="amdgpu", version="6.12.12"))
-    assert read(sysfs) == (
-        [
-            {
-                "index": 0,
-                "name": "Navi 31 [Radeon RX 7900 XT/7900 XTX/7900 GRE/7900M]",
-                "vendor": "AMD",
-                "vendor_id": "1002",
-                "device_id": "744c",
-                "subsystem_vendor_id": "1002",
-                "subsystem_id": "0e3b",
-                "revision": "c8",
-                "address": "0000:03:00.0",
-                "driver": "amdgpu",
-                "driver_version": "6.12.12",
-                "dedicated_bytes": 25753026560,
-                "software": False,
-                "primary": True,
-            }
-        ],
-        {},
-    )
+    (adapter,), reasons = read(sysfs)
+    assert adapter == {
+        "index": 0,
+        "name": "Navi 31 [Radeon RX 7900 XT/7900 XTX/7900 GRE/7900M]",
+        "vendor": "AMD",
+        "vendor_id": "1002",
+        "device_id": "744c",
+        "subsystem_vendor_id": "1002",
+        "subsystem_id": "0e3b",
+        "revision": "c8",
+        "address": "0000:03:00.0",
+        "driver": "amdgpu",
+        "driver_version": "6.12.12",
+        "dedicated_bytes": 25753026560,
+        "software": False,
+        "compute_only": False,
+        "primary": True,
+        "source": {**dict.fromkeys(adapter["source"], "sysfs"), "name": "pci.ids"},
+        **dict.fromkeys(NOT_IN_SYSFS),
+        "gfx": None,
+        "product": None,
+    }
+    assert set(adapter["source"]) == {key for key, value in adapter.items() if value is not None} - {
+        "index",
+        "primary",
+        "source",
+    }
+    assert {path: why["reason"] for path, why in reasons.items()} == {
+        f"adapters[0].{key}": why for key, why in NOT_IN_SYSFS.items()
+    }
 
 
 def test_every_null_has_its_reason(sysfs: Sysfs) -> None:
@@ -50,11 +65,16 @@ def test_every_null_has_its_reason(sysfs: Sysfs) -> None:
     sysfs.pci("0000:04:00.0", NVIDIA)
     sysfs.card(1, sysfs.other("platform/soc/gpu", "platform", driver="panfrost"))
     adapters, reasons = read(sysfs)
-    nulls = {f"adapters[{entry['index']}].{key}" for entry in adapters for key, value in entry.items() if value is None}
+    nulls = {
+        f"adapters[{entry['index']}].{key}"
+        for entry in adapters
+        for key, value in entry.items()
+        if value is None and key not in ("gfx", "product")
+    }
     assert len(adapters) == 3
     assert nulls == set(reasons)
-    assert "no driver" in reasons["adapters[2].driver"]
-    assert "not a PCI device" in reasons["adapters[1].vendor_id"]
+    assert "no driver" in reasons["adapters[2].driver"]["detail"]
+    assert "not a PCI device" in reasons["adapters[1].vendor_id"]["detail"]
 
 
 def test_cards_come_in_their_order_and_undriven_displays_after_them(sysfs: Sysfs) -> None:
@@ -116,7 +136,7 @@ def test_without_a_list_of_names_there_is_no_name_and_no_guess(sysfs: Sysfs) -> 
     sysfs.card(0, sysfs.pci("0000:03:00.0", AMD, driver="amdgpu"))
     adapters, reasons = read(sysfs, ids="missing")
     assert adapters[0]["name"] is None
-    assert "no pci.ids" in reasons["adapters[0].name"]
+    assert "no pci.ids" in reasons["adapters[0].name"]["detail"]
     assert adapters[0]["vendor"] == "AMD"
 
 

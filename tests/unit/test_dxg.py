@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.colab_ready import dxg
-from ansible.module_utils.colab_ready.dxg import Unknown
+from ansible.module_utils.colab_ready.gpu.adapter import Failure, Unknown, mark_primary
 
 # --- numbers --------------------------------------------------------------------------------------------------------
 
@@ -207,7 +207,7 @@ PRIMARY = [
 def test_the_primary_one_is_chosen_by_memory_and_kind(adapters: list[dict[str, Any]], expected: int | None) -> None:
     for index, adapter in enumerate(adapters):
         adapter["index"] = index
-    dxg.mark_primary(adapters)
+    mark_primary(adapters)
     assert [adapter["primary"] for adapter in adapters] == [index == expected for index in range(len(adapters))]
 
 
@@ -316,7 +316,7 @@ def test_an_older_kernel_is_asked_in_the_older_way(code: int) -> None:
 
 
 def failure_of(ioctl: StandInIoctl) -> Unknown:
-    with pytest.raises(dxg.Failure) as caught:
+    with pytest.raises(Failure) as caught:
         read(ioctl)
     assert not ioctl.open
     return caught.value.why

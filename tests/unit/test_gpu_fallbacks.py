@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.colab_ready import dxcore, gpu_look, gpu_tools, powershell, wsl
-from ansible.module_utils.colab_ready.dxg import KEYS, Failure, Unknown
+from ansible.module_utils.colab_ready.gpu.adapter import KEYS, Failure, Unknown, assemble
 from doubles import dxcore_stand_in
 from fixtures.windows_drive import open_folder, uids, windows_program
 
@@ -273,7 +273,7 @@ def test_nvidia_smi_answers_or_there_is_a_reason(tmp_path: Path, script: str, co
 def test_a_program_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
     own = program(tmp_path / "hangs", f"#!/bin/sh\nsleep 300 &\necho $! > {tmp_path}/pid\nsleep 300\n")
     with pytest.raises(Failure):
-        gpu_tools.ask([own], 2)
+        gpu_tools._ask("hangs", own, (), 2)
     child = Path("/proc", (tmp_path / "pid").read_text().strip(), "stat")
     until = time.monotonic() + 30
     while child.exists() and child.read_text().rpartition(") ")[2][0] not in "ZX":
@@ -501,9 +501,9 @@ def fallen_back(places: gpu_look.Places, *readings: Any) -> tuple[gpu_look.Found
 def test_the_first_who_knows_an_adapter_is_believed_and_the_device_is_still_shut(tmp_path: Path) -> None:
     (tmp_path / "dxg").write_text("")
     places = gpu_look.Places(dev=str(tmp_path))
-    one = gpu_tools.assemble([{"vendor_id": "1002", "software": False}], "test", "silent")
+    one = assemble([{"vendor_id": "1002", "software": False}], "test", "silent")
     nothing = (None, {"adapters": {"reason": "tool_missing", "detail": "there is none"}})
-    nameless = gpu_tools.assemble([{"software": False}], "test", "silent")
+    nameless = assemble([{"vendor_id": Unknown("not_said", "silent"), "software": False}], "test", "silent")
     found, asked = fallen_back(places, nothing, ([], {}), nameless, one, one)
     assert (found.adapters, asked) == (one[0], ["0", "1", "2", "3"])
     assert (found.dxg, found.dxg_failure) == (False, "dxg_not_dxg")
@@ -526,7 +526,7 @@ def test_the_primary_adapter_is_the_one_to_compute_on() -> None:
         "name": "NVIDIA GeForce RTX 4090",
     }
     second = {"vendor_id": "1002", "device_id": "744c", "driver": "amdgpu", "software": False, "revision": "c8"}
-    adapters, reasons = gpu_tools.assemble([first, second], "test", "silent")
+    adapters, reasons = assemble([first, second], "test", "silent")
     for adapter in adapters:
         adapter["primary"] = None
         reasons[f"adapters[{adapter['index']}].primary"] = {"reason": "not_said", "detail": "nobody says it"}
@@ -548,7 +548,7 @@ def test_what_the_table_of_gpus_adds_is_said_to_be_from_there() -> None:
         {"vendor_id": "1002", "device_id": "744c", "revision": "c8"}, {"vendor_id": "10de", "device_id": "2684"},
         {"vendor_id": "1002", "device_id": "0001", "gfx": "gfx1300"},
     ]  # fmt: skip
-    adapters, reasons = gpu_tools.assemble(values, "test", "silent")
+    adapters, reasons = assemble(values, "test", "silent")
     found = gpu_look.Found(adapters, reasons, [])
     gpu_look.complete(found)
     assert [(one["gfx"], one["product"]) for one in adapters] == [

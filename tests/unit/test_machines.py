@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.colab_ready import drm, gpu_look, gpus, rocm_lines, rocm_plan, xpu_packages
-from ansible.module_utils.colab_ready.backend import BACKENDS, Refusal, decide
+from ansible.module_utils.colab_ready.backend import BACKENDS, decide
+from ansible.module_utils.colab_ready.core.refusal import Refusal
 from ansible.module_utils.colab_ready.torch_devices import Device, Wanted, choose
 from fixtures.machines import MACHINES, NATIVE_LINUX, Machine
 from fixtures.sysfs_tree import Sysfs

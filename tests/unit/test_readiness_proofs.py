@@ -4,12 +4,11 @@ rocminfo speaks first."""
 from __future__ import annotations
 
 import runpy
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import rocm_check
+from ansible.module_utils.colab_ready import handshake_run, rocm_check
 from ansible.module_utils.colab_ready.rocm_faults import State
 
 MODULE = Path(__file__).parents[2] / "library/readiness_report.py"
@@ -42,11 +41,10 @@ class Proofs:
         self.looked: Any = rocm_check.Looked(rocm_check.not_asked("it is not there"), State(line="10.0.0"))
         names = self.functions["prove"].__globals__
         names["run_tensor"] = self.run_tensor
-        names["run_probe"] = self.run_probe
         names["rocm_look"] = self.rocm_look
         # What the handshakes come to, one after the other; then they succeed.
         self.remedies: list[str] = []
-        names["judge_handshake"] = self.judge_handshake
+        names["run_handshake"] = self.run_handshake
         names["config_dirs_check"] = lambda settings: {}
         names["side_by_side"] = lambda checks: {name: check() for name, check in checks.items()}
 
@@ -55,17 +53,13 @@ class Proofs:
         self.sums.append({"backend": backend, "python": python, **more})
         return dict(self.tensor)
 
-    def run_probe(self, source: str, params: dict[str, Any], python: str, seconds: float, **more: Any) -> None:
+    def run_handshake(self, params: dict[str, Any], python: str, user: str, backend: str) -> dict[str, Any]:
         self.order.append("cell")
         self.cells.append(params)
-
-    def judge_handshake(
-        self, outcome: None, over: bool, device_type: str, backend: str, *, wsl: bool
-    ) -> dict[str, Any]:
         wrong = self.remedies[:1]
         del self.remedies[:1]
         return {
-            "ok": not wrong, "judged": device_type, "backend": backend, "wsl": wsl, "warnings": [], "reasons": [f"cell: {one}" for one in wrong],
+            "ok": not wrong, "judged": params["device_type"], "backend": backend, "warnings": [], "reasons": [f"cell: {one}" for one in wrong],
             "remedies": [{"id": one} for one in wrong],
         }  # fmt: skip
 
@@ -83,7 +77,7 @@ def proofs() -> Proofs:
 
 
 def test_the_sum_is_asked_of_the_decided_adapter_and_the_cell_of_the_same_device(proofs: Proofs) -> None:
-    checks = proofs.prove(GPU)
+    checks = proofs.prove(GPU, adapter="AMD Radeon RX 6700 XT")
     (tensor,), (cell,) = proofs.sums, proofs.cells
     assert (tensor["backend"], tensor["adapter"], tensor["card"]) == ("directml", "AMD Radeon RX 6700 XT", None)
     assert (tensor["python"], tensor["user"]) == ("/opt/x/kernels/directml/bin/python", "student")
@@ -119,18 +113,8 @@ def test_the_adapter_of_the_run_counts_more_than_the_one_that_would_be_taken_now
     assert proofs.sums[0]["adapter"] == asked
 
 
-CASES: dict[str, Callable[[], dict[str, Any]]] = {
-    "nothing is known": dict,
-    "nothing was found": lambda: {"adapters": None, "backend": None},
-    "the decision is another backend's": lambda: {**GPU, "backend": {"name": "cpu", "adapter": 1}},
-    "the decision has no adapter": lambda: {**GPU, "backend": {"name": "directml", "adapter": None}},
-    "the adapter has gone": lambda: {**GPU, "adapters": GPU["adapters"][:1]},
-}
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_without_a_decision_for_this_backend_no_adapter_is_asked_for(proofs: Proofs, case: str) -> None:
-    proofs.prove(CASES[case]())
+def test_without_a_decided_adapter_none_is_asked_for_whatever_would_be_taken_now(proofs: Proofs) -> None:
+    proofs.prove(GPU)
     assert (proofs.sums[0]["adapter"], proofs.sums[0]["card"]) == (None, None)
 
 
@@ -180,13 +164,22 @@ def test_a_rocminfo_check_that_died_leaves_the_sum_its_turn(proofs: Proofs) -> N
 
 
 @pytest.mark.parametrize("wsl", [True, False])
-def test_whether_this_is_wsl_goes_with_every_proof(proofs: Proofs, wsl: bool) -> None:
+def test_whether_this_is_wsl_goes_with_the_sum(proofs: Proofs, wsl: bool) -> None:
     """Outside of it there is no Windows to be told of."""
     proofs.functions["prove"].__globals__["wsl_facts"] = lambda: {"version": 2} if wsl else None
     proofs.looked = {"reasons": ["the check itself died; please report this"]}
-    checks = proofs.prove(GPU, **ROCM)
+    proofs.prove(GPU, **ROCM)
     assert (proofs.sums[0]["wsl"], proofs.sums[0]["rocm_state"]) == (wsl, State(wsl=wsl))
-    assert checks["colab_handshake"]["wsl"] is wsl
+
+
+@pytest.mark.parametrize("wsl", [True, False])
+def test_whether_this_is_wsl_goes_with_the_handshake(monkeypatch: pytest.MonkeyPatch, wsl: bool) -> None:
+    monkeypatch.setattr(handshake_run, "wsl_facts", lambda: {"version": 2} if wsl else None)
+    monkeypatch.setattr(handshake_run, "run_probe", lambda *given, **more: "what came of it")
+    monkeypatch.setattr(handshake_run, "judge_handshake", lambda *given, **more: (*given, more["wsl"]))
+    params = {"http_over_ws": True, "device_type": "cuda", "timeout_seconds": 9.0}
+    said: Any = handshake_run.run_handshake(params, "/x/python", "student", "rocm")
+    assert said == ("what came of it", True, "cuda", "rocm", wsl)
 
 
 @pytest.mark.parametrize(("kernel", "device_type"), [("cuda", "cuda"), ("xpu", "xpu")])
@@ -195,11 +188,3 @@ def test_the_others_are_proven_on_the_card_of_the_run(proofs: Proofs, kernel: st
     assert proofs.order == ["sum", "cell"]
     assert (proofs.sums[0]["backend"], proofs.sums[0]["card"], proofs.sums[0]["env"]) == (kernel, CARD, {})
     assert (proofs.cells[0]["device_type"], proofs.cells[0]["device"]) == (device_type, 1)
-
-
-@pytest.mark.parametrize(("kernel", "card"), [("rocm", CARD), ("cuda", None)])
-def test_settings_of_an_earlier_version_take_the_card_of_today_if_it_is_their_backend_s(
-    proofs: Proofs, kernel: str, card: dict[str, Any] | None
-) -> None:
-    proofs.prove({"backend": {"name": "rocm", "card": CARD}}, kernel=kernel, device_type="cuda")
-    assert proofs.sums[0]["card"] == card

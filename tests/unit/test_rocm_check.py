@@ -259,7 +259,7 @@ def place(tmp_path: Path, torch: str = "2.13.0+rocm10.0.0", record: str = "", di
 def test_what_is_known_of_a_wsl_is_gathered_without_starting_rocm(tmp_path: Path) -> None:
     where = place(tmp_path, record='{"line": "10.0.0"}')
     packages = b"libhsakmt1\t5.7.0\tinstalled\nlibhsa-runtime64-1:amd64\t5.7.1\tinstalled\n"
-    state = gather(where, {}, GPU, True, {}, asked(packages))
+    state = gather(where, {"card": GPU["backend"]["card"]}, GPU, True, {}, asked(packages))
     assert state == State(
         wsl=True, windows_build=26100, distribution="ubuntu", line="10.0.0", amd=True, id_known=False, gfx="gfx1102",
         integrated=False, detection="", packages=["libhsa-runtime64-1", "libhsakmt1"], bridge_cached=True,
@@ -320,9 +320,8 @@ def test_the_card_of_the_run_counts_more_than_that_of_today() -> None:
         "others": ["AMD Radeon RX 7600"],
         "capability": "",
     }
-    assert wanted_of({"card": card}, GPU) == Wanted(["AMD Radeon(TM) Graphics"], ["gfx1036"], ["AMD Radeon RX 7600"])
-    assert wanted_of({}, GPU).gfx == ["gfx1102"]
-    assert wanted_of({}, {"backend": {"name": "cpu", "card": card}}) == Wanted([], [], [])
+    assert wanted_of({"card": card}) == Wanted(["AMD Radeon(TM) Graphics"], ["gfx1036"], ["AMD Radeon RX 7600"])
+    assert wanted_of({}) == wanted_of({"card": None}) == Wanted()
     found = rocm_check.adapter_of({"card": card}, GPU, True)
     assert found is not None and found["index"] == 0
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.colab_ready import torch_devices, torch_faults, verdict
+from ansible.module_utils.colab_ready.faults import Evidence
 from ansible.module_utils.colab_ready.torch_devices import Built, Device, Wanted
 
 IGPU = Device(0, "AMD Radeon(TM) Graphics", "gfx1036")
@@ -218,7 +219,7 @@ def test_every_word_for_the_verdict_has_a_remedy() -> None:
     for backend in torch_devices.DEVICE_TYPES:
         # those that torch_faults makes of a death, a hang and of words that nobody knows
         words |= {
-            torch_faults.remedy_for(backend, torch_faults.Failure("copy", "x", ended=ended))
+            torch_faults.remedy_for(backend, Evidence(step="copy", usual="x", ended=ended))
             for ended in ("", "signal", "timeout")
         }
     for table in torch_faults.TEXTS.values():

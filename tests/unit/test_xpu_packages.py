@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.colab_ready import xpu_packages
-from ansible.module_utils.colab_ready.backend import Refusal
+from ansible.module_utils.colab_ready.core.refusal import Refusal
 
 ARC = {"vendor_id": "8086", "vendor": "Intel", "device_id": "56a0", "name": "Intel(R) Arc(TM) A770 Graphics"}
 LUNAR_LAKE = {**ARC, "device_id": "64a0", "name": "Intel(R) Arc(TM) 140V GPU"}
@@ -80,7 +80,6 @@ def test_a_mirror_is_taken() -> None:
         True,
         "https://mirror.example/intel",
         "https://mirror.example/key",
-        "https://mirror.example/xpu",
     )
     assert "URIs: https://mirror.example/intel\n" in plan["repository"]["text"]
-    assert (plan["repository"]["key"], plan["index"]) == ("https://mirror.example/key", "https://mirror.example/xpu")
+    assert plan["repository"]["key"] == "https://mirror.example/key"

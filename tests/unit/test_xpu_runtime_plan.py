@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from ansible.module_utils.colab_ready import xpu_runtime_plan as plan
 from ansible.module_utils.colab_ready.apt_words import Steps
-from ansible.module_utils.colab_ready.backend import Refusal
 
 ARC = {"index": 0, "vendor_id": "8086", "device_id": "56a0", "name": "Arc A770"}
 UHD = {"index": 1, "vendor_id": "8086", "device_id": "3e92", "name": "UHD 630", "primary": True}
@@ -125,13 +124,3 @@ def test_no_key_but_a_known_one_is_trusted(found: list[str], allowed: list[str],
 def test_a_key_over_http_wants_a_fingerprint(allowed: list[str], address: str, name: str | None) -> None:
     problem = plan.fingerprints_problem(allowed, address)
     assert (problem.id if problem else None) == name
-
-
-def test_a_refusal_has_its_three_parts() -> None:
-    problem = plan.problem_of(Refusal("It is X (see a. b). Expected: Y. Do: set z to 1."), "some_id")
-    assert (problem.id, problem.what, problem.expected, problem.do) == (
-        "some_id",
-        "It is X (see a. b)",
-        "Y",
-        "set z to 1",
-    )
