@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from colab_ready import pip_config
@@ -151,6 +151,7 @@ class Steps:
     log_path: Path
     environ: dict[str, str]
     talk: int | None
+    said: float = field(default_factory=time.monotonic)  # when the person last got a word
 
     def run(self, *command: str) -> None:
         """In /, so that no uv.toml and no setup.cfg of the current directory is read."""
@@ -172,14 +173,17 @@ class Steps:
 
     def _wait(self, process: subprocess.Popen[bytes], name: str) -> None:
         """With words, and not for ever: an index may send a byte now and then, or ask to be asked again tomorrow."""
-        for seconds in range(1, STEP_SECONDS):
+        began = time.monotonic()
+        while time.monotonic() - began < STEP_SECONDS:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(1)
                 return
             if self.talk is not None and select.select([self.talk], [], [], 0)[0] and (told := told_by(self.talk)):
                 sys.exit(128 + told)
-            if seconds % WORD_SECONDS == 0:
-                say(f"{name} is still at it ({seconds} s)")
+            # Short steps follow each other: the silence counts, not the step.
+            if time.monotonic() - self.said >= WORD_SECONDS:
+                self.said = time.monotonic()
+                say(f"{name} is still at it ({self.said - began:.0f} s)")
         raise Failed(f"{name} did not end within {STEP_SECONDS // 60} minutes")
 
 

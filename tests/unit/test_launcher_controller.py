@@ -258,6 +258,13 @@ def test_what_does_not_end_is_waited_for_with_words_and_ended(
     assert_pip_is_gone(waiting)
 
 
+def test_the_silence_of_steps_before_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with open(tmp_path / "log", "w", encoding="utf-8") as log:
+        steps = controller.Steps(log.fileno(), tmp_path / "log", {"PATH": "/bin"}, None, said=time.monotonic() - 9)
+        steps.run("sleep", "1.2")
+    assert "sleep is still at it (1 s)" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("sent", "status"), [(b"", 143), (b"\x0f", 143), (b"\x02", 130), (b"\x01", 129)])
 def test_it_ends_with_who_called(waiting: Yard, sent: bytes, status: int) -> None:
     builder = waiting.builder(uv=False)
