@@ -447,8 +447,8 @@ def understands_cursor() -> bool:
     return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
-class UnlessVerbose:
-    """An event that is left to the default callback with -v. What it brings is made harmless either way."""
+class Event:
+    """See unless_verbose."""
 
     def __init__(self, method: Callable[..., Any]) -> None:
         self.method = method
@@ -463,6 +463,11 @@ class UnlessVerbose:
             return method(plugin, *args, **kwargs)
 
         setattr(owner, name, choose)
+
+
+def unless_verbose(method: Callable[..., Any]) -> Any:
+    """With -v, leave this event to the default callback. What it brings is made harmless either way."""
+    return Event(method)
 
 
 def nothing(_plugin: CallbackModule, *_args: Any, **_kwargs: Any) -> None:
@@ -499,29 +504,29 @@ class CallbackModule(DefaultCallback):
         if context.CLIARGS.get("check"):
             self.screen.line(("check mode: nothing will be changed", "bold"))
 
-    @UnlessVerbose
+    @unless_verbose
     def v2_playbook_on_play_start(self, play: Any) -> None:
         self._play = play
         self._hosts = len(play.get_variable_manager()._inventory.get_hosts(play.hosts)) if play.hosts else 1
         self.screen.line((play.get_name().strip(), "bold"))
 
-    @UnlessVerbose
+    @unless_verbose
     def v2_playbook_on_no_hosts_matched(self) -> None:
         self.screen.line(("no host of the inventory is meant by this play", "yellow"))
 
-    @UnlessVerbose
+    @unless_verbose
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool = False) -> None:
         # Only now is the name templated; Ansible puts the raw one back afterwards.
         self._names[task._uuid] = (task.name or task.get_name()).strip()
 
-    v2_playbook_on_handler_task_start = UnlessVerbose(v2_playbook_on_task_start.method)
+    v2_playbook_on_handler_task_start = unless_verbose(v2_playbook_on_task_start.method)
 
-    @UnlessVerbose
+    @unless_verbose
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
         name = self._name(task)
         self.screen.start((host.get_name(), task._uuid), f"{name} [{host.get_name()}]" if self._hosts > 1 else name)
 
-    @UnlessVerbose
+    @unless_verbose
     def v2_runner_on_ok(self, result: Any) -> None:
         self._note(result)
         changed = result.is_changed()
@@ -530,7 +535,7 @@ class CallbackModule(DefaultCallback):
         if result._task.action.rpartition(".")[2] == "debug" and "msg" in result._result:
             self.screen.block(failure_text(result._result))
 
-    @UnlessVerbose
+    @unless_verbose
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         host = result._host.get_name()
         self._note(result)
@@ -541,28 +546,28 @@ class CallbackModule(DefaultCallback):
         if host not in self._summaries or self._summaries[host].ready:
             self.screen.block(failure_text(result._result), "" if ignore_errors else "red")
 
-    @UnlessVerbose
+    @unless_verbose
     def v2_runner_on_unreachable(self, result: Any) -> None:
         self._finished(result, "unreachable")
         self._stopped_at[result._host.get_name()] = self._name(result._task)
         self.screen.block(failure_text(result._result), "red")
 
-    @UnlessVerbose
+    @unless_verbose
     def v2_runner_on_skipped(self, result: Any) -> None:
         self._finished(result, None)
 
-    @UnlessVerbose
+    @unless_verbose
     def v2_runner_item_on_ok(self, result: Any) -> None:
         self._handle_warnings(result._result)
 
-    v2_runner_item_on_failed = UnlessVerbose(v2_runner_item_on_ok.method)
+    v2_runner_item_on_failed = unless_verbose(v2_runner_item_on_ok.method)
 
     # The running step goes on ticking; what fails or stops all hosts is said as the step itself fails.
-    v2_runner_item_on_skipped = v2_runner_retry = v2_playbook_on_include = UnlessVerbose(nothing)
-    v2_runner_on_async_poll = v2_runner_on_async_ok = v2_runner_on_async_failed = UnlessVerbose(nothing)
-    v2_playbook_on_no_hosts_remaining = UnlessVerbose(nothing)
+    v2_runner_item_on_skipped = v2_runner_retry = v2_playbook_on_include = unless_verbose(nothing)
+    v2_runner_on_async_poll = v2_runner_on_async_ok = v2_runner_on_async_failed = unless_verbose(nothing)
+    v2_playbook_on_no_hosts_remaining = unless_verbose(nothing)
 
-    @UnlessVerbose
+    @unless_verbose
     def v2_on_file_diff(self, result: Any) -> None:
         results = result._result["results"] if result._task.loop and "results" in result._result else [result._result]
         texts = [self._get_diff(one["diff"]) for one in results if one.get("diff") and one.get("changed")]
