@@ -28,7 +28,7 @@ import stat
 import sys
 import time
 import uuid
-from typing import Any, Awaitable, Callable, Iterator
+from typing import Any, Awaitable, Callable, Iterator, Mapping
 from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
 MIN_VERSION = "0.0.7"
@@ -286,7 +286,7 @@ async def status(request: Awaitable[Any]) -> int:
 
 
 async def unrefused(
-    tries: dict[str, Awaitable[int]], allowed: tuple[int, ...], who: str, expected: str = "403"
+    tries: Mapping[str, Awaitable[int]], allowed: tuple[int, ...], who: str, expected: str = "403"
 ) -> list[str]:
     """What was answered otherwise than a stranger is to be answered."""
     codes = dict(zip((f"{what} {who}".strip() for what in tries), await asyncio.gather(*tries.values())))
