@@ -35,8 +35,8 @@ from .uv import (
     INSTALL_SECONDS,
     Failure,
     Request,
+    as_failure,
     execute,
-    failed,
     make_lock,
     provide_uv,
     refuse_distrusted,
@@ -70,9 +70,7 @@ class Builder:
     def build(self) -> Outcome:
         self._check_user()
         self._check_place()
-        kind = env_state.kind_of(self.path)
-        if kind in ("other", "file"):
-            raise Failure(self._foreign(kind, "touched"))
+        self._check_ours("touched")
         entries = lockfile.parse_lock(self.request.lock)
         pins = [_pin(one) for one in self.request.pinned]
         packages = [lockfile.parse_requirement(one) for one in self.request.packages]
@@ -84,7 +82,7 @@ class Builder:
             try:
                 return self._converge(self._make_folder(work))
             except OSError as error:
-                raise failed(self.doing, uv_errors.explain_os_error(error)) from None
+                raise as_failure(self.doing, error) from None
             finally:
                 # Where nothing was built nothing stays, not even the folder that was made for it.
                 for folder in (self.path, cache_of(self.request, self.account)):
@@ -125,10 +123,7 @@ class Builder:
 
     def remove(self) -> Outcome:
         self._check_place()
-        kind = env_state.kind_of(self.path)
-        if kind in ("other", "file"):
-            raise Failure(self._foreign(kind, "removed"))
-        if kind != "environment":
+        if self._check_ours("removed") != "environment":
             return Outcome()
         outcome = Outcome(changed=True, before=self._owners_listing(), reasons=["it is to be absent"])
         if not self.check_mode:
@@ -190,12 +185,15 @@ class Builder:
             )
         refuse_distrusted(os.path.dirname(self.path))
 
-    def _foreign(self, kind: str, what: str) -> str:
-        shown = "a file" if kind == "file" else "a folder with other things in it"
-        return (
-            f"{self.path} is {shown}, so it is not {what}. Expected nothing there, an empty folder, or an environment "
-            f"(with {env_state.MEMORY} or pyvenv.cfg). Move it away, or choose another path."
-        )
+    def _check_ours(self, what: str) -> str:
+        kind = env_state.kind_of(self.path)
+        if kind in ("other", "file"):
+            shown = "a file" if kind == "file" else "a folder with other things in it"
+            raise Failure(
+                f"{self.path} is {shown}, so it is not {what}. Expected nothing there, an empty folder, or an environment "
+                f"(with {env_state.MEMORY} or pyvenv.cfg). Move it away, or choose another path."
+            )
+        return kind
 
     # -- folders
 
@@ -243,7 +241,7 @@ class Builder:
             os.makedirs(folder, mode=0o700, exist_ok=True)
             handle = os.open(os.path.join(folder, name), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise failed(self.doing, uv_errors.explain_os_error(error)) from None
+            raise as_failure(self.doing, error) from None
         try:
             end = time.monotonic() + LOCK_SECONDS
             while not _locked(handle):

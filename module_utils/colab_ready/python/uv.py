@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Mapping, Sequence
 
 from .. import lockfile, pip_config, uv_errors
+from ..environment import kind_of
 from ..files.removal import remove_path
 from ..process.identity import Account, current_account
 from ..process.run import DEFAULT_PATH, Finished, run
@@ -47,9 +48,20 @@ class Failure(Exception):
         self.kind = kind
 
 
+# What the work may end with.
+ENDS = (Failure, lockfile.LockError, pip_config.PipConfigError, OSError)
+
+
 def failed(doing: str, problem: uv_errors.Problem) -> Failure:
     """Return the failure that a problem is."""
     return Failure(problem.message(doing), problem.kind)
+
+
+def as_failure(doing: str, error: Exception) -> Failure:
+    """Return the failure that an error is, one of `ENDS`."""
+    if isinstance(error, OSError):
+        return failed(doing, uv_errors.explain_os_error(error))
+    return error if isinstance(error, Failure) else Failure(str(error))
 
 
 @dataclass(frozen=True)
@@ -228,7 +240,7 @@ def _install_uv(
         with open(lock, "w", encoding="utf-8") as stream:
             stream.write(request.uv_lock)
     except OSError as error:
-        raise failed(doing, uv_errors.explain_os_error(error)) from None
+        raise as_failure(doing, error) from None
     # Impatient: what follows would fail as well, and says so better.
     impatient = {"PIP_RETRIES": "1", "PIP_TIMEOUT": "10"}
     env = {**base_environment(current_account()), **impatient, **pip_config.pip_environment(sources, environ)}
@@ -244,19 +256,13 @@ def _install_uv(
 
 def _make_room(tools_dir: str) -> None:
     """An empty tools_dir; what is there and is not an environment is somebody's."""
-    if os.path.islink(tools_dir) or (os.path.exists(tools_dir) and not os.path.isdir(tools_dir)):
+    kind = kind_of(tools_dir)
+    if kind == "file" or (kind == "other" and not os.path.lexists(os.path.join(tools_dir, "uv.txt"))):
         raise Failure(
-            f"{tools_dir} is no folder. Expected a folder for uv, or nothing. Take it away, or choose another "
-            "tools_dir."
+            f"{tools_dir} is no folder, or holds other things. Expected a folder for uv that this module made, an empty "
+            "folder, or nothing. Move away what is there, or choose another tools_dir."
         )
-    if os.path.isdir(tools_dir):
-        names = set(os.listdir(tools_dir))
-        if names and not names & {"pyvenv.cfg", "uv.txt"}:
-            raise Failure(
-                f"{tools_dir} holds other things ({', '.join(sorted(names)[:5])}). Expected an empty folder, or one "
-                "that this module made. Move them away, or choose another tools_dir."
-            )
-        remove_path(tools_dir)
+    remove_path(tools_dir)
     os.makedirs(tools_dir, mode=0o755)
 
 
