@@ -11,6 +11,7 @@ user damaged counts as none. `compare` is pure: it takes what was read and what 
 from __future__ import annotations
 
 import csv
+import glob
 import os
 import re
 import stat
@@ -114,11 +115,8 @@ def kind_of(path: str) -> str:
 
 def read_config(path: str) -> dict[str, str]:
     """Return pyvenv.cfg as a dictionary; empty where it is missing or nonsense."""
-    try:
-        lines = read_bytes(os.path.join(path, "pyvenv.cfg"), CONFIG_MOST).decode().splitlines()
-    except (OSError, ValueError):
-        return {}
-    pairs = (line.partition("=") for line in lines)
+    text = read_text(os.path.join(path, "pyvenv.cfg"), CONFIG_MOST) or ""
+    pairs = (line.partition("=") for line in text.splitlines())
     return {name.strip().lower(): value.strip() for name, separator, value in pairs if separator}
 
 
@@ -164,10 +162,8 @@ def scan(site: str) -> dict[str, Installed]:
         if not name:
             continue
         known = found.get(name)
-        if known:
-            found[name] = Installed(name, version, folder, (*known.others, known.folder))
-        else:
-            found[name] = Installed(name, version, folder)
+        others = (*known.others, known.folder) if known else ()
+        found[name] = Installed(name, version, folder, others)
     return found
 
 
@@ -221,13 +217,8 @@ def _examine_record(text: str, site: int, from_address: bool, taken_out: str | N
 
 def bundled_hsa(site: str) -> list[str]:
     """The files of torch's own copy of AMD's runtime, as they are named below site-packages."""
-    folder, name = os.path.split(BUNDLED_HSA)
-    try:
-        with os.scandir(os.path.join(site, folder)) as entries:
-            found = [one.name for one in entries if one.name.startswith(name) and not one.is_dir(follow_symlinks=False)]
-    except OSError:
-        return []
-    return sorted(os.path.join(folder, one) for one in found)
+    places = {one: os.path.join(site, one) for one in sorted(glob.glob(f"{BUNDLED_HSA}*", root_dir=site))}
+    return [one for one, place in places.items() if os.path.islink(place) or not os.path.isdir(place)]
 
 
 def required_by(
