@@ -276,10 +276,10 @@ class LockEntry:
     marker: str | None = None
     extras: tuple[str, ...] = ()
 
-    def requirement(self) -> str:
+    def line(self, equals: str) -> str:
         """The line as uv takes it; the marker held already when it comes to that."""
         extras = f"[{','.join(self.extras)}]" if self.extras else ""
-        return " ".join([f"{self.name}{extras}=={self.version}", *(f"--hash={one}" for one in self.hashes)])
+        return " ".join([f"{self.name}{extras}{equals}{self.version}", *(f"--hash={one}" for one in self.hashes)])
 
 
 def parse_lock(text: str) -> list[LockEntry]:
@@ -325,8 +325,7 @@ def select(entries: Iterable[LockEntry], environment: Mapping[str, str]) -> dict
 def render(entries: Iterable[LockEntry], exactly: Collection[str] = ()) -> str:
     """The entries as a requirements file for `uv pip install --require-hashes`. Those named in `exactly` are not met by a
     build of the same version (== takes 2.4.1+cpu for 2.4.1)."""
-    lines = {entry.name: entry.requirement() for entry in entries}
-    return "".join((line.replace("==", "===", 1) if name in exactly else line) + "\n" for name, line in lines.items())
+    return "".join(entry.line("===" if entry.name in exactly else "==") + "\n" for entry in entries)
 
 
 def marker_environment(version: str, implementation: str, machine: str) -> dict[str, str]:

@@ -93,12 +93,10 @@ class Sources:
 
     def without(self, address: str) -> Sources:
         """The sources less the one that `address` belongs to: a dead index is skipped by pip, but ends a uv run."""
-        for known in self.extra_index_urls:
-            if _belongs(address, known):
-                return replace(self, extra_index_urls=tuple(one for one in self.extra_index_urls if one != known))
-        for known in self.find_links:
-            if _belongs(address, known):
-                return replace(self, find_links=tuple(one for one in self.find_links if one != known))
+        indexes = tuple(one for one in self.extra_index_urls if not _belongs(address, one))
+        links = tuple(one for one in self.find_links if not _belongs(address, one))
+        if (indexes, links) != (self.extra_index_urls, self.find_links):
+            return replace(self, extra_index_urls=indexes, find_links=links)
         if self.no_index:
             return self
         # Neither extra nor a folder: it is the main index, be it the configured one or uv's built-in one.

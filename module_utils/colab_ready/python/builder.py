@@ -225,11 +225,7 @@ class Builder:
 
     def _give(self, path: str) -> None:
         if os.geteuid() == 0:
-            handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                os.fchown(handle, self.account.uid, self.account.gid)
-            finally:
-                os.close(handle)
+            os.lchown(path, self.account.uid, self.account.gid)
 
     @contextlib.contextmanager
     def _only_one(self) -> Iterator[None]:

@@ -16,7 +16,7 @@ import glob
 import json
 import os
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any, Mapping, Sequence
 
 from .. import environment as env_state
@@ -25,10 +25,11 @@ from ..environment import Installed, Interpreter, Plan, Wish
 from ..files.removal import remove_path
 from ..files.safe_open import read_text
 from ..files.trust import distrust_tree
+from ..process.run import child_environment
 from . import wheel
 from .installer import Installer, Outcome, Work, empty_folder
 from .trusted import ROOT, distrusted
-from .uv import ANSWER_SECONDS, ENDS, Failure, as_failure, base_environment, execute, make_lock
+from .uv import ANSWER_SECONDS, ENDS, Failure, as_failure, execute, make_lock
 
 PYTHON_CANDIDATES = ("/usr/bin/python3", *(f"/usr/bin/python3.{minor}" for minor in range(14, 9, -1)))
 # An environment with torch has some 60,000 files.
@@ -41,11 +42,6 @@ FOREIGN = "folders of another user are in the way (`sudo pip` leaves such), so i
 class Needs(Exception):
     """What the work cannot go on without: uv, python (a fetched one), room (an empty folder)."""
 
-    def __init__(self, *what: str, seen: str = "") -> None:
-        super().__init__(", ".join(what))
-        self.what = what
-        self.seen = seen
-
 
 def attempt(work: Work) -> dict[str, Any]:
     """Do the work and return its outcome as JSON can say it, with what it needs or why it failed."""
@@ -54,10 +50,10 @@ def attempt(work: Work) -> dict[str, Any]:
     try:
         convergence.converge()
     except Needs as needs:
-        outcome = replace(outcome, needs=list(needs.what), seen=needs.seen)
+        outcome.needs = list(needs.args)
     except ENDS as error:
         failure = as_failure(convergence.doing, error)
-        outcome = replace(outcome, failure=str(failure), kind=failure.kind)
+        outcome.failure, outcome.kind = str(failure), failure.kind
     return asdict(outcome)
 
 
@@ -247,7 +243,7 @@ class Convergence(Installer):
 
     def _ask(self, python: str) -> Interpreter | None:
         argv = [python, "-I", "-S", "-c", env_state.INTERPRETER_PROBE]
-        done = execute(argv, base_environment(self.account), ANSWER_SECONDS)
+        done = execute(argv, child_environment(self.account, None), ANSWER_SECONDS)
         return env_state.parse_interpreter(done.stdout) if done.ok else None
 
     def _first_fitting(self, pythons: Sequence[str], rejected: list[str]) -> Interpreter | None:
@@ -301,7 +297,8 @@ class Convergence(Installer):
                 f"{self.doing}: the Python {series} that uv fetched into {folder} does not start as {self.account.name}. "
                 "Expected one that does. Check the modes of the folders on the way, and whether programs may run there."
             )
-        raise Needs("python", seen=seen)
+        self.outcome.seen = seen
+        raise Needs("python")
 
     def _read_wish(self) -> Wish:
         local = [self._local_package(folder) for folder in self.work.request.local_packages]

@@ -20,7 +20,7 @@ from .. import lockfile, pip_config, uv_errors
 from ..environment import kind_of
 from ..files.removal import remove_path
 from ..process.identity import Account, current_account
-from ..process.run import DEFAULT_PATH, Finished, run
+from ..process.run import Finished, child_environment, run
 from .trusted import distrusted, refusal
 
 # UV_SYSTEM_CERTS is the youngest thing we ask of a uv that is not the locked one.
@@ -111,26 +111,13 @@ def said(done: Finished) -> str:
     return f"{done.stdout}\n{done.stderr}" + ("\noperation timed out" if done.timed_out else "")
 
 
-def base_environment(account: Account) -> dict[str, str]:
-    """What a child gets of the caller's variables: none. An activated virtualenv or PYTHONPATH would misdirect it."""
-    return {
-        "PATH": DEFAULT_PATH,
-        "HOME": account.home,
-        "USER": account.name,
-        "LOGNAME": account.name,
-        "LANG": "C.UTF-8",
-        "LC_ALL": "C.UTF-8",
-        "NO_COLOR": "1",
-    }
-
-
 def uv_environment(
     request: Request, environ: Mapping[str, str], sources: pip_config.Sources, account: Account, cache: str
 ) -> dict[str, str]:
     """Return the variables for uv: where packages come from, where downloads lie, and nothing of the caller's own settings."""
     certificates = any(os.path.exists(path) for path in SYSTEM_CERTIFICATES)
     env = {
-        **base_environment(account),
+        **child_environment(account, {"NO_COLOR": "1"}),
         **{name: value for name, value in request.environment.items() if not name.startswith(("PIP_", "UV_"))},
         **pip_config.uv_environment(sources, environ, certificates),
         **pip_config.inherited_uv_settings(environ),
@@ -166,7 +153,7 @@ def make_lock(folder: str) -> None:
 
 def uv_version(path: str) -> str | None:
     """Return what `uv --version` says, or None where that does not run."""
-    done = execute([path, "--version"], base_environment(current_account()), ANSWER_SECONDS)
+    done = execute([path, "--version"], child_environment(current_account(), None), ANSWER_SECONDS)
     words = done.stdout.split()
     return words[1] if done.ok and len(words) >= 2 and words[0] == "uv" else None
 
@@ -219,7 +206,7 @@ def bootstrap_pythons(chosen: str | None) -> list[str]:
 
 def _pip_of(python: str) -> str | None:
     """Return a pip wheel of this interpreter's ensurepip, or None without one."""
-    done = execute([python, "-I", "-c", _FIND_PIP], base_environment(current_account()), ANSWER_SECONDS)
+    done = execute([python, "-I", "-c", _FIND_PIP], child_environment(current_account(), None), ANSWER_SECONDS)
     found = sorted(glob.glob(done.stdout.strip())) or sorted(glob.glob(_PIP_WHEELS)) if done.ok else []
     return found[-1] if found else None
 
@@ -243,7 +230,7 @@ def _install_uv(
         raise as_failure(doing, error) from None
     # Impatient: what follows would fail as well, and says so better.
     impatient = {"PIP_RETRIES": "1", "PIP_TIMEOUT": "10"}
-    env = {**base_environment(current_account()), **impatient, **pip_config.pip_environment(sources, environ)}
+    env = {**child_environment(current_account(), None), **impatient, **pip_config.pip_environment(sources, environ)}
     done = execute([python, "-I", "-m", "venv", "--without-pip", tools_dir], env, INSTALL_SECONDS)
     if done.ok:
         pip = [os.path.join(tools_dir, "bin", "python"), "-m", "pip", "install", "--verbose", "--no-input"]
