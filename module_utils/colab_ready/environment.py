@@ -151,12 +151,8 @@ class Installed:
 
 def scan(site: str) -> dict[str, Installed]:
     """Every package in a site-packages folder, by name. A folder that cannot be listed has none."""
-    try:
-        names = sorted(entry.name for entry in os.scandir(site) if entry.name.endswith(".dist-info"))
-    except OSError:
-        return {}
     found: dict[str, Installed] = {}
-    for folder in names:
+    for folder in sorted(glob.glob("*.dist-info", root_dir=site)):
         project, _dash, version = folder[: -len(".dist-info")].rpartition("-")
         name = normalize(project)
         if not name:

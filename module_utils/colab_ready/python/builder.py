@@ -78,16 +78,20 @@ class Builder:
         work = Work(self.request, self.environ, self.account, self.check_mode, entries, pins, packages, self.sources)
         if self.check_mode:
             return self._converge(work)
-        with self._only_one():
-            try:
-                return self._converge(self._make_folder(work))
-            except OSError as error:
-                raise as_failure(self.doing, error) from None
-            finally:
-                # Where nothing was built nothing stays, not even the folder that was made for it.
-                for folder in (self.path, cache_of(self.request, self.account)):
-                    with suppress(OSError):
-                        os.rmdir(folder)
+        try:
+            with self._only_one():
+                return self._build(work)
+        except OSError as error:
+            raise as_failure(self.doing, error) from None
+
+    def _build(self, work: Work) -> Outcome:
+        try:
+            return self._converge(self._make_folder(work))
+        finally:
+            # Where nothing was built nothing stays, not even the folder that was made for it.
+            for folder in (self.path, cache_of(self.request, self.account)):
+                with suppress(OSError):
+                    os.rmdir(folder)
 
     def _converge(self, work: Work) -> Outcome:
         given: set[str] = set()
@@ -95,7 +99,7 @@ class Builder:
             outcome = self._ask_user(work)
             needs = {"python", "uv", "room"} & set(outcome.needs)
             if not needs and outcome.failure:
-                raise Failure(outcome.failure, outcome.kind)
+                raise Failure(outcome.failure, printable(outcome.kind))
             if not needs:
                 return outcome
             if self.check_mode or needs & given:
@@ -233,11 +237,8 @@ class Builder:
         refuse_distrusted(self.request.cache_dir)
         folder = os.path.join(self.request.cache_dir, "locks")
         name = hashlib.sha256(self.path.encode()).hexdigest()[:16]
-        try:
-            os.makedirs(folder, mode=0o700, exist_ok=True)
-            handle = os.open(os.path.join(folder, name), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise as_failure(self.doing, error) from None
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        handle = os.open(os.path.join(folder, name), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             end = time.monotonic() + LOCK_SECONDS
             while not _locked(handle):

@@ -176,7 +176,7 @@ def provide_uv(request: Request, environ: Mapping[str, str], sources: pip_config
         reason = distrusted(python)
         wheel = None if reason else _pip_of(python)
         if wheel is None:
-            tried.append(reason or f"{python} has no ensurepip")
+            tried.append(reason or f"{python} has no ensurepip with a pip")
             continue
         _install_uv(python, wheel, request, environ, sources)
         if uv_version(own) == wanted:
