@@ -315,11 +315,9 @@ import os
 import re
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.colab_ready.lockfile import LockError
-from ansible.module_utils.colab_ready.pip_config import PipConfigError, redact, secrets_in
+from ansible.module_utils.colab_ready.pip_config import redact, secrets_in
 from ansible.module_utils.colab_ready.python.builder import Builder
-from ansible.module_utils.colab_ready.python.uv import Failure, Request
-from ansible.module_utils.colab_ready.uv_errors import explain_os_error
+from ansible.module_utils.colab_ready.python.uv import ENDS, Request, as_failure
 
 PINNED = {
     "requirement": {"type": "str", "required": True},
@@ -379,15 +377,9 @@ def main() -> None:
     try:
         builder = Builder(Request(**params), dict(os.environ), module.check_mode)
         outcome = builder.build() if state == "present" else builder.remove()
-    except Failure as failure:
+    except ENDS as error:
+        failure = as_failure(f"The environment {params['path']} could not be handled", error)
         module.fail_json(msg=redact(str(failure)), problem=failure.kind)
-    except (LockError, PipConfigError) as error:
-        module.fail_json(msg=redact(str(error)), problem="input")
-    except OSError as error:
-        problem = explain_os_error(error)
-        module.fail_json(
-            msg=problem.message(f"The environment {params['path']} could not be handled"), problem=problem.kind
-        )
     result = {
         "changed": outcome.changed,
         "reasons": outcome.reasons,

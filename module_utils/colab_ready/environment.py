@@ -11,6 +11,7 @@ user damaged counts as none. `compare` is pure: it takes what was read and what 
 from __future__ import annotations
 
 import csv
+import glob
 import os
 import re
 import stat
@@ -63,6 +64,7 @@ RECORD_MOST = 1 << 26
 METADATA_MOST = 1 << 22
 CONFIG_MOST = 1 << 16
 DECIDED_LATER = "(version decided when it is installed)"
+Accepts = Callable[[str], bool]
 
 
 # ---- the interpreter --------------------------------------------------------------------------
@@ -113,11 +115,8 @@ def kind_of(path: str) -> str:
 
 def read_config(path: str) -> dict[str, str]:
     """Return pyvenv.cfg as a dictionary; empty where it is missing or nonsense."""
-    try:
-        lines = read_bytes(os.path.join(path, "pyvenv.cfg"), CONFIG_MOST).decode().splitlines()
-    except (OSError, ValueError):
-        return {}
-    pairs = (line.partition("=") for line in lines)
+    text = read_text(os.path.join(path, "pyvenv.cfg"), CONFIG_MOST) or ""
+    pairs = (line.partition("=") for line in text.splitlines())
     return {name.strip().lower(): value.strip() for name, separator, value in pairs if separator}
 
 
@@ -152,21 +151,15 @@ class Installed:
 
 def scan(site: str) -> dict[str, Installed]:
     """Every package in a site-packages folder, by name. A folder that cannot be listed has none."""
-    try:
-        names = sorted(entry.name for entry in os.scandir(site) if entry.name.endswith(".dist-info"))
-    except OSError:
-        return {}
     found: dict[str, Installed] = {}
-    for folder in names:
+    for folder in sorted(glob.glob("*.dist-info", root_dir=site)):
         project, _dash, version = folder[: -len(".dist-info")].rpartition("-")
         name = normalize(project)
         if not name:
             continue
         known = found.get(name)
-        if known:
-            found[name] = Installed(name, version, folder, (*known.others, known.folder))
-        else:
-            found[name] = Installed(name, version, folder)
+        others = (*known.others, known.folder) if known else ()
+        found[name] = Installed(name, version, folder, others)
     return found
 
 
@@ -220,13 +213,8 @@ def _examine_record(text: str, site: int, from_address: bool, taken_out: str | N
 
 def bundled_hsa(site: str) -> list[str]:
     """The files of torch's own copy of AMD's runtime, as they are named below site-packages."""
-    folder, name = os.path.split(BUNDLED_HSA)
-    try:
-        with os.scandir(os.path.join(site, folder)) as entries:
-            found = [one.name for one in entries if one.name.startswith(name) and not one.is_dir(follow_symlinks=False)]
-    except OSError:
-        return []
-    return sorted(os.path.join(folder, one) for one in found)
+    places = {one: os.path.join(site, one) for one in sorted(glob.glob(f"{BUNDLED_HSA}*", root_dir=site))}
+    return [one for one, place in places.items() if os.path.islink(place) or not os.path.isdir(place)]
 
 
 def required_by(
@@ -374,18 +362,15 @@ def compare(
     unwanted_files: Sequence[str] = (),
 ) -> Plan:
     """What is to be done so that the wish holds, and nothing more; `problems` are the damaged packages."""
-    plan = Plan(take_out=list(unwanted_files))
-    for pin in wish.pins:
-        if _differs(plan, pin.name, installed, problems, pin.accepts, pin.requirement.version):
-            plan.pins.append(pin)
-            plan.bringing = plan.bringing or pin.dependencies
-    _compare_brought(plan, wish, installed, problems, memory)
+    comparison = _Comparison(wish, installed, problems, memory, Plan(take_out=list(unwanted_files)))
+    plan = comparison.plan
+    comparison.compare_pins()
     for name, entry in sorted(wish.locked.items()):
-        if _differs(plan, name, installed, problems, partial(same_version, entry.version), entry.version):
+        if comparison.differs(name, partial(same_version, entry.version), entry.version):
             plan.locked.append(entry)
-    _compare_packages(plan, wish, installed, problems, memory)
+    comparison.compare_packages()
     for package in wish.local:
-        if _differs(plan, package.name, installed, problems):
+        if comparison.differs(package.name):
             plan.local.append(package)
         elif memory.get("local", {}).get(package.name) != package.digest:
             plan.local.append(package)
@@ -397,74 +382,65 @@ def compare(
     return plan
 
 
-def _compare_brought(
-    plan: Plan,
-    wish: Wish,
-    installed: Mapping[str, Installed],
-    problems: Mapping[str, str],
-    memory: Mapping[str, Any],
-) -> None:
-    """Whether uv is to look again at what the pins bring: what came last time is known, what should come now uv knows."""
-    for pin in wish.bringing:
-        if memory.get("bringing", {}).get(pin.name) != pin.requirement.text and pin not in plan.pins:
-            plan.bringing = True
-            plan.reasons.append(f"{pin.requirement.text} was not asked for last time")
-    for name, version in sorted(wish.brought(memory).items()):
-        if _differs(plan, name, installed, problems, partial(same_version, version), version):
-            plan.bringing = True
+@dataclass(frozen=True)
+class _Comparison:
+    """An environment and a wish, and the plan that comes of them."""
 
+    wish: Wish
+    installed: Mapping[str, Installed]
+    problems: Mapping[str, str]
+    memory: Mapping[str, Any]
+    plan: Plan
 
-def _compare_packages(
-    plan: Plan,
-    wish: Wish,
-    installed: Mapping[str, Installed],
-    problems: Mapping[str, str],
-    memory: Mapping[str, Any],
-) -> None:
-    if not wish.packages:
-        return
-    moved = bool(plan.pins or plan.locked or plan.bringing)
-    before = len(plan.reasons)
-    for name in sorted(wish.resolved(memory) - wish.fixed):
-        asked = [one for one in wish.packages if one.name == name]
-        wanted = ", ".join(one.text for one in asked)
-        _differs(plan, name, installed, problems, partial(_accepted_by_all, asked), wanted)
-    if len(plan.reasons) == before and memory.get("packages", {}).get("specs") != wish.specs():
-        plan.reasons.append("other packages are asked for than last time")
-    # What else was moved may no longer fit them; uv looks, which costs nothing when it does.
-    plan.packages = moved or len(plan.reasons) > before
+    def compare_pins(self) -> None:
+        """What the pins brought last time is known; what they should bring where that is not right any more, uv knows."""
+        plan = self.plan
+        plan.pins = [pin for pin in self.wish.pins if self.differs(pin.name, pin.accepts, pin.requirement.version)]
+        plan.bringing = any(pin.dependencies for pin in plan.pins)
+        for pin in self.wish.bringing:
+            if self.memory.get("bringing", {}).get(pin.name) != pin.requirement.text and pin not in plan.pins:
+                plan.reasons.append(f"{pin.requirement.text} was not asked for last time")
+                plan.bringing = True
+        for name, version in sorted(self.wish.brought(self.memory).items()):
+            if self.differs(name, partial(same_version, version), version):
+                plan.bringing = True
+
+    def compare_packages(self) -> None:
+        plan, packages = self.plan, self.wish.packages
+        if not packages:
+            return
+        # What else was moved may no longer fit them; uv looks, which costs nothing when it does.
+        plan.packages = bool(plan.pins or plan.locked or plan.bringing)
+        before = len(plan.reasons)
+        for name in sorted(self.wish.resolved(self.memory) - self.wish.fixed):
+            asked = [one for one in packages if one.name == name]
+            self.differs(name, partial(_accepted_by_all, asked), ", ".join(one.text for one in asked))
+        if len(plan.reasons) == before and self.memory.get("packages", {}).get("specs") != self.wish.specs():
+            plan.reasons.append("other packages are asked for than last time")
+        plan.packages = plan.packages or len(plan.reasons) > before
+
+    def differs(self, name: str, accepts: Accepts = lambda _version: True, wanted: str | None = None) -> bool:
+        """Say in the plan what is wrong with a package, and whether uv is to put it there again; False where nothing is."""
+        package, problem = self.installed.get(name), self.problems.get(name)
+        if package is None:
+            self.plan.reasons.append(f"{name} is missing")
+            return True
+        try:
+            fits = accepts(package.version)
+        except ValueError:
+            fits = False
+        if fits and not problem:
+            return False
+        why = problem if fits else f"{package.version} is installed, {wanted} is wanted"
+        self.plan.reasons.append(f"{name} {why}")
+        # To uv ==2.4.1 is met by 2.4.1+cpu as well, so it would leave that where the build without a name is wanted.
+        if problem or "+" in package.version:
+            self.plan.reinstall.add(name)
+        return True
 
 
 def _accepted_by_all(requirements: Sequence[Requirement], version: str) -> bool:
     return all(one.accepts(version) for one in requirements)
-
-
-def _differs(
-    plan: Plan,
-    name: str,
-    installed: Mapping[str, Installed],
-    problems: Mapping[str, str],
-    accepts: Callable[[str], bool] = lambda _version: True,
-    wanted: str | None = "",
-) -> bool:
-    """Say in the plan what is wrong with a package, and whether uv is to put it there again; False where nothing is."""
-    package = installed.get(name)
-    if package is None:
-        plan.reasons.append(f"{name} is missing")
-        return True
-    try:
-        fits = accepts(package.version)
-    except ValueError:
-        fits = False
-    if fits and name not in problems:
-        return False
-    plan.reasons.append(
-        f"{name} {problems[name]}" if fits else f"{name} {package.version} is installed, {wanted} is wanted"
-    )
-    # To uv ==2.4.1 is met by 2.4.1+cpu as well, so it would leave that where the build without a name is wanted.
-    if name in problems or "+" in package.version:
-        plan.reinstall.add(name)
-    return True
 
 
 def listing(installed: Mapping[str, Installed]) -> list[str]:

@@ -9,6 +9,7 @@ the environments: a student's programs run in them and must not be able to chang
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 
@@ -29,11 +30,7 @@ def series_for(requires: str) -> str | None:
 def pythons_in(folder: str) -> list[str]:
     """The interpreters in the folder, newest first."""
     found = []
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return []
-    for name in names:
+    for name in glob.glob("cpython-*", root_dir=folder):
         match = _FOLDER.fullmatch(name)
         if match and not os.path.islink(os.path.join(folder, name)):
             version = tuple(int(part) for part in match.groups())

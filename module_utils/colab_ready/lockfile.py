@@ -72,31 +72,20 @@ def normalize(name: str) -> str:
 
 @dataclass(frozen=True)
 class Version:
-    """A version in parts that compare as PEP 440 says."""
+    """A version; `public`, which is all but its local part, compares as PEP 440 says, and so does `key`."""
 
-    epoch: int
     release: tuple[int, ...]
-    pre: tuple[int, int]
-    post: int
-    dev: int
+    public: tuple[Any, ...]
     local: tuple[tuple[int, int, str], ...]
-
-    @property
-    def prerelease(self) -> bool:
-        return self.pre[0] >= 0 and self.pre[0] < _NEVER or self.dev != _NEVER
+    before_final: bool
+    after_final: bool
 
     def key(self) -> tuple[Any, ...]:
-        release = self.release
-        while len(release) > 1 and release[-1] == 0:
-            release = release[:-1]
-        return (self.epoch, release, self.pre, self.post, self.dev, self.local)
+        return (*self.public, self.local)
 
-    def public(self) -> tuple[Any, ...]:
-        return self.key()[:-1]
-
-    def begins_with(self, epoch: int, release: tuple[int, ...]) -> bool:
-        padded = self.release + (0,) * len(release)
-        return (self.epoch, padded[: len(release)]) == (epoch, release)
+    def begins_as(self, other: Version, parts: int) -> bool:
+        padded = self.release + (0,) * parts
+        return self.public[0] == other.public[0] and padded[:parts] == other.release[:parts]
 
 
 def parse_version(text: str) -> Version:
@@ -118,14 +107,14 @@ def parse_version(text: str) -> Version:
         for part in re.split(r"[-_.]", (match["local"] or "").lower())
         if part
     )
-    return Version(
-        epoch=int(match["epoch"] or 0),
-        release=tuple(int(part) for part in match["release"].split(".")),
-        pre=pre,
-        post=int(match["post"] or match["post_bare"] or 0) if has_post else -1,
-        dev=int(match["dev"] or 0) if has_dev else _NEVER,
-        local=local,
+    post = int(match["post"] or match["post_bare"] or 0) if has_post else -1
+    dev = int(match["dev"] or 0) if has_dev else _NEVER
+    release, significant = (
+        tuple(int(part) for part in numbers.split("."))
+        for numbers in (match["release"], re.sub(r"(\.0+)+$", "", match["release"]))
     )
+    public = (int(match["epoch"] or 0), significant, pre, post, dev)
+    return Version(release, public, local, bool(has_pre or has_dev), bool(has_post))
 
 
 def same_version(left: str, right: str) -> bool:
@@ -160,25 +149,25 @@ def _fits(version: str, condition: str, operand: str) -> bool:
         return version.strip().lower() == operand.strip().lower()
     mine = parse_version(version)
     if operand.endswith(".*") and condition in ("==", "!="):
-        wanted = parse_version(operand[:-2])
-        return mine.begins_with(wanted.epoch, wanted.release) == (condition == "==")
+        series = parse_version(operand[:-2])
+        return mine.begins_as(series, len(series.release)) == (condition == "==")
     other = parse_version(operand)
     if condition in ("==", "!="):
         # A condition without a local part fits every build of that version: ==2.13.0 takes 2.13.0+cpu.
-        equal = mine.key() == other.key() if other.local else mine.public() == other.public()
+        equal = mine.key() == other.key() if other.local else mine.public == other.public
         return equal == (condition == "==")
     if condition == "~=":
-        return mine.begins_with(other.epoch, other.release[:-1]) and mine.public() >= other.public()
+        return mine.begins_as(other, len(other.release) - 1) and mine.public >= other.public
     if condition == ">=":
-        return mine.public() >= other.public()
+        return mine.public >= other.public
     if condition == "<=":
-        return mine.public() <= other.public()
-    around_final = mine.key()[:2] == other.key()[:2] and not other.prerelease and other.post < 0
+        return mine.public <= other.public
+    around_final = mine.public[:2] == other.public[:2] and not other.before_final and not other.after_final
     if condition == "<":
         # <3.12 does not mean 3.12rc1.
-        return mine.public() < other.public() and not (around_final and mine.prerelease)
+        return mine.public < other.public and not (around_final and mine.before_final)
     # >1.7 does not mean 1.7.post1.
-    return mine.public() > other.public() and not (around_final and mine.post >= 0)
+    return mine.public > other.public and not (around_final and mine.after_final)
 
 
 # ---- markers ----------------------------------------------------------------------------------
@@ -287,10 +276,10 @@ class LockEntry:
     marker: str | None = None
     extras: tuple[str, ...] = ()
 
-    def requirement(self) -> str:
+    def line(self, equals: str) -> str:
         """The line as uv takes it; the marker held already when it comes to that."""
         extras = f"[{','.join(self.extras)}]" if self.extras else ""
-        return " ".join([f"{self.name}{extras}=={self.version}", *(f"--hash={one}" for one in self.hashes)])
+        return " ".join([f"{self.name}{extras}{equals}{self.version}", *(f"--hash={one}" for one in self.hashes)])
 
 
 def parse_lock(text: str) -> list[LockEntry]:
@@ -336,8 +325,7 @@ def select(entries: Iterable[LockEntry], environment: Mapping[str, str]) -> dict
 def render(entries: Iterable[LockEntry], exactly: Collection[str] = ()) -> str:
     """The entries as a requirements file for `uv pip install --require-hashes`. Those named in `exactly` are not met by a
     build of the same version (== takes 2.4.1+cpu for 2.4.1)."""
-    lines = {entry.name: entry.requirement() for entry in entries}
-    return "".join((line.replace("==", "===", 1) if name in exactly else line) + "\n" for name, line in lines.items())
+    return "".join(entry.line("===" if entry.name in exactly else "==") + "\n" for entry in entries)
 
 
 def marker_environment(version: str, implementation: str, machine: str) -> dict[str, str]:

@@ -96,12 +96,10 @@ class Sources:
 
     def without(self, address: str) -> Sources:
         """The sources less the one that `address` belongs to: a dead index is skipped by pip, but ends a uv run."""
-        for known in self.extra_index_urls:
-            if _belongs(address, known):
-                return replace(self, extra_index_urls=tuple(one for one in self.extra_index_urls if one != known))
-        for known in self.find_links:
-            if _belongs(address, known):
-                return replace(self, find_links=tuple(one for one in self.find_links if one != known))
+        indexes = tuple(one for one in self.extra_index_urls if not _belongs(address, one))
+        links = tuple(one for one in self.find_links if not _belongs(address, one))
+        if (indexes, links) != (self.extra_index_urls, self.find_links):
+            return replace(self, extra_index_urls=indexes, find_links=links)
         if self.no_index:
             return self
         # Neither extra nor a folder: it is the main index, be it the configured one or uv's built-in one.
@@ -227,14 +225,8 @@ def merge(files: Sequence[tuple[str, str]], environ: Mapping[str, str], home: st
 
 def network_environment(sources: Sources, environ: Mapping[str, str]) -> dict[str, str]:
     """Proxy and certificate variables, understood alike by uv, pip and Python itself."""
-    result: dict[str, str] = {}
-    for name in PROXY_VARIABLES:
-        value = environ.get(name) or environ.get(name.lower())
-        if value:
-            result[name] = value
-    for name in CERTIFICATE_VARIABLES:
-        if environ.get(name):
-            result[name] = environ[name]
+    proxies = {name: environ.get(name) or environ.get(name.lower()) for name in PROXY_VARIABLES}
+    result = _said({**proxies, **{name: environ.get(name) for name in CERTIFICATE_VARIABLES}})
     if sources.proxy:
         # pip: an explicit proxy is for every host and puts NO_PROXY out of force.
         proxy = sources.proxy if "://" in sources.proxy else "http://" + sources.proxy
@@ -261,7 +253,7 @@ def uv_environment(sources: Sources, environ: Mapping[str, str], system_certific
         "UV_SYSTEM_CERTS": "1" if system_certificates else None,
         "UV_DEFAULT_INDEX": None if sources.no_index else sources.index_url,
         "UV_INDEX": "" if sources.no_index else " ".join(sources.extra_index_urls),
-        "UV_FIND_LINKS": ",".join(_uv_find_link(one) for one in sources.find_links),
+        "UV_FIND_LINKS": ",".join(_link(one, ",") for one in sources.find_links),
         "UV_INSECURE_HOST": " ".join(sources.trusted_hosts),
         "UV_HTTP_TIMEOUT": sources.timeout,
         "UV_HTTP_RETRIES": sources.retries,
@@ -275,18 +267,13 @@ def uv_environment(sources: Sources, environ: Mapping[str, str], system_certific
 
 def with_uv_settings(sources: Sources, environ: Mapping[str, str]) -> Sources:
     """The sources, with what the caller told uv itself, which wins."""
-    found: dict[str, Any] = {}
-    index = environ.get("UV_DEFAULT_INDEX") or environ.get("UV_INDEX_URL")
-    if index:
-        found["index_url"] = index
-    extra = environ.get("UV_INDEX") or environ.get("UV_EXTRA_INDEX_URL")
-    if extra:
-        found["extra_index_urls"] = tuple(extra.split())
-    if environ.get("UV_FIND_LINKS"):
-        found["find_links"] = tuple(one for one in environ["UV_FIND_LINKS"].split(",") if one)
-    if environ.get("UV_INSECURE_HOST"):
-        found["trusted_hosts"] = tuple(environ["UV_INSECURE_HOST"].split())
-    return replace(sources, **found)
+    told: dict[str, Any] = {
+        "index_url": environ.get("UV_DEFAULT_INDEX") or environ.get("UV_INDEX_URL"),
+        "extra_index_urls": tuple((environ.get("UV_INDEX") or environ.get("UV_EXTRA_INDEX_URL") or "").split()),
+        "find_links": tuple(one for one in environ.get("UV_FIND_LINKS", "").split(",") if one),
+        "trusted_hosts": tuple(environ.get("UV_INSECURE_HOST", "").split()),
+    }
+    return replace(sources, **{name: value for name, value in told.items() if value})
 
 
 def inherited_uv_settings(environ: Mapping[str, str]) -> dict[str, str]:
@@ -341,7 +328,7 @@ def pip_environment(sources: Sources, environ: Mapping[str, str]) -> dict[str, s
     for option, name in OPTIONS.items():
         value = getattr(sources, name)
         values["PIP_" + option.upper().replace("-", "_")] = (
-            " ".join(map(_pip_find_link, value)) if isinstance(value, tuple) else value
+            " ".join(_link(one, " ") for one in value) if isinstance(value, tuple) else value
         )
     result = {**network_environment(sources, environ), "PIP_CONFIG_FILE": os.devnull, **_said(values)}
     if "SSL_CERT_FILE" in result:
@@ -418,15 +405,8 @@ def _bare(address: str) -> str:
     return f"{parts.scheme}://{host}{path}/"
 
 
-def _uv_find_link(value: str) -> str:
-    """UV_FIND_LINKS is split at commas, so a path with one must become an address."""
-    if "," in value and "://" not in value:
-        return "file://" + quote(os.path.abspath(value))
-    return value.replace(",", "%2C")
-
-
-def _pip_find_link(value: str) -> str:
-    """PIP_FIND_LINKS is split at blanks."""
-    if " " in value and "://" not in value:
-        return "file://" + quote(os.path.abspath(value))
-    return value.replace(" ", "%20")
+def _link(place: str, separator: str) -> str:
+    """A find-links place for a variable that is split at commas (uv) or blanks (pip): a path with one becomes an address."""
+    if separator in place and "://" not in place:
+        return "file://" + quote(os.path.abspath(place))
+    return place.replace(separator, quote(separator))

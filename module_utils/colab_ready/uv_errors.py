@@ -113,13 +113,6 @@ _KNOWN = (
         "permission is denied{place}", _WRITABLE, _CORRECT_MODE,
     ),
     (
-        "interpreter",
-        r"(No interpreter found[^\n]*|No virtual environment or system Python installation found[^\n]*|"
-        r"Failed to inspect Python interpreter[^\n]*|Broken symlink at[^\n]*|Querying Python at[^\n]*failed[^\n]*)",
-        "there is no usable Python ({name})", "a Python that starts",
-        "Install python3, or name a Python with python_env_python",
-    ),
-    (
         "wrong_python",
         r"Because (\S+) has no wheels with a matching|has no (?:usable )?wheels with a matching|"
         r"Because only [^\n]*?(\S+) (?:are|is) available and[^\n]*matching Python|"

@@ -261,18 +261,6 @@ please update the hashes. Otherwise, examine the package contents carefully; som
 """,
     ),
     (
-        "interpreter",
-        ["No interpreter found at path `/usr/bin/python3.19`", "python_env_python"],
-        None,
-        "error: No interpreter found at path `/usr/bin/python3.19`\n",
-    ),
-    (
-        "interpreter",
-        ["no usable Python"],
-        None,
-        "error: No virtual environment or system Python installation found for path `x1/bin/python`; run `uv venv` to create\n",
-    ),
-    (
         "no_version",
         ["no configured source has idna==99"],
         None,

@@ -35,8 +35,8 @@ from .uv import (
     INSTALL_SECONDS,
     Failure,
     Request,
+    as_failure,
     execute,
-    failed,
     make_lock,
     provide_uv,
     refuse_distrusted,
@@ -70,9 +70,7 @@ class Builder:
     def build(self) -> Outcome:
         self._check_user()
         self._check_place()
-        kind = env_state.kind_of(self.path)
-        if kind in ("other", "file"):
-            raise Failure(self._foreign(kind, "touched"))
+        self._check_ours("touched")
         entries = lockfile.parse_lock(self.request.lock)
         pins = [_pin(one) for one in self.request.pinned]
         packages = [lockfile.parse_requirement(one) for one in self.request.packages]
@@ -80,16 +78,20 @@ class Builder:
         work = Work(self.request, self.environ, self.account, self.check_mode, entries, pins, packages, self.sources)
         if self.check_mode:
             return self._converge(work)
-        with self._only_one():
-            try:
-                return self._converge(self._make_folder(work))
-            except OSError as error:
-                raise failed(self.doing, uv_errors.explain_os_error(error)) from None
-            finally:
-                # Where nothing was built nothing stays, not even the folder that was made for it.
-                for folder in (self.path, cache_of(self.request, self.account)):
-                    with suppress(OSError):
-                        os.rmdir(folder)
+        try:
+            with self._only_one():
+                return self._build(work)
+        except OSError as error:
+            raise as_failure(self.doing, error) from None
+
+    def _build(self, work: Work) -> Outcome:
+        try:
+            return self._converge(self._make_folder(work))
+        finally:
+            # Where nothing was built nothing stays, not even the folder that was made for it.
+            for folder in (self.path, cache_of(self.request, self.account)):
+                with suppress(OSError):
+                    os.rmdir(folder)
 
     def _converge(self, work: Work) -> Outcome:
         given: set[str] = set()
@@ -97,7 +99,7 @@ class Builder:
             outcome = self._ask_user(work)
             needs = {"python", "uv", "room"} & set(outcome.needs)
             if not needs and outcome.failure:
-                raise Failure(outcome.failure, outcome.kind)
+                raise Failure(outcome.failure, printable(outcome.kind))
             if not needs:
                 return outcome
             if self.check_mode or needs & given:
@@ -125,10 +127,7 @@ class Builder:
 
     def remove(self) -> Outcome:
         self._check_place()
-        kind = env_state.kind_of(self.path)
-        if kind in ("other", "file"):
-            raise Failure(self._foreign(kind, "removed"))
-        if kind != "environment":
+        if self._check_ours("removed") != "environment":
             return Outcome()
         outcome = Outcome(changed=True, before=self._owners_listing(), reasons=["it is to be absent"])
         if not self.check_mode:
@@ -190,12 +189,15 @@ class Builder:
             )
         refuse_distrusted(os.path.dirname(self.path))
 
-    def _foreign(self, kind: str, what: str) -> str:
-        shown = "a file" if kind == "file" else "a folder with other things in it"
-        return (
-            f"{self.path} is {shown}, so it is not {what}. Expected nothing there, an empty folder, or an environment "
-            f"(with {env_state.MEMORY} or pyvenv.cfg). Move it away, or choose another path."
-        )
+    def _check_ours(self, what: str) -> str:
+        kind = env_state.kind_of(self.path)
+        if kind in ("other", "file"):
+            shown = "a file" if kind == "file" else "a folder with other things in it"
+            raise Failure(
+                f"{self.path} is {shown}, so it is not {what}. Expected nothing there, an empty folder, or an environment "
+                f"(with {env_state.MEMORY} or pyvenv.cfg). Move it away, or choose another path."
+            )
+        return kind
 
     # -- folders
 
@@ -227,11 +229,7 @@ class Builder:
 
     def _give(self, path: str) -> None:
         if os.geteuid() == 0:
-            handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                os.fchown(handle, self.account.uid, self.account.gid)
-            finally:
-                os.close(handle)
+            os.lchown(path, self.account.uid, self.account.gid)
 
     @contextlib.contextmanager
     def _only_one(self) -> Iterator[None]:
@@ -239,11 +237,8 @@ class Builder:
         refuse_distrusted(self.request.cache_dir)
         folder = os.path.join(self.request.cache_dir, "locks")
         name = hashlib.sha256(self.path.encode()).hexdigest()[:16]
-        try:
-            os.makedirs(folder, mode=0o700, exist_ok=True)
-            handle = os.open(os.path.join(folder, name), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise failed(self.doing, uv_errors.explain_os_error(error)) from None
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        handle = os.open(os.path.join(folder, name), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             end = time.monotonic() + LOCK_SECONDS
             while not _locked(handle):

@@ -16,7 +16,7 @@ import glob
 import json
 import os
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any, Mapping, Sequence
 
 from .. import environment as env_state
@@ -25,11 +25,11 @@ from ..environment import Installed, Interpreter, Plan, Wish
 from ..files.removal import remove_path
 from ..files.safe_open import read_text
 from ..files.trust import distrust_tree
-from ..lockfile import LockError
+from ..process.run import child_environment
 from . import wheel
 from .installer import Installer, Outcome, Work, empty_folder
 from .trusted import ROOT, distrusted
-from .uv import ANSWER_SECONDS, Failure, base_environment, execute, make_lock
+from .uv import ANSWER_SECONDS, ENDS, Failure, as_failure, execute, make_lock
 
 PYTHON_CANDIDATES = ("/usr/bin/python3", *(f"/usr/bin/python3.{minor}" for minor in range(14, 9, -1)))
 # An environment with torch has some 60,000 files.
@@ -42,11 +42,6 @@ FOREIGN = "folders of another user are in the way (`sudo pip` leaves such), so i
 class Needs(Exception):
     """What the work cannot go on without: uv, python (a fetched one), room (an empty folder)."""
 
-    def __init__(self, *what: str, seen: str = "") -> None:
-        super().__init__(", ".join(what))
-        self.what = what
-        self.seen = seen
-
 
 def attempt(work: Work) -> dict[str, Any]:
     """Do the work and return its outcome as JSON can say it, with what it needs or why it failed."""
@@ -55,14 +50,10 @@ def attempt(work: Work) -> dict[str, Any]:
     try:
         convergence.converge()
     except Needs as needs:
-        outcome = replace(outcome, needs=list(needs.what), seen=needs.seen)
-    except Failure as failure:
-        outcome = replace(outcome, failure=str(failure), kind=failure.kind)
-    except (LockError, pip_config.PipConfigError) as error:
-        outcome = replace(outcome, failure=str(error), kind="input")
-    except OSError as error:
-        told = convergence.os_failure(error)
-        outcome = replace(outcome, failure=str(told), kind=told.kind)
+        outcome.needs = list(needs.args)
+    except ENDS as error:
+        failure = as_failure(convergence.doing, error)
+        outcome.failure, outcome.kind = str(failure), failure.kind
     return asdict(outcome)
 
 
@@ -76,9 +67,9 @@ class Convergence(Installer):
         self.memory: dict[str, Any] = {}
 
     def converge(self) -> None:
-        found, why_new = self._look()
-        self.fresh = found is None
-        self.interpreter = found or self._choose_python()
+        usable, why_new = self._look()
+        self.fresh = usable is None
+        found = self.interpreter = usable or self._choose_python()
         self.markers = self.interpreter.markers()
         self.site = env_state.site_packages(self.path, self.interpreter.series)
         self.wish = self._read_wish()
@@ -98,8 +89,7 @@ class Convergence(Installer):
             installed = self._carry_out() if self.outcome.changed else installed
             self.outcome.after = env_state.listing(installed)
         self.outcome.packages = {name: package.version for name, package in sorted(installed.items())}
-        python = {"version": self.interpreter.version, "base": self.interpreter.base}
-        self.outcome.python = {"path": self.python, **python}
+        self.outcome.python = {"path": self.python, "version": found.version, "base": found.base}
         self.outcome.pinned = self.pin_sources
         self.outcome.notes = [pip_config.redact(note) for note in self.sources.notes]
 
@@ -127,10 +117,8 @@ class Convergence(Installer):
             raise Needs("room")
         try:
             return self._take_steps()
-        except OSError as error:
-            failure = self.os_failure(error)
-        except Failure as error:
-            failure = error
+        except (Failure, OSError) as error:
+            failure = as_failure(self.doing, error)
         if self.fresh and not env_state.scan(self.site):
             # Nothing came of it, so nothing stays of it.
             with suppress(OSError):
@@ -219,11 +207,10 @@ class Convergence(Installer):
         if not config.get("home"):
             building = env_state.read_memory(self.path).get("state") == "building"
             return None, "the last build did not end" if building else "its pyvenv.cfg is missing or unreadable"
-        python = self.python
-        interpreter = self._ask(python)
+        interpreter = self._ask(self.python)
         if interpreter is None:
             return None, "its Python does not start any more"
-        if not os.path.islink(python):
+        if not os.path.islink(self.python):
             return None, "its bin/python is not the link that it was made as"
         made_with = config.get("version_info") or config.get("version") or ""
         if not os.path.isdir(env_state.site_packages(self.path, interpreter.series)) or (
@@ -256,7 +243,7 @@ class Convergence(Installer):
 
     def _ask(self, python: str) -> Interpreter | None:
         argv = [python, "-I", "-S", "-c", env_state.INTERPRETER_PROBE]
-        done = execute(argv, base_environment(self.account), ANSWER_SECONDS)
+        done = execute(argv, child_environment(self.account, None), ANSWER_SECONDS)
         return env_state.parse_interpreter(done.stdout) if done.ok else None
 
     def _first_fitting(self, pythons: Sequence[str], rejected: list[str]) -> Interpreter | None:
@@ -310,7 +297,8 @@ class Convergence(Installer):
                 f"{self.doing}: the Python {series} that uv fetched into {folder} does not start as {self.account.name}. "
                 "Expected one that does. Check the modes of the folders on the way, and whether programs may run there."
             )
-        raise Needs("python", seen=seen)
+        self.outcome.seen = seen
+        raise Needs("python")
 
     def _read_wish(self) -> Wish:
         local = [self._local_package(folder) for folder in self.work.request.local_packages]

@@ -172,9 +172,6 @@ class Installer:
                 if env_state.examine(self.site, alone, from_address=True) == env_state.NO_RECORD:
                     remove_path(os.path.join(self.site, folder))
 
-    def os_failure(self, error: OSError) -> Failure:
-        return failed(self.doing, uv_errors.explain_os_error(error))
-
     # -- uv
 
     def _check_uv(self) -> None:

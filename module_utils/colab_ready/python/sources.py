@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import replace
 from typing import Mapping, Sequence
 
 from .. import pip_config
-from ..files.safe_open import read_bytes
+from ..files.safe_open import read_text
 from ..process.boundary import BoundaryError, run_as
 from ..process.identity import Account, account_named, current_account
 from .uv import Failure, Request
@@ -39,13 +40,11 @@ def read_sources(request: Request, environ: Mapping[str, str]) -> pip_config.Sou
         texts.update(_read_files(account, [path for path in paths if _reader(path, accounts, hosts_own) == account]))
     files = [(path, texts[path]) for path in paths if path in texts]
     sources = pip_config.with_uv_settings(pip_config.merge(files, environ, homes[0] if homes else None), environ)
-    kept = []
-    for one in sources.find_links:
-        if one.startswith("/") and not os.path.isdir(one) and not os.path.isfile(one):
-            sources = sources.note(f"the wheel folder {one} of pip's configuration does not exist")
-        else:
-            kept.append(one)
-    return replace(sources, find_links=tuple(kept))
+    places = sources.find_links
+    missing = [one for one in places if one.startswith("/") and not (os.path.isdir(one) or os.path.isfile(one))]
+    notes = (f"the wheel folder {one} of pip's configuration does not exist" for one in missing)
+    kept = tuple(one for one in places if one not in missing)
+    return replace(sources, find_links=kept, notes=(*sources.notes, *notes))
 
 
 def _reader(path: str, accounts: Sequence[Account], hosts_own: Sequence[str]) -> Account:
@@ -70,14 +69,9 @@ def _read_files(account: Account, paths: Sequence[str]) -> dict[str, str]:
 
 
 def _texts(paths: Sequence[str]) -> dict[str, str]:
-    found = {}
-    for path in paths:
-        try:
-            found[path] = read_bytes(path, follow=True).decode()
-        except (OSError, ValueError):
-            # pip passes over a file it cannot open.
-            continue
-    return found
+    # pip passes over a file it cannot open.
+    texts = {path: read_text(path, follow=True) for path in paths}
+    return {path: text for path, text in texts.items() if text is not None}
 
 
 def _accounts(request: Request, environ: Mapping[str, str]) -> list[Account]:
@@ -85,8 +79,6 @@ def _accounts(request: Request, environ: Mapping[str, str]) -> list[Account]:
     caller = (environ.get("SUDO_USER") or environ.get("DOAS_USER")) if os.geteuid() == 0 else None
     known = []
     for name in dict.fromkeys([caller or current_account().name, *([request.user] if request.user else [])]):
-        try:
+        with suppress(KeyError):
             known.append(account_named(name))
-        except KeyError:
-            continue
     return known

@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from typing import Any, Mapping, Sequence
 
 from .. import lockfile, pip_config, uv_errors
+from ..environment import kind_of
 from ..files.removal import remove_path
 from ..process.identity import Account, current_account
-from ..process.run import DEFAULT_PATH, Finished, run
+from ..process.run import Finished, child_environment, run
 from .trusted import distrusted, refusal
 
 # UV_SYSTEM_CERTS is the youngest thing we ask of a uv that is not the locked one.
@@ -47,9 +48,20 @@ class Failure(Exception):
         self.kind = kind
 
 
+# What the work may end with.
+ENDS = (Failure, lockfile.LockError, pip_config.PipConfigError, OSError)
+
+
 def failed(doing: str, problem: uv_errors.Problem) -> Failure:
     """Return the failure that a problem is."""
     return Failure(problem.message(doing), problem.kind)
+
+
+def as_failure(doing: str, error: Exception) -> Failure:
+    """Return the failure that an error is, one of `ENDS`."""
+    if isinstance(error, OSError):
+        return failed(doing, uv_errors.explain_os_error(error))
+    return error if isinstance(error, Failure) else Failure(str(error))
 
 
 @dataclass(frozen=True)
@@ -99,26 +111,13 @@ def said(done: Finished) -> str:
     return f"{done.stdout}\n{done.stderr}" + ("\noperation timed out" if done.timed_out else "")
 
 
-def base_environment(account: Account) -> dict[str, str]:
-    """What a child gets of the caller's variables: none. An activated virtualenv or PYTHONPATH would misdirect it."""
-    return {
-        "PATH": DEFAULT_PATH,
-        "HOME": account.home,
-        "USER": account.name,
-        "LOGNAME": account.name,
-        "LANG": "C.UTF-8",
-        "LC_ALL": "C.UTF-8",
-        "NO_COLOR": "1",
-    }
-
-
 def uv_environment(
     request: Request, environ: Mapping[str, str], sources: pip_config.Sources, account: Account, cache: str
 ) -> dict[str, str]:
     """Return the variables for uv: where packages come from, where downloads lie, and nothing of the caller's own settings."""
     certificates = any(os.path.exists(path) for path in SYSTEM_CERTIFICATES)
     return {
-        **base_environment(account),
+        **child_environment(account, {"NO_COLOR": "1"}),
         **{name: value for name, value in request.environment.items() if not name.startswith(("PIP_", "UV_"))},
         **pip_config.uv_environment(sources, environ, certificates),
         **pip_config.inherited_uv_settings(environ),
@@ -152,7 +151,7 @@ def make_lock(folder: str) -> None:
 
 def uv_version(path: str) -> str | None:
     """Return what `uv --version` says, or None where that does not run."""
-    done = execute([path, "--version"], base_environment(current_account()), ANSWER_SECONDS)
+    done = execute([path, "--version"], child_environment(current_account(), None), ANSWER_SECONDS)
     words = done.stdout.split()
     return words[1] if done.ok and len(words) >= 2 and words[0] == "uv" else None
 
@@ -175,7 +174,7 @@ def provide_uv(request: Request, environ: Mapping[str, str], sources: pip_config
         reason = distrusted(python)
         wheel = None if reason else _pip_of(python)
         if wheel is None:
-            tried.append(reason or f"{python} has no ensurepip")
+            tried.append(reason or f"{python} has no ensurepip with a pip")
             continue
         _install_uv(python, wheel, request, environ, sources)
         if uv_version(own) == wanted:
@@ -211,7 +210,7 @@ def bootstrap_pythons(chosen: str | None) -> list[str]:
 
 def _pip_of(python: str) -> str | None:
     """Return a pip wheel of this interpreter's ensurepip, or None without one."""
-    done = execute([python, "-I", "-c", _FIND_PIP], base_environment(current_account()), ANSWER_SECONDS)
+    done = execute([python, "-I", "-c", _FIND_PIP], child_environment(current_account(), None), ANSWER_SECONDS)
     found = sorted(glob.glob(done.stdout.strip())) or sorted(glob.glob(_PIP_WHEELS)) if done.ok else []
     return found[-1] if found else None
 
@@ -232,10 +231,10 @@ def _install_uv(
         with open(lock, "w", encoding="utf-8") as stream:
             stream.write(request.uv_lock)
     except OSError as error:
-        raise failed(doing, uv_errors.explain_os_error(error)) from None
+        raise as_failure(doing, error) from None
     # Impatient: what follows would fail as well, and says so better.
     impatient = {"PIP_RETRIES": "1", "PIP_TIMEOUT": "10"}
-    env = {**base_environment(current_account()), **impatient, **pip_config.pip_environment(sources, environ)}
+    env = {**child_environment(current_account(), None), **impatient, **pip_config.pip_environment(sources, environ)}
     done = execute([python, "-I", "-m", "venv", "--without-pip", tools_dir], env, INSTALL_SECONDS)
     if done.ok:
         pip = [os.path.join(tools_dir, "bin", "python"), "-m", "pip", "install", "--verbose", "--no-input"]
@@ -248,19 +247,13 @@ def _install_uv(
 
 def _make_room(tools_dir: str) -> None:
     """An empty tools_dir; what is there and is not an environment is somebody's."""
-    if os.path.islink(tools_dir) or (os.path.exists(tools_dir) and not os.path.isdir(tools_dir)):
+    kind = kind_of(tools_dir)
+    if kind == "file" or (kind == "other" and not os.path.lexists(os.path.join(tools_dir, "uv.txt"))):
         raise Failure(
-            f"{tools_dir} is no folder. Expected a folder for uv, or nothing. Take it away, or choose another "
-            "tools_dir."
+            f"{tools_dir} is no folder, or holds other things. Expected a folder for uv that this module made, an empty "
+            "folder, or nothing. Move away what is there, or choose another tools_dir."
         )
-    if os.path.isdir(tools_dir):
-        names = set(os.listdir(tools_dir))
-        if names and not names & {"pyvenv.cfg", "uv.txt"}:
-            raise Failure(
-                f"{tools_dir} holds other things ({', '.join(sorted(names)[:5])}). Expected an empty folder, or one "
-                "that this module made. Move them away, or choose another tools_dir."
-            )
-        remove_path(tools_dir)
+    remove_path(tools_dir)
     os.makedirs(tools_dir, mode=0o755)
 
 
