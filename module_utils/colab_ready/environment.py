@@ -323,8 +323,8 @@ class Wish:
 
     def brought(self, memory: Mapping[str, Any]) -> dict[str, str]:
         """What came with the pins last time, with its versions; nobody's business once none of them brings anything."""
-        found = memory.get("brought", {}) if self.bringing else {}
-        return {name: str(version) for name, version in found.items() if name not in self.fixed}
+        found, fixed = memory.get("brought", {}) if self.bringing else {}, self.fixed
+        return {name: str(version) for name, version in found.items() if name not in fixed}
 
 
 @dataclass

@@ -814,7 +814,7 @@ def test_no_index_at_all_is_said_in_one_message_and_leaves_nothing(place: Place,
     address = f"http://127.0.0.1:{closed_port}/simple"
     settings = {"PIP_NO_INDEX": "", "PIP_FIND_LINKS": "", "PIP_INDEX_URL": address}
     message = place.fails(lock=shop.lock(shop.wheel("alpha")), environment=settings)
-    assert message.startswith(f"The environment {place.path} could not be built: the package index {address}")
+    assert message.startswith(f"The environment {place.path} could not be built: {address}")
     assert "refuses connections" in message and "Expected an index that answers" in message
     # The next run, with the network back, converges.
     assert place.build(lock=shop.lock(shop.folder / "alpha-1.0-py3-none-any.whl")).packages == {"alpha": "1.0"}
@@ -1159,7 +1159,7 @@ def open_to_all(downloads: Downloads) -> None:
          ["UV_PYTHON_DOWNLOADS_JSON_URL is an http:// address", "Expected https:// or file://"]),
         (None, {"python_requires": "==3.10.98"}, ["no Python fits"]),
         (another_archive, {}, ["handed out for cpython-", "not the file whose hash is locked"]),
-        (half_an_archive, {}, ["the archive python.tar.gz is damaged"]),
+        (half_an_archive, {}, ["Failed to extract archive: python.tar.gz", "Correct python_env_python_mirror"]),
         (planted, {}, ["symbolic link", "Take the link away"]),
         (open_to_all, {}, ["others can change the Pythons", "its mode is 0777"]),
     ],
@@ -1267,9 +1267,7 @@ def test_a_tools_folder_with_other_things_is_left(place: Place, shop: Shop, has_
     tools = place.root / "tools"
     tools.mkdir(parents=True)
     (tools / "thesis.tex").write_text("x")
-    assert "holds other things (thesis.tex)" in place.fails(
-        uv=None, uv_lock=shop.lock(uv_stand_in(shop, place.uv, "9.9.1"))
-    )
+    assert "holds other things" in place.fails(uv=None, uv_lock=shop.lock(uv_stand_in(shop, place.uv, "9.9.1")))
     assert (tools / "thesis.tex").exists()
 
 
