@@ -197,8 +197,13 @@ def provide_uv(request: Request, environ: Mapping[str, str], sources: pip_config
 
 
 def _unreadable(program: str) -> str:
-    """Let only its owner read a program: then nobody else reads the memory of its processes either (ptrace(2))."""
-    os.chmod(program, 0o711)
+    """Let only its owner read a program: then nobody else reads the memory of its processes either (ptrace(2)).
+
+    A script stays as it is: its interpreter has to read it.
+    """
+    with open(program, "rb") as file:
+        if file.read(4) == b"\x7fELF":
+            os.fchmod(file.fileno(), 0o711)
     return program
 
 
