@@ -14,7 +14,7 @@ import os
 import re
 from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 
-from ansible.module_utils.colab_ready.extension import Problem
+from ansible.module_utils.colab_ready.core.problem import Problem
 
 FILE = "colab-ready.json"
 POLICIES_KEY = r"SOFTWARE\Policies"

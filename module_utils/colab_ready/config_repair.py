@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import grp
 import itertools
 import os
-import pwd
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,21 +14,21 @@ from typing import Any, NamedTuple
 
 from ansible.module_utils.colab_ready import config_dirs, extension, planted, system_package
 from ansible.module_utils.colab_ready.config_dirs import Installation, User
-from ansible.module_utils.colab_ready.files.safe_open import parse_object
+from ansible.module_utils.colab_ready.core.problem import UnsafePath
+from ansible.module_utils.colab_ready.files.changes import Changes
+from ansible.module_utils.colab_ready.files.journal import Journal
+from ansible.module_utils.colab_ready.files.trust import others_in_group
 from ansible.module_utils.colab_ready.guarded_paths import (
     Attributes,
     Entry,
-    UnsafePath,
     look,
     look_at,
     open_directory,
     open_entry,
     read,
-    set_attributes,
 )
-from ansible.module_utils.colab_ready.managed import group_name, user_name
+from ansible.module_utils.colab_ready.system.accounts import group_name, user_name
 
-SCHEMA = 1
 DEPTH_MAX = 40
 ENTRIES_MAX = 20_000
 # Some file systems answer so for what a user mounted: nobody else may look, root neither.
@@ -61,15 +59,8 @@ class Settings(NamedTuple):
         return self.directory_as.uid, self.directory_as.gid
 
 
-class State(NamedTuple):
-    """What this module put on the host, so that it takes away that and nothing else."""
-
-    directories: list[str]
-    entry: str | None
-    packages: list[dict[str, str]]
-
-
-NOTHING = State([], None, [])
+LEFT = "directories made before are not removed with the rest"
+RECORD = {"directories": [str], "entry": (str,), "packages": [{"name": str, "site": str}]}
 
 
 class Repair:
@@ -77,22 +68,20 @@ class Repair:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.before = ""
-        self.after = ""
+        self.changes = Changes(settings.check)
+        self.journal = Journal(self.changes, settings.state_file, RECORD)
         self.findings: list[dict[str, Any]] = []
-        self.warnings: list[str] = []
         self.reasons: list[str] = []
         self.installations: list[Installation] = []
         self.extension_enabled = False
         self._wants_directory = False
-        self._groups: dict[int, set[int]] = {}
         self._looked_at = 0
 
     # ---- the two ways -------------------------------------------------------------------------
 
     def converge(self) -> None:
         settings = self.settings
-        state = self._read_state()
+        record = self.journal.read(LEFT)
         self.installations = find_installations(settings)
         wanted = config_dirs.decide(settings.create, settings.extension, self.installations)
         self.reasons = wanted.reasons
@@ -102,40 +91,40 @@ class Repair:
         made: list[str] = []
         if wanted.directory:
             danger = config_dirs.danger_of(settings.config_dir, settings.directory_as.mode)
-            self.warnings += [danger] if danger else []
-            made, outcome = extension.ensure_directories(
-                dict.fromkeys((settings.config_dir, settings.folder), settings.directory_as),
-                Attributes(*settings.owner, mode=0o755),
-                settings.check,
-            )
-            self._note(outcome)
-        packages = self._packages(state, wanted.pythons)
+            self.changes.warnings += [danger] if danger else []
+            parents = Attributes(*settings.owner, mode=0o755)
+            for path in dict.fromkeys((settings.config_dir, settings.folder)):
+                made += self.changes.ensure_directory(path, settings.directory_as, parents)
+        self._packages(wanted.pythons)
         entry = settings.extension if wanted.entry else None
-        self._drop_entries({settings.extension, state.entry} - {entry})
+        self._drop_entries({settings.extension, record["entry"]} - {entry})
         if entry:
             self._entry(entry, True)
             self.extension_enabled = True
-        kept = state.directories if wanted.directory else self._remove_directories(state.directories)
-        self._write_state(state, State([*kept, *(path for path in made if path not in kept)], entry, packages))
+        if not wanted.directory:
+            record["directories"] = self.changes.remove_directories(record["directories"])
+        record["directories"] += [path for path in made if path not in record["directories"]]
+        record["entry"] = entry
+        self.journal.write()
 
     def remove(self) -> None:
         """Take away what was put here: the entry, the packages, and the directories that were made if they are empty."""
-        settings = self.settings
-        state = self._read_state()
-        self._packages(state, [])
-        self._drop_entries({settings.extension, state.entry})
-        self._remove_directories(state.directories)
-        self._write_state(state, NOTHING)
+        record = self.journal.read(LEFT)
+        self._packages([])
+        self._drop_entries({self.settings.extension, record["entry"]})
+        self.changes.remove_directories(record["directories"])
+        record.update(directories=[], entry=None)
+        self.journal.write()
 
     def audit(self) -> list[dict[str, Any]]:
         """Only look: what `converge` would find, and nothing changed."""
-        self.settings = self.settings._replace(check=True)
+        self.changes.check = True
         self._audit()
         return self.findings
 
     def audit_data(self, system_dirs: Sequence[str]) -> list[dict[str, Any]]:
         """The same for data directories (kernels, extensions of the page), which are looked at and never changed."""
-        self.settings = self.settings._replace(check=True)
+        self.changes.check = True
         for path in system_dirs:
             self._audit_parent(os.path.dirname(path), None)
             self._audit_data_directory(path, None)
@@ -148,7 +137,7 @@ class Repair:
 
     def audit_trees(self, paths: Sequence[str]) -> list[dict[str, Any]]:
         """Whole trees that only root may have written."""
-        self.settings = self.settings._replace(check=True)
+        self.changes.check = True
         for path in paths:
             with self._looking(path, None), open_directory(path) as handle:
                 self._judge(handle, path, look(handle), None, repair=False)
@@ -352,27 +341,16 @@ class Repair:
         elif wanted is None:
             todo = config_dirs.advice(path, entry, user.name if user else user_name(self.settings.owner[0]))
         if handle is not None and wanted is not None and wanted != entry.attributes:
-            if not self.settings.check:
-                set_attributes(handle, wanted)
-            after = extension.describe(path, entry._replace(**wanted._asdict()))
-            self._change(extension.describe(path, entry), after)
+            self.changes.attributes(path, handle, entry, wanted)
         self._find(path, entry, found.why, not todo, todo)
 
     def _weakness(self, entry: Entry, user: User | None) -> config_dirs.Weakness | None:
         owner = (user.uid, user.gid) if user else self.settings.owner
-        return config_dirs.weakness(entry, owner, user is not None, lambda gid: self._others(gid, owner[0]), user_name)
 
-    def _others(self, gid: int, owner: int) -> list[str]:
-        """Who is in this group, but for root and the rightful owner."""
-        if gid not in self._groups:
-            members = {account.pw_uid for account in pwd.getpwall() if account.pw_gid == gid}
-            try:
-                for name in grp.getgrgid(gid).gr_mem:
-                    members.add(pwd.getpwnam(name).pw_uid)
-            except KeyError:
-                pass
-            self._groups[gid] = members
-        return sorted(user_name(uid) for uid in self._groups[gid] - {0, owner})
+        def others(gid: int) -> list[str]:
+            return sorted(user_name(uid) for uid in others_in_group(gid, frozenset(owner[:1])))
+
+        return config_dirs.weakness(entry, owner, user is not None, others, user_name)
 
     def _find(self, path: str, entry: Entry | None, why: str, repaired: bool, todo: str) -> dict[str, Any]:
         finding = {
@@ -396,22 +374,22 @@ class Repair:
     def _entry(self, name: str, enabled: bool | None) -> None:
         settings = self.settings
         # The directories are made, and removed, by the record of what was made.
-        self._note(extension.converge_entry(settings.config_dir, name, enabled, settings.owner, settings.check))
+        extension.converge_entry(self.changes, settings.config_dir, name, enabled, settings.owner)
 
     def _drop_entries(self, names: set[str | None]) -> None:
         for name in sorted(name for name in names if name):
             self._entry(name, None)
 
-    def _packages(self, state: State, pythons: list[str]) -> list[dict[str, str]]:
-        """Install the extension for these Pythons and take it away from the others; returns what is there then."""
+    def _packages(self, pythons: list[str]) -> None:
+        """Install the extension for these Pythons and take it away from the others."""
         settings = self.settings
         kept = []
         for python in pythons:
             site = config_dirs.system_sites(settings.prefix, str(config_dirs.python_version(python)))[0]
             package = system_package.Package(str(settings.extension), site, settings.extension_source)
-            self._change(*package.ensure(settings.check))
+            package.ensure(self.changes)
             kept.append({"name": package.name, "site": site})
-        candidates = list(state.packages)
+        candidates = list(self.journal.data["packages"])
         if settings.extension:
             # Also what an earlier run left whose record is lost: the package itself says where it came from.
             for _python, version in interpreters(settings.prefix):
@@ -421,67 +399,8 @@ class Repair:
         for index, one in enumerate(candidates):
             if one not in kept and one not in candidates[:index]:
                 package = system_package.Package(one["name"], one["site"], settings.extension_source)
-                self._change(*package.remove(settings.check))
-        return kept
-
-    # ---- what was put here --------------------------------------------------------------------
-
-    def _remove_directories(self, recorded: list[str]) -> list[str]:
-        """Remove those of these directories that are empty; returns the others."""
-        gone: set[str] = set()
-        for path in reversed(recorded):
-            parent, name = os.path.split(path)
-            try:
-                with open_directory(parent) as handle, open_entry(handle, name, directory=True) as itself:
-                    entry = look(itself)
-                    left = {os.path.join(path, child) for child in os.listdir(itself)} - gone
-                    if left - (self._would_be_gone() if self.settings.check else set()):
-                        continue
-                    if not self.settings.check:
-                        os.rmdir(name, dir_fd=handle)
-            except FileNotFoundError:
-                gone.add(path)
-                continue
-            gone.add(path)
-            self._change(extension.describe(path, entry), extension.describe(path, None))
-        return [path for path in recorded if path not in gone]
-
-    def _would_be_gone(self) -> set[str]:
-        """In check mode: what earlier steps would have removed."""
-        ends = ": absent"
-        return {line[: -len(ends)] for line in self.after.splitlines() if line.endswith(ends)}
-
-    def _read_state(self) -> State:
-        parent, name = os.path.split(self.settings.state_file)
-        try:
-            with open_directory(parent) as handle:
-                data = parse_object(read(handle, name)) or {}
-            return State(
-                [str(path) for path in data["directories"]],
-                data["entry"],
-                [{"name": str(one["name"]), "site": str(one["site"])} for one in data["packages"]],
-            )
-        except FileNotFoundError:
-            return NOTHING
-        except (OSError, KeyError, TypeError) as error:
-            self.warnings.append(
-                "%s, the record of what was put here, could not be read (%s). It is begun anew; directories made "
-                "before are not removed with the rest." % (self.settings.state_file, error)
-            )
-            return NOTHING
-
-    def _write_state(self, before: State, after: State) -> None:
-        if not self.settings.check and before != after:
-            record = None if after == NOTHING else {"schema": SCHEMA, **after._asdict()}
-            extension.write_record(self.settings.state_file, record)
-
-    def _change(self, before: str, after: str) -> None:
-        self.before += before
-        self.after += after
-
-    def _note(self, outcome: extension.Outcome) -> None:
-        self._change(outcome.before, outcome.after)
-        self.warnings += outcome.warnings
+                package.remove(self.changes)
+        self.journal.data["packages"] = kept
 
 
 # ---- looking ----------------------------------------------------------------------------------

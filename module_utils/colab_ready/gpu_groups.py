@@ -14,7 +14,7 @@ from typing import Callable, Mapping, NamedTuple, Sequence
 
 from ansible.module_utils.colab_ready import host
 from ansible.module_utils.colab_ready.core.refusal import Problem
-from ansible.module_utils.colab_ready.managed import primary_gid
+from ansible.module_utils.colab_ready.system.accounts import primary_gid
 
 # Starts a program and says its exit status.
 Run = Callable[[Sequence[str]], int]

@@ -78,7 +78,7 @@ class DidsFile:
             text = content.decode("utf-8", "surrogateescape")
             after = dids.without(text, known["added"])
             if not after.strip() and known["created"]:
-                File(path).remove()
+                File(path).write(None, OWN)
             elif after != text:
                 File(path).write(after.encode("utf-8", "surrogateescape"), OWN)
         self.record.data["dids"] = {}

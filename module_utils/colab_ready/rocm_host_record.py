@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import os
 from contextlib import suppress
 from typing import Any, Mapping
 
-from ansible.module_utils.colab_ready.extension import write_record
 from ansible.module_utils.colab_ready.files.safe_open import read_object
-from ansible.module_utils.colab_ready.guarded_paths import Attributes
+from ansible.module_utils.colab_ready.guarded_paths import Attributes, write_file
 from ansible.module_utils.colab_ready.wsl_host_repair import File
 
 SCHEMA = 1
@@ -103,7 +103,7 @@ class Record:
         if now is not None and hashlib.sha256(now).hexdigest() != known["sha256"]:
             self.warnings.append(f"{path} is kept: it has been changed by others since then")
         elif now is not None and known["was"] is None:
-            File(path).remove()
+            File(path).write(None, OWN)
             self.touched = True
         elif now is not None:
             File(path).write(base64.b64decode(known["was"]), OWN)
@@ -120,7 +120,7 @@ class Record:
             if content is not None:
                 File(path).write(content, OWN)
             elif os.path.lexists(path):
-                File(path).remove()
+                File(path).write(None, OWN)
         for folder in reversed(self.data["folders"]):
             if folder not in record["folders"]:
                 with suppress(OSError):
@@ -133,3 +133,14 @@ class Record:
 def empty() -> dict[str, Any]:
     lists: dict[str, Any] = {"folders": [], "asked": [], "groups": []}
     return {"schema": SCHEMA, "line": "", "files": {}, "packages": {}, "debs": {}, "dids": {}, "removed": {}, **lists}
+
+
+def write_record(path: str, data: dict[str, Any] | None) -> None:
+    """Note what is there, for everybody to read; None: nothing is left, and neither are the record and its empty folder."""
+    if data is not None:
+        os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+        write_file(path, (json.dumps(data, indent=2) + "\n").encode(), OWN)
+        return
+    os.unlink(path)
+    with suppress(OSError):
+        os.rmdir(os.path.dirname(path))

@@ -19,11 +19,10 @@ from typing import Any, Mapping, NamedTuple, Sequence
 
 from ansible.module_utils.colab_ready import gpu_groups, host, loader_cache, openpgp, rocm_plan
 from ansible.module_utils.colab_ready import rocm_host_plan as thinking
+from ansible.module_utils.colab_ready.core.problem import Problem as FileProblem
+from ansible.module_utils.colab_ready.core.problem import explain
 from ansible.module_utils.colab_ready.core.refusal import Problem, message
-from ansible.module_utils.colab_ready.extension import Problem as FileProblem
-from ansible.module_utils.colab_ready.guarded_paths import UnsafePath
 from ansible.module_utils.colab_ready.lockfile import matches
-from ansible.module_utils.colab_ready.managed import explain
 from ansible.module_utils.colab_ready.pip_config import redact, secrets_in
 from ansible.module_utils.colab_ready.rocm_host_dids import BRIDGE_LIBRARY, DidsFile
 from ansible.module_utils.colab_ready.rocm_host_outside import Outside, address_of
@@ -519,12 +518,8 @@ def settle(params: Mapping[str, Any], check: bool) -> tuple[dict[str, Any], list
             state.absent()
     except Stopped as stopped:
         problems = stopped.problems
-    except FileProblem as error:
-        text = str(error)
-    except UnsafePath as error:
-        text = f"{error}. Expected folders that only root writes to. Replace the link."
-    except OSError as error:
-        text = explain(error, str(error.filename or params["state_file"]))
+    except (FileProblem, OSError) as error:
+        text = explain(error, params["state_file"])
     failed = bool(problems or text)
     text = text or (message(problems) if problems else "")
     if failed and state.record.touched:

@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 
 from ansible.module_utils.colab_ready.browser_policy import POLICIES_KEY, Entry, Value
-from ansible.module_utils.colab_ready.extension import Problem
+from ansible.module_utils.colab_ready.core.problem import Problem
 from ansible.module_utils.colab_ready.programs import Answer, NotAnswered, ask_windows, ways_to_windows, windows_program
 
 PROGRAM = "Windows/System32/reg.exe"

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils.colab_ready import host
+from ansible.module_utils.colab_ready.system.accounts import user_name
+from ansible.module_utils.colab_ready.system.mounts import mount_of
 
 DEBIAN = """\
 PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"
@@ -136,7 +138,7 @@ def test_an_account_is_found_by_name_or_not_at_all() -> None:
     assert (root.uid, root.home) == (0, "/root")
     assert host.account("nobody-of-that-name") is None
     assert host.account("") is None
-    assert host.name_of(4_000_000_000) == "4000000000"
+    assert user_name(4_000_000_000) == "4000000000"
 
 
 MOUNTS = r"""22 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw
@@ -159,7 +161,7 @@ PLACES = [
 def test_the_file_system_of_a_path_is_the_nearest_and_newest_mount(
     path: str, kind: str, options: tuple[str, ...]
 ) -> None:
-    assert host.mount_of(path, MOUNTS) == (kind, options)
+    assert mount_of(path, MOUNTS) == (kind, options)
 
 
 def test_a_place_that_is_missing_is_measured_where_it_would_be(tmp_path: Path) -> None:

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from .atomic import replace_at
 from .safe_open import open_file
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @contextmanager
@@ -61,31 +60,20 @@ def open_plain(path: str) -> Iterator[int]:
         os.close(handle)
 
 
-def replace_plain(path: str, content: bytes, uid: int, gid: int, mode: int) -> None:
-    """Put a file in the place of a plain one, or of none, in one step, with these rights or with less.
+def replace_plain(path: str, content: bytes | None, uid: int, gid: int, mode: int) -> None:
+    """Put a file in the place of a plain one, or of none, in one step, with these rights or with less; None: remove it.
 
     Who may not give it to the group does not give its rights to another. A drive of Windows has neither owners nor modes of ours.
     """
-    with open_parent(path) as (folder, name):
-        temporary = f".{name}.{secrets.token_hex(8)}"
-        handle = os.open(temporary, _NEW, 0o600, dir_fd=folder)
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content)
-                with suppress(PermissionError):
-                    os.fchown(handle, uid, gid)
-                with suppress(PermissionError):
-                    os.fchmod(handle, mode if os.fstat(handle).st_gid == gid else mode & ~0o070)
-                stream.flush()
-                os.fsync(handle)
-            os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                os.unlink(temporary, dir_fd=folder)
-            raise
 
+    def dress(handle: int) -> None:
+        with suppress(PermissionError):
+            os.fchown(handle, uid, gid)
+        with suppress(PermissionError):
+            os.fchmod(handle, mode if os.fstat(handle).st_gid == gid else mode & ~0o070)
 
-def remove_plain(path: str) -> None:
-    """Remove a file."""
     with open_parent(path) as (folder, name):
-        os.unlink(name, dir_fd=folder)
+        if content is None:
+            os.unlink(name, dir_fd=folder)
+        else:
+            replace_at(folder, name, content, dress)
