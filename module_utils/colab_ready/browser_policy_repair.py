@@ -57,9 +57,12 @@ RECORD = {"directories": [str], "entries": [{"key": str, "name": str, "data": st
 class Step(NamedTuple):
     """One change of the registry: an entry made, or an entry or a key (`gone`) taken away."""
 
-    command: list[str]
     subject: Entry | str
-    gone: bool = False
+    gone: bool = True
+
+    @property
+    def command(self) -> list[str]:
+        return windows_registry.change_command(self.subject, self.gone)
 
     @property
     def place(self) -> str:
@@ -140,11 +143,11 @@ class Repair:
             self._told(name, plan)
 
         drop = [entry for entry in ours if entry not in entries]
-        steps = [Step(windows_registry.add_command(entry), entry) for entry in additions]
-        steps += [Step(windows_registry.delete_command(one), one, gone=True) for one in drop if holds(keys, one)]
+        steps = [Step(entry, gone=False) for entry in additions]
+        steps += [Step(entry) for entry in drop if holds(keys, entry)]
         made = missing_keys(_keys_of(additions), keys)
         left = self._empty_keys(registry, keys, entries, drop)
-        steps += [Step(windows_registry.delete_key_command(key), key, gone=True) for key in left]
+        steps += [Step(key) for key in left]
         # What is not there any more is not ours any more.
         record["entries"] = [entry._asdict() for entry in ours if holds(keys, entry)]
         record["keys"] = [key for key in record["keys"] if key.lower() in keys]

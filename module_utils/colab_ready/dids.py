@@ -40,13 +40,6 @@ class Entry(NamedTuple):
         return f"gfx{self.major}{self.minor}{self.stepping:x}"
 
 
-class Parsed(NamedTuple):
-    """`unread` are the numbers of lines that are neither entry nor comment."""
-
-    entries: list[Entry]
-    unread: list[int]
-
-
 class Merged(NamedTuple):
     """The text to write, the lines that are new in it, and what stands in the way."""
 
@@ -68,20 +61,15 @@ def entry_for(device_id: str, gfx: str) -> Entry:
     return Entry(int(device_id, 16), int(parts[1]), int(parts[2]), int(parts[3], 16))
 
 
-def parse(text: str) -> Parsed:
-    entries, unread = [], []
-    for number, line in enumerate(text.splitlines(), 1):
-        found = _LINE.fullmatch(line)
-        if found:
-            entries.append(Entry(*(_value(part) for part in found.groups())))
-        elif line.split("#", 1)[0].strip():
-            unread.append(number)
-    return Parsed(entries, unread)
+def parse(text: str) -> list[Entry]:
+    """The entries. A line that is neither that nor a comment is none for the bridge either."""
+    lines = (_LINE.fullmatch(line) for line in text.splitlines())
+    return [Entry(*(_value(part) for part in found.groups())) for found in lines if found]
 
 
 def merge(text: str, wanted: Iterable[Entry]) -> Merged:
     """The text with the entries that it lacks at its end. Somebody's own entry for the same card is never overruled."""
-    entries = parse(text).entries
+    entries = parse(text)
     own = {entry.device_id: entry for entry in reversed(entries)}
     added: list[str] = []
     problems: list[Problem] = []

@@ -53,8 +53,10 @@ def _entry(info: os.stat_result, has_acl: bool = False) -> Entry:
 
 
 @contextmanager
-def open_directory(path: str, owners: Set[int] = frozenset()) -> Iterator[int]:
+def open_directory(path: str, owners: Set[int] = frozenset(), follow: bool = True) -> Iterator[int]:
     """A descriptor of the directory at this absolute path.
+
+    Without `follow`, no symbolic link on the way is, and no step goes up.
 
     A symbolic link on the way is followed only where it and its directory belong to root or to us and nobody else may
     write there; from then on every directory must belong to root, to us or to `owners`. So /home may be a link, and
@@ -69,6 +71,8 @@ def open_directory(path: str, owners: Set[int] = frozenset()) -> Iterator[int]:
             name = todo.pop()
             here = os.fstat(handle)
             info = os.stat(name, dir_fd=handle, follow_symlinks=False)
+            if not follow and (stat.S_ISLNK(info.st_mode) or name == ".."):
+                raise UnsafePath("%s/%s is a link, which is not followed there" % (walked, name))
             if stat.S_ISLNK(info.st_mode):
                 links += 1
                 foreign = {info.st_uid, here.st_uid} - trusted
@@ -152,6 +156,14 @@ def read_file(path: str) -> tuple[Entry | None, bytes | None]:
             return entry, read(handle, name) if entry is not None and entry.kind == "file" else None
     except FileNotFoundError:
         return None, None
+
+
+def read_own_file(path: str) -> tuple[Entry | None, bytes | None]:
+    """The same of a place where a link is an error."""
+    entry, content = read_file(path)
+    if entry is not None and entry.kind == "link":
+        raise Problem("%s is a link. Expected a file, or nothing. Replace it by one." % path)
+    return entry, content
 
 
 def write_file(path: str, content: bytes | None, wanted: Attributes) -> None:

@@ -254,21 +254,10 @@ def wsl_version(version_text: str, osrelease: str, has_run_wsl: bool, environ: M
     return None
 
 
-def interop_enabled(proc: str) -> bool | None:
-    """Whether Windows programs can be started: the kernel's handler for .exe; None if that cannot be looked up."""
-    folder = f"{proc}/sys/fs/binfmt_misc"
-    if not os.path.exists(f"{folder}/status"):
-        return None
-    for name in ("WSLInterop", "WSLInterop-late"):
-        if (read_text(f"{folder}/{name}") or "").startswith("enabled"):
-            return True
-    return False
-
-
 def wsl_facts(
     proc: str = "/proc", dev: str = "/dev", run_dir: str = "/run", environ: Mapping[str, str] | None = None
 ) -> dict[str, Any] | None:
-    """version, kernel, systemd, interop, dxg; None outside of WSL."""
+    """version, kernel, systemd, dxg; None outside of WSL."""
     osrelease = (read_text(f"{proc}/sys/kernel/osrelease") or "").strip()
     version = wsl_version(
         read_text(f"{proc}/version") or "",
@@ -282,6 +271,5 @@ def wsl_facts(
         "version": version,
         "kernel": osrelease or None,
         "systemd": service_manager(proc, run_dir) == "systemd",
-        "interop": interop_enabled(proc),
         "dxg": os.path.exists(f"{dev}/dxg"),
     }

@@ -513,11 +513,7 @@ def plan(entries: Iterable[Entry], host: Host, check: bool = False) -> tuple[lis
 
 
 def _set_attributes(handle: int, change: Change) -> None:
-    info = os.fstat(handle)
-    uid = info.st_uid if change.uid is None else change.uid
-    gid = info.st_gid if change.gid is None else change.gid
-    if (uid, gid) != (info.st_uid, info.st_gid):
-        os.fchown(handle, uid, gid)
+    os.fchown(handle, *(-1 if number is None else number for number in (change.uid, change.gid)))
     # After chown, which clears the set-id bits.
     os.fchmod(handle, change.mode)
 

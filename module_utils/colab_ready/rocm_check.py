@@ -321,7 +321,7 @@ def _id_is_known(place: Place, card: Mapping[str, Any]) -> bool | None:
     if family is not None and family.wsl.level == gpus.YES:
         return True
     library = os.path.realpath(place.on_host(f"{rocm_lines.BRIDGE_FOLDER}/librocdxg.so"))
-    entries = dids.parse(read_text(dids.path_beside(library), follow=True) or "").entries
+    entries = dids.parse(read_text(dids.path_beside(library), follow=True) or "")
     if any(f"{entry.device_id:04x}" == card.get("device_id") for entry in entries):
         return True
     return None if family is None else False

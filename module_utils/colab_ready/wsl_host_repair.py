@@ -15,7 +15,7 @@ from ansible.module_utils.colab_ready.core.problem import Problem, explain
 from ansible.module_utils.colab_ready.files.changes import Changes, describe
 from ansible.module_utils.colab_ready.files.journal import Journal
 from ansible.module_utils.colab_ready.files.plain import open_plain, replace_plain
-from ansible.module_utils.colab_ready.guarded_paths import Attributes, read_file, write_file
+from ansible.module_utils.colab_ready.guarded_paths import Attributes, read_own_file, write_file
 from ansible.module_utils.colab_ready.guarded_paths import Entry as Found
 from ansible.module_utils.colab_ready.host import read_text, run, service_manager, wsl_facts
 from ansible.module_utils.colab_ready.programs import (
@@ -294,9 +294,7 @@ class File:
         return os.path.lexists(self.path)
 
     def read(self) -> bytes | None:
-        self.entry, content = read_file(self.path)
-        if self.entry is not None and content is None:
-            raise Problem("%s is a link. Expected a file, or nothing. Replace it by one." % self.path)
+        self.entry, content = read_own_file(self.path)
         return content
 
     def write(self, content: bytes | None, attributes: Attributes) -> None:

@@ -33,13 +33,6 @@ def test_the_systems_jupyter_looks_at_home_first_then_below_usr_then_in_etc() ->
     ]
 
 
-def test_a_virtual_environment_of_its_user_comes_before_home() -> None:
-    assert config_dirs.config_path("/v", "/home/a", environment_first=True)[:2] == [
-        "/v/etc/jupyter",
-        "/home/a/.jupyter",
-    ]
-
-
 @pytest.mark.parametrize("prefix", ["/usr/local", "/"])
 def test_a_directory_that_is_the_systems_already_is_listed_once(prefix: str) -> None:
     paths = config_dirs.config_path(prefix, "/home/a")

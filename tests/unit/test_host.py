@@ -210,24 +210,6 @@ def test_wsl_is_told_by_its_kernel_or_its_init(
     assert host.wsl_version(version, osrelease, run_wsl, environ) == wsl
 
 
-@pytest.mark.parametrize(
-    ("files", "interop"),
-    [
-        ({}, None),
-        ({"status": "enabled\n"}, False),
-        ({"status": "enabled\n", "WSLInterop": "enabled\ninterpreter /init\n"}, True),
-        ({"status": "enabled\n", "WSLInterop-late": "enabled\ninterpreter /init\n"}, True),
-        ({"status": "enabled\n", "WSLInterop": "disabled\ninterpreter /init\n"}, False),
-    ],
-)
-def test_interop_is_what_the_kernel_says(tmp_path: Path, files: dict[str, str], interop: bool | None) -> None:
-    folder = tmp_path / "sys" / "fs" / "binfmt_misc"
-    folder.mkdir(parents=True)
-    for name, text in files.items():
-        (folder / name).write_text(text)
-    assert host.interop_enabled(str(tmp_path)) is interop
-
-
 def test_wsl_says_all_of_itself_and_elsewhere_there_is_nothing_to_say(tmp_path: Path) -> None:
     proc, dev, run = tmp_path / "proc", tmp_path / "dev", tmp_path / "run"
     (proc / "1").mkdir(parents=True)
@@ -243,7 +225,6 @@ def test_wsl_says_all_of_itself_and_elsewhere_there_is_nothing_to_say(tmp_path: 
         "version": 2,
         "kernel": "6.6.87.2-microsoft-standard-WSL2",
         "systemd": True,
-        "interop": None,
         "dxg": True,
     }
     osrelease.write_text("6.1.0-18-amd64\n")

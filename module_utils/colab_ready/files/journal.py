@@ -52,8 +52,8 @@ class Journal:
         problem = "it is of another shape"
         try:
             entry, text = read_file(self.path)
-            found = {**self.data, **(parse_object(text) or {})}
-        except (OSError, Problem) as error:
+            found = self.adopted({**self.data, **(parse_object(text) or {})})
+        except (OSError, Problem, KeyError, TypeError, AttributeError) as error:
             problem = str(error)
         else:
             if entry is None:
@@ -67,6 +67,10 @@ class Journal:
             f"{self.path}, the record of what was put here, could not be read ({problem}). It is begun anew; {left}."
         )
         return self.data
+
+    def adopted(self, found: dict[str, Any]) -> dict[str, Any]:
+        """What was found, in today's form."""
+        return found
 
     def write(self) -> None:
         """Note what is there now, if that is something else than before."""
@@ -86,3 +90,8 @@ class Journal:
                 Changes(check=False).ensure_directory(parent, directory, directory)
             write_file(self.path, (json.dumps({"schema": SCHEMA, **self.data}, indent=2) + "\n").encode(), own)
         self._written = copy.deepcopy(self.data)
+
+    def clear(self) -> None:
+        """Nothing is there any more."""
+        self.data = nothing(self.shape)
+        self.write()

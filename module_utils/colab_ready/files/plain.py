@@ -10,43 +10,29 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from ..core.problem import UnsafePath
+from ..guarded_paths import look_at, open_directory
 from .atomic import replace_at
 from .safe_open import open_file
-
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @contextmanager
 def open_parent(path: str) -> Iterator[tuple[int, str]]:
     """Open the folder of a path step by step; yield its descriptor and the last name, which is a plain file's or nobody's."""
-    *above, last = [part for part in path.split("/") if part not in ("", ".")]
-    handle = os.open("/", _FOLDER)
+    folder, last = os.path.split(path)
     try:
-        for name in above:
-            _refuse_link(handle, name)
-            opened = os.open(name, _FOLDER, dir_fd=handle)
-            os.close(handle)
-            handle = opened
-        with suppress(FileNotFoundError):
-            if not stat.S_ISREG(_refuse_link(handle, last)):
+        with open_directory(folder, follow=False) as handle:
+            entry = look_at(handle, last)
+            if entry is not None and entry.kind == "link":
+                raise UnsafePath(f"{last} is a link, which is not followed there")
+            if entry is not None and entry.kind != "file":
                 raise OSError(errno.EINVAL, "not a regular file")
-        yield handle, last
+            yield handle, last
     except OSError as error:
         raise OSError(error.errno, error.strerror, path) from None
-    finally:
-        os.close(handle)
-
-
-def _refuse_link(folder: int, name: str) -> int:
-    """Return a file's mode. That it is a link is said here; whoever makes one of it now meets O_NOFOLLOW."""
-    mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
-    if name == ".." or stat.S_ISLNK(mode):
-        raise OSError(errno.ELOOP, f"{name} is a link, which is not followed there")
-    return mode
 
 
 @contextmanager
