@@ -76,6 +76,8 @@ class Repair:
         self.extension_enabled = False
         self._wants_directory = False
         self._looked_at = 0
+        # Whose the system's directories are; nobody's home.
+        self._system = User(user_name(settings.owner[0]), *settings.owner, home="")
 
     # ---- the two ways -------------------------------------------------------------------------
 
@@ -126,8 +128,8 @@ class Repair:
         """The same for data directories (kernels, extensions of the page), which are looked at and never changed."""
         self.changes.check = True
         for path in system_dirs:
-            self._audit_parent(os.path.dirname(path), None)
-            self._audit_data_directory(path, None)
+            self._audit_parent(os.path.dirname(path), self._system)
+            self._audit_data_directory(path, self._system)
         for user in self.settings.users:
             for path in config_dirs.user_data_dirs(user.home):
                 for parent in _parents_below(path, user.home):
@@ -139,10 +141,10 @@ class Repair:
         """Whole trees that only root may have written."""
         self.changes.check = True
         for path in paths:
-            with self._looking(path, None), open_directory(path) as handle:
-                self._judge(handle, path, look(handle), None, repair=False)
-                for one, entry, _why in self._weak_below(handle, path, None):
-                    self._judge(None, one, entry, None)
+            with self._looking(path, self._system), open_directory(path) as handle:
+                self._judge(handle, path, look(handle), self._system, repair=False)
+                for one, entry in self._weak_below(handle, path, self._system):
+                    self._judge(None, one, entry, self._system)
         return self.findings
 
     # ---- who could write where ----------------------------------------------------------------
@@ -150,8 +152,8 @@ class Repair:
     def _audit(self) -> None:
         settings = self.settings
         for path in (settings.config_dir, *settings.system_dirs):
-            self._audit_parent(os.path.dirname(path), None)
-            self._audit_directory(path, None)
+            self._audit_parent(os.path.dirname(path), self._system)
+            self._audit_directory(path, self._system)
         for user in settings.users:
             places = config_dirs.config_path(settings.prefix, user.home, system_dirs=settings.system_dirs)
             inside = [path for path in places if path not in (settings.config_dir, *settings.system_dirs)]
@@ -162,7 +164,7 @@ class Repair:
                 self._audit_directory(path, user)
 
     @contextmanager
-    def _looking(self, path: str, user: User | None) -> Iterator[None]:
+    def _looking(self, path: str, user: User) -> Iterator[None]:
         """What cannot be looked at is a finding where it is suspicious, and no matter where it is not there."""
         try:
             yield
@@ -171,20 +173,19 @@ class Repair:
         except UnsafePath as error:
             if any(finding["why"] == str(error) for finding in self.findings):
                 return
-            owner = user_name(user.uid if user else self.settings.owner[0])
-            self._find(path, None, str(error), False, "replace the link by a directory that belongs to %s" % owner)
+            self._find(path, None, str(error), False, "replace the link by a directory that belongs to %s" % user.name)
         except _NOT_FOR_US as error:
             self._find(path, None, "it cannot be looked at (%s)" % error.strerror, False, "run as root, or look there")
         except OSError as error:
             self._find(path, None, "it cannot be read (%s)" % error.strerror, False, "see who put it there")
 
-    def _audit_parent(self, path: str, user: User | None) -> None:
+    def _audit_parent(self, path: str, user: User) -> None:
         with self._looking(path, user), open_directory(path, _uids(user)) as handle:
             # Only the directory that is here for Jupyter alone is ours to repair.
             ours = path == os.path.dirname(self.settings.config_dir)
             self._judge(handle, path, look(handle), user, repair=ours)
 
-    def _audit_directory(self, path: str, user: User | None) -> None:
+    def _audit_directory(self, path: str, user: User) -> None:
         with self._looking(path, user), open_directory(path, _uids(user)) as handle:
             found = self._weakness(look(handle), user)  # as it was, before it is tightened
             self._judge(handle, path, look(handle), user)
@@ -194,7 +195,7 @@ class Repair:
         self,
         parent: int,
         parent_path: str,
-        user: User | None,
+        user: User,
         parent_weakness: config_dirs.Weakness | None,
         folder: str | None = None,
     ) -> None:
@@ -222,7 +223,7 @@ class Repair:
                     effects = planted.config_effects(name, read(parent, name))
                     self._plant(path, before, user, effects, parent_weakness)
 
-    def _audit_data_directory(self, path: str, user: User | None) -> None:
+    def _audit_data_directory(self, path: str, user: User) -> None:
         with self._looking(path, user), open_directory(path, _uids(user)) as handle:
             self._judge(handle, path, look(handle), user, repair=False)
             for kind in planted.DATA_READ:
@@ -242,7 +243,7 @@ class Repair:
         parent_path: str,
         kind: str,
         item: str,
-        user: User | None,
+        user: User,
         parent_weakness: config_dirs.Weakness | None,
     ) -> None:
         """One kernel, one extension: it is suspicious if any part of it is."""
@@ -261,7 +262,7 @@ class Repair:
                     if main and main.kind == "file":
                         text = read(handle, name)
                     if not weak:
-                        suspects = [(where, what) for where, what, _why in self._weak_below(handle, path, user, most=1)]
+                        suspects = self._weak_below(handle, path, user, most=1)
                     elif main:
                         suspects = [(os.path.join(path, name), main)]
             effects = planted.data_effects(kind, item, text)
@@ -271,12 +272,10 @@ class Repair:
             if parent_weakness and not suspects:
                 self._plant(path, entry, user, effects, parent_weakness)
 
-    def _weak_below(
-        self, handle: int, path: str, user: User | None, most: int = 5, depth: int = 0
-    ) -> list[tuple[str, Entry, config_dirs.Weakness]]:
+    def _weak_below(self, handle: int, path: str, user: User, most: int = 5, depth: int = 0) -> list[tuple[str, Entry]]:
         """What in this tree others could have changed, the first few. Below such a directory nothing more is looked
         at; links are looked at and not followed."""
-        found: list[tuple[str, Entry, config_dirs.Weakness]] = []
+        found: list[tuple[str, Entry]] = []
         for name in self._names(handle, path, depth):
             here = os.path.join(path, name)
             entry = look_at(handle, name)
@@ -291,7 +290,7 @@ class Repair:
                             found += self._weak_below(inner, here, user, most - len(found), depth + 1)
                 else:
                     weak = self._weakness(entry, user)
-                found += [(here, entry, weak)] if weak else []
+                found += [(here, entry)] if weak else []
         return found[:most]
 
     def _names(self, handle: int, path: str, depth: int = 0) -> list[str]:
@@ -309,25 +308,23 @@ class Repair:
         self,
         path: str,
         entry: Entry,
-        user: User | None,
+        user: User,
         effects: list[planted.Effect],
         parent_weakness: config_dirs.Weakness | None,
     ) -> None:
         """Note what this file does, if others may have put it there. One that does no harm and belongs to who may
         write there is not worth a word: the finding about its directory is."""
-        owner = user.uid if user else self.settings.owner[0]
-        foreign = entry.uid not in (0, owner)
-        if not foreign and not any(effect.known for effect in effects):
+        if entry.uid in (0, user.uid) and not any(effect.known for effect in effects):
             return
         finding = next((one for one in self.findings if one["path"] == path), None)
         if finding is None:
             why = "it lies where others could have put it"
             why += " (%s)" % parent_weakness.why if parent_weakness else ""
-            todo = config_dirs.advice(path, entry, user.name if user else user_name(self.settings.owner[0]))
+            todo = config_dirs.advice(path, entry, user.name)
             finding = self._find(path, entry, why, False, todo)
         finding["planted"] = planted.sentence(effects)
 
-    def _judge(self, handle: int | None, path: str, entry: Entry, user: User | None, repair: bool = True) -> None:
+    def _judge(self, handle: int | None, path: str, entry: Entry, user: User, repair: bool = True) -> None:
         found = self._weakness(entry, user)
         if found is None:
             return
@@ -339,18 +336,16 @@ class Repair:
             if self._weakness(entry._replace(**wanted._asdict()), user):
                 todo = "this is the mode that was asked for; ask for 0755"
         elif wanted is None:
-            todo = config_dirs.advice(path, entry, user.name if user else user_name(self.settings.owner[0]))
+            todo = config_dirs.advice(path, entry, user.name)
         if handle is not None and wanted is not None and wanted != entry.attributes:
             self.changes.attributes(path, handle, entry, wanted)
         self._find(path, entry, found.why, not todo, todo)
 
-    def _weakness(self, entry: Entry, user: User | None) -> config_dirs.Weakness | None:
-        owner = (user.uid, user.gid) if user else self.settings.owner
-
+    def _weakness(self, entry: Entry, user: User) -> config_dirs.Weakness | None:
         def others(gid: int) -> list[str]:
-            return sorted(user_name(uid) for uid in others_in_group(gid, frozenset(owner[:1])))
+            return sorted(user_name(uid) for uid in others_in_group(gid, frozenset([user.uid])))
 
-        return config_dirs.weakness(entry, owner, user is not None, others, user_name)
+        return config_dirs.weakness(entry, (user.uid, user.gid), bool(user.home), others, user_name)
 
     def _find(self, path: str, entry: Entry | None, why: str, repaired: bool, todo: str) -> dict[str, Any]:
         finding = {
@@ -406,8 +401,9 @@ class Repair:
 # ---- looking ----------------------------------------------------------------------------------
 
 
-def _uids(user: User | None) -> frozenset[int]:
-    return frozenset([user.uid]) if user else frozenset()
+def _uids(user: User) -> frozenset[int]:
+    """Whose directories may be behind a link, besides root's."""
+    return frozenset([user.uid]) if user.home else frozenset()
 
 
 def _parents_below(path: str, home: str) -> list[str]:
@@ -432,9 +428,9 @@ def interpreters(prefix: str) -> list[tuple[str, str]]:
     return sorted(pythons, key=lambda one: (os.path.basename(one[0]) != main, one))
 
 
-def _distributions(path: str, user: User | None) -> dict[str, str]:
+def _distributions(path: str, owners: frozenset[int] = frozenset()) -> dict[str, str]:
     try:
-        with open_directory(path, _uids(user)) as handle:
+        with open_directory(path, owners) as handle:
             with os.scandir(handle) as entries:
                 return config_dirs.distributions([entry.name for entry in itertools.islice(entries, ENTRIES_MAX)])
     except (FileNotFoundError, UnsafePath, *_NOT_FOR_US):
@@ -447,9 +443,9 @@ def find_installations(settings: Settings) -> list[Installation]:
     for index, (python, version) in enumerate(interpreters(settings.prefix)):
         local, shared = config_dirs.system_sites(settings.prefix, version)
         # apt's packages are made for the Python that is called python3.
-        system = {**(_distributions(shared, None) if index == 0 else {}), **_distributions(local, None)}
+        system = {**(_distributions(shared) if index == 0 else {}), **_distributions(local)}
         found.append(config_dirs.installation(python, None, system))
         for user in settings.users:
-            own = _distributions(config_dirs.user_site(user.home, version), user)
+            own = _distributions(config_dirs.user_site(user.home, version), _uids(user))
             found.append(config_dirs.installation(python, user.name, own))
     return [one for one in found if one]

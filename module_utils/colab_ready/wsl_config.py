@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ansible.module_utils.colab_ready.core.problem import Problem
+from ansible.module_utils.colab_ready.faults import Remedy, check_of
 
 UTF8_BOM = b"\xef\xbb\xbf"
 UTF16_BOM = b"\xff\xfe"
@@ -392,48 +393,26 @@ def restart_remedies(codes: Sequence[str]) -> list[dict[str, str]]:
     remedies = []
     waits = [code for code in codes if code != SYSTEMD_FAILED]
     if waits:
-        gone = set(waits) <= {SYSTEMD_GOES, KEEP_RUNNING_GOES}
-        remedies.append(
-            {
-                "id": "wsl_shutdown",
-                "cause": "WSL has to be started again: %s" % "; ".join(restart_reasons(waits)),
-                "do": "close what runs in WSL, and run wsl --shutdown in Windows' PowerShell"
-                if gone
-                else "close what runs in WSL, run wsl --shutdown in Windows' PowerShell, open the WSL window again and run "
-                "./colab-ready",
-                "where": "windows",
-            }
-        )
+        do = "close what runs in WSL, and run wsl --shutdown in Windows' PowerShell"
+        if not set(waits) <= {SYSTEMD_GOES, KEEP_RUNNING_GOES}:
+            do += ", open the WSL window again and run ./colab-ready"
+        cause = "WSL has to be started again: %s" % "; ".join(restart_reasons(waits))
+        remedies.append(Remedy(cause, do, "windows").told("wsl_shutdown"))
     if SYSTEMD_FAILED in codes:
-        remedies.append(
-            {
-                "id": "wsl_update",
-                "cause": _REASONS[SYSTEMD_FAILED][0].upper() + _REASONS[SYSTEMD_FAILED][1:],
-                "do": "run wsl --update and wsl --shutdown in Windows' PowerShell (systemd needs WSL 0.67.6 or newer), open "
-                "the WSL window again and run ./colab-ready. The runtime works without systemd, too",
-                "where": "windows",
-            }
+        do = (
+            "run wsl --update and wsl --shutdown in Windows' PowerShell (systemd needs WSL 0.67.6 or newer), open the WSL window "
+            "again and run ./colab-ready. The runtime works without systemd, too"
         )
+        cause = _REASONS[SYSTEMD_FAILED]
+        remedies.append(Remedy(cause[0].upper() + cause[1:], do, "windows").told("wsl_update"))
     return remedies
 
 
 def judge_wsl_host(codes: Sequence[str]) -> dict[str, Any]:
     """The check `wsl_host` of the report. It never makes a host not ready: the runtime runs before the restart as well."""
     reasons = restart_reasons(codes)
-    return {
-        "ok": not codes,
-        "seconds": 0.0,
-        "steps": [
-            {
-                "id": "wsl_host",
-                "ok": not codes,
-                "seconds": 0.0,
-                "detail": "; ".join(reasons) or "nothing waits for a restart",
-            }
-        ],
-        "reasons": reasons,
-        "remedies": restart_remedies(codes),
-    }
+    detail = "; ".join(reasons) or "nothing waits for a restart"
+    return check_of("wsl_host", not codes, detail, reasons, restart_remedies(codes))
 
 
 # ---- telling ----------------------------------------------------------------------------------
