@@ -113,6 +113,7 @@ import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
+from dataclasses import replace
 from functools import partial
 from typing import Any, Mapping
 
@@ -120,9 +121,9 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready import directml, fetched_pythons, host, pip_config
 from ansible.module_utils.colab_ready.core.refusal import message
 from ansible.module_utils.colab_ready.gpu_look import Places, look
-from ansible.module_utils.colab_ready.lockfile import matches
 from ansible.module_utils.colab_ready.pip_config import redact, secrets_in
 from ansible.module_utils.colab_ready.process.fork import Say, run_forked
+from ansible.module_utils.colab_ready.python.interpreters import first_fitting
 from ansible.module_utils.colab_ready.python.sources import read_sources
 from ansible.module_utils.colab_ready.python.uv import Request
 
@@ -132,7 +133,7 @@ DOWNLOADS = ("https://releases.astral.sh/", "https://github.com/")
 MIRROR_VARIABLE = "UV_PYTHON_INSTALL_MIRROR"
 
 
-def ask(address: str, seconds: float) -> str | None:
+def ask(address: str, seconds: float, _say: Say) -> str | None:
     """Why nobody answers at an address; None if somebody does, whatever the answer is."""
     try:
         parts = urllib.parse.urlsplit(address)
@@ -158,10 +159,6 @@ def ask(address: str, seconds: float) -> str | None:
             # Somebody answers. Whom to trust uv is told by the host's settings, and says itself.
             return None
         return f"{parts.hostname} cannot be reached ({getattr(why, 'strerror', None) or why})"
-
-
-def _answer(address: str, seconds: float, _say: Say) -> dict[str, str | None]:
-    return {"why": ask(address, seconds)}
 
 
 def take_proxies(environment: Mapping[str, str]) -> None:
@@ -190,11 +187,10 @@ def unreachable(addresses: list[str], seconds: float, environment: Mapping[str, 
         return None
     why = []
     for address in addresses:
-        outcome = run_forked(partial(_answer, address, seconds), seconds + 1)
-        said = outcome.value["why"] if outcome.kind == "ok" else None
-        if outcome.kind == "ok" and said is None:
+        outcome = run_forked(partial(ask, address, seconds), seconds + 1)
+        if outcome.kind == "ok" and outcome.value is None:
             return None
-        why.append(said or f"{urllib.parse.urlsplit(address).hostname} does not answer within {seconds:g} s")
+        why.append(outcome.value or f"{urllib.parse.urlsplit(address).hostname} does not answer within {seconds:g} s")
     return " and ".join(why)
 
 
@@ -205,15 +201,11 @@ def look_for_python(options: Mapping[str, Any], requires: str) -> directml.Pytho
     pythons = f"{prefix}/pythons"
     # Not the environment's own Python: that is the student's to write, and this may be root.
     fetched = [] if named or fetched_pythons.folder_problem(pythons) else fetched_pythons.pythons_in(pythons)
-    rejected = []
-    for path in [*([named] if named else host.python_candidates(f"{options['usr']}/bin")), *fetched]:
-        found = host.ask_python(path)
-        if found is None:
-            rejected.append(f"{path} does not start")
-        elif matches(found["version"], requires):
-            return directml.PythonState(fitting=path)
-        else:
-            rejected.append(f"{path} is {found['version']}")
+    found, rejected = first_fitting(
+        [*([named] if named else host.python_candidates(f"{options['usr']}/bin")), *fetched], requires
+    )
+    if found is not None:
+        return directml.PythonState(fitting=found["path"])
     series = fetched_pythons.series_for(requires)
     why = None
     if options["python_fetch"] and not named and series:
@@ -284,7 +276,7 @@ def main() -> None:
         stubs, has_ssl = look_for_stubs(options["ldconfig"], os.environ.get("LD_LIBRARY_PATH", ""))
         if directml.check_release(options["release"], options["releases"], options["torch_build"]) is None:
             python = look_for_python(options, str(release["python"]))
-        machine = directml.with_more(machine, stubs, python)
+        machine = replace(machine, stubs=stubs, python=python)
         if has_ssl is False and any(one.get("vendor_id") == "1002" for one in found.get("adapters") or []):
             module.warn(
                 "The loader knows no libssl, which AMD's driver library for WSL was reported to want. "

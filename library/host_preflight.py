@@ -215,6 +215,7 @@ from ansible.module_utils.colab_ready.backend import BACKEND_WISHES
 from ansible.module_utils.colab_ready.core.refusal import message
 from ansible.module_utils.colab_ready.files.safe_open import read_object, read_text
 from ansible.module_utils.colab_ready.files.trust import distrust_way
+from ansible.module_utils.colab_ready.lockfile import LockError
 from ansible.module_utils.colab_ready.preflight import (
     SYSTEM_USER,
     WISH_KINDS,
@@ -224,8 +225,8 @@ from ansible.module_utils.colab_ready.preflight import (
     judge,
     parse_port,
     prefix_shape,
-    version_fits,
 )
+from ansible.module_utils.colab_ready.python.interpreters import first_fitting
 from ansible.module_utils.colab_ready.system import ports
 from ansible.module_utils.colab_ready.system.accounts import user_name
 
@@ -244,18 +245,6 @@ def look_at_port(port: int, settings: dict[str, Any] | None) -> PortState:
         bind_error=None if listeners else host.bind_error(port),
         users=[user_name(holder.uid)] if holder else [user_name(listener.uid) for listener in listeners],
     )
-
-
-def look_at_pythons(requires: str) -> list[dict[str, Any]]:
-    """The candidates up to the first that fits: each one asked costs some 20 ms."""
-    found = []
-    for path in host.python_candidates():
-        python = host.ask_python(path)
-        if python is not None:
-            found.append(python)
-            if version_fits(python["version"], requires):
-                break
-    return found
 
 
 def main() -> None:
@@ -280,9 +269,9 @@ def main() -> None:
     options["prefix"] = options["prefix"].rstrip("/") or "/"
     wishes = Wishes(**options)
     try:
-        version_fits("3", wishes.python_requires)
-    except ValueError as error:
-        module.fail_json(msg=f"python_requires is {error}. Expected: a range such as >=3.10,<3.15. Do: correct it.")
+        python, rejected = first_fitting(host.python_candidates(), wishes.python_requires)
+    except LockError as error:
+        module.fail_json(msg=f"python_requires: {error}")
     for name, wish in wishes.wishes.items():
         if not isinstance(wish, dict) or wish.get("kind") not in WISH_KINDS:
             kinds = ", ".join(WISH_KINDS)
@@ -305,7 +294,8 @@ def main() -> None:
         service_manager=host.service_manager(),
         systemd=host.systemd_version(),
         uv=host.find_uv(),
-        pythons=look_at_pythons(wishes.python_requires),
+        python=python,
+        rejected=rejected,
         place=None if prefix_shape(wishes.prefix) else host.look_at(wishes.prefix),
         settings=settings,
         port=PortState() if port is None else look_at_port(port, settings),

@@ -157,14 +157,8 @@ def handshake_check(
     on_gpu = tensor is not None and tensor["ok"] is True
     device_type = settings["device_type"] if tensor is None or on_gpu else "cpu"
     device = tensor.get("index") if tensor is not None and on_gpu else None
-    answer = ask_the_doors(settings, timeout_seconds, device_type, device)
     retries = HANDSHAKE_RETRIES if settings["kernel"] == "rocm" and wsl_facts() is not None else 0
-    said: list[str] = []
-    while len(said) < retries and torch_faults.worth_a_retry(answer):
-        first = answer["reasons"][0]
-        answer = ask_the_doors(settings, timeout_seconds, device_type, device)
-        said.append(torch_faults.told_of_a_retry(first, answer["ok"]))
-    answer["warnings"] += said
+    answer, _ = torch_faults.tried(lambda: ask_the_doors(settings, timeout_seconds, device_type, device), retries)
     if device_type != settings["device_type"]:
         answer["warnings"].append("its cell ran on the CPU, since the tensor sum fails on the GPU")
     return answer
@@ -205,25 +199,27 @@ def believed_settings(path: str) -> tuple[dict[str, Any] | None, str]:
 def prove(settings: dict[str, Any], gpu: dict[str, Any], timeout_seconds: float) -> dict[str, dict[str, Any]]:
     """The proofs, and what can be looked at meanwhile."""
 
-    def cell(tensor: dict[str, Any] | None = None) -> dict[str, dict[str, Any]]:
-        return side_by_side({"colab_handshake": lambda: handshake_check(settings, timeout_seconds, tensor)})
+    def cell(tensor: dict[str, Any] | None = None) -> dict[str, Any]:
+        return handshake_check(settings, timeout_seconds, tensor)
 
     checks: dict[str, Callable[[], Any]] = {"config_dirs": lambda: config_dirs_check(settings)}
-    if settings["kernel"] == "rocm":
+    rocm = settings["kernel"] == "rocm"
+    if rocm:
         # Before the sum, whose remedy hangs on it; and not beside it, since two that open the card at once disturb each other.
-        found = side_by_side({**checks, "rocminfo": lambda: rocm_look(settings, gpu, timeout_seconds)})
-        known = found.pop("rocminfo")
+        checks["rocminfo"] = lambda: rocm_look(settings, gpu, timeout_seconds)
+    else:
+        checks["tensor_add"] = lambda: tensor_check(settings, timeout_seconds)
+    if settings["device_type"] == "cpu":
+        return side_by_side({**checks, "colab_handshake": cell})
+    # One after the other: the cell takes the device that the tensor check has found, and a driver that fails is met once.
+    found = side_by_side(checks)
+    if rocm:
+        known = found["rocminfo"]
         if not isinstance(known, rocm_check.Looked):
             known = rocm_check.Looked(rocm_check.not_asked(known["reasons"][0]), State(wsl=wsl_facts() is not None))
         found.update(side_by_side({"tensor_add": lambda: tensor_check(settings, timeout_seconds, known.state)}))
         found["rocminfo"] = rocm_check.settle(known, found["tensor_add"])
-        return {**found, **cell(found["tensor_add"])}
-    checks["tensor_add"] = lambda: tensor_check(settings, timeout_seconds)
-    if settings["device_type"] == "cpu":
-        return side_by_side({**checks, "colab_handshake": lambda: handshake_check(settings, timeout_seconds)})
-    # One after the other: the cell takes the device that the tensor check has found, and a driver that fails is met once.
-    found = side_by_side(checks)
-    return {**found, **cell(found["tensor_add"])}
+    return {**found, **side_by_side({"colab_handshake": lambda: cell(found["tensor_add"])})}
 
 
 def config_dirs_check(settings: dict[str, Any]) -> dict[str, Any]:

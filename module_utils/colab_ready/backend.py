@@ -136,15 +136,12 @@ def decide(
         if chosen is None:
             raise _impossible_backend(case, wished)
 
-    backend = chosen.backend if chosen else CPU
     hints = case.hints(chosen) if wished is None else []
+    backend = chosen.backend if chosen else CPU
     python = python_for(backend, case.host)
     return {
-        "name": backend.name,
-        "device_type": backend.device_type,
+        **_pair(chosen),
         "chosen_by": "colab_backend" if wished else "colab_gpu" if asked is not None and chosen else "auto",
-        "adapter": chosen.adapter.get("index") if chosen else None,
-        "gfx": gpus.gfx_of(chosen.adapter) if chosen else None,
         "card": card_of(chosen.adapter, adapters or ()) if chosen else None,
         "recommended": _recommended(case, recommended),
         "reasons": _reasons(case, wished, gpu, chosen, hints),
@@ -354,15 +351,20 @@ def _before(chosen: Candidate, other: Candidate) -> str:
     return f"{name} is as good; colab_gpu: {other.adapter.get('index')} takes that one"
 
 
-def _recommended(case: _Case, candidate: Candidate | None) -> dict[str, Any]:
+def _pair(candidate: Candidate | None) -> dict[str, Any]:
+    """A backend and its adapter; the CPU needs none."""
     backend = candidate.backend if candidate else CPU
     return {
         "name": backend.name,
         "device_type": backend.device_type,
         "adapter": candidate.adapter.get("index") if candidate else None,
         "gfx": gpus.gfx_of(candidate.adapter) if candidate else None,
-        "why": case.why_this(candidate) if candidate else "; ".join(case.why_none()) or "no GPU found",
     }
+
+
+def _recommended(case: _Case, candidate: Candidate | None) -> dict[str, Any]:
+    why = case.why_this(candidate) if candidate else "; ".join(case.why_none()) or "no GPU found"
+    return {**_pair(candidate), "why": why}
 
 
 def _rejected(case: _Case, taken: Backend, chosen: Candidate | None, wished: bool) -> list[dict[str, str]]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+from dataclasses import replace
 from functools import partial
 from typing import Any, Mapping, Sequence
 
@@ -96,17 +97,13 @@ def look(
     query = ask_nvidia_smi(program, cuda_plan.QUERY, seconds) if heading.status is not None else heading
     in_wsl = bool(wsl)
     names = [library, f"{usr}/lib/wsl/lib/{library}"] if in_wsl and "/" not in library else [library]
-    return Seen(
-        seen.architecture,
-        seen.wsl,
-        seen.dxg,
-        seen.dxg_failure,
-        seen.adapters,
-        (wsl.get("libraries") or {}).get(cuda_plan.LIBRARY) if in_wsl else None,
-        installed_packages(dpkg_query) if in_wsl else (),
-        (host.run([ldconfig, "-p"]) or "") if in_wsl else "",
-        (host.read_text(f"{proc}/modules") or "") if in_wsl else "",
-        heading,
-        query,
-        ask_library(names, seconds),
+    known = replace(seen, heading=heading, query=query, library=ask_library(names, seconds))
+    if not in_wsl:
+        return known
+    return replace(
+        known,
+        wsl_library=(wsl.get("libraries") or {}).get(cuda_plan.LIBRARY),
+        packages=installed_packages(dpkg_query),
+        ldconfig=host.run([ldconfig, "-p"]) or "",
+        modules=host.read_text(f"{proc}/modules") or "",
     )

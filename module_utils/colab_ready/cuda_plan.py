@@ -15,7 +15,7 @@ from typing import Any, Mapping, NamedTuple, Sequence
 
 from ansible.module_utils.colab_ready import cuda_builds, gpus
 from ansible.module_utils.colab_ready.core.refusal import Problem, Refusal
-from ansible.module_utils.colab_ready.gpu_rules import DXG, describe, listed
+from ansible.module_utils.colab_ready.gpu_rules import check_windows, describe, listed
 
 ARCHITECTURES = ("x86_64", "aarch64")
 LIBRARY = "libcuda.so.1"
@@ -105,14 +105,9 @@ def check_machine(seen: Seen) -> Problem | None:
             f"a processor of {listed(ARCHITECTURES)}",
             "set colab_backend: cpu",
         )
-    if seen.wsl == 1:
-        do = "in PowerShell: wsl --set-version NAME 2 (wsl -l shows the name), or set colab_backend: cpu"
-        return Problem("cuda_wsl", "this is WSL 1, which has no GPU", "WSL 2 or a Linux of its own", do)
-    if seen.wsl == 2 and seen.dxg is False:
-        what, do = DXG.get(seen.dxg_failure or "", DXG["dxg_missing"])
-        return Problem(
-            "cuda_dxg", what, "a /dev/dxg through which Windows' GPU can be reached", f"{do}; {_otherwise(2)}"
-        )
+    windows = check_windows("cuda", seen.wsl, seen.dxg, seen.dxg_failure, _otherwise(seen.wsl))
+    if windows is not None:
+        return windows
     if seen.adapters is not None and not any(one.get("vendor_id") == gpus.NVIDIA for one in seen.adapters):
         there = listed([describe(one) for one in seen.adapters], "none at all")
         where = "Windows shows this WSL no graphics of NVIDIA" if seen.wsl else "this host has no graphics of NVIDIA"
@@ -276,16 +271,13 @@ def weakest(cards: Sequence[Card]) -> tuple[int, int] | None:
 # --- all of it ------------------------------------------------------------------------------------------------------
 
 
-def check_lock(build: Mapping[str, Any], locks: Sequence[str]) -> Problem | None:
+def check_lock(build: Mapping[str, Any], locks: Sequence[str]) -> None:
+    """A Refusal where the build cannot be made."""
     name = lock_name(build)
-    if name in locks:
-        return None
-    return Problem(
-        "cuda_lock",
-        f"there is no lock for PyTorch {build['torch']}+{build['tag']} ({name})",
-        f"one of {listed(sorted(locks), 'none')}",
-        "leave cuda_torch and cuda_build empty, or give the lock in cuda_locks",
-    )
+    if name not in locks:
+        what = f"there is no lock for PyTorch {build['torch']}+{build['tag']} ({name})"
+        do = "leave cuda_torch and cuda_build empty, or give the lock in cuda_locks"
+        raise Refusal(Problem("cuda_lock", what, f"one of {listed(sorted(locks), 'none')}", do))
 
 
 def lock_name(build: Mapping[str, Any]) -> str:
@@ -317,11 +309,9 @@ def judge(seen: Seen, wish: Wish) -> Verdict:
         return Verdict(problems, driver=said)
     try:
         build = cuda_builds.choose_build(top.version, capability, wish.torch, wish.build, wish.index)
+        check_lock(build, wish.locks)
     except Refusal as refusal:
         return Verdict(refusal.problems, driver=said)
-    missing = check_lock(build, wish.locks)
-    if missing:
-        return Verdict([missing], driver=said)
     cautions = list(build["cautions"])
     if top.source == "libcuda" and seen.heading.why:
         cautions.append(f"nvidia-smi did not say which CUDA the driver runs ({seen.heading.why}); libcuda did")

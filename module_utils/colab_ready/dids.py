@@ -62,9 +62,9 @@ def entry_for(device_id: str, gfx: str) -> Entry:
 
 
 def parse(text: str) -> list[Entry]:
-    """The entries. A line that is neither that nor a comment is none for the bridge either."""
-    lines = (_LINE.fullmatch(line) for line in text.splitlines())
-    return [Entry(*(_value(part) for part in found.groups())) for found in lines if found]
+    """The entries; a line that is neither one nor a comment is nobody's."""
+    lines = map(_LINE.fullmatch, text.splitlines())
+    return [Entry(*map(_value, found.groups())) for found in lines if found]
 
 
 def merge(text: str, wanted: Iterable[Entry]) -> Merged:

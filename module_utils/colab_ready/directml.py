@@ -9,12 +9,12 @@ Pure functions: what was seen goes in, problems and sentences come out. All prob
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
 
 from ansible.module_utils.colab_ready import loader_cache
 from ansible.module_utils.colab_ready.core.refusal import Problem
-from ansible.module_utils.colab_ready.gpu_rules import DXG
+from ansible.module_utils.colab_ready.gpu_rules import check_windows
 from ansible.module_utils.colab_ready.lockfile import LockError, matches, split_specifier
 
 # The wheels are for no other processor.
@@ -64,50 +64,43 @@ class Seen:
     python: PythonState
 
 
-def with_more(seen: Seen, stubs: Mapping[str, str], python: PythonState) -> Seen:
-    """With what is worth looking up only on a machine that could have DirectML."""
-    return replace(seen, stubs=stubs, python=python)
-
-
 # --- the release ----------------------------------------------------------------------------------------------------
 
 
 def check_release(name: str, releases: Mapping[str, Any], torch_build: str) -> Problem | None:
     """Whether the release is one, and complete enough to be installed."""
-    known = ", ".join(sorted(releases)) or "none"
     if name not in releases:
-        return Problem(
-            "directml_release",
+        return _release_problem(
             f"directml_release is {name!r}, which is no known release of torch-directml",
-            f"one of {known}",
+            f"one of {', '.join(sorted(releases)) or 'none'}",
             "set directml_release to one of them, or describe yours in directml_releases",
         )
     release = releases[name]
     missing = [key for key in RELEASE_KEYS if not (isinstance(release, Mapping) and release.get(key))]
+    if missing:
+        return _release_problem(
+            f"the release {name} of directml_releases lacks {', '.join(missing)}",
+            f"{', '.join(RELEASE_KEYS)} and a lock for each release",
+            "complete it, or take another release",
+        )
     lock = TORCH_BUILDS[torch_build]
-    if not missing and not release.get(lock):
+    if not release.get(lock):
         other = next((build for build, key in TORCH_BUILDS.items() if release.get(key)), None)
-        return Problem(
-            "directml_release",
+        return _release_problem(
             f"the release {name} has no {lock}, so it cannot be had with directml_torch_build: {torch_build}",
             "a release that is locked for that build of torch",
             f"set directml_torch_build: {other}" if other else f"give it a {lock} in directml_releases",
         )
-    if not missing:
-        try:
-            split_specifier(str(release["python"]))
-        except LockError as error:
-            return Problem(
-                "directml_release", f"the release {name} has a wrong python: {error}".rstrip("."),
-                "a range such as >=3.10,<3.13", "correct it in directml_releases",
-            )  # fmt: skip
-        return None
-    return Problem(
-        "directml_release",
-        f"the release {name} of directml_releases lacks {', '.join(missing)}",
-        f"{', '.join(RELEASE_KEYS)} and a lock for each release",
-        "complete it, or take another release",
-    )
+    try:
+        split_specifier(str(release["python"]))
+    except LockError as error:
+        what = f"the release {name} has a wrong python: {error}".rstrip(".")
+        return _release_problem(what, "a range such as >=3.10,<3.13", "correct it in directml_releases")
+    return None
+
+
+def _release_problem(what: str, expected: str, do: str) -> Problem:
+    return Problem("directml_release", what, expected, do)
 
 
 # --- the host -------------------------------------------------------------------------------------------------------
@@ -122,23 +115,10 @@ def check_machine(seen: Seen) -> Problem | None:
             "an x86-64 processor",
             "set colab_backend: cpu",
         )
-    if seen.wsl != 2:
-        where = (
-            "this is WSL 1, which has no GPU" if seen.wsl == 1 else "this is not WSL, and DirectML is a part of Windows"
-        )
-        do = "in PowerShell: wsl --set-version NAME 2 (wsl -l shows the name), " if seen.wsl == 1 else ""
-        return Problem(
-            "directml_wsl",
-            f"{where}",
-            "WSL 2 on Windows 11",
-            do + (_ANOTHER if do else "set colab_backend: auto or cpu"),
-        )
-    if seen.dxg is False:
-        what, do = DXG.get(seen.dxg_failure or "", DXG["dxg_missing"])
-        return Problem(
-            "directml_dxg", what, "a /dev/dxg through which Windows' GPU can be reached", f"{do}; {_ANOTHER}"
-        )
-    return None
+    if seen.wsl is None:
+        what = "this is not WSL, and DirectML is a part of Windows"
+        return Problem("directml_wsl", what, "WSL 2 on Windows 11", "set colab_backend: auto or cpu")
+    return check_windows("directml", seen.wsl, seen.dxg, seen.dxg_failure, _ANOTHER)
 
 
 def check_libraries(seen: Seen) -> list[Problem]:
@@ -181,31 +161,23 @@ def check_python(requires: str, python: PythonState) -> Problem | None:
     if python.fitting:
         return None
     seen = "; ".join(dict.fromkeys(python.rejected)) or "there is none in /usr/bin"
-    if python.named:
-        return Problem(
-            "directml_python",
-            f"python_env_python does not fit torch-directml: {seen}",
-            f"a Python {requires}",
-            "name one that fits, or leave python_env_python empty",
-        )
     what = f"torch-directml has wheels for Python {requires} only, and no Python of this host fits ({seen})"
     install = f"install Python {python.series or '3.12'} and name it with python_env_python"
-    if not python.fetch_allowed or python.series is None:
-        return Problem(
-            "directml_python",
-            f"{what}, and none may be fetched",
-            f"a Python {requires}",
-            f"set colab_python_fetch: true, or {install}, {_ANOTHER}",
-        )
-    if python.unreachable:
-        return Problem(
-            "directml_python",
-            f"{what}; uv would fetch Python {python.series}, but {python.unreachable}",
-            f"a Python {requires}, or the way to that download",
-            f"see to the network, or set python_env_python_mirror to a mirror of python-build-standalone (file:///FOLDER for a "
-            f"folder), or {install}, {_ANOTHER}",
-        )
-    return None
+    expected = f"a Python {requires}"
+    if python.named:
+        what = f"python_env_python does not fit torch-directml: {seen}"
+        do = "name one that fits, or leave python_env_python empty"
+    elif not python.fetch_allowed or python.series is None:
+        what = f"{what}, and none may be fetched"
+        do = f"set colab_python_fetch: true, or {install}, {_ANOTHER}"
+    elif python.unreachable:
+        what = f"{what}; uv would fetch Python {python.series}, but {python.unreachable}"
+        expected = f"{expected}, or the way to that download"
+        mirror = "python_env_python_mirror to a mirror of python-build-standalone (file:///FOLDER for a folder)"
+        do = f"see to the network, or set {mirror}, or {install}, {_ANOTHER}"
+    else:
+        return None
+    return Problem("directml_python", what, expected, do)
 
 
 def judge(name: str, releases: Mapping[str, Any], torch_build: str, seen: Seen) -> list[Problem]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
 from ansible.module_utils.colab_ready import gpus
+from ansible.module_utils.colab_ready.core.refusal import Problem
 from ansible.module_utils.colab_ready.gpus import NO, OPT_IN, YES
 
 CAUTION = "caution"
@@ -90,10 +91,10 @@ class HostFacts:
     distribution_version: str | None = None
     architecture: str | None = None
     # The Pythons that are there, the preferred one first, and whether uv can fetch another.
-    pythons: tuple[str, ...] | None = None
+    pythons: Sequence[str] | None = None
     python_fetch: bool | None = None
     # Where those are, in the same order.
-    python_paths: tuple[str, ...] | None = None
+    python_paths: Sequence[str] | None = None
     # In /usr/lib/wsl/lib: libcuda.so.1; libd3d12.so with libd3d12core.so; libdxcore.so.
     libcuda: bool | None = None
     d3d12: bool | None = None
@@ -105,7 +106,7 @@ class HostFacts:
     container: bool | None = None
     # On the file system that the environments are, or will be, on; and the backends whose environments are there already.
     disk_free_bytes: int | None = None
-    built: tuple[str, ...] | None = None
+    built: Sequence[str] | None = None
 
     @classmethod
     def of(cls, facts: Mapping[str, Any] | HostFacts | None) -> HostFacts:
@@ -113,11 +114,7 @@ class HostFacts:
         if isinstance(facts, HostFacts):
             return facts
         known = {field.name for field in fields(cls)}
-        chosen = {key: value for key, value in (facts or {}).items() if key in known}
-        for key in ("pythons", "python_paths", "built"):
-            if chosen.get(key) is not None:
-                chosen[key] = tuple(chosen[key])
-        return cls(**chosen)
+        return cls(**{key: value for key, value in (facts or {}).items() if key in known})
 
     @property
     def behind_windows(self) -> bool:
@@ -281,14 +278,8 @@ DXG: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(("enum_failed", "enum_unstable", "query_failed", "crashed", "no_child", "unexpected"), _NO_ANSWER),
 }
 # With these no backend can reach a GPU, even if another way has told which there are.
-DXG_SHUT = (
-    "dxg_missing",
-    "dxg_no_driver",
-    "dxg_no_device",
-    "dxg_denied",
-    "dxg_forbidden",
-    "dxg_unopenable",
-    "dxg_not_dxg",
+DXG_SHUT = frozenset(
+    "dxg_missing dxg_no_driver dxg_no_device dxg_denied dxg_forbidden dxg_unopenable dxg_not_dxg".split()
 )
 
 
@@ -307,6 +298,20 @@ def of_windows(host: HostFacts) -> Iterator[Finding]:
     elif host.behind_windows and host.dxcore is False:
         # The drivers of all vendors speak to Windows through it.
         yield Finding(NO, "libdxcore.so, through which WSL reaches the GPU, is not in /usr/lib/wsl/lib", _UPDATE)
+
+
+def check_windows(
+    backend: str, wsl: int | None, dxg: bool | None, dxg_failure: str | None, otherwise: str
+) -> Problem | None:
+    """What keeps a backend from the GPU of Windows, before the backend's own files are looked at; `otherwise` is the way out."""
+    if wsl == 1:
+        do = f"in PowerShell: wsl --set-version NAME 2 (wsl -l shows the name), {otherwise}"
+        return Problem(f"{backend}_wsl", "this is WSL 1, which has no GPU", "WSL 2 on Windows 11", do)
+    if wsl == 2 and dxg is False:
+        what, do = DXG.get(dxg_failure or "", DXG["dxg_missing"])
+        expected = "a /dev/dxg through which Windows' GPU can be reached"
+        return Problem(f"{backend}_dxg", what, expected, f"{do}; {otherwise}")
+    return None
 
 
 def _of_machine(backend: Backend, adapter: Mapping[str, Any], host: HostFacts) -> Iterator[Finding]:
@@ -347,10 +352,6 @@ def _on_ubuntu(host: HostFacts, line: str) -> tuple[tuple[str, ...], bool]:
     named = gpus.UBUNTU.get(line, ((), ()))[0 if host.behind_windows else 1]
     known = host.distribution is not None
     return named, not named or not known or (host.distribution == "ubuntu" and host.distribution_version in named)
-
-
-def _has_intels_runtime(host: HostFacts) -> bool:
-    return host.distribution == "ubuntu" and host.distribution_version in gpus.INTELS_RUNTIME
 
 
 def _own_support(family: gpus.Family, host: HostFacts) -> Finding:
@@ -409,7 +410,8 @@ def _of_xpu(adapter: Mapping[str, Any], host: HostFacts) -> Iterator[Finding]:
     unknown = Finding(OPT_IN, "the table of Intel's GPUs does not have it; if it is a new one, XPU may work")
     yield _own_support(family, host) if family else unknown
     named, fits = _on_ubuntu(host, family.line if family else "")
-    if None not in (host.distribution, host.distribution_version) and not _has_intels_runtime(host):
+    has_runtime = host.distribution == "ubuntu" and host.distribution_version in gpus.INTELS_RUNTIME
+    if None not in (host.distribution, host.distribution_version) and not has_runtime:
         why = f"Intel's compute runtime is for Ubuntu {listed(gpus.INTELS_RUNTIME)}, this is {_system(host)}"
         yield Finding(NO, why, _UBUNTU if host.behind_windows else "run colab-ready on one of these")
     elif not fits:

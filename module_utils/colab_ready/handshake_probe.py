@@ -632,7 +632,7 @@ class DirectDoor(OpenDoor):
     """HTTP with CORS, and the kernel's websocket."""
 
     async def walk(self) -> None:
-        session = ""
+        session, ready = "", None
         try:
             await self.step("preflight", self.preflight())
             if self.visit.token is None:
@@ -645,24 +645,19 @@ class DirectDoor(OpenDoor):
             # jupyter_server opens it when the kernel has answered for the first time.
             work = self.kernel_socket(kernel)
             socket = await self.step("kernel_socket", work, limit=KERNEL_SECONDS, silence="kernel_silent")
-            try:
-                await self.step("cell", self.cell(socket), limit=self.cell_seconds(), silence="check_hangs")
-            finally:
-                socket.close()
-            self.visit.direct_kernel.set_result(kernel)
+            with contextlib.closing(socket):
+                # Enough for a slow import, and some left for the other door should this kernel hang.
+                limit = 0.6 * float(self.visit.params["timeout_seconds"])
+                await self.step("cell", self.cell(socket), limit=limit, silence="check_hangs")
+            ready = kernel
         except DoorStays:
             pass
         finally:
-            if not self.visit.direct_kernel.done():
-                self.visit.direct_kernel.set_result(None)
+            self.visit.direct_kernel.set_result(ready)
         if session:
             await self.visit.over_done.wait()
             with contextlib.suppress(DoorStays):
                 await self.step("session_delete", self.session_delete(session), limit=CLEANUP_SECONDS, late=True)
-
-    def cell_seconds(self) -> float:
-        """Enough for a slow import, and some left for the other door should this kernel hang."""
-        return 0.6 * float(self.visit.params["timeout_seconds"])
 
     def readable(self, response: Any) -> None:
         """A page may read an answer only with these two headers; a browser hides anything else from it."""
@@ -754,11 +749,9 @@ class OverDoor(OpenDoor):
             await self.step("ws_kernelspecs", self.first_answer(self.kernelspecs()))
             session, kernel = await self.step("ws_session", self.session())
             socket = await self.step("ws_kernel_socket", self.kernel_socket(kernel))
-            try:
+            with contextlib.closing(socket):
                 limit = float(self.visit.params["timeout_seconds"])
                 await self.step("ws_cell", self.cell(socket), limit=limit, silence="check_hangs")
-            finally:
-                socket.close()
         except DoorStays:
             pass
         finally:
@@ -774,12 +767,10 @@ class OverDoor(OpenDoor):
         stranger = self.page.but(token=None)
         with refused_socket({404: "ws_not_loaded", 403: "ws_origin_refused"}, "broken_answer"):
             socket = await stranger.over_socket("/diagnose")
-        try:
+        with contextlib.closing(socket):
             message_id = uuid.uuid4().hex
             await socket.write_message(message_id)
             message = await socket.read_message()
-        finally:
-            socket.close()
         if message is None:
             raise Problem("ws_closed", f"the diagnosis was closed ({socket.close_code} {socket.close_reason})")
         said = json.loads(message)
@@ -825,11 +816,8 @@ class OverDoor(OpenDoor):
         if shared is None:
             said = await self.visit.torch_cell("http_over_ws", socket)
         else:
-            second = (await self.kernel_socket(shared))[0]
-            try:
+            with contextlib.closing((await self.kernel_socket(shared))[0]) as second:
                 said = await self.visit.torch_cell("http_over_ws", second)
-            finally:
-                second.close()
         self.visit.cells["http_over_ws"]["output"] = f"{two}\n{said['output']}"
         whose = "its own kernel" if shared is None else "the direct door's kernel"
         return None, f"1+1 = {two}; torch {said['torch']} added {COUNT} values on {said['device']}, in {whose}"

@@ -95,13 +95,12 @@ def read_adapters(
     run_dir: str = "/run",
     interop_works: bool | None = None,
     seconds: float = SECONDS,
-    program: str | None = None,
 ) -> Reading:
     """The adapters that Windows lists."""
     if interop_works is False:
         return failed(Unknown("no_interop", "programs of Windows cannot be started from this WSL"))
     try:
-        program = program or windows_program(PROGRAM, etc, proc)
+        program = windows_program(PROGRAM, etc, proc)
     except NotAnswered as error:
         return failed(Unknown("tool_missing", str(error)))
     until = time.monotonic() + seconds

@@ -104,7 +104,9 @@ class Seen:
     service_manager: str
     systemd: str | None
     uv: str | None
-    pythons: Sequence[Mapping[str, Any]]
+    # The first of the system's that fits, and why those before it do not.
+    python: Mapping[str, Any] | None
+    rejected: Sequence[str]
     place: Place | None
     settings: Mapping[str, Any] | None = None
     port: PortState = field(default_factory=PortState)
@@ -219,34 +221,23 @@ def check_port(port: int, state: PortState) -> Problem | None:
     """Whether the port is free, or the runtime's own."""
     if state.ours:
         return None
-    free = "a port on which nothing listens, or our own runtime"
     other = "set colab_port to another one"
     if state.holder is not None:
         who = state.users[0] if state.users else str(state.holder.uid)
         line = " ".join(state.holder.argv)
         shown = f" ({line[:80]})" if line and line != state.holder.program else ""
-        return Problem(
-            "port_taken",
-            f"port {port} is taken by process {state.holder.pid}, {state.holder.program}{shown}, of user {who}",
-            free,
-            f"end that program, or {other}",
-        )
-    if state.listeners:
+        what = f"is taken by process {state.holder.pid}, {state.holder.program}{shown}, of user {who}"
+        do = f"end that program, or {other}"
+    elif state.listeners:
         who = " and ".join(dict.fromkeys(state.users)) or "somebody else"
-        return Problem(
-            "port_taken",
-            f"port {port} is taken by a program of user {who}, which only root may look up",
-            free,
-            f"see which it is with: sudo ss -ltnp 'sport = :{port}', and end it, or {other}",
-        )
-    if state.bind_error is not None:
-        return Problem(
-            "port_taken",
-            f"port {port} of 127.0.0.1 cannot be had ({state.bind_error}), though nothing in this Linux listens there",
-            free,
-            f"in WSL look on Windows with: netstat -ano | findstr :{port}, and end that program, or {other}",
-        )
-    return None
+        what = f"is taken by a program of user {who}, which only root may look up"
+        do = f"see which it is with: sudo ss -ltnp 'sport = :{port}', and end it, or {other}"
+    elif state.bind_error is not None:
+        what = f"of 127.0.0.1 cannot be had ({state.bind_error}), though nothing in this Linux listens there"
+        do = f"in WSL look on Windows with: netstat -ano | findstr :{port}, and end that program, or {other}"
+    else:
+        return None
+    return Problem("port_taken", f"port {port} {what}", "a port on which nothing listens, or our own runtime", do)
 
 
 def choose_user(wish: str, seen: Seen) -> UserChoice:
@@ -339,23 +330,22 @@ def check_prefix(place: Place, settings: Mapping[str, Any] | None, homes: Iterab
             "the same prefix",
             f"set colab_prefix to {built_in}, or run ./colab-ready remove first",
         )
+    # Ctrl-C in the first run leaves our names and no settings yet; root made them.
+    entries = place.entries or ()
+    foreign = sorted(set(entries) - PREFIX_ENTRIES)
+    why = ""
     if place.kind == "symlink":
-        return Problem("prefix", f"colab_prefix is {place.path}, a symbolic link to {place.target}", expected, do)
-    if place.kind == "file":
-        return Problem("prefix", f"colab_prefix is {place.path}, which is not a directory", expected, do)
-    if place.path in homes:
-        return Problem("prefix", f"colab_prefix is {place.path}, a home directory", expected, do)
-    if place.kind == "directory":
-        if place.entries is None:
-            return Problem("prefix", f"colab_prefix is {place.path}, which cannot be looked into", expected, do)
-        foreign = sorted(set(place.entries) - PREFIX_ENTRIES)
-        known = built_in == place.path
-        # Ctrl-C in the first run leaves our names and no settings yet; root made them.
-        if place.entries and not known and (foreign or place.uid != 0):
-            shown = ", ".join((foreign or sorted(place.entries))[:3])
-            return Problem(
-                "prefix", f"colab_prefix is {place.path}, which holds something else ({shown})", expected, do
-            )
+        why = f"a symbolic link to {place.target}"
+    elif place.kind == "file":
+        why = "which is not a directory"
+    elif place.path in homes:
+        why = "a home directory"
+    elif place.kind == "directory" and place.entries is None:
+        why = "which cannot be looked into"
+    elif place.kind == "directory" and entries and built_in != place.path and (foreign or place.uid != 0):
+        why = f"which holds something else ({', '.join((foreign or sorted(entries))[:3])})"
+    if why:
+        return Problem("prefix", f"colab_prefix is {place.path}, {why}", expected, do)
     if place.filesystem in FOREIGN_FILESYSTEMS:
         return Problem(
             "prefix_filesystem",
@@ -427,45 +417,11 @@ def check_architecture(architecture: str) -> Problem | None:
     )
 
 
-def version_tuple(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split("."))
-
-
-def version_fits(version: str, requires: str) -> bool:
-    """Whether a version lies in a range such as ">=3.10,<3.15". Only releases of numbers, only these operators."""
-    have = version_tuple(version)
-    for part in requires.split(","):
-        match = re.fullmatch(r"\s*(>=|<=|==|!=|>|<)\s*([0-9]+(?:\.[0-9]+)*)\s*", part)
-        if not match:
-            raise ValueError(f"not a version range: {requires!r}")
-        operator, bound = match.group(1), version_tuple(match.group(2))
-        # 3.14.2 is neither above nor below 3.14, but in it.
-        shown = have[: len(bound)] + (0,) * (len(bound) - len(have))
-        fits = {
-            ">=": shown >= bound,
-            "<=": shown <= bound,
-            "==": shown == bound,
-            "!=": shown != bound,
-            ">": shown > bound,
-            "<": shown < bound,
-        }
-        if not fits[operator]:
-            return False
-    return True
-
-
-def choose_python(
-    pythons: Iterable[Mapping[str, Any]], requires: str
-) -> tuple[Mapping[str, Any] | None, Problem | None]:
-    """The first that fits; the candidates come in order of preference."""
-    seen = list(pythons)
-    for python in seen:
-        if version_fits(python["version"], requires):
-            return python, None
-    found = ", ".join(f"{python['path']} is {python['version']}" for python in seen) or "there is none in /usr/bin"
-    return None, Problem(
+def check_python(rejected: Sequence[str], requires: str) -> Problem:
+    """Where no Python of the system fits."""
+    return Problem(
         "python",
-        f"no Python of this system fits: {found}",
+        f"no Python of this system fits: {', '.join(rejected) or 'there is none in /usr/bin'}",
         f"a Python {requires} in /usr/bin",
         f"install one with apt if this release has it (python3.12 or the like), or use {TESTED_SYSTEMS}",
     )
@@ -478,14 +434,14 @@ def judge(wishes: Wishes, seen: Seen) -> tuple[dict[str, Any], list[Problem]]:
     """The host's facts for the roles, and everything that is in the way."""
     choice = choose_user(wishes.user, seen)
     port, port_problem = parse_port(wishes.port)
-    python, python_problem = choose_python(seen.pythons, wishes.python_requires)
+    python = seen.python
     problems = [
         check_backend(wishes.backend, wishes.backends),
         port_problem if port is None else check_port(port, seen.port),
         check_user(choice),
         check_os(seen.os),
         check_architecture(seen.architecture),
-        python_problem,
+        None if python else check_python(seen.rejected, wishes.python_requires),
         prefix_shape(wishes.prefix),
         *(
             check_wish(name, wish.get("value"), str(wish.get("kind")), wish.get("choices") or ())

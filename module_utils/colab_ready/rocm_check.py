@@ -252,7 +252,7 @@ def settle(looked: Looked, tensor: Mapping[str, Any]) -> dict[str, Any]:
 
 def wanted_of(settings: Mapping[str, Any]) -> Wanted:
     """The card that the runtime was set up for."""
-    return Wanted(**{key: value for key, value in (settings.get("card") or {}).items() if key in Wanted._fields})
+    return Wanted(**(settings.get("card") or {}))
 
 
 def adapter_of(settings: Mapping[str, Any], gpu: Mapping[str, Any], wsl: bool) -> Mapping[str, Any] | None:

@@ -284,16 +284,8 @@ class State:
         return self.windows_build is not None and self.windows_build < WINDOWS_11
 
     @property
-    def foreign(self) -> bool:
-        return bool(self.distribution) and self.distribution != "ubuntu"
-
-    @property
     def undetected(self) -> bool:
         return self.wsl and self.detection not in (None, "1") and rocm_lines.needs_detection(self.line)
-
-    @property
-    def shadowed(self) -> bool:
-        return any(name in self.packages for name in SHADOWS)
 
     @property
     def era_a(self) -> bool:
@@ -342,6 +334,7 @@ _NOTHING_FOUND = (
     r"hsa_init Failed|No WDDM adapters found|ROCk module is NOT loaded|unsupported GPU|HSA_STATUS_ERROR_OUT_OF_RESOURCES"
     r"|VramAvail|GetSegmentId|hipErrorNoDevice|no ROCm-capable device|Device count: 0|No HIP GPUs are available"
 )
+_NO_CARD = r"hsa_init Failed|No WDDM adapters found"
 # It is the bridge that looks for WDDM adapters, so where it says so it was found.
 _WITHOUT_BRIDGE = r"(?s)\A(?!.*No WDDM adapters).*(hsa_init Failed|ROCk module is NOT loaded)"
 
@@ -372,7 +365,7 @@ RULES: Sequence[Rule] = (
     Rule("rocm_wrong_device", r"device kernel image is invalid|no kernel image is available|invalid device function"),
     # Nothing found: why? First what forbids it altogether.
     Rule("rocm_windows_10", _NOTHING_FOUND, lambda state: state.wsl and state.windows_10),
-    Rule("rocm_only_ubuntu", _NOTHING_FOUND, lambda state: state.wsl and state.foreign),
+    Rule("rocm_only_ubuntu", _NOTHING_FOUND, lambda state: state.wsl and state.distribution not in ("", "ubuntu")),
     Rule("rocm_without_amd", _NOTHING_FOUND, lambda state: state.wsl and state.amd is False),
     Rule("rocm_release_without_wsl", _NOTHING_FOUND, lambda state: state.wsl and rocm_lines.has_no_bridge(state.line)),
     # 11
@@ -381,30 +374,18 @@ RULES: Sequence[Rule] = (
     Rule("rocm_detection_forbidden", _NOTHING_FOUND, lambda state: state.wsl and state.detection == "0"),
     # 25
     Rule("rocm_module_missing", r"ROCk module is NOT loaded", lambda state: not state.wsl),
-    Rule("rocm_shadowed", r"ROCk module is NOT loaded", lambda state: state.shadowed),
+    Rule("rocm_shadowed", r"ROCk module is NOT loaded", lambda state: not {*SHADOWS}.isdisjoint(state.packages)),
     # 6: the runtime that says so has been shown a card
     Rule("rocm_override_wanted", r"HSA_OVERRIDE_GFX_VERSION may be needed"),
     Rule("rocm_detection_off", _WITHOUT_BRIDGE, lambda state: state.undetected),
     Rule("rocm_bridge_not_found", _WITHOUT_BRIDGE, lambda state: state.bridge_cached is False),
     Rule("rocm_without_bridge", r"ROCk module is NOT loaded"),
     # 17, 18
-    Rule(
-        "rocm_rdna2",
-        r"hsa_init Failed|No WDDM adapters found|unsupported GPU|OUT_OF_RESOURCES",
-        lambda state: state.unlisted_in_wsl,
-    ),
-    Rule(
-        "rocm_bridge_too_old",
-        r"hsa_init Failed|No WDDM adapters found",
-        lambda state: state.era_a and state.gfx.startswith(("gfx115", "gfx1103")),
-    ),
-    Rule("rocm_dids_missing", r"hsa_init Failed|No WDDM adapters found", lambda state: state.id_known is False),
+    Rule("rocm_rdna2", f"{_NO_CARD}|unsupported GPU|OUT_OF_RESOURCES", lambda state: state.unlisted_in_wsl),
+    Rule("rocm_bridge_too_old", _NO_CARD, lambda state: state.era_a and state.gfx.startswith(("gfx115", "gfx1103"))),
+    Rule("rocm_dids_missing", _NO_CARD, lambda state: state.id_known is False),
     # 16
-    Rule(
-        "rocm_driver_pairing",
-        r"hsa_init Failed|No WDDM adapters found|OUT_OF_RESOURCES",
-        lambda state: state.era_a and bool(state.id_known),
-    ),
+    Rule("rocm_driver_pairing", f"{_NO_CARD}|OUT_OF_RESOURCES", lambda state: state.era_a and bool(state.id_known)),
     # 3, 4, 5, 23
     Rule("rocm_card_unsupported", r"ROCR: unsupported GPU|HSA_STATUS_ERROR_OUT_OF_RESOURCES"),
     Rule("rocm_no_adapter", r"No WDDM adapters found"),
@@ -466,7 +447,8 @@ def _remedy_for(evidence: Evidence) -> str:
         return "rocm_without_amd" if evidence.state.amd is False else "rocm_hangs"
     seen = evidence.state.rocminfo
     if seen is not None and seen.agents and (not seen.gpus or evidence.state.card_listed is False):
-        return _without_the_card(evidence.state, seen)
+        unlisted = "rocm_card_not_listed" if seen.gpus else "rocm_only_cpu"
+        return _first("", evidence.state, WITHOUT_THE_CARD) or unlisted
     return "rocm_start_failed" if evidence.ended == "signal" else "rocm_unknown"
 
 
@@ -476,28 +458,22 @@ def worth_a_retry(evidence: Evidence) -> bool:
     return remedy_for(evidence) == "rocm_start_failed"
 
 
-def _first(text: str, state: State) -> str | None:
-    for rule in RULES:
+def _first(text: str, state: State, rules: Sequence[Rule] = RULES) -> str | None:
+    for rule in rules:
         if re.search(rule.text, text, re.IGNORECASE) and (rule.when is None or rule.when(state)):
             return rule.remedy
     return None
 
 
-def _without_the_card(state: State, seen: Rocminfo) -> str:
-    """rocminfo came to its end and listed no GPU, or others."""
-    if state.amd is False:
-        return "rocm_without_amd"
-    if state.windows_10:
-        return "rocm_windows_10"
-    if state.undetected:
-        return "rocm_detection_off"
-    if state.unlisted_in_wsl:
-        return "rocm_rdna2"
-    if state.id_known is False:
-        return "rocm_dids_missing"
-    if state.era_a and state.id_known:
-        return "rocm_driver_pairing"
-    return "rocm_card_not_listed" if seen.gpus else "rocm_only_cpu"
+# Where rocminfo has come to its end and listed no GPU, or others.
+WITHOUT_THE_CARD: Sequence[Rule] = (
+    Rule("rocm_without_amd", when=lambda state: state.amd is False),
+    Rule("rocm_windows_10", when=lambda state: state.windows_10),
+    Rule("rocm_detection_off", when=lambda state: state.undetected),
+    Rule("rocm_rdna2", when=lambda state: state.unlisted_in_wsl),
+    Rule("rocm_dids_missing", when=lambda state: state.id_known is False),
+    Rule("rocm_driver_pairing", when=lambda state: state.era_a and bool(state.id_known)),
+)
 
 
 # --- what to know though nothing failed -----------------------------------------------------------------------------

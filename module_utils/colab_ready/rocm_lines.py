@@ -18,7 +18,7 @@ Which card may have ROCm, and on which Ubuntu, is in gpus.py; here is what a rel
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Mapping, NamedTuple, Sequence
 
 DEFAULT = "10.0.0"
@@ -83,7 +83,7 @@ class Torch(NamedTuple):
 
 @dataclass(frozen=True)
 class Line:
-    """A release. Of one that is not offered only `version`, `why_not` and what tells a user about it are there."""
+    """A release. Of one that is not offered only `version` and `why_not` are there."""
 
     version: str
     why_not: str = ""
@@ -178,12 +178,38 @@ _OLD_BRIDGE = (
 _PREVIEW = "was a preview of 7.14"
 _SAME = "differs from 7.2.4 only in age"
 
+# What the releases of the Core SDK have in common, and those of before it.
+_CORE_SDK = Line(
+    "",
+    prerequisites=_PREREQUISITES,
+    light=True,
+    releases=("22.04", "24.04", "26.04"),
+    pythons=(11, 12, 13, 14),
+    targets=_TARGETS,
+    download_bytes=980 * 1000**2,
+    disk_bytes=int(6.2 * GB),
+)
+_7_2 = Line(
+    "",
+    windows_driver="Adrenalin 26.2.2",
+    bridges=("1.2.2",),
+    environment=_ENVIRONMENT_7_2,
+    prerequisites=_PREREQUISITES,
+    packages=_PACKAGES_7_2,
+    drop_bundled_hsa=True,
+    targets=_TARGETS_7_2,
+    wheels_are_index=False,
+    numpy="==1.26.4",
+    download_bytes=5 * GB,
+    disk_bytes=23 * GB,
+)
+
 LINES: Sequence[Line] = (
-    Line(
-        "10.0.0",
+    replace(
+        _CORE_SDK,
+        version="10.0.0",
         windows_driver="Adrenalin 26.8.1",
         bridges=("1.2.2",),
-        prerequisites=_PREREQUISITES,
         repository=Repository(
             "/etc/apt/sources.list.d/amdrocm-stable.sources",
             "https://stable.repo.amd.com/rocm/core/packages/ubuntu{release}/",
@@ -193,24 +219,18 @@ LINES: Sequence[Line] = (
             deb822=True,
         ),
         packages=("amdrocm10.0-{gfx}",),
-        light=True,
-        releases=("22.04", "24.04", "26.04"),
-        pythons=(11, 12, 13, 14),
-        targets=_TARGETS,
         wheels="https://stable.repo.amd.com/rocm/whl-next/",
         torch=(
             _core_sdk("10.0.0", "2.13.0", "0.28.0", "2.11.0.2"),
             _core_sdk("10.0.0", "2.12.0", "0.27.0", "2.11.0"),
             _core_sdk("10.0.0", "2.11.0", "0.26.0", "2.11.0"),
         ),
-        download_bytes=980 * 1000**2,
-        disk_bytes=int(6.2 * GB),
     ),
-    Line(
-        "7.14.0",
+    replace(
+        _CORE_SDK,
+        version="7.14.0",
         windows_driver="Adrenalin 26.6.4",
         bridges=("1.2.1",),
-        prerequisites=_PREREQUISITES,
         repository=Repository(
             "/etc/apt/sources.list.d/rocm.list",
             "https://repo.amd.com/rocm/packages-multi-arch/ubuntu{release}",
@@ -219,30 +239,17 @@ LINES: Sequence[Line] = (
             _KEYRING,
         ),
         packages=("amdrocm7.14-{gfx}",),
-        light=True,
-        releases=("22.04", "24.04", "26.04"),
-        pythons=(11, 12, 13, 14),
-        targets=_TARGETS,
         wheels="https://repo.amd.com/rocm/whl-multi-arch/",
         torch=(_core_sdk("7.14.0", "2.11.0", "0.26.0", "2.11.0"),),
-        download_bytes=980 * 1000**2,
-        disk_bytes=int(6.2 * GB),
     ),
-    Line(
-        "7.2.4",
-        windows_driver="Adrenalin 26.2.2",
-        bridges=("1.2.2",),
-        environment=_ENVIRONMENT_7_2,
-        prerequisites=_PREREQUISITES,
+    replace(
+        _7_2,
+        version="7.2.4",
         repository=_classic("7.2.4"),
-        packages=_PACKAGES_7_2,
-        drop_bundled_hsa=True,
         releases=("24.04",),
         # There are wheels for 3.13 as well, but none of numpy 1.26.4 for it.
         pythons=(11, 12),
-        targets=_TARGETS_7_2,
         wheels="https://repo.radeon.com/rocm/manylinux/rocm-rel-7.2.4/",
-        wheels_are_index=False,
         torch=(
             _manylinux(
                 "2.10.0+rocm7.2.4.lw.git3d3aa833",
@@ -257,26 +264,16 @@ LINES: Sequence[Line] = (
                 "3.5.1+rocm7.2.4.gita272dfa8",
             ),
         ),
-        numpy="==1.26.4",
-        download_bytes=5 * GB,
-        disk_bytes=23 * GB,
     ),
     Line("7.2.3", _SAME),
     Line("7.2.2", _SAME),
-    Line(
-        "7.2.1",
-        windows_driver="Adrenalin 26.2.2",
-        bridges=("1.2.2",),
-        environment=_ENVIRONMENT_7_2,
-        prerequisites=_PREREQUISITES,
+    replace(
+        _7_2,
+        version="7.2.1",
         repository=_classic("7.2.1"),
-        packages=_PACKAGES_7_2,
-        drop_bundled_hsa=True,
         releases=("22.04", "24.04"),
         pythons=(10, 12),
-        targets=_TARGETS_7_2,
         wheels="https://repo.radeon.com/rocm/manylinux/rocm-rel-7.2.1/",
-        wheels_are_index=False,
         torch=(
             _manylinux(
                 "2.9.1+rocm7.2.1.lw.gitff65f5bc",
@@ -285,25 +282,19 @@ LINES: Sequence[Line] = (
                 "3.5.1+rocm7.2.1.gita272dfa8",
             ),
         ),
-        numpy="==1.26.4",
-        download_bytes=5 * GB,
-        disk_bytes=23 * GB,
     ),
-    Line("7.2.0", _OLD_BRIDGE, windows_driver="Adrenalin 26.1.1 for WSL2"),
+    Line("7.2.0", _OLD_BRIDGE),
     Line("7.1.1", "is not known to work in WSL: nobody has said whether its bridge was published"),
     Line("7.1.0", "is not known to work in WSL: nobody has said whether its bridge was published"),
-    Line("7.0.2", NO_BRIDGE),
-    Line("7.0.1", NO_BRIDGE),
-    Line("7.0.0", NO_BRIDGE),
     Line("6.4.4", _OLD_BRIDGE),
-    Line("6.4.2.1", _OLD_BRIDGE, windows_driver="Adrenalin 25.8.1 for WSL2"),
+    Line("6.4.2.1", _OLD_BRIDGE),
     Line("6.4.1", _OLD_BRIDGE),
     Line("6.4.0", _OLD_BRIDGE),
-    Line("6.3.4", _OLD_BRIDGE, windows_driver="Adrenalin 25.3.1 for WSL2"),
+    Line("6.3.4", _OLD_BRIDGE),
     Line("6.3.0", _OLD_BRIDGE),
-    Line("6.2.3", _OLD_BRIDGE, windows_driver="Adrenalin 24.12.1"),
+    Line("6.2.3", _OLD_BRIDGE),
     Line("6.2.0", NO_BRIDGE),
-    Line("6.1.3", _OLD_BRIDGE, windows_driver="Adrenalin 24.6.1 with WSL2"),
+    Line("6.1.3", _OLD_BRIDGE),
 )
 
 

@@ -9,7 +9,7 @@ Pure functions over the tables of rocm_lines.py and gpus.py.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
 from ansible.module_utils.colab_ready import dids, gpus, loader_cache, rocm_lines
@@ -262,15 +262,10 @@ def _bridge(line: Line, wish: Wish) -> str:
     return wish.bridge or line.bridges[0]
 
 
-def _filled(address: str, host: Host, bridge: str = "") -> str:
+def _filled(address: str, host: Host) -> str:
     version = host.version or ""
-    for word, value in (
-        ("{release}", version.replace(".", "")),
-        ("{codename}", rocm_lines.CODENAMES.get(version, "")),
-        ("{version}", bridge),
-    ):
-        address = address.replace(word, value)
-    return address
+    filled = address.replace("{release}", version.replace(".", ""))
+    return filled.replace("{codename}", rocm_lines.CODENAMES.get(version, ""))
 
 
 def _debs(line: Line, wish: Wish) -> list[dict[str, str]]:
@@ -291,7 +286,7 @@ def _debs(line: Line, wish: Wish) -> list[dict[str, str]]:
     ]
 
 
-def _repository(line: Line, host: Host, wish: Wish) -> dict[str, str] | None:
+def _repository(line: Line, host: Host, wish: Wish) -> dict[str, Any] | None:
     source = line.repository
     if source is None:
         return None
@@ -304,17 +299,9 @@ def _repository(line: Line, host: Host, wish: Wish) -> dict[str, str] | None:
         )
     else:
         text = f"deb [arch=amd64 signed-by={source.keyring}] {address} {suite} main\n"
-    return {
-        "path": source.path,
-        "text": text,
-        "key": wish.apt_key or source.key,
-        # What a mirror serves is its own key, perhaps.
-        "key_sha256": "" if wish.apt_key else source.key_sha256,
-        "key_fingerprint": "" if wish.apt_key else source.key_fingerprint,
-        "keyring": source.keyring,
-        "pin_path": source.pin_path,
-        "pin": source.pin,
-    }
+    # What a mirror serves is its own key, perhaps.
+    key = {"key": wish.apt_key, "key_sha256": "", "key_fingerprint": ""} if wish.apt_key else {}
+    return {**asdict(source), **key, "address": address, "suite": suite, "text": text}
 
 
 def _cautions(

@@ -46,11 +46,6 @@ class Wrong(Exception):
         super().__init__(text)
         self.problem = problem
 
-    @classmethod
-    def found(cls, problem: str, text: str) -> Wrong:
-        """With a word of torch_devices."""
-        return cls(problem, text)
-
 
 def short(error: BaseException) -> str:
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
@@ -109,12 +104,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Backend:
-    """How one backend names its device; `find` runs its steps up to, and including, `device`. `other` says what is wrong with
-    the device of the sum where the type alone does not show it."""
+    """How one backend names its device; `find` runs its steps up to, and including, `device`."""
 
     device_type: str
     find: Callable[[Run, Any], Any]
-    other: Callable[[Run, Any], str] | None = None
 
 
 def cpu_device(run: Run, torch: Any) -> Any:
@@ -243,11 +236,6 @@ def torch_devices(params: dict) -> Any:
     return sys.modules[name]
 
 
-def namespace_of(run: Run, torch: Any) -> Any:
-    """torch.cuda or torch.xpu."""
-    return getattr(torch, torch_devices(run.params).DEVICE_TYPES[run.params["backend"]], None)
-
-
 def why_none(namespace: Any) -> str:
     """What torch says when it is made to start although it counts nothing: mostly the driver's own words."""
     try:
@@ -277,23 +265,22 @@ def gpu_device(run: Run, torch: Any) -> Any:
             said["bundled_hsa"] = bundled_hsa(torch)
         wrong = devices.build_problem(backend, built)
         if wrong:
-            raise Wrong.found(*wrong)
+            raise Wrong(*wrong)
         said["detail"] = ", ".join(f"{key} {version}" for key, version in said["built"].items()) or "xpu"
     with step(report, "count") as said:
-        namespace = namespace_of(run, torch)
+        namespace = getattr(torch, devices.DEVICE_TYPES[backend])
         count = said["count"] = int(namespace.device_count())
         said["detail"] = f"{count} device{'' if count == 1 else 's'}"
         if count < 1:
-            raise Wrong.found(f"{backend}_no_device", f"torch sees no GPU{why_none(namespace)}")
+            raise Wrong(f"{backend}_no_device", f"torch sees no GPU{why_none(namespace)}")
     with step(report, "name") as said:
         there = devices.devices(backend, namespace)
         said["devices"] = [devices.facts(backend, device, built) for device in there]
-        card = params.get("card") or {}
-        names = card.get("names") or ([params["adapter"]] if params.get("adapter") else [])
-        wanted = devices.Wanted(names, card.get("gfx") or [], card.get("others") or [], card.get("capability") or "")
+        card = params.get("card") or {"names": [params["adapter"]] if params.get("adapter") else []}
+        wanted = devices.Wanted(**card)
         chosen, problem, why = devices.choose(backend, there, wanted, params.get("device"))
         if problem:
-            raise Wrong.found(problem, why)
+            raise Wrong(problem, why)
         said["index"], said["adapter"] = chosen.index, chosen.name
         said["gpu"] = result["gpu"] = devices.facts(backend, chosen, built)
         said["detail"] = why
@@ -304,16 +291,12 @@ def gpu_device(run: Run, torch: Any) -> Any:
     return device
 
 
-def gpu_other(run: Run, where: Any) -> str:
-    return str(torch_devices(run.params).same_device(where.type, where.index, run.chosen, run.params["backend"]))
-
-
 BACKENDS = {
     "cpu": Backend("cpu", cpu_device),
     "directml": Backend("privateuseone", directml_device),
-    "cuda": Backend("cuda", gpu_device, gpu_other),
-    "rocm": Backend("cuda", gpu_device, gpu_other),
-    "xpu": Backend("xpu", gpu_device, gpu_other),
+    "cuda": Backend("cuda", gpu_device),
+    "rocm": Backend("cuda", gpu_device),
+    "xpu": Backend("xpu", gpu_device),
 }
 
 
@@ -372,9 +355,11 @@ def add(backend: Backend, run: Run) -> Any:
             raise Wrong("directml_cpu_fallback", f"the sum is on {t3.device}, and {fallback}")
         if t3.device.type != backend.device_type:
             raise Wrong("wrong_device", f"the sum is on {t3.device}, expected a device of type {backend.device_type}")
-        other = backend.other(run, t3.device) if backend.other else ""
-        if other:
-            raise Wrong("wrong_device", other)
+        if run.chosen is not None:
+            devices = torch_devices(run.params)
+            other = devices.same_device(t3.device.type, t3.device.index, run.chosen, run.params["backend"])
+            if other:
+                raise Wrong("wrong_device", other)
     with step(report, "copy_back"):
         copies = [tensor.to("cpu") for tensor in (t1, t2, t3)]
         result["text"] = "\n".join(article_text(copy, t3.device) for copy in copies)

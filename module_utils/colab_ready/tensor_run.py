@@ -8,7 +8,7 @@ The module tensor_add and the report both prove it this way.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Mapping
+from typing import Any, Mapping
 
 from ansible.module_utils.colab_ready import tensor_probe, torch_devices, torch_faults
 from ansible.module_utils.colab_ready.process.probe import probe_source, run_probe
@@ -27,16 +27,16 @@ def run_tensor(
     user: str | None = None,
     env: Mapping[str, Any] = {},
     timeout_seconds: float,
-    rocm_state: State | Callable[[], State] | None = None,
+    rocm_state: State | None = None,
 ) -> dict[str, Any]:
     """What tensor_add returns, with its warnings, and `tries`: how often the program ran. `timeout_seconds` is for each of
-    them. `rocm_state` is what is known of the host; it is asked for only where a run on ROCm failed."""
+    them. `rocm_state` is what is known of the host, for the remedy of a run on ROCm that failed."""
     params = {"backend": backend, "device": device, "adapter": adapter, "card": card and dict(card), "wsl": wsl}
     if backend in torch_devices.DEVICE_TYPES:
         params["torch_devices"] = probe_source(torch_devices)
 
     def run() -> dict[str, Any]:
-        return run_probe(
+        outcome = run_probe(
             probe_source(tensor_probe),
             params,
             python,
@@ -45,22 +45,7 @@ def run_tensor(
             env={key: str(value) for key, value in env.items()},
             name="tensor_probe",
         )
+        return judge_tensor(outcome, backend, rocm_state or State(wsl=wsl), wsl)
 
-    state: State | None = None
-
-    def judge(outcome: dict[str, Any]) -> dict[str, Any]:
-        nonlocal state
-        answer = judge_tensor(outcome, backend, state, wsl)
-        if answer["ok"] or backend != "rocm" or state is not None:
-            return answer
-        state = (rocm_state() if callable(rocm_state) else rocm_state) or State(wsl=wsl)
-        return judge_tensor(outcome, backend, state, wsl)
-
-    answer = judge(run())
-    answer["tries"] = 1
-    if backend == "rocm" and wsl and torch_faults.worth_a_retry(answer):
-        first = answer["reasons"][0]
-        answer = judge(run())
-        answer["tries"] = 2
-        answer["warnings"].insert(0, torch_faults.told_of_a_retry(first, answer["ok"]))
-    return answer
+    answer, tries = torch_faults.tried(run, int(backend == "rocm" and wsl))
+    return {**answer, "tries": tries}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Any, Mapping, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
 from ansible.module_utils.colab_ready import rocm_faults
 from ansible.module_utils.colab_ready.faults import (
@@ -210,15 +210,9 @@ _HIP_MEMORY = re.compile(r"(HIP|CUDA) out of memory|HIP error: out of memory|hip
 _NOTHING_FREE = re.compile(r"of which 0 bytes is free", re.IGNORECASE)
 
 # Words of the probe that say all there is to say. The others (no device) have causes, which the texts tell.
-_SAID = (
-    "adapter_unclear",
-    "adapter_not_seen",
-    "no_such_device",
-    "wrong_device",
-    "wrong_sum",
-    "cuda_other_torch",
-    "rocm_other_torch",
-    "xpu_other_torch",
+_SAID = frozenset(
+    "adapter_unclear adapter_not_seen no_such_device wrong_device wrong_sum cuda_other_torch rocm_other_torch "
+    "xpu_other_torch".split()
 )
 
 
@@ -280,7 +274,6 @@ def _rocm(failure: Evidence, state: State) -> str:
 # --- in a cell ------------------------------------------------------------------------------------------------------
 
 _OF_ROCM = re.compile(r"\bHIP\b|hip[A-Z]|HSA_|ROCm|CreateContext")
-_DIED = {"xpu": "xpu_crashes", "cuda": "cuda_crashes"}
 
 
 def cell_remedy(backend: str, device_type: str, detail: str, ended: str, wsl: bool) -> str | None:
@@ -293,7 +286,7 @@ def cell_remedy(backend: str, device_type: str, detail: str, ended: str, wsl: bo
     found_by_text = by_text(known or "cuda", [detail])
     if found_by_text or not known or not ended:
         return found_by_text
-    return f"{known}_hangs" if ended == "timeout" else _DIED[known]
+    return f"{known}_hangs" if ended == "timeout" else f"{known}_crashes"
 
 
 # --- once more ------------------------------------------------------------------------------------------------------
@@ -304,10 +297,20 @@ def worth_a_retry(answer: Mapping[str, Any]) -> bool:
     return not answer["ok"] and [one["id"] for one in answer["remedies"]] == ["rocm_start_failed"]
 
 
-def told_of_a_retry(first: str, passed: bool) -> str:
-    """In WSL, ROCm 10.0 has this about once in six starts (ROCm/librocdxg#33, #84)."""
-    came = "the second one passed" if passed else "the second one failed too"
-    again = "a kernel that dies at once may have the same reason, and wants to be started once more"
-    return (
-        f"AMD's bridge failed at the first try ({first}); {came}. It does so now and then (ROCm/librocdxg#33): {again}"
-    )
+def tried(run: Callable[[], dict[str, Any]], retries: int) -> tuple[dict[str, Any], int]:
+    """Return the last answer of a proof, and how often it ran: once more, up to `retries` times, while it is worth that.
+
+    In WSL, ROCm 10.0 has such a failure about once in six starts (ROCm/librocdxg#33, #84). What passed then is said as well.
+    """
+    answer = run()
+    said: list[str] = []
+    while len(said) < retries and worth_a_retry(answer):
+        first = answer["reasons"][0]
+        answer = run()
+        came = "the second one passed" if answer["ok"] else "the second one failed too"
+        said.append(
+            f"AMD's bridge failed at the first try ({first}); {came}. It does so now and then (ROCm/librocdxg#33): a kernel "
+            "that dies at once may have the same reason, and wants to be started once more"
+        )
+    answer["warnings"] = [*said, *answer["warnings"]]
+    return answer, len(said) + 1

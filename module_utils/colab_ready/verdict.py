@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from typing import Any, TypeVar
 
 from ansible.module_utils.colab_ready import directml_faults, rocm_faults, torch_devices, torch_faults
 from ansible.module_utils.colab_ready.faults import AGAIN, AGAIN_FIRST, ANEW, BUILD_ANEW, Evidence, Remedy
+
+T = TypeVar("T")
 
 # --- remedies -------------------------------------------------------------------------------------------------------
 
@@ -293,6 +295,13 @@ def last_words(outcome: dict[str, Any]) -> str:
     return " / ".join(said[-QUOTED_LINES:] + place)
 
 
+def _end_of(outcome: dict[str, Any]) -> str:
+    """How a child ended that gave no result, with its last words."""
+    words = last_words(outcome) if outcome["exit"]["kind"] in ("exit", "signal") else ""
+    bad = ended_badly(outcome["exit"]) or "the process ended without a result"
+    return f"{bad} ({words})" if words else bad
+
+
 def noise_warnings(outcome: dict[str, Any]) -> list[str]:
     result = []
     heard = outcome["noise"] + outcome["stderr_tail"]
@@ -325,10 +334,9 @@ def settle_steps(outcome: dict[str, Any], planned: list[str]) -> tuple[list[dict
                 "ok": step.get("ok") is True,
                 "seconds": _number(step.get("seconds")),
                 "detail": str(step.get("detail", "")),
+                "problem": str(step.get("problem") or ""),
+                "error": _table(step.get("error")),
             }
-            if not settled["ok"]:
-                settled["problem"] = str(step.get("problem") or "")
-                settled["error"] = step.get("error") if isinstance(step.get("error"), dict) else {}
         elif name in outcome["running"]:
             bad = ended_badly(outcome["exit"]) or "the process ended without a word"
             settled = {
@@ -353,6 +361,11 @@ def _number(value: Any) -> float | None:
     except OverflowError:
         return None
     return float(value) if good else None
+
+
+def _of_type(kind: type[T], value: Any) -> T | None:
+    """The value if it is of this very type; True is no number."""
+    return value if type(value) is kind else None
 
 
 def _table(value: Any) -> dict[str, Any]:
@@ -440,8 +453,8 @@ def evidence_of(step: dict[str, Any], outcome: dict[str, Any], told: _Told, warn
         problem=step["problem"],
         torch=str(told.versions.get("torch") or ""),
         python=str(told.versions.get("python") or ""),
-        count=told.count(),
-        bundled_hsa=told.bundled_hsa(),
+        count=told.count,
+        bundled_hsa=told.bundled_hsa,
         host=told.host,
     )
 
@@ -456,6 +469,10 @@ class _Told:
         versions = {"torch": self._of("import_torch").get("version")}
         versions["torch_directml"] = self._of("import_backend").get("version")
         self.versions = {**versions, **{k: v for k, v in _table(self.result.get("versions")).items() if v}}
+        self.index = _of_type(int, self._of("name").get("index"))
+        self.adapter = str(self._of("name").get("adapter") or "") or None
+        self.count = _of_type(int, self._of("count").get("count"))
+        self.bundled_hsa = _of_type(bool, self._of("build").get("bundled_hsa"))
 
     def _of(self, step: str) -> dict[str, Any]:
         return self.steps.get(step, {})
@@ -472,22 +489,6 @@ class _Told:
             }
             for one in found
         ]
-
-    def index(self) -> int | None:
-        index = self._of("name").get("index")
-        return index if isinstance(index, int) and not isinstance(index, bool) else None
-
-    def adapter(self) -> str | None:
-        name = self._of("name").get("adapter")
-        return str(name) if name else None
-
-    def count(self) -> int | None:
-        count = self._of("count").get("count")
-        return count if isinstance(count, int) and not isinstance(count, bool) else None
-
-    def bundled_hsa(self) -> bool | None:
-        bundled = self._of("build").get("bundled_hsa")
-        return bundled if isinstance(bundled, bool) else None
 
     def gpu(self) -> dict[str, Any] | None:
         """torch_devices.facts of the device that was taken, with what was free of its memory when the sum was right."""
@@ -528,12 +529,12 @@ def native_lines(outcome: dict[str, Any]) -> list[str]:
 
 def _late_on_gpu(told: _Told, result: dict[str, Any], backend: str) -> list[tuple[str, str]]:
     """That it is the device that was named, and that the report can show what it is."""
-    device, index = str(result.get("device")), told.index()
+    device, index = str(result.get("device")), told.index
     if index is not None and device not in (
         torch_devices.DEVICE_TYPES[backend],
         f"{result.get('device_type')}:{index}",
     ):
-        return [("wrong_device", f"add: the sum is on {device}, and device {index} was taken ({told.adapter()})")]
+        return [("wrong_device", f"add: the sum is on {device}, and device {index} was taken ({told.adapter})")]
     lacks = torch_devices.lacks(backend, told.gpu() or {})
     if lacks or index is None:
         return [("gpu_facts", f"name: torch does not say of the device: {', '.join(lacks or ['index'])}")]
@@ -542,7 +543,7 @@ def _late_on_gpu(told: _Told, result: dict[str, Any], backend: str) -> list[tupl
 
 def _not_the_first(told: _Told, backend: str) -> list[str]:
     """What calls itself cuda, or xpu, is the first, whatever that is (ROCm/TheRock#3392)."""
-    kind, index = torch_devices.DEVICE_TYPES.get(backend), told.index()
+    kind, index = torch_devices.DEVICE_TYPES.get(backend), told.index
     if not kind or not index:
         return []
     return [
@@ -601,11 +602,9 @@ def judge_tensor(
             else:
                 problems.append(tensor_problem(step, ended))
     if not reasons and (not_reached or not outcome["result"]):
-        bad = ended_badly(ended) or "the process ended without a result"
         where = f"{not_reached[0]} was not reached" if not_reached else "no result came"
-        words = last_words(outcome) if ended["kind"] in ("exit", "signal") else ""
         last = f"; the last finished step is {finished[-1]}" if finished else ""
-        reasons.append(f"{where}: {bad}" + (f" ({words})" if words else "") + last)
+        reasons.append(f"{where}: {_end_of(outcome)}{last}")
         problems.append(ended_problem(ended, "python_broken"))
     elif not reasons:
         for problem, reason in _late_findings(outcome, result, backend, told):
@@ -621,9 +620,9 @@ def judge_tensor(
         "ok": ok,
         "device": str(result["device"]) if result.get("device") else None,
         "device_type": str(result["device_type"]) if result.get("device_type") else None,
-        "index": told.index(),
+        "index": told.index,
         "devices": told.devices(),
-        "adapter": told.adapter(),
+        "adapter": told.adapter,
         "gpu": told.gpu(),
         "values": plain({key: values.get(key) for key in VALUES}) if isinstance(values, dict) else None,
         "text": str(result.get("text", "")),
@@ -656,27 +655,8 @@ def on_this_host(remedies: list[dict[str, str]], device_type: str, wsl: Any) -> 
 
 # --- colab_handshake ------------------------------------------------------------------------------------------------
 
-_DIRECT = (
-    "token_file",
-    "port",
-    "preflight",
-    "build_info",
-    "api",
-    "kernelspecs",
-    "session",
-    "kernel_socket",
-    "cell",
-    "session_delete",
-)
-_OVER = (
-    "ws_diagnose",
-    "ws_open",
-    "ws_kernelspecs",
-    "ws_session",
-    "ws_kernel_socket",
-    "ws_cell",
-    "ws_session_delete",
-)
+_DIRECT = "token_file port preflight build_info api kernelspecs session kernel_socket cell session_delete".split()
+_OVER = "ws_diagnose ws_open ws_kernelspecs ws_session ws_kernel_socket ws_cell ws_session_delete".split()
 _SHUT = ("shut_no_token", "shut_wrong_token", "shut_foreign_origin", "shut_foreign_host")
 _SHUT_OVER = ("shut_ws_no_token", "shut_ws_wrong_token", "shut_ws_auth_url", "shut_ws_foreign_origin")
 DEVICE_TYPES = ("cpu", "privateuseone", "cuda", "xpu")
@@ -725,9 +705,7 @@ def judge_handshake(
         step["detail"] = directml_faults.with_names(step["detail"])
     reasons = [f"{step['id']}: {step['detail']}" for step in failed]
     if not failed and (not_reached or not outcome["result"]):
-        bad = ended_badly(ended) or "the probe ended without a result"
-        words = last_words(outcome) if ended["kind"] in ("exit", "signal") else ""
-        reasons.append(f"the handshake could not be tried: {bad}" + (f" ({words})" if words else ""))
+        reasons.append(f"the handshake could not be tried: {_end_of(outcome)}")
         problems.append(ended_problem(ended, "python_broken"))
     ok = not reasons
     notes = _texts(result.get("warnings"))

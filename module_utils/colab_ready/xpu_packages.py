@@ -18,7 +18,6 @@ from ansible.module_utils.colab_ready.core.refusal import Problem, Refusal
 from ansible.module_utils.colab_ready.gpu_rules import label, listed
 from ansible.module_utils.colab_ready.gpus import NO, OPT_IN
 
-INDEX = "https://download.pytorch.org/whl/xpu"
 PACKAGES = ("libze1", "libze-intel-gpu1", "intel-opencl-icd")
 ADDRESS = "https://repositories.intel.com/gpu/ubuntu"
 KEY = "https://repositories.intel.com/gpu/intel-graphics.key"
@@ -47,9 +46,8 @@ def choose_packages(
     in_wsl: bool,
     address: str = ADDRESS,
     key: str = KEY,
-    index: str = INDEX,
 ) -> dict[str, Any]:
-    """{packages, repository or None, groups, index, cautions}. Or a Refusal: of a card, or of a distribution."""
+    """{packages, repository or None, groups, cautions}. Or a Refusal: of a card, or of a distribution."""
     instead = "set colab_backend to directml" if in_wsl else "set colab_backend to cpu"
     family = gpus.family_of(adapter)
     support = gpus.Support(OPT_IN, "the table of Intel's GPUs does not have it")
@@ -88,6 +86,5 @@ def choose_packages(
         "repository": repository,
         # /dev/dxg is open to everybody; natively the render node is the group's.
         "groups": [] if in_wsl else ["render", "video"],
-        "index": index,
         "cautions": cautions,
     }

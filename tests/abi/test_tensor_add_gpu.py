@@ -388,29 +388,11 @@ KNOWN: dict[str, tuple[State, str, str]] = {
 @pytest.mark.parametrize("name", KNOWN)
 def test_what_is_known_of_the_host_decides_among_the_causes(name: str) -> None:
     state, fault, remedy = KNOWN[name]
-    asked: list[str] = []
-
-    def known() -> State:
-        asked.append(name)
-        return state
-
     answer = tensor_run.run_tensor(
         "rocm", sys.executable, card=CARDS["rocm"], wsl=True, env=environment("rocm", fault),
-        timeout_seconds=1.5 if fault == "rocm_hang" else SECONDS, rocm_state=known,
+        timeout_seconds=1.5 if fault == "rocm_hang" else SECONDS, rocm_state=state,
     )  # fmt: skip
     assert [one["id"] for one in answer["remedies"]] == [remedy]
-    assert asked == [name]
-
-
-def test_of_a_host_where_the_sum_is_right_nothing_is_asked() -> None:
-    def never() -> State:
-        raise AssertionError("asked")
-
-    answer = tensor_run.run_tensor(
-        "rocm", sys.executable, card=CARDS["rocm"], wsl=True, env=environment("rocm"), timeout_seconds=SECONDS,
-        rocm_state=never,
-    )  # fmt: skip
-    assert (answer["ok"], answer["warnings"]) == (True, [])
 
 
 @pytest.mark.parametrize("name", ["libhsa-runtime64.so", "libhsa-runtime64.so.1.2"])

@@ -70,9 +70,7 @@ def checked_in(module: Any) -> set[str]:
 
 def known_steps() -> set[str]:
     tensor = {step for backend in verdict.TENSOR_BACKENDS.values() for step in backend["steps"]}
-    others = {step for module in (report, rocm_check) for step in checked_in(module)} | written_in(
-        wsl_config, "seconds"
-    )
+    others = {step for module in (report, rocm_check, wsl_config) for step in checked_in(module)}
     return {*verdict.handshake_plan(True), *verdict.handshake_plan(False), *tensor, *others}
 
 

@@ -43,7 +43,7 @@ def test_the_promises_are_those_of_the_roles(project: Path) -> None:
     promised = {lock: [*pythons] for lock, (_processors, pythons) in lock_wheels.PROMISES.items()}
     files = "roles/{}/files/{}".format
     assert promised[files("gpu_backend", "kernel_cpu.txt")] == minors(
-        variables(project, "gpu_backend")["__gpu_backend_kernels"]["cpu"]["python_requires"]
+        variables(project, "gpu_backend")["__gpu_backend_cpu_kernel"]["python_requires"]
     )
     xpu = variables(project, "xpu")["xpu_kernel"]["python_requires"]
     assert promised[files("xpu", "kernel_2.13.0_xpu.txt")] == minors(xpu)

@@ -90,9 +90,11 @@ def test_role_readmes_are_what_the_generator_writes(project: Path) -> None:
 
 
 def test_tests_install_the_torch_that_the_product_pins(project: Path) -> None:
-    cpu = load(project / "roles" / "gpu_backend" / "vars" / "main.yml")["__gpu_backend_kernels"]["cpu"]
-    assert f"torch=={cpu['torch_version']}+{cpu['torch_build']}" == python_environments.TORCH_REQUIREMENT
-    assert cpu["torch_index"] == python_environments.TORCH_INDEX
+    said = load(project / "roles" / "gpu_backend" / "vars" / "main.yml")
+    (pin,) = said["__gpu_backend_cpu_kernel"]["pinned"]
+    torch = pin["requirement"].replace("{{ __gpu_backend_cpu_torch }}", said["__gpu_backend_cpu_torch"])
+    assert torch == python_environments.TORCH_REQUIREMENT
+    assert f"default('{python_environments.TORCH_INDEX}', true)" in pin["index"]
 
 
 def test_no_task_switches_its_errors_off(project: Path) -> None:

@@ -178,7 +178,7 @@ BAD: dict[str, tuple[dict[str, Any], list[str], list[str], list[str]]] = {
     "a word that nobody knows": (without(api="surprise"), ["api: it did not"], ["broken_answer"], []),
     "a step that was not begun for no reason": (
         without("ws_cell"),
-        ["the handshake could not be tried: the probe ended without a result"],
+        ["the handshake could not be tried: the process ended without a result"],
         ["python_broken"],
         ["ws_cell"],
     ),

@@ -12,6 +12,7 @@ from ansible.module_utils.colab_ready import preflight
 from ansible.module_utils.colab_ready.core.refusal import message
 from ansible.module_utils.colab_ready.host import Account, Place
 from ansible.module_utils.colab_ready.preflight import PortState, Problem, Seen, Wishes
+from ansible.module_utils.colab_ready.python import interpreters
 from ansible.module_utils.colab_ready.system.ports import Listener, Process
 
 STUDENT = Account("student", 1000, "/home/student")
@@ -43,7 +44,8 @@ SEEN = Seen(
     service_manager="systemd",
     systemd="252",
     uv=None,
-    pythons=[{"path": "/usr/bin/python3", "version": "3.11.2", "ensurepip": False}],
+    python={"path": "/usr/bin/python3", "version": "3.11.2", "ensurepip": False},
+    rejected=(),
     place=PLACE,
 )
 
@@ -86,7 +88,7 @@ def test_a_prefix_that_moved_is_refused_and_both_ways_out_are_named() -> None:
 
 def test_all_problems_are_in_one_message_that_says_what_to_do() -> None:
     wishes = replace(WISHES, backend="rocmm", port="http", user="ghost", prefix="/usr")
-    seen = replace(SEEN, architecture="i686", os={"id": "fedora"}, pythons=[], place=None)
+    seen = replace(SEEN, architecture="i686", os={"id": "fedora"}, python=None, place=None)
     facts, problems = preflight.judge(wishes, seen)
     assert [problem.id for problem in problems] == ["backend", "port", "user", "os", "architecture", "python", "prefix"]
     lines = message(problems).splitlines()
@@ -113,9 +115,9 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any], str, list[str]]] = [
     ("Debian's relative without apt", {}, {"os": {"id": "x", "id_like": ["debian"]}}, "os", ["without apt-get"]),
     ("a system without a name", {}, {"os": {}}, "os", ["does not say its name"]),
     ("a processor with 32 bits", {}, {"architecture": "armv7l"}, "architecture", ["armv7l", "x86_64 or aarch64"]),
-    ("an old Python", {}, {"pythons": [{"path": "/usr/bin/python3", "version": "3.9.2"}]}, "python", ["/usr/bin/python3 is 3.9.2"]),
-    ("a new Python", {}, {"pythons": [{"path": "/usr/bin/python3", "version": "3.15.0"}]}, "python", [">=3.10,<3.15"]),
-    ("no Python", {}, {"pythons": []}, "python", ["there is none in /usr/bin"]),
+    ("an old Python", {}, {"python": None, "rejected": ["/usr/bin/python3 is 3.9.2"]}, "python", ["/usr/bin/python3 is 3.9.2"]),
+    ("a new Python", {}, {"python": None, "rejected": ["/usr/bin/python3 is 3.15.0"]}, "python", [">=3.10,<3.15"]),
+    ("no Python", {}, {"python": None}, "python", ["there is none in /usr/bin"]),
     ("a disk too small", {}, {"place": replace(PLACE, free_bytes=(4 << 30) - 1)}, "disk_space", ["4.0 GiB"]),
     ("no room for more files", {}, {"place": replace(PLACE, free_inodes=59_999)}, "disk_inodes", ["59999", "df -i"]),
     ("a Windows drive", {}, {"place": replace(PLACE, filesystem="9p")}, "prefix_filesystem", ["9p", "/mnt"]),
@@ -374,27 +376,12 @@ def test_system_directories_and_odd_paths_are_no_prefix(prefix: str) -> None:
     assert isinstance(preflight.prefix_shape(prefix), Problem)
 
 
-RANGES = [
-    ("3.10.0", ">=3.10,<3.15", True), ("3.14.9", ">=3.10,<3.15", True), ("3.9.21", ">=3.10,<3.15", False),
-    ("3.15.0", ">=3.10,<3.15", False), ("3.10", ">=3.10.0", True), ("3.14.2", "<=3.14", True), ("3.14.2", ">3.14", False),
-    ("3.12.1", "==3.12", True), ("3.12.1", "!=3.12, >=3", False), ("3.12.1", ">3.11", True),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("version", "requires", "fits"), RANGES)
-def test_a_version_is_compared_by_its_numbers(version: str, requires: str, fits: bool) -> None:
-    assert preflight.version_fits(version, requires) is fits
-
-
-@pytest.mark.parametrize("requires", ["", "3.10", "~=3.10", ">=3.x", ">=3.10,"])
-def test_a_range_that_is_none_is_an_error(requires: str) -> None:
-    with pytest.raises(ValueError, match="not a version range"):
-        preflight.version_fits("3.11", requires)
-
-
-def test_the_first_python_that_fits_is_taken() -> None:
-    pythons = [{"path": "/usr/bin/python3", "version": "3.9.2"}, {"path": "/usr/bin/python3.12", "version": "3.12.3"}]
-    assert preflight.choose_python(pythons, ">=3.10") == (pythons[1], None)
+def test_the_first_python_that_fits_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = {"/usr/bin/python3": {"version": "3.9.2"}, "/x": None, "/usr/bin/python3.12": {"version": "3.12.3"}}
+    monkeypatch.setattr(interpreters, "ask_python", there.__getitem__)
+    found = interpreters.first_fitting(there, ">=3.10")
+    assert found == ({"version": "3.12.3"}, ["/usr/bin/python3 is 3.9.2", "/x does not start"])
+    assert interpreters.first_fitting([], ">=3.10") == (None, [])
 
 
 def test_a_prefix_that_others_can_change_is_refused_with_the_owner_named() -> None:

@@ -255,7 +255,7 @@ REFUSED: list[tuple[dict[str, Any], Host, Wish, list[str], list[str]]] = [
         ["ROCm 6.2.0 has no bridge to WSL at all", "10.0.0, 7.14.0, 7.2.4 and 7.2.1"],
     ),
     (XTX, NOBLE, Wish(version="6.2"), ["rocm_no_wsl"], ["no bridge"]),
-    (XTX, NOBLE, Wish(version="7.0"), ["rocm_no_wsl"], ["ROCm 7.0.0 has no bridge"]),
+    (XTX, NOBLE, Wish(version="7.0"), ["rocm_no_wsl"], ["ROCm 7.0 has no bridge"]),
     (XTX, NOBLE, Wish(version="7.0.2"), ["rocm_no_wsl"], ["ROCm 7.0.2 has no bridge"]),
     (XTX, NOBLE, Wish(version="7.1.1"), ["rocm_no_wsl"], ["is not known to work in WSL"]),
     (

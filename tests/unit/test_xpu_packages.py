@@ -80,7 +80,6 @@ def test_a_mirror_is_taken() -> None:
         True,
         "https://mirror.example/intel",
         "https://mirror.example/key",
-        "https://mirror.example/xpu",
     )
     assert "URIs: https://mirror.example/intel\n" in plan["repository"]["text"]
-    assert (plan["repository"]["key"], plan["index"]) == ("https://mirror.example/key", "https://mirror.example/xpu")
+    assert plan["repository"]["key"] == "https://mirror.example/key"
