@@ -37,19 +37,6 @@ from ansible.module_utils.colab_ready.guarded_paths import Attributes
 from ansible.module_utils.colab_ready.host import wsl_facts
 from ansible.module_utils.colab_ready.windows_registry import Refused, Registry
 
-
-class Settings(NamedTuple):
-    """`registry` is None where there is no Windows around this host, or it is to be left alone."""
-
-    origin: str
-    policies: list[str]
-    browsers: list[str]
-    etc: str
-    registry: Registry | None
-    state_file: str
-    check: bool
-
-
 # Our files are known by their name.
 RECORD = {"directories": [str], "entries": [{"key": str, "name": str, "data": str}], "keys": [str]}
 
@@ -77,10 +64,17 @@ class Step(NamedTuple):
 class Repair:
     """One run over one host. What it finds and changes is collected in its attributes."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.changes = Changes(settings.check)
-        self.journal = Journal(self.changes, settings.state_file, RECORD)
+    def __init__(self, params: Mapping[str, Any], check: bool) -> None:
+        self.changes = Changes(check)
+        self.journal = Journal(self.changes, os.path.abspath(params["state_file"]), RECORD)
+        self.origin = params["origin"]
+        self.policies = [LOOPBACK, OLDER] if params["older_browsers"] else [LOOPBACK]
+        self.etc = params["etc"]
+        # None where there is no Windows around this host, or it is to be left alone.
+        self.registry: Registry | None = None
+        if params["windows"] == "auto" and wsl_facts(params["proc"], run_dir=params["run"]):
+            places = (params["reg"], params["etc"], params["proc"], params["run"])
+            self.registry = Registry(*places, timeout_seconds=params["timeout_seconds"])
         self.grants: list[dict[str, str]] = []
         self.problems: list[str] = []
         self._attributes = Attributes(os.geteuid(), os.getegid(), 0o644)
@@ -96,11 +90,11 @@ class Repair:
         try:
             for name in BROWSERS:
                 for folder in BROWSERS[name].folders:
-                    self._file(name, os.path.join(self.settings.etc, folder), name in wanted)
+                    self._file(name, os.path.join(self.etc, folder), name in wanted)
             record["directories"] = self.changes.remove_directories(record["directories"])
             # The entries of others are asked for only where ours are wanted or known: nothing of Windows is started else.
-            if self.settings.registry is not None and (wanted or record["entries"] or record["keys"]):
-                self._registry(self.settings.registry, wanted)
+            if self.registry is not None and (wanted or record["entries"] or record["keys"]):
+                self._registry(self.registry, wanted)
         finally:
             self.journal.write()
 
@@ -115,7 +109,7 @@ class Repair:
         plan = Plan({}, {}, [])
         if wanted:
             title = BROWSERS[name].title
-            plan = plan_file(title, path, _others(folder), self.settings.policies, self.settings.origin)
+            plan = plan_file(title, path, _others(folder), self.policies, self.origin)
         content = render(plan.content)
         if content:
             directory = self._attributes._replace(mode=0o755)
@@ -129,7 +123,7 @@ class Repair:
     # ---- the registry -------------------------------------------------------------------------
 
     def _registry(self, registry: Registry, wanted: Sequence[str]) -> None:
-        settings, record, ours = self.settings, self.journal.data, self.entries
+        record, ours = self.journal.data, self.entries
         known = [name for name in BROWSERS if any(_below(name, one) for one in [*record["keys"], *_keys_of(ours)])]
         keys = _look(registry, "HKLM", list(dict.fromkeys([*wanted, *known])))
         if wanted:
@@ -137,7 +131,7 @@ class Repair:
         entries: list[Entry] = []
         additions: list[Entry] = []
         for name in wanted:
-            plan = plan_registry(BROWSERS[name], keys, ours, settings.policies, settings.origin)
+            plan = plan_registry(BROWSERS[name], keys, ours, self.policies, self.origin)
             entries += plan.entries
             additions += plan.add
             self._told(name, plan)
@@ -206,39 +200,21 @@ class Repair:
 
 def settle(params: Mapping[str, Any], check: bool) -> tuple[dict[str, Any], list[str]]:
     """What the module browser_policy does with its parameters; its result, with the problems in it, and warnings."""
-    changes = Changes(check)
-    grants: list[dict[str, str]] = []
-    problems: list[str] = []
+    repair = Repair(params, check)
+    changes, problems = repair.changes, repair.problems
     try:
-        repair = Repair(settings_of(params, check))
-        changes, grants, problems = repair.changes, repair.grants, repair.problems
-        repair.run(repair.settings.browsers if params["state"] == "present" else [])
+        check_origin(params["origin"])
+        repair.run([name for name in BROWSERS if name in params["browsers"]] if params["state"] == "present" else [])
     except (Problem, OSError) as error:
         problems.append(explain(error, params["etc"]))
     result = {
         "changed": bool(changes.places),
         "changed_places": changes.places,
-        "grants": grants,
+        "grants": repair.grants,
         "problems": problems,
         "diff": changes.diff,
     }
     return result, changes.warnings
-
-
-def settings_of(params: Mapping[str, Any], check: bool) -> Settings:
-    registry = None
-    if params["windows"] == "auto" and wsl_facts(params["proc"], run_dir=params["run"]):
-        places = (params["reg"], params["etc"], params["proc"], params["run"])
-        registry = Registry(*places, timeout_seconds=params["timeout_seconds"])
-    return Settings(
-        origin=check_origin(params["origin"]),
-        policies=[LOOPBACK, OLDER] if params["older_browsers"] else [LOOPBACK],
-        browsers=[name for name in BROWSERS if name in params["browsers"]],
-        etc=params["etc"],
-        registry=registry,
-        state_file=os.path.abspath(params["state_file"]),
-        check=check,
-    )
 
 
 # ---- looking ----------------------------------------------------------------------------------

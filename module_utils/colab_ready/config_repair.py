@@ -36,15 +36,17 @@ _NOT_FOR_US = (PermissionError, NotADirectoryError)
 
 
 class Settings(NamedTuple):
-    prefix: str
-    directory_as: Attributes
-    extension: str | None
-    create: str
-    users: list[User]
-    system_dirs: list[str]
-    extension_source: str
-    state_file: str
-    check: bool
+    """What the module was asked for; as it is here, for a look alone."""
+
+    prefix: str = "/usr"
+    directory_as: Attributes = Attributes(0, 0, 0o755)
+    extension: str | None = None
+    create: str = "never"
+    users: Sequence[User] = ()
+    system_dirs: Sequence[str] = config_dirs.SYSTEM_CONFIG_DIRS
+    extension_source: str = "/nonexistent"
+    state_file: str = "/nonexistent"
+    check: bool = True
 
     @property
     def config_dir(self) -> str:

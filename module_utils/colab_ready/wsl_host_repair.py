@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 from ansible.module_utils.colab_ready import loader_cache, wsl_config
 from ansible.module_utils.colab_ready.core.problem import Problem, explain
@@ -41,38 +41,23 @@ _EDIT = {"was": [(str,)], "added": str, "created": bool, "backup": bool, "boot_i
 RECORD = {"wsl_conf": (_EDIT,), "wslconfig": ({**_EDIT, "path": str},), "loader": bool}
 
 
-class Settings(NamedTuple):
-    systemd: bool
-    keep_running: bool
-    etc: str
-    usr: str
-    proc: str
-    run: str
-    cmd: str
-    wslpath: str
-    ldconfig: str
-    timeout_seconds: float
-    state_file: str
-    check: bool
-
-
 class Repair:
     """One run over one host. What it finds and changes is collected in its attributes."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.changes = Changes(settings.check)
-        self.journal = Journal(self.changes, settings.state_file, RECORD)
+    def __init__(self, params: Mapping[str, Any], check: bool) -> None:
+        self.params = params
+        self.changes = Changes(check)
+        self.journal = Journal(self.changes, os.path.abspath(params["state_file"]), RECORD)
         self.skipped: list[str] = []
         self.codes: list[str] = []
         self.problems: list[str] = []
-        self._boot_id = (read_text(f"{settings.proc}/sys/kernel/random/boot_id") or "").strip()
+        self._boot_id = (read_text(f"{params['proc']}/sys/kernel/random/boot_id") or "").strip()
         self._wsl_conf: bytes | None = None
 
     def run(self, wanted: bool) -> None:
         """Make it so, or (not `wanted`) take away what was done here."""
-        settings = self.settings
-        elsewhere = why_not_here(settings)
+        params = self.params
+        elsewhere = why_not_here(params)
         record = self.journal.read(
             f"what was changed before is not taken back with the rest (there are backups: *{BACKUP})"
         )
@@ -84,22 +69,22 @@ class Repair:
                 try:
                     part(wanted)
                 except (Problem, OSError) as error:
-                    self.problems.append(explain(error, settings.etc))
+                    self.problems.append(explain(error, params["etc"]))
         finally:
             self.journal.write()
         if wanted:
-            runs = service_manager(settings.proc, settings.run) == "systemd"
+            runs = service_manager(params["proc"], params["run"]) == "systemd"
             self.codes = wsl_config.restart_codes(record, self._wsl_conf or b"", runs, self._boot_id)
 
     # ---- systemd ------------------------------------------------------------------------------
 
     def _systemd(self, wanted: bool) -> None:
-        file = File(os.path.join(self.settings.etc, "wsl.conf"))
+        file = File(os.path.join(self.params["etc"], "wsl.conf"))
         with suppress(FileNotFoundError, Problem):
             self._wsl_conf = file.read()
-        if wanted and not self.settings.systemd:
+        if wanted and not self.params["systemd"]:
             self.skipped.append("systemd is left as it is (wsl_host_systemd)")
-        elif wanted and os.path.basename(os.path.realpath(f"{_root(self.settings)}/sbin/init")) != "systemd":
+        elif wanted and os.path.basename(os.path.realpath(f"{_root(self.params)}/sbin/init")) != "systemd":
             # WSL does not look whether it is systemd that it starts there.
             self.skipped.append("systemd is not switched on: it is not installed here (sudo apt install systemd-sysv)")
         elif wanted:
@@ -107,7 +92,7 @@ class Repair:
         elif self.journal.data["wsl_conf"]:
             changed = len(self.changes.places)
             self._wsl_conf = self._unset("wsl_conf", file, SYSTEMD)
-            runs = service_manager(self.settings.proc, self.settings.run) == "systemd"
+            runs = service_manager(self.params["proc"], self.params["run"]) == "systemd"
             if len(self.changes.places) > changed and runs and not wsl_config.is_systemd_on(self._wsl_conf or b""):
                 self.codes.append(wsl_config.SYSTEMD_GOES)
 
@@ -116,7 +101,7 @@ class Repair:
     def _keep_running(self, wanted: bool) -> None:
         known = (self.journal.data["wslconfig"] or {}).get("path")
         try:
-            if wanted and self.settings.keep_running:
+            if wanted and self.params["keep_running"]:
                 if known and self._is_kept(known):
                     return
                 path = os.path.join(self._profile(), ".wslconfig")
@@ -137,16 +122,16 @@ class Repair:
 
     def _profile(self) -> str:
         """The Windows user's folder, as a path in WSL."""
-        settings = self.settings
-        profile = ask_profile(settings)
-        drives = automount_root(read_text(f"{settings.etc}/wsl.conf") or "")
+        params = self.params
+        profile = ask_profile(params)
+        drives = automount_root(read_text(f"{params['etc']}/wsl.conf") or "")
 
         def find() -> list[Any]:
-            said = run([settings.wslpath, "-u", profile], settings.timeout_seconds) if settings.wslpath else None
+            said = run([params["wslpath"], "-u", profile], params["timeout_seconds"]) if params["wslpath"] else None
             path = (said or "").strip() or wsl_config.drive_path(profile, drives)
             return [path, os.path.isdir(path)]
 
-        path, is_there = as_caller(find, settings.timeout_seconds + DRIVE_SECONDS)
+        path, is_there = as_caller(find, params["timeout_seconds"] + DRIVE_SECONDS)
         if not is_there or not path.isprintable():
             raise wsl_config.by_hand("%r, the folder %s, is not there" % (path, profile))
         return str(path)
@@ -223,9 +208,9 @@ class Repair:
     # ---- the loader's cache -------------------------------------------------------------------
 
     def _loader(self, wanted: bool) -> None:
-        settings = self.settings
-        folder = f"{settings.usr}/{LIBRARY_FOLDER}"
-        file = File(f"{settings.etc}/ld.so.conf.d/{LOADER_FILE}")
+        params = self.params
+        folder = f"{params['usr']}/{LIBRARY_FOLDER}"
+        file = File(f"{params['etc']}/ld.so.conf.d/{LOADER_FILE}")
         now, record = file.read(), self.journal.data
         if not wanted:
             if now is not None and record["loader"]:
@@ -237,11 +222,11 @@ class Repair:
         if not needed:
             self.skipped.append("the loader's cache is left as it is: WSL has no GPU libraries in %s" % folder)
             return
-        if not os.access(settings.ldconfig, os.X_OK):
-            self.skipped.append("the loader's cache is left as it is: there is no %s" % settings.ldconfig)
+        if not os.access(params["ldconfig"], os.X_OK):
+            self.skipped.append("the loader's cache is left as it is: there is no %s" % params["ldconfig"])
             return
         # It fails where there is no cache at all.
-        said = run([settings.ldconfig, "-p"], settings.timeout_seconds) or ""
+        said = run([params["ldconfig"], "-p"], params["timeout_seconds"]) or ""
         missing = needed - loader_cache.names_in(said, folder)
         # WSL's own is ld.wsl.conf. It is not written with ldconfig=false under [automount].
         others = self._others_name(folder)
@@ -255,26 +240,26 @@ class Repair:
             self._fill_cache(sorted(needed))
 
     def _others_name(self, folder: str) -> bool:
-        etc = self.settings.etc
+        etc = self.params["etc"]
         names = os.listdir(f"{etc}/ld.so.conf.d") if os.path.isdir(f"{etc}/ld.so.conf.d") else []
         paths = [f"{etc}/ld.so.conf.d/{name}" for name in names if name.endswith(".conf") and name != LOADER_FILE]
         return any(wsl_config.names_folder(read_text(path) or "", folder) for path in [f"{etc}/ld.so.conf", *paths])
 
     def _fill_cache(self, needed: Sequence[str]) -> None:
         """Run ldconfig. What it says of libcuda.so.1 ("is not a symbolic link") is so on every WSL, and harmless."""
-        settings = self.settings
-        place = f"{settings.etc}/ld.so.cache"
-        folder = f"{settings.usr}/{LIBRARY_FOLDER}"
+        params = self.params
+        place = f"{params['etc']}/ld.so.cache"
+        folder = f"{params['usr']}/{LIBRARY_FOLDER}"
         self.changes.note(place, "", "%s: %s %s\n" % (place, "with" if needed else "without", folder))
         if self.changes.check:
             return
-        done = run([settings.ldconfig], settings.timeout_seconds)
-        said = run([settings.ldconfig, "-p"], settings.timeout_seconds) or ""
+        done = run([params["ldconfig"]], params["timeout_seconds"])
+        said = run([params["ldconfig"], "-p"], params["timeout_seconds"]) or ""
         missing = set(needed) - loader_cache.names_in(said, folder)
         if done is None or missing:
             raise Problem(
                 "The loader does not find %s. Expected %s to put the libraries of %s into its cache. Run sudo %s and see what "
-                "it says." % (", ".join(sorted(missing)) or "its cache", settings.ldconfig, folder, settings.ldconfig)
+                "it says." % (", ".join(sorted(missing)) or "its cache", params["ldconfig"], folder, params["ldconfig"])
             )
 
 
@@ -348,14 +333,14 @@ class WindowsFile(File):
 # ---- Windows ----------------------------------------------------------------------------------
 
 
-def ask_profile(settings: Settings) -> str:
+def ask_profile(params: Mapping[str, Any]) -> str:
     """The folder of the Windows user whose WSL this is, as Windows calls it. Sockets to Windows are tried in turn, as sudo
     takes away the variable that names ours."""
     said = program = ""
-    for socket in ways_to_windows(settings.run):
+    for socket in ways_to_windows(params["run"]):
         try:
-            program = settings.cmd or windows_program(CMD, settings.etc, settings.proc)
-            answer = ask_windows([program, *ASK_PROFILE], settings.timeout_seconds, socket, settings.etc)
+            program = params["cmd"] or windows_program(CMD, params["etc"], params["proc"])
+            answer = ask_windows([program, *ASK_PROFILE], params["timeout_seconds"], socket, params["etc"])
         except NotAnswered as error:
             raise wsl_config.by_hand(str(error)) from None
         profile = wsl_config.profile_in(answer.text)
@@ -368,18 +353,18 @@ def ask_profile(settings: Settings) -> str:
 # ---- looking ----------------------------------------------------------------------------------
 
 
-def _root(settings: Settings) -> str:
-    return os.path.dirname(settings.etc.rstrip("/")).rstrip("/")
+def _root(params: Mapping[str, Any]) -> str:
+    return os.path.dirname(params["etc"].rstrip("/")).rstrip("/")
 
 
-def why_not_here(settings: Settings) -> str:
+def why_not_here(params: Mapping[str, Any]) -> str:
     """Empty on a WSL 2 itself."""
-    facts = wsl_facts(settings.proc, run_dir=settings.run)
+    facts = wsl_facts(params["proc"], run_dir=params["run"])
     if facts is None:
         return "this is not WSL"
     if facts["version"] == 1:
         return "this is WSL 1, which has neither systemd nor GPUs (in Windows: wsl --set-version <name> 2)"
-    if os.path.exists(f"{_root(settings)}/.dockerenv") or os.path.exists(f"{settings.run}/.containerenv"):
+    if os.path.exists(f"{_root(params)}/.dockerenv") or os.path.exists(f"{params['run']}/.containerenv"):
         return "this is a container inside of WSL, whose settings are not WSL's"
     return ""
 
@@ -404,8 +389,7 @@ def restart_codes_here(
 
 def settle(params: Mapping[str, Any], check: bool) -> tuple[dict[str, Any], list[str]]:
     """What the module wsl_host does with its parameters; its result, with the problems in it, and warnings."""
-    given = {name: params[name] for name in Settings._fields if name != "check"}
-    repair = Repair(Settings(**given, check=check))
+    repair = Repair(params, check)
     try:
         repair.run(params["state"] == "present")
     except (Problem, OSError) as error:
