@@ -28,6 +28,7 @@ from ansible.module_utils.colab_ready.browser_policy import (
     plan_registry,
     read_policies,
     render,
+    with_parents,
 )
 from ansible.module_utils.colab_ready.core.problem import Problem, explain
 from ansible.module_utils.colab_ready.files.changes import Changes
@@ -151,7 +152,7 @@ class Repair:
         self, registry: Registry, keys: dict[str, list[Value]], entries: list[Entry], drop: list[Entry]
     ) -> list[str]:
         """Those of the keys that were made here in which nothing will be left, innermost first."""
-        needed = {one.lower() for entry in entries for one in _with_parents(entry.key)}
+        needed = {one.lower() for entry in entries for one in with_parents(entry.key)}
         candidates = [key for key in self.journal.data["keys"] if key.lower() not in needed]
         gone: list[str] = []
         for key in sorted(candidates, key=len, reverse=True):
@@ -190,7 +191,7 @@ class Repair:
         elif step.gone:
             record["entries"].remove(step.subject._asdict())
         else:
-            above = [key for key in made if key in _with_parents(step.subject.key) and key not in record["keys"]]
+            above = [key for key in made if key in with_parents(step.subject.key) and key not in record["keys"]]
             record["entries"].append(step.subject._asdict())
             record["keys"] += above
 
@@ -257,11 +258,6 @@ def _below(name: str, key: str) -> bool:
 
 def _keys_of(entries: list[Entry]) -> list[str]:
     return [entry.key for entry in entries]
-
-
-def _with_parents(key: str) -> list[str]:
-    names = key.split("\\")
-    return ["\\".join(names[:depth]) for depth in range(1, len(names) + 1)]
 
 
 # ---- telling ----------------------------------------------------------------------------------
