@@ -94,6 +94,19 @@ def open_directory(path: str, owners: Set[int] = frozenset(), follow: bool = Tru
         os.close(handle)
 
 
+@contextmanager
+def open_parent(path: str, follow: bool = True) -> Iterator[tuple[int, str]]:
+    """A descriptor of the directory that this path lies in, and the last name. Errors name the path."""
+    folder, name = os.path.split(path)
+    try:
+        with open_directory(folder, follow=follow) as handle:
+            yield handle, name
+    except UnsafePath:
+        raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from None
+
+
 def _parts(path: str) -> list[str]:
     return [part for part in reversed(path.split("/")) if part not in ("", ".")]
 
@@ -147,9 +160,8 @@ def read(parent: int, name: str) -> bytes:
 
 def read_file(path: str) -> tuple[Entry | None, bytes | None]:
     """What is at this path, if anything, and its content; a link is not followed and has none. Raises Problem, OSError."""
-    parent, name = os.path.split(path)
     try:
-        with open_directory(parent) as handle:
+        with open_parent(path) as (handle, name):
             entry = look_at(handle, name)
             if entry is not None and entry.kind not in ("file", "link"):
                 raise Problem("%s is a %s. Expected a file, or nothing. Move it away." % (path, entry.kind))
@@ -168,8 +180,7 @@ def read_own_file(path: str) -> tuple[Entry | None, bytes | None]:
 
 def write_file(path: str, content: bytes | None, wanted: Attributes) -> None:
     """Put a new file in the place of whatever file or link is at this path; None: take that away."""
-    parent, name = os.path.split(path)
-    with open_directory(parent) as handle:
+    with open_parent(path) as (handle, name):
         if content is None:
             os.unlink(name, dir_fd=handle)
         else:

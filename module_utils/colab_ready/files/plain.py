@@ -14,31 +14,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from ..core.problem import UnsafePath
-from ..guarded_paths import look_at, open_directory
+from ..guarded_paths import look_at, open_parent
 from .atomic import replace_at
 from .safe_open import open_file
 
 
 @contextmanager
-def open_parent(path: str) -> Iterator[tuple[int, str]]:
+def open_plain_parent(path: str) -> Iterator[tuple[int, str]]:
     """Open the folder of a path step by step; yield its descriptor and the last name, which is a plain file's or nobody's."""
-    folder, last = os.path.split(path)
     try:
-        with open_directory(folder, follow=False) as handle:
-            entry = look_at(handle, last)
+        with open_parent(path, follow=False) as (folder, name):
+            entry = look_at(folder, name)
             if entry is not None and entry.kind == "link":
-                raise UnsafePath(f"{last} is a link, which is not followed there")
+                raise UnsafePath(f"{name} is a link, which is not followed there")
             if entry is not None and entry.kind != "file":
                 raise OSError(errno.EINVAL, "not a regular file")
-            yield handle, last
-    except OSError as error:
+            yield folder, name
+    except UnsafePath as error:
         raise OSError(error.errno, error.strerror, path) from None
 
 
 @contextmanager
 def open_plain(path: str) -> Iterator[int]:
     """Open a regular file for reading."""
-    with open_parent(path) as (folder, name):
+    with open_plain_parent(path) as (folder, name):
         handle = open_file(name, dir_fd=folder)
     try:
         yield handle
@@ -58,7 +57,7 @@ def replace_plain(path: str, content: bytes | None, uid: int, gid: int, mode: in
         with suppress(PermissionError):
             os.fchmod(handle, mode if os.fstat(handle).st_gid == gid else mode & ~0o070)
 
-    with open_parent(path) as (folder, name):
+    with open_plain_parent(path) as (folder, name):
         if content is None:
             os.unlink(name, dir_fd=folder)
         else:
