@@ -66,7 +66,8 @@ class Record(Journal):
 
     def make_folder(self, folder: str) -> None:
         wanted = self.own._replace(mode=0o755)
-        self.data["folders"] += self.changes.ensure_directory(folder, wanted, wanted, exact=False)
+        # Not worth a word: it comes and goes with its file.
+        self.data["folders"] += Changes(check=False).ensure_directory(folder, wanted, wanted, exact=False)
 
     def is_as_we_left_it(self, path: str) -> bool:
         now = self.content(path)

@@ -433,7 +433,7 @@ def test_an_answer_that_is_no_http_is_one_message(system: SmallSystem) -> None:
 
 
 def test_the_diff_shows_files_and_packages_but_no_key(system: SmallSystem) -> None:
-    foreseen, shown = system.module(check=True)["diff"], system.module()["diff"]
+    foreseen, shown = (here(system, check=check, wsl=True, user="").changes.diff for check in (True, False))
     assert foreseen == shown
     assert f"{system.keyring}: the repository's key\n" in shown["after"]
     assert f"{system.source}:\nTypes: deb\n" in shown["after"] and "Suites: noble" in shown["after"]

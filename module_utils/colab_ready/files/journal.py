@@ -33,8 +33,10 @@ def fits(value: Any, shape: Any) -> bool:
 
 def nothing(shape: Mapping[str, Any]) -> dict[str, Any]:
     """What a record of this shape is where nothing was done."""
-    empty = {tuple: lambda: None, list: list, dict: dict}
-    return {name: empty.get(type(part), part)() for name, part in shape.items()}
+    return {
+        name: part() if isinstance(part, type) else None if isinstance(part, tuple) else type(part)()
+        for name, part in shape.items()
+    }
 
 
 class Journal:
