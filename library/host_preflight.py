@@ -271,7 +271,7 @@ def main() -> None:
     try:
         python, rejected = first_fitting(host.python_candidates(), wishes.python_requires)
     except LockError as error:
-        module.fail_json(msg=f"python_requires: {error}")
+        module.fail_json(msg=f"python_requires is {wishes.python_requires!r}: {error}")
     for name, wish in wishes.wishes.items():
         if not isinstance(wish, dict) or wish.get("kind") not in WISH_KINDS:
             kinds = ", ".join(WISH_KINDS)

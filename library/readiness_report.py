@@ -214,7 +214,8 @@ def prove(settings: dict[str, Any], gpu: dict[str, Any], timeout_seconds: float)
     # One after the other: the cell takes the device that the tensor check has found, and a driver that fails is met once.
     found = side_by_side(checks)
     if rocm:
-        known = found["rocminfo"]
+        # Behind the sum, whose remedies come first.
+        known = found.pop("rocminfo")
         if not isinstance(known, rocm_check.Looked):
             known = rocm_check.Looked(rocm_check.not_asked(known["reasons"][0]), State(wsl=wsl_facts() is not None))
         found.update(side_by_side({"tensor_add": lambda: tensor_check(settings, timeout_seconds, known.state)}))

@@ -28,7 +28,7 @@ import stat
 import sys
 import time
 import uuid
-from typing import Any, Awaitable, Callable, Iterator
+from typing import Any, Awaitable, Callable, Iterator, Mapping
 from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
 MIN_VERSION = "0.0.7"
@@ -286,13 +286,11 @@ async def status(request: Awaitable[Any]) -> int:
 
 
 async def unrefused(
-    tries: dict[str, Awaitable[int]], allowed: tuple[int, ...], who: str, expected: str = "403"
+    tries: Mapping[str, Awaitable[int]], allowed: tuple[int, ...], who: str, expected: str = "403"
 ) -> list[str]:
     """What was answered otherwise than a stranger is to be answered."""
-    codes = dict(zip(tries, await asyncio.gather(*tries.values())))
-    return [
-        f"{what} {who} was answered {code}, expected {expected}" for what, code in codes.items() if code not in allowed
-    ]
+    codes = dict(zip((f"{what} {who}".strip() for what in tries), await asyncio.gather(*tries.values())))
+    return [f"{what} was answered {code}, expected {expected}" for what, code in codes.items() if code not in allowed]
 
 
 @contextlib.contextmanager
@@ -924,7 +922,7 @@ class ShutDoors(Door):
 
     async def over_is_off(self) -> list[str]:
         requests = {f"GET {path}": status(self.page.fetch("GET", path)) for path in (OVER, f"{OVER}/diagnose")}
-        return await unrefused(requests, (404,), "at a door that is off", "404")
+        return await unrefused(requests, (404,), "", "404")
 
 
 async def visit(params: dict[str, Any], report: Report, redactor: Redactor) -> None:

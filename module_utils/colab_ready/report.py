@@ -270,7 +270,9 @@ def judge_browser(note: Mapping[str, Any] | None, problem: str, handshake_ok: bo
     is not allowed to reach this device sends nothing: that nobody came is all there is to see of it on this side. It
     never makes a host not ready, since the page is opened after that.
     """
-    known = {key: (note or {}).get(key) for key in ("origin", "first_at", "last_at", "last_status", "requests")}
+    known: dict[str, Any] = {
+        key: (note or {}).get(key) for key in ("origin", "first_at", "last_at", "last_status", "requests")
+    }
     ok, reasons, remedies, last_request = None, [], [], None
     if note is None:
         detail = "not known: %s" % problem

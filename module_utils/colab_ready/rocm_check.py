@@ -145,7 +145,7 @@ def judge(ran: Mapping[str, Any], state: State, wanted: Wanted, program: str) ->
 
 
 def _check(ok: bool | None, seconds: float, detail: str, **more: Any) -> dict[str, Any]:
-    untold = {
+    untold: dict[str, Any] = {
         "where": None,
         "runtime": None,
         "program": None,

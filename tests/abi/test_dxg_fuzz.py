@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import dxg
+from ansible.module_utils.colab_ready.gpu.adapter import KEYS
 from doubles.dxg_stand_in import (
     ADDRESS,
     COMPUTE_ONLY,
@@ -200,7 +200,7 @@ def check_shape(adapters: Any, reasons: Any) -> None:
     assert len(adapters) <= 64
     nulls = set()
     for index, adapter in enumerate(adapters):
-        assert list(adapter) == list(dxg.KEYS)
+        assert list(adapter) == list(KEYS)
         assert adapter["index"] == index
         for key, value in adapter.items():
             assert isinstance(value, TYPES[key]), (key, value)

@@ -178,8 +178,8 @@ def test_whether_this_is_wsl_goes_with_the_handshake(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(handshake_run, "run_probe", lambda *given, **more: "what came of it")
     monkeypatch.setattr(handshake_run, "judge_handshake", lambda *given, **more: (*given, more["wsl"]))
     params = {"http_over_ws": True, "device_type": "cuda", "timeout_seconds": 9.0}
-    said = handshake_run.run_handshake(params, "/x/python", "student", "rocm")
-    assert said == ("what came of it", True, "cuda", "rocm", wsl)  # type: ignore[comparison-overlap]
+    said: Any = handshake_run.run_handshake(params, "/x/python", "student", "rocm")
+    assert said == ("what came of it", True, "cuda", "rocm", wsl)
 
 
 @pytest.mark.parametrize(("kernel", "device_type"), [("cuda", "cuda"), ("xpu", "xpu")])

@@ -13,7 +13,7 @@ from ..lockfile import matches
 
 def first_fitting(paths: Iterable[str], requires: str) -> tuple[dict[str, Any] | None, list[str]]:
     """Return what the first that fits says of itself, and why each before it does not: each one asked costs some 20 ms."""
-    rejected = []
+    rejected: list[str] = []
     for path in paths:
         found = ask_python(path)
         if found is not None and matches(found["version"], requires):
