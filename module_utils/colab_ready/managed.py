@@ -422,24 +422,19 @@ def _decide_absent(entry: Entry, seen: Seen, host: Host) -> Change | None:
                 f"it is not removed: {why}, and could lead us elsewhere. Expected folders above it that nobody else can "
                 "change. Look into it, remove it by hand, and run this again."
             )
-    return Change(
-        path=entry.path,
-        action="remove_tree" if seen.kind == "directory" else "remove",
-        before=f"state: {seen.kind}\n",
-        after="state: absent\n",
-    )
+    return _removal(entry.path, seen, seen.kind)
 
 
 def _purge(path: str, host: Host) -> Change:
     seen = host.look(path)
     about = f"{seen.kind}, owner {user_name(seen.uid)}, mode {seen.mode:04o}"
-    return Change(
-        path=path,
-        action="remove_tree" if seen.kind == "directory" else "remove",
-        before=f"state: {about}\n",
-        after="state: absent\n",
-        warning=f"{path} is taken away: it lies where root alone writes, and others could have put it there ({about})",
-    )
+    why = "it lies where root alone writes, and others could have put it there"
+    return _removal(path, seen, about, f"{path} is taken away: {why} ({about})")
+
+
+def _removal(path: str, seen: Seen, about: str, warning: str = "") -> Change:
+    action = "remove_tree" if seen.kind == "directory" else "remove"
+    return Change(path, action, before=f"state: {about}\n", after="state: absent\n", warning=warning)
 
 
 def _accounts(entry: Entry, host: Host, check: bool) -> tuple[int | None, int | None]:
