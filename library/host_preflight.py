@@ -228,6 +228,7 @@ from ansible.module_utils.colab_ready.preflight import (
 )
 from ansible.module_utils.colab_ready.python.interpreters import first_fitting
 from ansible.module_utils.colab_ready.system import ports
+from ansible.module_utils.colab_ready.system.accounts import user_name
 
 RUN_DIRECTORY = "/run/colab-ready"
 
@@ -242,7 +243,7 @@ def look_at_port(port: int, settings: dict[str, Any] | None) -> PortState:
         holder=holder,
         ours=ours,
         bind_error=None if listeners else host.bind_error(port),
-        users=[host.name_of(holder.uid)] if holder else [host.name_of(listener.uid) for listener in listeners],
+        users=[user_name(holder.uid)] if holder else [user_name(listener.uid) for listener in listeners],
     )
 
 
@@ -279,7 +280,7 @@ def main() -> None:
             )
 
     uid = os.getuid()
-    caller = host.name_of(uid)
+    caller = user_name(uid)
     sudo_user = os.environ.get("SUDO_USER") or None
     port = parse_port(wishes.port)[0]
     seen = Seen(

@@ -194,9 +194,9 @@ import re
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready.config_dirs import User
 from ansible.module_utils.colab_ready.config_repair import Repair, Settings
-from ansible.module_utils.colab_ready.extension import Problem, check_name
-from ansible.module_utils.colab_ready.guarded_paths import Attributes, UnsafePath
-from ansible.module_utils.colab_ready.managed import explain
+from ansible.module_utils.colab_ready.core.problem import Problem, explain
+from ansible.module_utils.colab_ready.extension import check_name
+from ansible.module_utils.colab_ready.guarded_paths import Attributes
 
 
 def settings_of(module: AnsibleModule) -> Settings:
@@ -269,17 +269,11 @@ def main() -> None:
             repair.converge()
         else:
             repair.remove()
-    except Problem as error:
-        module.fail_json(msg=str(error))
-    except UnsafePath as error:
-        module.fail_json(
-            msg="%s. Expected directories that only their owner writes to. Replace the link by a directory." % error
-        )
-    except OSError as error:
-        module.fail_json(msg=explain(error, str(error.filename or module.params["prefix"])))
+    except (Problem, OSError) as error:
+        module.fail_json(msg=explain(error, module.params["prefix"]))
 
     settings = repair.settings
-    for warning in repair.warnings:
+    for warning in repair.changes.warnings:
         module.warn(warning)
     for finding in repair.findings:
         todo = "It is tightened." if finding["repaired"] else "Do: %s." % finding["do"]
@@ -287,13 +281,13 @@ def main() -> None:
             todo = "Who put it there? It %s. %s" % (finding["planted"], todo)
         module.warn("%s (%s): %s. %s" % (finding["path"], finding["mode"] or "unknown mode", finding["why"], todo))
     module.exit_json(
-        changed=repair.before != repair.after,
+        changed=bool(repair.changes.places),
         config_dir=settings.config_dir,
         findings=repair.findings,
         system_jupyter=[one._asdict() for one in repair.installations],
         extension_enabled=repair.extension_enabled,
         reasons=repair.reasons,
-        diff={"before": repair.before, "after": repair.after},
+        diff=repair.changes.diff,
     )
 
 

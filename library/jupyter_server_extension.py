@@ -86,9 +86,9 @@ import os
 import pwd
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.colab_ready.extension import Problem, check_name, converge, path_of
-from ansible.module_utils.colab_ready.guarded_paths import UnsafePath
-from ansible.module_utils.colab_ready.managed import explain
+from ansible.module_utils.colab_ready.core.problem import Problem, explain
+from ansible.module_utils.colab_ready.extension import check_name, converge, path_of
+from ansible.module_utils.colab_ready.files.changes import Changes
 
 ENABLED = {"enabled": True, "disabled": False, "absent": None}
 
@@ -104,33 +104,23 @@ def main() -> None:
         supports_check_mode=True,
     )
     name, config_dir = module.params["name"], module.params["config_dir"]
+    changes = Changes(module.check_mode)
     try:
         check_name(name)
         if not os.path.isabs(config_dir):
             raise Problem("config_dir is %r. Expected an absolute path. Correct it." % config_dir)
         account = pwd.getpwnam(module.params["owner"])
-        owner = (account.pw_uid, account.pw_gid)
-        outcome = converge(config_dir, name, ENABLED[module.params["state"]], owner, module.check_mode)
+        converge(changes, config_dir, name, ENABLED[module.params["state"]], (account.pw_uid, account.pw_gid))
     except KeyError:
         module.fail_json(
             msg="owner is %r, which this host does not have. Expected an existing account. Create it first, or correct it."
             % module.params["owner"]
         )
-    except UnsafePath as error:
-        module.fail_json(
-            msg="%s. Expected directories that only their owner writes to. Replace the link by a directory." % error
-        )
-    except Problem as error:
-        module.fail_json(msg=str(error))
-    except OSError as error:
+    except (Problem, OSError) as error:
         module.fail_json(msg=explain(error, path_of(config_dir, name)))
-    for warning in outcome.warnings:
+    for warning in changes.warnings:
         module.warn(warning)
-    module.exit_json(
-        changed=outcome.changed,
-        path=path_of(config_dir, name),
-        diff={"before": outcome.before, "after": outcome.after},
-    )
+    module.exit_json(changed=bool(changes.places), path=path_of(config_dir, name), diff=changes.diff)
 
 
 if __name__ == "__main__":

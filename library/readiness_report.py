@@ -99,7 +99,7 @@ from ansible.module_utils.colab_ready.config_repair import Repair, Settings
 from ansible.module_utils.colab_ready.directml import warnings_for
 from ansible.module_utils.colab_ready.files.safe_open import parse_object, read_bytes
 from ansible.module_utils.colab_ready.files.trust import distrust_way
-from ansible.module_utils.colab_ready.guarded_paths import Attributes, UnsafePath, open_directory, read, write
+from ansible.module_utils.colab_ready.guarded_paths import Attributes, open_directory, read, write_file
 from ansible.module_utils.colab_ready.handshake_run import run_handshake
 from ansible.module_utils.colab_ready.host import wsl_facts
 from ansible.module_utils.colab_ready.report import (
@@ -226,17 +226,8 @@ def prove(settings: dict[str, Any], gpu: dict[str, Any], timeout_seconds: float)
 def config_dirs_check(settings: dict[str, Any]) -> dict[str, Any]:
     """Two checks in one, since both are quick: what every Jupyter of this host reads, and what the server reads."""
     account = pwd.getpwnam(settings["user"])
-    known = Settings(
-        prefix="/usr",
-        directory_as=Attributes(0, 0, 0o755),
-        extension=None,
-        create="never",
-        users=[User(account.pw_name, account.pw_uid, account.pw_gid, os.path.realpath(account.pw_dir))],
-        system_dirs=["/usr/local/etc/jupyter", "/etc/jupyter"],
-        extension_source="/nonexistent",
-        state_file="/nonexistent",
-        check=True,
-    )
+    home = os.path.realpath(account.pw_dir)
+    known = Settings(users=[User(account.pw_name, account.pw_uid, account.pw_gid, home)])
     everybodys = Repair(known)
     everybodys.audit()
     everybodys.audit_data(SYSTEM_DATA_DIRS)
@@ -261,7 +252,7 @@ def browser_check(settings: dict[str, Any], handshake_ok: bool) -> dict[str, Any
                 note = parse_browser_note(read(folder, os.path.basename(path)).decode("utf-8"))
         except FileNotFoundError:
             note = {}
-        except (OSError, ValueError, UnsafePath) as error:
+        except (OSError, ValueError) as error:
             problem = "%s cannot be read (%s)" % (path, error)
     return judge_browser(note, problem, handshake_ok)
 
@@ -295,11 +286,9 @@ def side_by_side(checks: dict[str, Callable[[], Any]]) -> dict[str, Any]:
 
 def write_report(path: str, report: dict[str, Any]) -> None:
     """Replace the report in one step, so that a reader never sees half of one."""
-    folder, name = os.path.split(path)
-    os.makedirs(folder, mode=0o755, exist_ok=True)
-    with open_directory(folder) as parent:
-        text = json.dumps(report, indent=2, sort_keys=True) + "\n"
-        write(parent, name, text.encode(), Attributes(os.geteuid(), os.getegid(), 0o644))
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    text = json.dumps(report, indent=2, sort_keys=True) + "\n"
+    write_file(path, text.encode(), Attributes(os.geteuid(), os.getegid(), 0o644))
 
 
 def main() -> None:
@@ -342,10 +331,10 @@ def main() -> None:
     if not module.check_mode:
         try:
             write_report(given["report"], report)
-        except (OSError, UnsafePath) as error:
+        except OSError as error:
             module.fail_json(
                 msg="the report cannot be written to %s (%s). Expected a place that root may write to. Do: make room or"
-                " set readiness_report." % (given["report"], getattr(error, "strerror", error))
+                " set readiness_report." % (given["report"], error.strerror)
             )
     for warning in report["warnings"]:
         module.warn(warning)

@@ -191,6 +191,12 @@ skipped_parts:
   type: list
   elements: str
   sample: ["there is no group render, so nobody needs to be in it"]
+changed_paths:
+  description: The files that were changed, made or removed, in order.
+  returned: always
+  type: list
+  elements: str
+  sample: [/etc/ld.so.conf.d/colab-ready-rocm.conf]
 diff:
   description: What was and what is, for each package and file that changed.
   returned: always
@@ -201,9 +207,8 @@ diff:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.colab_ready.gpu_look import Places, look
-from ansible.module_utils.colab_ready.pip_config import secrets_in
-from ansible.module_utils.colab_ready.rocm_host_state import settle
+from ansible.module_utils.colab_ready.gpu_host import serve
+from ansible.module_utils.colab_ready.rocm_host_state import RocmHost
 
 
 def main() -> None:
@@ -238,18 +243,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    options = module.params
-    texts = [str(value) for value in (*options["environment"].values(), *options.values()) if isinstance(value, str)]
-    module.no_log_values = {secret for text in texts for secret in secrets_in(text)}
-    if options["state"] == "present" and not options["gpu"]:
-        options["gpu"] = look(Places(usr=options["usr"]))
-    result, warnings = settle(options, module.check_mode)
-    for warning in warnings:
-        module.warn(warning)
-    text = result.pop("msg")
-    if text:
-        module.fail_json(msg=text, **result)
-    module.exit_json(**result)
+    serve(module, RocmHost)
 
 
 if __name__ == "__main__":

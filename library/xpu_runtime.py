@@ -27,7 +27,7 @@ attributes:
     description: Can run in check mode and report what would change, without changing it.
     support: full
     details:
-      - The key is fetched in check mode, too. Versions of packages that are not there yet are not known then.
+      - Nothing is fetched in check mode, so an address that does not answer or another key shows only in the real run.
   diff_mode:
     description: Says in diff mode what changed.
     support: full
@@ -136,27 +136,24 @@ changed_paths:
   type: list
   elements: str
   sample: [/etc/apt/keyrings/intel-graphics.gpg, /etc/apt/sources.list.d/intel-gpu.sources]
-diff:
-  description: What was and what is, for each file that changed, the packages, and each group that O(user) joins or leaves.
+skipped_parts:
+  description: What was left as it is, and why.
   returned: always
   type: list
-  elements: dict
+  elements: str
+  sample: ["there is no group render, so nobody needs to be in it"]
+diff:
+  description: What was and what is, for each package and file that changed, and each group that O(user) joins or leaves.
+  returned: always
+  type: dict
   sample:
-    - before_header: packages
-      after_header: packages
-      before: ""
-      after: "libze1 1.21.1.0-1123~24.04\n"
+    before: "package libze1: absent\n"
+    after: "package libze1: newest of its repository\n"
 """
 
-from typing import Any, Sequence
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.colab_ready import xpu_packages, xpu_runtime_plan, xpu_runtime_state
-from ansible.module_utils.colab_ready.core.refusal import Problem, Refusal, message
-from ansible.module_utils.colab_ready.gpu_look import Places, look
-from ansible.module_utils.colab_ready.host import os_facts
-from ansible.module_utils.colab_ready.pip_config import secrets_in
-from ansible.module_utils.colab_ready.rocm_host_packages import Stopped, take_proxies
+from ansible.module_utils.colab_ready.gpu_host import serve
+from ansible.module_utils.colab_ready.xpu_host import XpuHost
 
 
 def main() -> None:
@@ -188,50 +185,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    options = module.params
-    # The address of a mirror or of a proxy may hold a password.
-    texts = [options["apt_address"], options["apt_key"], *map(str, options["environment"].values())]
-    module.no_log_values = {secret for text in texts for secret in secrets_in(text)}
-    take_proxies(options["environment"])
-    places = xpu_runtime_state.Places(options["etc"], options["apt_get"], options["dpkg_query"], options["state_file"])
-    runtime = xpu_runtime_state.Runtime(places, module.check_mode)
-    result: dict[str, Any] = {"problems": [], "card": "", "packages": {}, "groups": [], "cautions": []}
-    problems: Sequence[Problem] = ()
-    try:
-        if options["state"] == "absent":
-            runtime.absent()
-        else:
-            gpu = options["gpu"] or look(Places())
-            card = xpu_runtime_plan.choose_card(gpu)
-            if card is None:
-                raise Stopped(xpu_runtime_plan.no_card(gpu))
-            system = os_facts(options["etc"])
-            plan = xpu_packages.choose_packages(
-                card, system["id"] or "this system", system["version_id"] or "", bool(gpu.get("wsl")),
-                options["apt_address"], options["apt_key"],
-            )  # fmt: skip
-            result.update(card=str(card.get("name") or ""), groups=plan["groups"], cautions=plan["cautions"])
-            runtime.present(plan, options["apt_key_fingerprints"], options["user"])
-    except Refusal as refusal:
-        problems = refusal.problems
-    except Stopped as stopped:
-        problems = stopped.problems
-    outcome = runtime.outcome
-    for note in [*outcome.notes, *result["cautions"]]:
-        module.warn(note)
-    result.update(
-        changed=outcome.changed, packages=outcome.packages, changed_paths=outcome.changed_paths, diff=outcome.diff
-    )
-    if problems:
-        result["problems"] = [problem.as_dict() for problem in problems]
-        text = message(problems)
-        if outcome.changed:
-            done = (
-                "What was done before it is recorded; run ./colab-ready again, or ./colab-ready remove takes it back."
-            )
-            text = f"{text.replace(' Nothing was changed.', '')}\n{done}"
-        module.fail_json(msg=text, **result)
-    module.exit_json(**result)
+    serve(module, XpuHost)
 
 
 if __name__ == "__main__":

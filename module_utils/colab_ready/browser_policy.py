@@ -14,7 +14,8 @@ import os
 import re
 from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 
-from ansible.module_utils.colab_ready.extension import Problem
+from ansible.module_utils.colab_ready.core.problem import Problem
+from ansible.module_utils.colab_ready.files.safe_open import parse_json, parse_object
 
 FILE = "colab-ready.json"
 POLICIES_KEY = r"SOFTWARE\Policies"
@@ -145,11 +146,7 @@ def read_policies(content: bytes) -> dict[str, Any]:
     text = text[1:] if text.startswith("\ufeff") else text
     for loose in (_COMMENTS, _TRAILING_COMMAS):
         text = loose.sub(lambda found: found[0] if found[0].startswith('"') else " ", text)
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return data if isinstance(data, dict) else {}
+    return parse_object(text) or {}
 
 
 def in_force(files: Mapping[str, Mapping[str, Any]]) -> dict[str, Setting]:
@@ -279,17 +276,10 @@ def in_registry(keys: Keys, browser: Browser, ours: Iterable[Entry] = ()) -> dic
             if kept:
                 settings[policy] = Setting(tuple(kept), key)
             elif text and not values:
-                settings[policy] = Setting(patterns_of(_json_or_none(text[-1])), "%s in %s" % (policy, root))
+                settings[policy] = Setting(patterns_of(parse_json(text[-1])), "%s in %s" % (policy, root))
             if policy in settings:
                 break
     return settings
-
-
-def _json_or_none(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
 
 
 class RegistryPlan(NamedTuple):
@@ -334,14 +324,14 @@ def plan_registry(
     return plan
 
 
+def with_parents(key: str) -> list[str]:
+    """A key and those above it, outermost first."""
+    names = key.split("\\")
+    return ["\\".join(names[:depth]) for depth in range(1, len(names) + 1)]
+
+
 def missing_keys(keys: Iterable[str], existing: Keys) -> list[str]:
     """These keys and the ones above them below HKLM\\SOFTWARE\\Policies that do not exist, outermost first."""
     top = "HKLM\\" + POLICIES_KEY
-    result: list[str] = []
-    for key in keys:
-        names = key[len(top) + 1 :].split("\\")
-        for depth in range(1, len(names) + 1):
-            one = "\\".join((top, *names[:depth]))
-            if one.lower() not in existing and one not in result:
-                result.append(one)
-    return result
+    below = (one for key in keys for one in with_parents(key) if len(one) > len(top))
+    return list(dict.fromkeys(one for one in below if one.lower() not in existing))

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from ansible.module_utils.colab_ready.browser_policy import (
     POLICIES_KEY,
     Entry,
     Plan,
+    RegistryPlan,
     Value,
     check_origin,
     holds,
@@ -27,56 +28,29 @@ from ansible.module_utils.colab_ready.browser_policy import (
     plan_registry,
     read_policies,
     render,
+    with_parents,
 )
-from ansible.module_utils.colab_ready.extension import Problem, describe, ensure_directories, write_record
-from ansible.module_utils.colab_ready.files.safe_open import parse_object, read_bytes
-from ansible.module_utils.colab_ready.guarded_paths import (
-    Attributes,
-    UnsafePath,
-    look,
-    look_at,
-    open_directory,
-    read,
-    write,
-)
-from ansible.module_utils.colab_ready.guarded_paths import Entry as Found
+from ansible.module_utils.colab_ready.core.problem import Problem, explain
+from ansible.module_utils.colab_ready.files.changes import Changes
+from ansible.module_utils.colab_ready.files.journal import Journal
+from ansible.module_utils.colab_ready.files.safe_open import read_bytes
+from ansible.module_utils.colab_ready.guarded_paths import Attributes
 from ansible.module_utils.colab_ready.host import wsl_facts
-from ansible.module_utils.colab_ready.managed import explain
 from ansible.module_utils.colab_ready.windows_registry import Refused, Registry
 
-SCHEMA = 1
-
-
-class Settings(NamedTuple):
-    """`registry` is None where there is no Windows around this host, or it is to be left alone."""
-
-    origin: str
-    policies: list[str]
-    browsers: list[str]
-    etc: str
-    registry: Registry | None
-    state_file: str
-    check: bool
-
-
-class State(NamedTuple):
-    """What was put here, so that this and nothing else is taken away. Our files are known by their name."""
-
-    directories: list[str]
-    entries: list[Entry]
-    keys: list[str]
-
-
-NOTHING = State([], [], [])
-NO_SETTINGS = Settings("", [], [], "", None, "", True)
+# Our files are known by their name.
+RECORD = {"directories": [str], "entries": [{"key": str, "name": str, "data": str}], "keys": [str]}
 
 
 class Step(NamedTuple):
     """One change of the registry: an entry made, or an entry or a key (`gone`) taken away."""
 
-    command: list[str]
     subject: Entry | str
-    gone: bool = False
+    gone: bool = True
+
+    @property
+    def command(self) -> list[str]:
+        return windows_registry.change_command(self.subject, self.gone)
 
     @property
     def place(self) -> str:
@@ -91,47 +65,43 @@ class Step(NamedTuple):
 class Repair:
     """One run over one host. What it finds and changes is collected in its attributes."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.before = ""
-        self.after = ""
-        self.places: list[str] = []
+    def __init__(self, params: Mapping[str, Any], check: bool) -> None:
+        self.changes = Changes(check)
+        self.journal = Journal(self.changes, os.path.abspath(params["state_file"]), RECORD)
+        self.origin = params["origin"]
+        self.policies = [LOOPBACK, OLDER] if params["older_browsers"] else [LOOPBACK]
+        self.etc = params["etc"]
+        # None where there is no Windows around this host, or it is to be left alone.
+        self.registry: Registry | None = None
+        if params["windows"] == "auto" and wsl_facts(params["proc"], run_dir=params["run"]):
+            places = (params["reg"], params["etc"], params["proc"], params["run"])
+            self.registry = Registry(*places, timeout_seconds=params["timeout_seconds"])
         self.grants: list[dict[str, str]] = []
         self.problems: list[str] = []
-        self.warnings: list[str] = []
         self._attributes = Attributes(os.geteuid(), os.getegid(), 0o644)
-        self._state = NOTHING
-        self._record_is_broken = False
-        # Our files: those that stay or come, and those that go.
-        self._files: set[str] = set()
-        self._gone: set[str] = set()
 
-    def converge(self) -> None:
-        self._run(self.settings.browsers)
+    @property
+    def entries(self) -> list[Entry]:
+        """What of ours the registry has, as far as it is known."""
+        return [Entry(**one) for one in self.journal.data["entries"]]
 
-    def remove(self) -> None:
-        self._run([])
-
-    def _run(self, wanted: list[str]) -> None:
-        before = self._state = self._read_state()
+    def run(self, wanted: Sequence[str]) -> None:
+        """Let these browsers have the policy, and no others."""
+        record = self.journal.read("entries in the registry and folders made before are not removed with the rest")
         try:
             for name in BROWSERS:
                 for folder in BROWSERS[name].folders:
-                    self._file(name, os.path.join(self.settings.etc, folder), name in wanted)
-            self._drop_directories()
+                    self._file(name, os.path.join(self.etc, folder), name in wanted)
+            record["directories"] = self.changes.remove_directories(record["directories"])
             # The entries of others are asked for only where ours are wanted or known: nothing of Windows is started else.
-            if self.settings.registry is not None and (wanted or before.entries or before.keys):
-                self._registry(self.settings.registry, wanted)
+            if self.registry is not None and (wanted or record["entries"] or record["keys"]):
+                self._registry(self.registry, wanted)
         finally:
-            self._write_state(before)
+            self.journal.write()
 
-    def _change(self, place: str, before: str, after: str) -> None:
-        self.places.append(place)
-        self.before += before
-        self.after += after
-
-    def _grant(self, name: str, policy: str, place: str) -> None:
-        self.grants.append({"browser": name, "policy": policy, "place": place})
+    def _told(self, name: str, plan: Plan | RegistryPlan) -> None:
+        self.grants += [{"browser": name, "policy": policy, "place": place} for policy, place in plan.grants.items()]
+        self.problems += plan.problems
 
     # ---- files --------------------------------------------------------------------------------
 
@@ -140,113 +110,50 @@ class Repair:
         plan = Plan({}, {}, [])
         if wanted:
             title = BROWSERS[name].title
-            plan = plan_file(title, path, _others(folder), self.settings.policies, self.settings.origin)
+            plan = plan_file(title, path, _others(folder), self.policies, self.origin)
         content = render(plan.content)
         if content:
             directory = self._attributes._replace(mode=0o755)
             # Only what is missing is made; a folder that is there keeps its rights.
-            if not os.path.isdir(folder):
-                made, _ = ensure_directories({folder: directory}, directory, self.settings.check)
-                if not self.settings.check:
-                    known = self._state.directories
-                    self._state = self._state._replace(directories=[*known, *(one for one in made if one not in known)])
-                for one in made:
-                    self._change(one, describe(one, None), describe(one, Found("directory", *directory, links=0)))
-        (self._files if content else self._gone).add(path)
-        self._put(folder, path, content)
-        for policy, place in plan.grants.items():
-            self._grant(name, policy, place)
-        self.problems += plan.problems
-
-    def _put(self, folder: str, path: str, content: bytes) -> None:
-        """Our file with this content and everybody's to read, or (empty) none."""
-        result = Found("file", *self._attributes, links=1) if content else None
-        try:
-            with open_directory(folder) as handle:
-                found = look_at(handle, FILE)
-                if found is not None and found.kind not in ("file", "link"):
-                    raise Problem("%s is a %s. Expected a file, or nothing. Move it away." % (path, found.kind))
-                # A link is replaced, unread.
-                now = read(handle, FILE) if found is not None and found.kind == "file" else None
-                if content and found is not None and now == content and found.attributes == self._attributes:
-                    return
-                if not content and found is None:
-                    return
-                if not self.settings.check:
-                    if content:
-                        write(handle, FILE, content, self._attributes)
-                    else:
-                        os.unlink(FILE, dir_fd=handle)
-        except FileNotFoundError:
-            if not content:
-                return
-            if not self.settings.check:
-                raise
-            found, now = None, None
-        self._change(path, describe(path, found, now), describe(path, result, content or None))
-
-    def _drop_directories(self) -> None:
-        """Remove those of the directories made here that nothing needs any more."""
-        gone: set[str] = set()
-        for path in reversed(self._state.directories):
-            parent, name = os.path.split(path)
-            if any(one.startswith(path + "/") for one in self._files):
-                continue
-            try:
-                with open_directory(path) as itself:
-                    # In check mode, what would be gone is there still.
-                    left = {os.path.join(path, child) for child in os.listdir(itself)} - gone - self._gone
-                    entry = look(itself)
-                if left:
-                    continue
-                if not self.settings.check:
-                    with open_directory(parent) as handle:
-                        os.rmdir(name, dir_fd=handle)
-            except FileNotFoundError:
-                gone.add(path)
-                continue
-            gone.add(path)
-            self._change(path, describe(path, entry), describe(path, None))
-        kept = [path for path in self._state.directories if path not in gone]
-        self._state = self._state._replace(directories=kept)
+            made = self.changes.ensure_directory(folder, directory, directory, exact=False)
+            known = self.journal.data["directories"]
+            known += [one for one in made if one not in known]
+        self.changes.put(path, content or None, self._attributes)
+        self._told(name, plan)
 
     # ---- the registry -------------------------------------------------------------------------
 
-    def _registry(self, registry: Registry, wanted: list[str]) -> None:
-        settings, state = self.settings, self._state
-        known = [name for name in BROWSERS if any(_below(name, one) for one in [*state.keys, *_keys_of(state.entries)])]
+    def _registry(self, registry: Registry, wanted: Sequence[str]) -> None:
+        record, ours = self.journal.data, self.entries
+        known = [name for name in BROWSERS if any(_below(name, one) for one in [*record["keys"], *_keys_of(ours)])]
         keys = _look(registry, "HKLM", list(dict.fromkeys([*wanted, *known])))
         if wanted:
             keys.update(_look(registry, "HKCU", wanted))
         entries: list[Entry] = []
         additions: list[Entry] = []
         for name in wanted:
-            plan = plan_registry(BROWSERS[name], keys, state.entries, settings.policies, settings.origin)
+            plan = plan_registry(BROWSERS[name], keys, ours, self.policies, self.origin)
             entries += plan.entries
             additions += plan.add
-            self.problems += plan.problems
-            for policy, place in plan.grants.items():
-                self._grant(name, policy, place)
+            self._told(name, plan)
 
-        drop = [entry for entry in state.entries if entry not in entries]
-        steps = [Step(windows_registry.add_command(entry), entry) for entry in additions]
-        steps += [Step(windows_registry.delete_command(one), one, gone=True) for one in drop if holds(keys, one)]
+        drop = [entry for entry in ours if entry not in entries]
+        steps = [Step(entry, gone=False) for entry in additions]
+        steps += [Step(entry) for entry in drop if holds(keys, entry)]
         made = missing_keys(_keys_of(additions), keys)
         left = self._empty_keys(registry, keys, entries, drop)
-        steps += [Step(windows_registry.delete_key_command(key), key, gone=True) for key in left]
+        steps += [Step(key) for key in left]
         # What is not there any more is not ours any more.
-        self._state = state._replace(
-            entries=[entry for entry in state.entries if holds(keys, entry)],
-            keys=[key for key in state.keys if key.lower() in keys],
-        )
+        record["entries"] = [entry._asdict() for entry in ours if holds(keys, entry)]
+        record["keys"] = [key for key in record["keys"] if key.lower() in keys]
         self._take(registry, steps, made)
 
     def _empty_keys(
         self, registry: Registry, keys: dict[str, list[Value]], entries: list[Entry], drop: list[Entry]
     ) -> list[str]:
         """Those of the keys that were made here in which nothing will be left, innermost first."""
-        needed = {one.lower() for entry in entries for one in _with_parents(entry.key)}
-        candidates = [key for key in self._state.keys if key.lower() not in needed]
+        needed = {one.lower() for entry in entries for one in with_parents(entry.key)}
+        candidates = [key for key in self.journal.data["keys"] if key.lower() not in needed]
         gone: list[str] = []
         for key in sorted(candidates, key=len, reverse=True):
             # Deleting a key takes all below it along, so all of it is looked at, whoever's it is.
@@ -265,7 +172,7 @@ class Repair:
 
     def _take(self, registry: Registry, steps: list[Step], made: list[str]) -> None:
         for number, step in enumerate(steps):
-            if not self.settings.check:
+            if not self.changes.check:
                 try:
                     registry.change(step.command)
                 except Refused as error:
@@ -274,44 +181,19 @@ class Repair:
                 self._remember(step, made)
             absent = "%s: absent\n" % step.place
             there = "%s: %s\n" % (step.place, step.content)
-            self._change(step.place, *((there, absent) if step.gone else (absent, there)))
+            self.changes.note(step.place, *((there, absent) if step.gone else (absent, there)))
 
     def _remember(self, step: Step, made: list[str]) -> None:
         """Step by step, so that a later refusal does not make us forget what was done."""
-        state = self._state
+        record = self.journal.data
         if isinstance(step.subject, str):
-            self._state = state._replace(keys=[key for key in state.keys if key != step.subject])
+            record["keys"].remove(step.subject)
         elif step.gone:
-            self._state = state._replace(entries=[entry for entry in state.entries if entry != step.subject])
+            record["entries"].remove(step.subject._asdict())
         else:
-            above = [key for key in made if key in _with_parents(step.subject.key) and key not in state.keys]
-            self._state = state._replace(entries=[*state.entries, step.subject], keys=[*state.keys, *above])
-
-    # ---- what was put here --------------------------------------------------------------------
-
-    def _read_state(self) -> State:
-        parent, name = os.path.split(self.settings.state_file)
-        try:
-            with open_directory(parent) as handle:
-                data = parse_object(read(handle, name)) or {}
-            entries = [Entry(str(one["key"]), str(one["name"]), str(one["data"])) for one in data["entries"]]
-            return State([str(one) for one in data["directories"]], entries, [str(one) for one in data["keys"]])
-        except FileNotFoundError:
-            return NOTHING
-        except (OSError, KeyError, TypeError) as error:
-            self._record_is_broken = True
-            self.warnings.append(
-                "%s, the record of what was put here, could not be read (%s). It is begun anew; entries in the registry and "
-                "folders made before are not removed with the rest." % (self.settings.state_file, error)
-            )
-            return NOTHING
-
-    def _write_state(self, before: State) -> None:
-        if self.settings.check or (before == self._state and not self._record_is_broken):
-            return
-        data: dict[str, Any] = self._state._asdict()
-        data["entries"] = [entry._asdict() for entry in self._state.entries]
-        write_record(self.settings.state_file, None if self._state == NOTHING else {"schema": SCHEMA, **data})
+            above = [key for key in made if key in with_parents(step.subject.key) and key not in record["keys"]]
+            record["entries"].append(step.subject._asdict())
+            record["keys"] += above
 
 
 # ---- all of it --------------------------------------------------------------------------------
@@ -319,44 +201,21 @@ class Repair:
 
 def settle(params: Mapping[str, Any], check: bool) -> tuple[dict[str, Any], list[str]]:
     """What the module browser_policy does with its parameters; its result, with the problems in it, and warnings."""
-    repair = Repair(NO_SETTINGS)
-    stopped = ""
+    repair = Repair(params, check)
+    changes, problems = repair.changes, repair.problems
     try:
-        repair = Repair(settings_of(params, check))
-        if params["state"] == "present":
-            repair.converge()
-        else:
-            repair.remove()
-    except Problem as error:
-        stopped = str(error)
-    except UnsafePath as error:
-        stopped = "%s. Expected directories that only root writes to. Replace the link by a directory." % error
-    except OSError as error:
-        stopped = explain(error, str(error.filename or params["etc"]))
+        check_origin(params["origin"])
+        repair.run([name for name in BROWSERS if name in params["browsers"]] if params["state"] == "present" else [])
+    except (Problem, OSError) as error:
+        problems.append(explain(error, params["etc"]))
     result = {
-        "changed": bool(repair.places),
-        "changed_places": repair.places,
+        "changed": bool(changes.places),
+        "changed_places": changes.places,
         "grants": repair.grants,
-        "problems": [*repair.problems, *([stopped] if stopped else [])],
-        "diff": {"before": repair.before, "after": repair.after},
+        "problems": problems,
+        "diff": changes.diff,
     }
-    return result, repair.warnings
-
-
-def settings_of(params: Mapping[str, Any], check: bool) -> Settings:
-    registry = None
-    if params["windows"] == "auto" and wsl_facts(params["proc"], run_dir=params["run"]):
-        places = (params["reg"], params["etc"], params["proc"], params["run"])
-        registry = Registry(*places, timeout_seconds=params["timeout_seconds"])
-    return Settings(
-        origin=check_origin(params["origin"]),
-        policies=[LOOPBACK, OLDER] if params["older_browsers"] else [LOOPBACK],
-        browsers=[name for name in BROWSERS if name in params["browsers"]],
-        etc=params["etc"],
-        registry=registry,
-        state_file=os.path.abspath(params["state_file"]),
-        check=check,
-    )
+    return result, changes.warnings
 
 
 # ---- looking ----------------------------------------------------------------------------------
@@ -377,7 +236,7 @@ def _others(folder: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _look(registry: Registry, hive: str, browsers: list[str]) -> dict[str, list[Value]]:
+def _look(registry: Registry, hive: str, browsers: Sequence[str]) -> dict[str, list[Value]]:
     """The policies of these browsers in one hive; of keys beside theirs only that they are there."""
     top = "\\".join((hive, POLICIES_KEY))
     vendors = registry.query(top) or {}
@@ -399,11 +258,6 @@ def _below(name: str, key: str) -> bool:
 
 def _keys_of(entries: list[Entry]) -> list[str]:
     return [entry.key for entry in entries]
-
-
-def _with_parents(key: str) -> list[str]:
-    names = key.split("\\")
-    return ["\\".join(names[:depth]) for depth in range(1, len(names) + 1)]
 
 
 # ---- telling ----------------------------------------------------------------------------------

@@ -56,19 +56,15 @@ class Weakness(NamedTuple):
 # ---- where Jupyter looks ----------------------------------------------------------------------
 
 
-def config_path(
-    prefix: str, home: str, environment_first: bool = False, system_dirs: Sequence[str] = SYSTEM_CONFIG_DIRS
-) -> list[str]:
+def config_path(prefix: str, home: str, system_dirs: Sequence[str] = SYSTEM_CONFIG_DIRS) -> list[str]:
     """`jupyter --paths`, config, in its order, for a Python with this sys.prefix and its user site switched on.
 
     As jupyter_core's jupyter_config_path() has it, but for the environment of the caller (JUPYTER_CONFIG_DIR,
-    JUPYTER_CONFIG_PATH and the like), which is nobody's but the caller's. `environment_first` is a virtual environment
-    that belongs to its user.
+    JUPYTER_CONFIG_PATH and the like), which is nobody's but the caller's.
     """
     user = [os.path.join(home, ".jupyter"), os.path.join(home, ".local", "etc", "jupyter")]
     environment = [path for path in [os.path.join(prefix, "etc", "jupyter")] if path not in system_dirs]
-    first, second = (environment, user) if environment_first else (user, environment)
-    return [*first, *second, *system_dirs]
+    return [*user, *environment, *system_dirs]
 
 
 def user_data_dirs(home: str) -> list[str]:

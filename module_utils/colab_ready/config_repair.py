@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import grp
 import itertools
 import os
-import pwd
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,21 +14,21 @@ from typing import Any, NamedTuple
 
 from ansible.module_utils.colab_ready import config_dirs, extension, planted, system_package
 from ansible.module_utils.colab_ready.config_dirs import Installation, User
-from ansible.module_utils.colab_ready.files.safe_open import parse_object
+from ansible.module_utils.colab_ready.core.problem import UnsafePath
+from ansible.module_utils.colab_ready.files.changes import Changes
+from ansible.module_utils.colab_ready.files.journal import Journal
+from ansible.module_utils.colab_ready.files.trust import others_in_group
 from ansible.module_utils.colab_ready.guarded_paths import (
     Attributes,
     Entry,
-    UnsafePath,
     look,
     look_at,
     open_directory,
     open_entry,
     read,
-    set_attributes,
 )
-from ansible.module_utils.colab_ready.managed import group_name, user_name
+from ansible.module_utils.colab_ready.system.accounts import group_name, user_name
 
-SCHEMA = 1
 DEPTH_MAX = 40
 ENTRIES_MAX = 20_000
 # Some file systems answer so for what a user mounted: nobody else may look, root neither.
@@ -38,15 +36,17 @@ _NOT_FOR_US = (PermissionError, NotADirectoryError)
 
 
 class Settings(NamedTuple):
-    prefix: str
-    directory_as: Attributes
-    extension: str | None
-    create: str
-    users: list[User]
-    system_dirs: list[str]
-    extension_source: str
-    state_file: str
-    check: bool
+    """What the module was asked for; as it is here, for a look alone."""
+
+    prefix: str = "/usr"
+    directory_as: Attributes = Attributes(0, 0, 0o755)
+    extension: str | None = None
+    create: str = "never"
+    users: Sequence[User] = ()
+    system_dirs: Sequence[str] = config_dirs.SYSTEM_CONFIG_DIRS
+    extension_source: str = "/nonexistent"
+    state_file: str = "/nonexistent"
+    check: bool = True
 
     @property
     def config_dir(self) -> str:
@@ -61,15 +61,8 @@ class Settings(NamedTuple):
         return self.directory_as.uid, self.directory_as.gid
 
 
-class State(NamedTuple):
-    """What this module put on the host, so that it takes away that and nothing else."""
-
-    directories: list[str]
-    entry: str | None
-    packages: list[dict[str, str]]
-
-
-NOTHING = State([], None, [])
+LEFT = "directories made before are not removed with the rest"
+RECORD = {"directories": [str], "entry": (str,), "packages": [{"name": str, "site": str}]}
 
 
 class Repair:
@@ -77,22 +70,22 @@ class Repair:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.before = ""
-        self.after = ""
+        self.changes = Changes(settings.check)
+        self.journal = Journal(self.changes, settings.state_file, RECORD)
         self.findings: list[dict[str, Any]] = []
-        self.warnings: list[str] = []
         self.reasons: list[str] = []
         self.installations: list[Installation] = []
         self.extension_enabled = False
         self._wants_directory = False
-        self._groups: dict[int, set[int]] = {}
         self._looked_at = 0
+        # Whose the system's directories are; nobody's home.
+        self._system = User(user_name(settings.owner[0]), *settings.owner, home="")
 
     # ---- the two ways -------------------------------------------------------------------------
 
     def converge(self) -> None:
         settings = self.settings
-        state = self._read_state()
+        record = self.journal.read(LEFT)
         self.installations = find_installations(settings)
         wanted = config_dirs.decide(settings.create, settings.extension, self.installations)
         self.reasons = wanted.reasons
@@ -102,43 +95,43 @@ class Repair:
         made: list[str] = []
         if wanted.directory:
             danger = config_dirs.danger_of(settings.config_dir, settings.directory_as.mode)
-            self.warnings += [danger] if danger else []
-            made, outcome = extension.ensure_directories(
-                dict.fromkeys((settings.config_dir, settings.folder), settings.directory_as),
-                Attributes(*settings.owner, mode=0o755),
-                settings.check,
-            )
-            self._note(outcome)
-        packages = self._packages(state, wanted.pythons)
+            self.changes.warnings += [danger] if danger else []
+            parents = Attributes(*settings.owner, mode=0o755)
+            for path in dict.fromkeys((settings.config_dir, settings.folder)):
+                made += self.changes.ensure_directory(path, settings.directory_as, parents)
+        self._packages(wanted.pythons)
         entry = settings.extension if wanted.entry else None
-        self._drop_entries({settings.extension, state.entry} - {entry})
+        self._drop_entries({settings.extension, record["entry"]} - {entry})
         if entry:
             self._entry(entry, True)
             self.extension_enabled = True
-        kept = state.directories if wanted.directory else self._remove_directories(state.directories)
-        self._write_state(state, State([*kept, *(path for path in made if path not in kept)], entry, packages))
+        if not wanted.directory:
+            record["directories"] = self.changes.remove_directories(record["directories"])
+        record["directories"] += [path for path in made if path not in record["directories"]]
+        record["entry"] = entry
+        self.journal.write()
 
     def remove(self) -> None:
         """Take away what was put here: the entry, the packages, and the directories that were made if they are empty."""
-        settings = self.settings
-        state = self._read_state()
-        self._packages(state, [])
-        self._drop_entries({settings.extension, state.entry})
-        self._remove_directories(state.directories)
-        self._write_state(state, NOTHING)
+        record = self.journal.read(LEFT)
+        self._packages([])
+        self._drop_entries({self.settings.extension, record["entry"]})
+        self.changes.remove_directories(record["directories"])
+        record.update(directories=[], entry=None)
+        self.journal.write()
 
     def audit(self) -> list[dict[str, Any]]:
         """Only look: what `converge` would find, and nothing changed."""
-        self.settings = self.settings._replace(check=True)
+        self.changes.check = True
         self._audit()
         return self.findings
 
     def audit_data(self, system_dirs: Sequence[str]) -> list[dict[str, Any]]:
         """The same for data directories (kernels, extensions of the page), which are looked at and never changed."""
-        self.settings = self.settings._replace(check=True)
+        self.changes.check = True
         for path in system_dirs:
-            self._audit_parent(os.path.dirname(path), None)
-            self._audit_data_directory(path, None)
+            self._audit_parent(os.path.dirname(path), self._system)
+            self._audit_data_directory(path, self._system)
         for user in self.settings.users:
             for path in config_dirs.user_data_dirs(user.home):
                 for parent in _parents_below(path, user.home):
@@ -148,12 +141,12 @@ class Repair:
 
     def audit_trees(self, paths: Sequence[str]) -> list[dict[str, Any]]:
         """Whole trees that only root may have written."""
-        self.settings = self.settings._replace(check=True)
+        self.changes.check = True
         for path in paths:
-            with self._looking(path, None), open_directory(path) as handle:
-                self._judge(handle, path, look(handle), None, repair=False)
-                for one, entry, _why in self._weak_below(handle, path, None):
-                    self._judge(None, one, entry, None)
+            with self._looking(path, self._system), open_directory(path) as handle:
+                self._judge(handle, path, look(handle), self._system, repair=False)
+                for one, entry in self._weak_below(handle, path, self._system):
+                    self._judge(None, one, entry, self._system)
         return self.findings
 
     # ---- who could write where ----------------------------------------------------------------
@@ -161,8 +154,8 @@ class Repair:
     def _audit(self) -> None:
         settings = self.settings
         for path in (settings.config_dir, *settings.system_dirs):
-            self._audit_parent(os.path.dirname(path), None)
-            self._audit_directory(path, None)
+            self._audit_parent(os.path.dirname(path), self._system)
+            self._audit_directory(path, self._system)
         for user in settings.users:
             places = config_dirs.config_path(settings.prefix, user.home, system_dirs=settings.system_dirs)
             inside = [path for path in places if path not in (settings.config_dir, *settings.system_dirs)]
@@ -173,7 +166,7 @@ class Repair:
                 self._audit_directory(path, user)
 
     @contextmanager
-    def _looking(self, path: str, user: User | None) -> Iterator[None]:
+    def _looking(self, path: str, user: User) -> Iterator[None]:
         """What cannot be looked at is a finding where it is suspicious, and no matter where it is not there."""
         try:
             yield
@@ -182,20 +175,19 @@ class Repair:
         except UnsafePath as error:
             if any(finding["why"] == str(error) for finding in self.findings):
                 return
-            owner = user_name(user.uid if user else self.settings.owner[0])
-            self._find(path, None, str(error), False, "replace the link by a directory that belongs to %s" % owner)
+            self._find(path, None, str(error), False, "replace the link by a directory that belongs to %s" % user.name)
         except _NOT_FOR_US as error:
             self._find(path, None, "it cannot be looked at (%s)" % error.strerror, False, "run as root, or look there")
         except OSError as error:
             self._find(path, None, "it cannot be read (%s)" % error.strerror, False, "see who put it there")
 
-    def _audit_parent(self, path: str, user: User | None) -> None:
+    def _audit_parent(self, path: str, user: User) -> None:
         with self._looking(path, user), open_directory(path, _uids(user)) as handle:
             # Only the directory that is here for Jupyter alone is ours to repair.
             ours = path == os.path.dirname(self.settings.config_dir)
             self._judge(handle, path, look(handle), user, repair=ours)
 
-    def _audit_directory(self, path: str, user: User | None) -> None:
+    def _audit_directory(self, path: str, user: User) -> None:
         with self._looking(path, user), open_directory(path, _uids(user)) as handle:
             found = self._weakness(look(handle), user)  # as it was, before it is tightened
             self._judge(handle, path, look(handle), user)
@@ -205,7 +197,7 @@ class Repair:
         self,
         parent: int,
         parent_path: str,
-        user: User | None,
+        user: User,
         parent_weakness: config_dirs.Weakness | None,
         folder: str | None = None,
     ) -> None:
@@ -233,7 +225,7 @@ class Repair:
                     effects = planted.config_effects(name, read(parent, name))
                     self._plant(path, before, user, effects, parent_weakness)
 
-    def _audit_data_directory(self, path: str, user: User | None) -> None:
+    def _audit_data_directory(self, path: str, user: User) -> None:
         with self._looking(path, user), open_directory(path, _uids(user)) as handle:
             self._judge(handle, path, look(handle), user, repair=False)
             for kind in planted.DATA_READ:
@@ -253,7 +245,7 @@ class Repair:
         parent_path: str,
         kind: str,
         item: str,
-        user: User | None,
+        user: User,
         parent_weakness: config_dirs.Weakness | None,
     ) -> None:
         """One kernel, one extension: it is suspicious if any part of it is."""
@@ -272,7 +264,7 @@ class Repair:
                     if main and main.kind == "file":
                         text = read(handle, name)
                     if not weak:
-                        suspects = [(where, what) for where, what, _why in self._weak_below(handle, path, user, most=1)]
+                        suspects = self._weak_below(handle, path, user, most=1)
                     elif main:
                         suspects = [(os.path.join(path, name), main)]
             effects = planted.data_effects(kind, item, text)
@@ -282,12 +274,10 @@ class Repair:
             if parent_weakness and not suspects:
                 self._plant(path, entry, user, effects, parent_weakness)
 
-    def _weak_below(
-        self, handle: int, path: str, user: User | None, most: int = 5, depth: int = 0
-    ) -> list[tuple[str, Entry, config_dirs.Weakness]]:
+    def _weak_below(self, handle: int, path: str, user: User, most: int = 5, depth: int = 0) -> list[tuple[str, Entry]]:
         """What in this tree others could have changed, the first few. Below such a directory nothing more is looked
         at; links are looked at and not followed."""
-        found: list[tuple[str, Entry, config_dirs.Weakness]] = []
+        found: list[tuple[str, Entry]] = []
         for name in self._names(handle, path, depth):
             here = os.path.join(path, name)
             entry = look_at(handle, name)
@@ -302,7 +292,7 @@ class Repair:
                             found += self._weak_below(inner, here, user, most - len(found), depth + 1)
                 else:
                     weak = self._weakness(entry, user)
-                found += [(here, entry, weak)] if weak else []
+                found += [(here, entry)] if weak else []
         return found[:most]
 
     def _names(self, handle: int, path: str, depth: int = 0) -> list[str]:
@@ -320,25 +310,23 @@ class Repair:
         self,
         path: str,
         entry: Entry,
-        user: User | None,
+        user: User,
         effects: list[planted.Effect],
         parent_weakness: config_dirs.Weakness | None,
     ) -> None:
         """Note what this file does, if others may have put it there. One that does no harm and belongs to who may
         write there is not worth a word: the finding about its directory is."""
-        owner = user.uid if user else self.settings.owner[0]
-        foreign = entry.uid not in (0, owner)
-        if not foreign and not any(effect.known for effect in effects):
+        if entry.uid in (0, user.uid) and not any(effect.known for effect in effects):
             return
         finding = next((one for one in self.findings if one["path"] == path), None)
         if finding is None:
             why = "it lies where others could have put it"
             why += " (%s)" % parent_weakness.why if parent_weakness else ""
-            todo = config_dirs.advice(path, entry, user.name if user else user_name(self.settings.owner[0]))
+            todo = config_dirs.advice(path, entry, user.name)
             finding = self._find(path, entry, why, False, todo)
         finding["planted"] = planted.sentence(effects)
 
-    def _judge(self, handle: int | None, path: str, entry: Entry, user: User | None, repair: bool = True) -> None:
+    def _judge(self, handle: int | None, path: str, entry: Entry, user: User, repair: bool = True) -> None:
         found = self._weakness(entry, user)
         if found is None:
             return
@@ -350,29 +338,16 @@ class Repair:
             if self._weakness(entry._replace(**wanted._asdict()), user):
                 todo = "this is the mode that was asked for; ask for 0755"
         elif wanted is None:
-            todo = config_dirs.advice(path, entry, user.name if user else user_name(self.settings.owner[0]))
+            todo = config_dirs.advice(path, entry, user.name)
         if handle is not None and wanted is not None and wanted != entry.attributes:
-            if not self.settings.check:
-                set_attributes(handle, wanted)
-            after = extension.describe(path, entry._replace(**wanted._asdict()))
-            self._change(extension.describe(path, entry), after)
+            self.changes.attributes(path, handle, entry, wanted)
         self._find(path, entry, found.why, not todo, todo)
 
-    def _weakness(self, entry: Entry, user: User | None) -> config_dirs.Weakness | None:
-        owner = (user.uid, user.gid) if user else self.settings.owner
-        return config_dirs.weakness(entry, owner, user is not None, lambda gid: self._others(gid, owner[0]), user_name)
+    def _weakness(self, entry: Entry, user: User) -> config_dirs.Weakness | None:
+        def others(gid: int) -> list[str]:
+            return sorted(user_name(uid) for uid in others_in_group(gid, frozenset([user.uid])))
 
-    def _others(self, gid: int, owner: int) -> list[str]:
-        """Who is in this group, but for root and the rightful owner."""
-        if gid not in self._groups:
-            members = {account.pw_uid for account in pwd.getpwall() if account.pw_gid == gid}
-            try:
-                for name in grp.getgrgid(gid).gr_mem:
-                    members.add(pwd.getpwnam(name).pw_uid)
-            except KeyError:
-                pass
-            self._groups[gid] = members
-        return sorted(user_name(uid) for uid in self._groups[gid] - {0, owner})
+        return config_dirs.weakness(entry, (user.uid, user.gid), bool(user.home), others, user_name)
 
     def _find(self, path: str, entry: Entry | None, why: str, repaired: bool, todo: str) -> dict[str, Any]:
         finding = {
@@ -396,22 +371,22 @@ class Repair:
     def _entry(self, name: str, enabled: bool | None) -> None:
         settings = self.settings
         # The directories are made, and removed, by the record of what was made.
-        self._note(extension.converge_entry(settings.config_dir, name, enabled, settings.owner, settings.check))
+        extension.converge_entry(self.changes, settings.config_dir, name, enabled, settings.owner)
 
     def _drop_entries(self, names: set[str | None]) -> None:
         for name in sorted(name for name in names if name):
             self._entry(name, None)
 
-    def _packages(self, state: State, pythons: list[str]) -> list[dict[str, str]]:
-        """Install the extension for these Pythons and take it away from the others; returns what is there then."""
+    def _packages(self, pythons: list[str]) -> None:
+        """Install the extension for these Pythons and take it away from the others."""
         settings = self.settings
         kept = []
         for python in pythons:
             site = config_dirs.system_sites(settings.prefix, str(config_dirs.python_version(python)))[0]
             package = system_package.Package(str(settings.extension), site, settings.extension_source)
-            self._change(*package.ensure(settings.check))
+            package.ensure(self.changes)
             kept.append({"name": package.name, "site": site})
-        candidates = list(state.packages)
+        candidates = list(self.journal.data["packages"])
         if settings.extension:
             # Also what an earlier run left whose record is lost: the package itself says where it came from.
             for _python, version in interpreters(settings.prefix):
@@ -421,74 +396,16 @@ class Repair:
         for index, one in enumerate(candidates):
             if one not in kept and one not in candidates[:index]:
                 package = system_package.Package(one["name"], one["site"], settings.extension_source)
-                self._change(*package.remove(settings.check))
-        return kept
-
-    # ---- what was put here --------------------------------------------------------------------
-
-    def _remove_directories(self, recorded: list[str]) -> list[str]:
-        """Remove those of these directories that are empty; returns the others."""
-        gone: set[str] = set()
-        for path in reversed(recorded):
-            parent, name = os.path.split(path)
-            try:
-                with open_directory(parent) as handle, open_entry(handle, name, directory=True) as itself:
-                    entry = look(itself)
-                    left = {os.path.join(path, child) for child in os.listdir(itself)} - gone
-                    if left - (self._would_be_gone() if self.settings.check else set()):
-                        continue
-                    if not self.settings.check:
-                        os.rmdir(name, dir_fd=handle)
-            except FileNotFoundError:
-                gone.add(path)
-                continue
-            gone.add(path)
-            self._change(extension.describe(path, entry), extension.describe(path, None))
-        return [path for path in recorded if path not in gone]
-
-    def _would_be_gone(self) -> set[str]:
-        """In check mode: what earlier steps would have removed."""
-        ends = ": absent"
-        return {line[: -len(ends)] for line in self.after.splitlines() if line.endswith(ends)}
-
-    def _read_state(self) -> State:
-        parent, name = os.path.split(self.settings.state_file)
-        try:
-            with open_directory(parent) as handle:
-                data = parse_object(read(handle, name)) or {}
-            return State(
-                [str(path) for path in data["directories"]],
-                data["entry"],
-                [{"name": str(one["name"]), "site": str(one["site"])} for one in data["packages"]],
-            )
-        except FileNotFoundError:
-            return NOTHING
-        except (OSError, KeyError, TypeError) as error:
-            self.warnings.append(
-                "%s, the record of what was put here, could not be read (%s). It is begun anew; directories made "
-                "before are not removed with the rest." % (self.settings.state_file, error)
-            )
-            return NOTHING
-
-    def _write_state(self, before: State, after: State) -> None:
-        if not self.settings.check and before != after:
-            record = None if after == NOTHING else {"schema": SCHEMA, **after._asdict()}
-            extension.write_record(self.settings.state_file, record)
-
-    def _change(self, before: str, after: str) -> None:
-        self.before += before
-        self.after += after
-
-    def _note(self, outcome: extension.Outcome) -> None:
-        self._change(outcome.before, outcome.after)
-        self.warnings += outcome.warnings
+                package.remove(self.changes)
+        self.journal.data["packages"] = kept
 
 
 # ---- looking ----------------------------------------------------------------------------------
 
 
-def _uids(user: User | None) -> frozenset[int]:
-    return frozenset([user.uid]) if user else frozenset()
+def _uids(user: User) -> frozenset[int]:
+    """Whose directories may be behind a link, besides root's."""
+    return frozenset([user.uid]) if user.home else frozenset()
 
 
 def _parents_below(path: str, home: str) -> list[str]:
@@ -513,9 +430,9 @@ def interpreters(prefix: str) -> list[tuple[str, str]]:
     return sorted(pythons, key=lambda one: (os.path.basename(one[0]) != main, one))
 
 
-def _distributions(path: str, user: User | None) -> dict[str, str]:
+def _distributions(path: str, owners: frozenset[int] = frozenset()) -> dict[str, str]:
     try:
-        with open_directory(path, _uids(user)) as handle:
+        with open_directory(path, owners) as handle:
             with os.scandir(handle) as entries:
                 return config_dirs.distributions([entry.name for entry in itertools.islice(entries, ENTRIES_MAX)])
     except (FileNotFoundError, UnsafePath, *_NOT_FOR_US):
@@ -528,9 +445,9 @@ def find_installations(settings: Settings) -> list[Installation]:
     for index, (python, version) in enumerate(interpreters(settings.prefix)):
         local, shared = config_dirs.system_sites(settings.prefix, version)
         # apt's packages are made for the Python that is called python3.
-        system = {**(_distributions(shared, None) if index == 0 else {}), **_distributions(local, None)}
+        system = {**(_distributions(shared) if index == 0 else {}), **_distributions(local)}
         found.append(config_dirs.installation(python, None, system))
         for user in settings.users:
-            own = _distributions(config_dirs.user_site(user.home, version), user)
+            own = _distributions(config_dirs.user_site(user.home, version), _uids(user))
             found.append(config_dirs.installation(python, user.name, own))
     return [one for one in found if one]

@@ -14,39 +14,14 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ansible.module_utils.colab_ready.guarded_paths import (
-    Attributes,
-    Entry,
-    look,
-    look_at,
-    make_directory,
-    open_directory,
-    open_entry,
-    read,
-    set_attributes,
-    write,
-)
-from ansible.module_utils.colab_ready.managed import group_name, user_name
+from ansible.module_utils.colab_ready.core.problem import Problem
+from ansible.module_utils.colab_ready.files.changes import Changes
+from ansible.module_utils.colab_ready.guarded_paths import Attributes, read_file, write_file
 
 FOLDER = "jupyter_server_config.d"
 _MODULE_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
-
-
-class Problem(Exception):
-    """What is wrong, what was expected, what to do."""
-
-
-class Outcome(NamedTuple):
-    before: str
-    after: str
-    warnings: list[str]
-
-    @property
-    def changed(self) -> bool:
-        return self.before != self.after
 
 
 class Decision(NamedTuple):
@@ -117,144 +92,32 @@ def backup_name(name: str, content: bytes) -> str:
 # ---- doing it ---------------------------------------------------------------------------------
 
 
-def describe(path: str, entry: Entry | None, content: bytes | None = None) -> str:
-    """One thing, as it stands in the diff."""
-    if entry is None:
-        return "%s: absent\n" % path
-    text = "%s: %s %s:%s %04o\n" % (path, entry.kind, user_name(entry.uid), group_name(entry.gid), entry.mode)
-    if content is not None:
-        text += content.decode("utf-8", "replace")
-        text += "" if text.endswith("\n") else "\n"
-    return text
-
-
-def ensure_directories(wanted: Mapping[str, Attributes], parents: Attributes, check: bool) -> tuple[list[str], Outcome]:
-    """These directories, outermost first, with these attributes. Missing parents are made, others stay as they are.
-
-    Returns what was made, in order, and what changed.
-    """
-    made: list[str] = []
-    before, after = [], []
-
-    def ensure(path: str, attributes: Attributes, exact: bool) -> None:
-        found = None
-        try:
-            with open_directory(path) as handle:
-                found = look(handle)
-                if not exact or found.attributes == attributes:
-                    return
-                if not check:
-                    set_attributes(handle, attributes)
-        except FileNotFoundError:
-            parent, name = os.path.split(path)
-            if parent not in made:
-                ensure(parent, parents, exact=False)
-            if not check:
-                with open_directory(parent) as handle:
-                    make_directory(handle, name, attributes)
-            made.append(path)
-        before.append(describe(path, found))
-        after.append(describe(path, Entry("directory", *attributes, links=0)))
-
-    for path, attributes in wanted.items():
-        ensure(path, attributes, exact=True)
-    return made, Outcome("".join(before), "".join(after), [])
-
-
-def converge(config_dir: str, name: str, enabled: bool | None, owner: tuple[int, int], check: bool) -> Outcome:
+def converge(changes: Changes, config_dir: str, name: str, enabled: bool | None, owner: tuple[int, int]) -> None:
     """The entry and the directories that it needs; None takes the entry away, and its directory if that is empty then."""
     folder = os.path.join(config_dir, FOLDER)
-    outcomes = []
     if enabled is not None:
         plain = Attributes(*owner, mode=0o755)
-        outcomes.append(ensure_directories({folder: plain}, plain, check)[1])
-    outcomes.append(converge_entry(config_dir, name, enabled, owner, check))
-    if enabled is None and outcomes[-1].changed:
-        outcomes.append(_remove_folder(config_dir, folder, path_of(config_dir, name), check))
-    return combined(outcomes)
+        changes.ensure_directory(folder, plain, plain)
+    converge_entry(changes, config_dir, name, enabled, owner)
+    if enabled is None and changes.places:
+        changes.remove_directories([folder])
 
 
-def combined(outcomes: list[Outcome]) -> Outcome:
-    warnings = [warning for one in outcomes for warning in one.warnings]
-    return Outcome("".join(one.before for one in outcomes), "".join(one.after for one in outcomes), warnings)
-
-
-def converge_entry(config_dir: str, name: str, enabled: bool | None, owner: tuple[int, int], check: bool) -> Outcome:
+def converge_entry(changes: Changes, config_dir: str, name: str, enabled: bool | None, owner: tuple[int, int]) -> None:
     """The file alone, in directories that are there; where they are not, there is no entry."""
     path, wanted = path_of(config_dir, name), Attributes(*owner, mode=0o644)
-    try:
-        with open_directory(os.path.dirname(path)) as handle:
-            return _converge_file(handle, path, name, enabled, wanted, check)
-    except FileNotFoundError:
-        content = decide(None, name, enabled).content
-        if not content:
-            return Outcome("", "", [])
-        if not check:
-            raise
-        return Outcome(describe(path, None), describe(path, Entry("file", *wanted, links=1), content), [])
-
-
-def _converge_file(folder: int, path: str, name: str, enabled: bool | None, wanted: Attributes, check: bool) -> Outcome:
-    file = os.path.basename(path)
-    entry = look_at(folder, file)
-    if entry is not None and entry.kind not in ("file", "link"):
-        raise Problem("%s is a %s. Expected a file, or nothing. Move it away." % (path, entry.kind))
-    # A link's target may be another user's choice; the link is replaced, unread.
-    content = read(folder, file) if entry is not None and entry.kind == "file" else None
+    _entry, content = read_file(path)
     decision = decide(content, name, enabled)
-    if entry is not None and entry.kind == "link" and enabled is None:
-        decision = Decision(b"")
-    after = decision.content
-    if after is None and enabled is not None and entry is not None and entry.attributes != wanted:
-        # A new file, also where only the attributes differ: the old one may have other names (hard links).
-        after = content
-    if after is None:
-        return Outcome("", "", [])
-
-    warnings: list[str] = []
+    after = content if decision.content is None else decision.content
+    # A link's target may be another user's choice; the link is replaced, or goes, unread.
+    if enabled is None and decision.content is None and content is not None:
+        return
     if decision.trouble and content:
         backup = backup_name(name, content)
-        warnings.append(
+        changes.warnings.append(
             "%s could not be used as configuration: %s. It was replaced; what it held is kept beside it as %s."
             % (path, decision.trouble, backup)
         )
-        if not check:
-            write(folder, backup, content, Attributes(wanted.uid, wanted.gid, 0o600))
-    if not check:
-        if after:
-            write(folder, file, after, wanted)
-        else:
-            os.unlink(file, dir_fd=folder)
-    result = Entry("file", *wanted, links=1) if after else None
-    return Outcome(describe(path, entry, content), describe(path, result, after or None), warnings)
-
-
-def _remove_folder(config_dir: str, folder: str, path: str, check: bool) -> Outcome:
-    """The directory of the file that was just removed, if that was all it held."""
-    with open_directory(config_dir) as parent, open_entry(parent, FOLDER, directory=True) as handle:
-        left = set(os.listdir(handle)) - ({os.path.basename(path)} if check else set())
-        entry = look(handle)
-        if left:
-            return Outcome("", "", [])
-        if not check:
-            os.rmdir(FOLDER, dir_fd=parent)
-    return Outcome(describe(folder, entry), describe(folder, None), [])
-
-
-def write_record(path: str, data: dict[str, Any] | None) -> None:
-    """Note what was put on this host, for everybody to read; None: nothing is left, and neither are the record and its
-    folder, unless something else is in there."""
-    parent, name = os.path.split(path)
-    if data is None:
-        with open_directory(parent) as handle:
-            os.unlink(name, dir_fd=handle)
-            empty = not os.listdir(handle)
-        if empty:
-            os.rmdir(parent)
-        return
-    own = Attributes(os.geteuid(), os.getegid(), 0o644)
-    if not os.path.isdir(parent):
-        directory = own._replace(mode=0o755)
-        ensure_directories({parent: directory}, directory, False)
-    with open_directory(parent) as handle:
-        write(handle, name, (json.dumps(data, indent=2) + "\n").encode("utf-8"), own)
+        if not changes.check:
+            write_file(os.path.join(os.path.dirname(path), backup), content, wanted._replace(mode=0o600))
+    changes.put(path, after or None, wanted)

@@ -3,18 +3,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The groups whose members may open a GPU's device files (no WSL has them): who gets into them, and out of them again.
 
-For each module that does so (rocm_host_state.py, xpu_runtime_state.py). Their records keep a pair, user and group, for each
-membership that was not there before; a group that is not there is not made, as then no device file can be its own.
+The record (gpu_host.py) keeps a pair, user and group, for each membership that was not there before; a group that is not there
+is not made, as then no device file can be its own.
 """
 
 from __future__ import annotations
 
 import grp
-from typing import Callable, Mapping, NamedTuple, Sequence
+from typing import Callable, NamedTuple, Sequence
 
 from ansible.module_utils.colab_ready import host
 from ansible.module_utils.colab_ready.core.refusal import Problem
-from ansible.module_utils.colab_ready.managed import primary_gid
+from ansible.module_utils.colab_ready.system.accounts import primary_gid
 
 # Starts a program and says its exit status.
 Run = Callable[[Sequence[str]], int]
@@ -25,11 +25,6 @@ class Memberships(NamedTuple):
 
     to_join: list[str]
     missing: list[str]
-
-
-def groups_to_join(wanted: Sequence[str], members: Mapping[str, Sequence[str]], user: str) -> list[str]:
-    """Of the groups that there are (a small image lacks them), those that the user is not in."""
-    return [name for name in wanted if name in members and user not in members[name]]
 
 
 def user_problem(user: str, backend: str) -> Problem | None:
@@ -43,9 +38,9 @@ def look(user: str, wanted: Sequence[str]) -> Memberships:
     account = host.account(user)
     own = primary_gid(account.uid) if account else None
     members = {one.gr_name: [*one.gr_mem, *([user] if one.gr_gid == own else [])] for one in grp.getgrall()}
+    there = [name for name in wanted if name in members]
     return Memberships(
-        groups_to_join(wanted, members, user),
-        [name for name in wanted if name not in members],
+        [name for name in there if user not in members[name]], [name for name in wanted if name not in there]
     )
 
 

@@ -11,23 +11,18 @@ changed afterwards is that descriptor.
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from collections.abc import Iterator, Set
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import NamedTuple
 
+from ansible.module_utils.colab_ready.core.problem import Problem, UnsafePath
 from ansible.module_utils.colab_ready.files import safe_open
+from ansible.module_utils.colab_ready.files.atomic import replace_at
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# Without waiting: a pipe in a file's place must not hang us.
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MAX_LINKS = 40
 WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
-
-
-class UnsafePath(Exception):
-    """A path that is not followed, and why."""
 
 
 class Attributes(NamedTuple):
@@ -58,8 +53,10 @@ def _entry(info: os.stat_result, has_acl: bool = False) -> Entry:
 
 
 @contextmanager
-def open_directory(path: str, owners: Set[int] = frozenset()) -> Iterator[int]:
+def open_directory(path: str, owners: Set[int] = frozenset(), follow: bool = True) -> Iterator[int]:
     """A descriptor of the directory at this absolute path.
+
+    Without `follow`, no symbolic link on the way is, and no step goes up.
 
     A symbolic link on the way is followed only where it and its directory belong to root or to us and nobody else may
     write there; from then on every directory must belong to root, to us or to `owners`. So /home may be a link, and
@@ -74,6 +71,8 @@ def open_directory(path: str, owners: Set[int] = frozenset()) -> Iterator[int]:
             name = todo.pop()
             here = os.fstat(handle)
             info = os.stat(name, dir_fd=handle, follow_symlinks=False)
+            if not follow and (stat.S_ISLNK(info.st_mode) or name == ".."):
+                raise UnsafePath("%s/%s is a link, which is not followed there" % (walked, name))
             if stat.S_ISLNK(info.st_mode):
                 links += 1
                 foreign = {info.st_uid, here.st_uid} - trusted
@@ -93,6 +92,19 @@ def open_directory(path: str, owners: Set[int] = frozenset()) -> Iterator[int]:
         yield handle
     finally:
         os.close(handle)
+
+
+@contextmanager
+def open_parent(path: str, follow: bool = True) -> Iterator[tuple[int, str]]:
+    """A descriptor of the directory that this path lies in, and the last name. Errors name the path."""
+    folder, name = os.path.split(path)
+    try:
+        with open_directory(folder, follow=follow) as handle:
+            yield handle, name
+    except UnsafePath:
+        raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from None
 
 
 def _parts(path: str) -> list[str]:
@@ -119,10 +131,8 @@ def look_at(parent: int, name: str) -> Entry | None:
 @contextmanager
 def open_entry(parent: int, name: str, directory: bool = False) -> Iterator[int]:
     """A descriptor of a directory or a regular file in this directory; anything else is an OSError."""
-    handle = os.open(name, _DIRECTORY if directory else _FILE, dir_fd=parent)
+    handle = os.open(name, _DIRECTORY, dir_fd=parent) if directory else safe_open.open_file(name, dir_fd=parent)
     try:
-        if not directory and not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise UnsafePath("%s is not a regular file" % name)
         yield handle
     finally:
         os.close(handle)
@@ -148,21 +158,30 @@ def read(parent: int, name: str) -> bytes:
     return safe_open.read_bytes(name, dir_fd=parent)
 
 
-def write(parent: int, name: str, content: bytes, wanted: Attributes) -> None:
-    """Put a new file in the place of whatever file or link is there, all of it or nothing."""
-    temporary = ".%s.%s" % (name, secrets.token_hex(8))
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=parent)
+def read_file(path: str) -> tuple[Entry | None, bytes | None]:
+    """What is at this path, if anything, and its content; a link is not followed and has none. Raises Problem, OSError."""
     try:
-        try:
-            left = memoryview(content)
-            while left:
-                left = left[os.write(handle, left) :]
-            set_attributes(handle, wanted)
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary, dir_fd=parent)
-        raise
+        with open_parent(path) as (handle, name):
+            entry = look_at(handle, name)
+            if entry is not None and entry.kind not in ("file", "link"):
+                raise Problem("%s is a %s. Expected a file, or nothing. Move it away." % (path, entry.kind))
+            return entry, read(handle, name) if entry is not None and entry.kind == "file" else None
+    except FileNotFoundError:
+        return None, None
+
+
+def read_own_file(path: str) -> tuple[Entry | None, bytes | None]:
+    """The same of a place where a link is an error."""
+    entry, content = read_file(path)
+    if entry is not None and entry.kind == "link":
+        raise Problem("%s is a link. Expected a file, or nothing. Replace it by one." % path)
+    return entry, content
+
+
+def write_file(path: str, content: bytes | None, wanted: Attributes) -> None:
+    """Put a new file in the place of whatever file or link is at this path; None: take that away."""
+    with open_parent(path) as (handle, name):
+        if content is None:
+            os.unlink(name, dir_fd=handle)
+        else:
+            replace_at(handle, name, content, lambda new: set_attributes(new, wanted))

@@ -22,6 +22,7 @@ from typing import Any, Mapping, Sequence
 from ansible.module_utils.colab_ready.files import safe_open, trust
 from ansible.module_utils.colab_ready.process import identity
 from ansible.module_utils.colab_ready.process import run as processes
+from ansible.module_utils.colab_ready.system.mounts import mount_of
 
 # A program that only says its version: 20 times what the slowest machine seen needed.
 PROGRAM_SECONDS = 10.0
@@ -67,14 +68,6 @@ def account(name: str) -> Account | None:
     except (KeyError, ValueError):
         return None
     return Account(entry.pw_name, entry.pw_uid, entry.pw_dir, os.path.isdir(entry.pw_dir))
-
-
-def name_of(uid: int) -> str:
-    """The account's name; its number where it has none."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
 
 
 # ---- system -----------------------------------------------------------------------------------
@@ -180,29 +173,6 @@ class Place:
     distrust: str | None = None
 
 
-def parse_mounts(mountinfo: str) -> list[tuple[str, str, tuple[str, ...]]]:
-    """(mount point, type, options) of each line of a /proc/self/mountinfo (proc(5))."""
-    mounts = []
-    for line in mountinfo.splitlines():
-        left, _, right = line.partition(" - ")
-        fields = left.split(" ")
-        about = right.split(" ")
-        if len(fields) > 5 and len(about) > 2:
-            point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal.group(1), 8)), fields[4])
-            options = tuple(dict.fromkeys(fields[5].split(",") + about[2].split(",")))
-            mounts.append((point, about[0], options))
-    return mounts
-
-
-def mount_of(path: str, mountinfo: str) -> tuple[str | None, tuple[str, ...]]:
-    """Type and options of the file system that holds `path`; of several on one point the last one is seen."""
-    best: tuple[int, str | None, tuple[str, ...]] = (-1, None, ())
-    for point, kind, options in parse_mounts(mountinfo):
-        if (path == point or path.startswith(point.rstrip("/") + "/")) and len(point) >= best[0]:
-            best = (len(point), kind, options)
-    return best[1], best[2]
-
-
 def look_at(path: str, proc: str = "/proc") -> Place:
     """What is at an absolute path."""
     existing = path
@@ -284,21 +254,10 @@ def wsl_version(version_text: str, osrelease: str, has_run_wsl: bool, environ: M
     return None
 
 
-def interop_enabled(proc: str) -> bool | None:
-    """Whether Windows programs can be started: the kernel's handler for .exe; None if that cannot be looked up."""
-    folder = f"{proc}/sys/fs/binfmt_misc"
-    if not os.path.exists(f"{folder}/status"):
-        return None
-    for name in ("WSLInterop", "WSLInterop-late"):
-        if (read_text(f"{folder}/{name}") or "").startswith("enabled"):
-            return True
-    return False
-
-
 def wsl_facts(
     proc: str = "/proc", dev: str = "/dev", run_dir: str = "/run", environ: Mapping[str, str] | None = None
 ) -> dict[str, Any] | None:
-    """version, kernel, systemd, interop, dxg; None outside of WSL."""
+    """version, kernel, systemd, dxg; None outside of WSL."""
     osrelease = (read_text(f"{proc}/sys/kernel/osrelease") or "").strip()
     version = wsl_version(
         read_text(f"{proc}/version") or "",
@@ -312,6 +271,5 @@ def wsl_facts(
         "version": version,
         "kernel": osrelease or None,
         "systemd": service_manager(proc, run_dir) == "systemd",
-        "interop": interop_enabled(proc),
         "dxg": os.path.exists(f"{dev}/dxg"),
     }

@@ -11,8 +11,6 @@ user while root does the work.
 
 from __future__ import annotations
 
-import errno
-import grp
 import json
 import os
 import pwd
@@ -23,9 +21,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Callable, Collection, Iterable, Iterator, Mapping, Optional, Sequence
 
+from ansible.module_utils.colab_ready.core.problem import Problem, explain
+from ansible.module_utils.colab_ready.files.atomic import replace_at
 from ansible.module_utils.colab_ready.files.removal import remove_at
 from ansible.module_utils.colab_ready.files.safe_open import read_bytes
 from ansible.module_utils.colab_ready.files.trust import distrust_way
+from ansible.module_utils.colab_ready.system.accounts import gid_of, group_name, primary_gid, uid_of, user_name
+from ansible.module_utils.colab_ready.system.mounts import parse_mounts
 
 # 16 bytes are 128 bits: a token below that can be guessed by another local user.
 GENERATE_BYTES_MIN = 16
@@ -110,10 +112,6 @@ class Change:
             "before": self.before,
             "after": self.after,
         }
-
-
-class Problem(ValueError):
-    """Why one entry cannot be: what is wrong, what was expected, what to do."""
 
 
 # ---- what should be ---------------------------------------------------------------------------
@@ -270,51 +268,6 @@ def foreign_in(folder: str, uid: int) -> list[str]:
     return sorted(found)
 
 
-def uid_of(name: str) -> int | None:
-    try:
-        return int(name) if name.isdigit() else pwd.getpwnam(name).pw_uid
-    except KeyError:
-        return None
-
-
-def gid_of(name: str) -> int | None:
-    try:
-        return int(name) if name.isdigit() else grp.getgrnam(name).gr_gid
-    except KeyError:
-        return None
-
-
-def primary_gid(uid: int) -> int:
-    try:
-        return pwd.getpwuid(uid).pw_gid
-    except KeyError:
-        return os.getegid()
-
-
-def user_name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
-def group_name(gid: int) -> str:
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)
-
-
-def mount_points(mountinfo: str) -> set[str]:
-    """The mount points of a /proc/self/mountinfo (proc(5): fifth field, spaces and the like as octal)."""
-    points = set()
-    for line in mountinfo.splitlines():
-        fields = line.split(" ")
-        if len(fields) > 4:
-            points.add(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal.group(1), 8)), fields[4]))
-    return points
-
-
 @dataclass(frozen=True)
 class Host:
     """What the plan asks of the host, so that a test can answer instead."""
@@ -334,9 +287,9 @@ class Host:
     @classmethod
     def here(cls) -> Host:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as stream:
-            mounts = mount_points(stream.read())
+            mounts = parse_mounts(stream.read())
         return cls(
-            mounts=frozenset(mounts),
+            mounts=frozenset(point for point, _kind, _options in mounts),
             homes=frozenset(os.path.normpath(account.pw_dir) for account in pwd.getpwall() if account.pw_dir),
             euid=os.geteuid(),
             groups=frozenset(os.getgroups()) | {os.getegid()},
@@ -469,24 +422,19 @@ def _decide_absent(entry: Entry, seen: Seen, host: Host) -> Change | None:
                 f"it is not removed: {why}, and could lead us elsewhere. Expected folders above it that nobody else can "
                 "change. Look into it, remove it by hand, and run this again."
             )
-    return Change(
-        path=entry.path,
-        action="remove_tree" if seen.kind == "directory" else "remove",
-        before=f"state: {seen.kind}\n",
-        after="state: absent\n",
-    )
+    return _removal(entry.path, seen, seen.kind)
 
 
 def _purge(path: str, host: Host) -> Change:
     seen = host.look(path)
     about = f"{seen.kind}, owner {user_name(seen.uid)}, mode {seen.mode:04o}"
-    return Change(
-        path=path,
-        action="remove_tree" if seen.kind == "directory" else "remove",
-        before=f"state: {about}\n",
-        after="state: absent\n",
-        warning=f"{path} is taken away: it lies where root alone writes, and others could have put it there ({about})",
-    )
+    why = "it lies where root alone writes, and others could have put it there"
+    return _removal(path, seen, about, f"{path} is taken away: {why} ({about})")
+
+
+def _removal(path: str, seen: Seen, about: str, warning: str = "") -> Change:
+    action = "remove_tree" if seen.kind == "directory" else "remove"
+    return Change(path, action, before=f"state: {about}\n", after="state: absent\n", warning=warning)
 
 
 def _accounts(entry: Entry, host: Host, check: bool) -> tuple[int | None, int | None]:
@@ -556,62 +504,22 @@ def plan(entries: Iterable[Entry], host: Host, check: bool = False) -> tuple[lis
     return changes, problems
 
 
-def explain(error: OSError, path: str) -> str:
-    """One sentence for what the kernel said, and one for what to do."""
-    todo = {
-        errno.EACCES: "Run the task with become: true.",
-        errno.EPERM: "Run the task with become: true; look with lsattr whether it is immutable.",
-        errno.ENOSPC: "Free some space on that file system (df -h, df -i).",
-        errno.EDQUOT: "Free some of that account's quota.",
-        errno.EROFS: "Mount that file system for writing.",
-    }.get(error.errno or 0, "Look at it with ls -la, then run again.")
-    return f"{path}: {os.strerror(error.errno or 0)}. Expected to be able to read and write it. {todo}"
-
-
 # ---- doing it ---------------------------------------------------------------------------------
 
 
-@contextmanager
-def _opened(name: str, flags: int, dir_fd: int | None = None, mode: int = 0o600) -> Iterator[int]:
-    handle = os.open(name, flags | os.O_CLOEXEC, mode, dir_fd=dir_fd)
-    try:
-        yield handle
-    finally:
-        os.close(handle)
-
-
 def _set_attributes(handle: int, change: Change) -> None:
-    info = os.fstat(handle)
-    uid = info.st_uid if change.uid is None else change.uid
-    gid = info.st_gid if change.gid is None else change.gid
-    if (uid, gid) != (info.st_uid, info.st_gid):
-        os.fchown(handle, uid, gid)
+    os.fchown(handle, *(-1 if number is None else number for number in (change.uid, change.gid)))
     # After chown, which clears the set-id bits.
     os.fchmod(handle, change.mode)
 
 
-def _write(name: str, parent: int, change: Change) -> None:
-    content = change.content
-    if change.generate is not None:
-        # no newline: Jupyter's JUPYTER_TOKEN_FILE takes every byte of the file for the token
-        content = secrets.token_hex(change.generate).encode("ascii")
-    # One fixed name per file: what a killed run left is taken away by the next one.
-    temporary = f".{name}.colab-ready-new"
-    with suppress(FileNotFoundError):
-        os.unlink(temporary, dir_fd=parent)
+@contextmanager
+def _opened(name: str, flags: int, dir_fd: int | None = None) -> Iterator[int]:
+    handle = os.open(name, flags | os.O_CLOEXEC, dir_fd=dir_fd)
     try:
-        with _opened(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, parent) as handle:
-            left = memoryview(content or b"")
-            while left:
-                left = left[os.write(handle, left) :]
-            _set_attributes(handle, change)
-            os.fsync(handle)
-        os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary, dir_fd=parent)
-        raise
-    os.fsync(parent)
+        yield handle
+    finally:
+        os.close(handle)
 
 
 def apply(change: Change) -> None:
@@ -619,7 +527,10 @@ def apply(change: Change) -> None:
     folder, name = os.path.split(change.path)
     with _opened(folder, os.O_RDONLY | os.O_DIRECTORY) as parent:
         if change.action == "write":
-            _write(name, parent, change)
+            # no newline: Jupyter's JUPYTER_TOKEN_FILE takes every byte of the file for the token
+            generated = secrets.token_hex(change.generate).encode("ascii") if change.generate is not None else b""
+            replace_at(parent, name, change.content or generated, lambda handle: _set_attributes(handle, change))
+            os.fsync(parent)
         elif change.action == "remove":
             os.unlink(name, dir_fd=parent)
         elif change.action == "remove_tree":

@@ -9,10 +9,11 @@ the token or the password that somebody set.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
+
+from ansible.module_utils.colab_ready.files.safe_open import parse_json, parse_object
 
 # What the server runs, or sends to the browser, from below a data directory (`jupyter --paths`, data).
 DATA_READ = ("kernels", "labextensions", "nbextensions", "nbconvert")
@@ -52,9 +53,8 @@ def config_effects(name: str, content: bytes) -> list[Effect]:
     """What a file of configuration does."""
     if name.endswith(".py"):
         return [Effect("is code, which runs as whoever starts Jupyter")]
-    try:
-        data = json.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError):
+    data = parse_json(content)
+    if data is None:
         return [Effect("is not JSON, so it cannot be told what it does", known=False)]
     if not isinstance(data, Mapping):
         return [Effect("is not a JSON object, so Jupyter takes nothing from it", known=False)]
@@ -106,14 +106,10 @@ def data_effects(kind: str, item: str, kernel_json: bytes | None = None) -> list
         return [Effect("is a script in the page of who opens a notebook")]
     if kind == "nbconvert":
         return [Effect("is a template, which can run code as who exports a notebook")]
-    program = ""
-    try:
-        argv = json.loads((kernel_json or b"").decode("utf-8"))["argv"]
-        program = "runs %s " % shown(argv[0])
-    except (ValueError, RecursionError, KeyError, IndexError, TypeError):
-        pass
-    return [Effect("is a kernel, '%s': it %sas who chooses it or opens a notebook that asks for it"
-                   % (shown(item), program or "runs "))]  # fmt: skip
+    argv = (parse_object(kernel_json) or {}).get("argv")
+    program = "runs %s" % shown(argv[0]) if isinstance(argv, list) and argv else "runs"
+    text = "is a kernel, '%s': it %s as who chooses it or opens a notebook that asks for it"
+    return [Effect(text % (shown(item), program))]
 
 
 def sentence(effects: list[Effect], most: int = 4) -> str:

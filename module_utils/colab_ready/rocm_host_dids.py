@@ -9,10 +9,9 @@ import os
 from typing import Sequence
 
 from ansible.module_utils.colab_ready import dids, rocm_lines
-from ansible.module_utils.colab_ready.core.refusal import Problem
-from ansible.module_utils.colab_ready.rocm_host_packages import Stopped
-from ansible.module_utils.colab_ready.rocm_host_record import OWN, Record
-from ansible.module_utils.colab_ready.wsl_host_repair import File
+from ansible.module_utils.colab_ready.core.refusal import Problem, Refusal
+from ansible.module_utils.colab_ready.gpu_host_record import Record
+from ansible.module_utils.colab_ready.guarded_paths import write_file
 
 # Without the folder of its libraries nothing of it is on the loader's path.
 BRIDGE_LIBRARY = f"{rocm_lines.BRIDGE_FOLDER}/librocdxg.so"
@@ -29,55 +28,53 @@ class DidsFile:
         known = self.record.data["dids"].get("path")
         return str(known) if known else dids.path_beside(os.path.realpath(BRIDGE_LIBRARY))
 
+    def _text(self) -> str:
+        return (self.record.content(self.path()) or b"").decode("utf-8", "surrogateescape")
+
+    def _write(self, text: str | None) -> None:
+        write_file(self.path(), None if text is None else text.encode("utf-8", "surrogateescape"), self.record.own)
+
+    def _merged(self, text: str) -> dids.Merged:
+        return dids.merge(text, dids.parse("\n".join(self.wanted)))
+
     def problems(self) -> list[Problem]:
-        if not self.wanted:
-            return []
-        content = self.record.content(self.path())
-        return dids.merge((content or b"").decode("utf-8", "replace"), dids.parse("\n".join(self.wanted))).problems
+        return self._merged(self._text()).problems if self.wanted else []
 
     def texts(self) -> tuple[str, str]:
         """The text now and as it should be."""
-        text = (self.record.content(self.path()) or b"").decode("utf-8", "surrogateescape")
+        text = self._text()
         known = self.record.data["dids"].get("added") or []
-        stale = [line for line in known if line not in self.wanted]
-        return text, dids.merge(dids.without(text, stale), dids.parse("\n".join(self.wanted))).text
+        return text, self._merged(dids.without(text, [line for line in known if line not in self.wanted])).text
 
     def settle(self) -> None:
-        text, after = self.texts()
-        if not self.wanted and not self.record.data["dids"]:
-            return
-        path = self.path()
-        merged = dids.merge(text, dids.parse("\n".join(self.wanted)))
-        if merged.problems:
-            raise Stopped(*merged.problems)
         known = self.record.data["dids"]
+        if not self.wanted and not known:
+            return
+        path, (text, after) = self.path(), self.texts()
+        merged = self._merged(text)
+        if merged.problems:
+            raise Refusal(*merged.problems)
         kept = [line for line in known.get("added") or [] if line in self.wanted]
-        self.record.data["dids"] = {
-            "path": path,
-            "added": [*kept, *(line for line in merged.added if line not in kept)],
-            "created": bool(known.get("created")) or self.record.content(path) is None,
-        }
-        if not self.record.data["dids"]["added"]:
-            self.record.data["dids"] = {}
+        added = [*kept, *(line for line in merged.added if line not in kept)]
+        created = bool(known.get("created")) or self.record.content(path) is None
+        self.record.data["dids"] = {"path": path, "added": added, "created": created} if added else {}
         if text != after:
             self.record.make_folder(os.path.dirname(path))
             self.record.write()
             self.record.touched = True
-            File(path).write(after.encode("utf-8", "surrogateescape"), OWN)
+            self._write(after)
         self.record.write()
 
     def take_back(self) -> None:
         known = self.record.data["dids"]
         if not known:
             return
-        path = known["path"]
-        content = self.record.content(path)
-        if content is not None:
-            text = content.decode("utf-8", "surrogateescape")
+        if self.record.content(known["path"]) is not None:
+            text = self._text()
             after = dids.without(text, known["added"])
             if not after.strip() and known["created"]:
-                File(path).remove()
+                self._write(None)
             elif after != text:
-                File(path).write(after.encode("utf-8", "surrogateescape"), OWN)
+                self._write(after)
         self.record.data["dids"] = {}
         self.record.write()

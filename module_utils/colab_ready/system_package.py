@@ -11,7 +11,8 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from ansible.module_utils.colab_ready.config_dirs import distributions
-from ansible.module_utils.colab_ready.extension import Problem
+from ansible.module_utils.colab_ready.core.problem import Problem
+from ansible.module_utils.colab_ready.files.changes import Changes
 from ansible.module_utils.colab_ready.files.removal import remove_at
 from ansible.module_utils.colab_ready.files.safe_open import parse_object
 from ansible.module_utils.colab_ready.guarded_paths import look_at, open_directory, open_entry, read
@@ -31,12 +32,12 @@ class Package(NamedTuple):
     site: str
     source: str
 
-    def ensure(self, check: bool) -> tuple[str, str]:
-        """Install it unless what is there is the same, file by file; returns before and after."""
+    def ensure(self, changes: Changes) -> None:
+        """Install it unless what is there is the same, file by file."""
         installed = self.installed()
         package = self._in_source()
         wanted = Content(package.version, self._of_the_module(package)) if package else None
-        if wanted is None and check:
+        if wanted is None and changes.check:
             # The task that puts the source there has not run.
             wanted = installed or Content("of the source", {})
         if wanted is None:
@@ -46,18 +47,18 @@ class Package(NamedTuple):
                 % (self.source, self.name, self.name)
             )
         if installed == wanted:
-            return "", ""
-        if package and not check:
+            return
+        if package and not changes.check:
             self._install(package)
-        return self._line(installed), self._line(wanted)
+        self._note(changes, installed, wanted)
 
-    def remove(self, check: bool) -> tuple[str, str]:
+    def remove(self, changes: Changes) -> None:
         installed = self.installed()
         if installed is None:
-            return "", ""
-        if not check:
+            return
+        if not changes.check:
             self._take_away()
-        return self._line(installed), self._line(None)
+        self._note(changes, installed, None)
 
     def _take_away(self) -> None:
         with open_directory(self.site) as site:
@@ -105,8 +106,10 @@ class Package(NamedTuple):
     def _metadata(self, site: int) -> list[str]:
         return sorted(name for name in os.listdir(site) if self.name in distributions([name]))
 
-    def _line(self, content: Content | None) -> str:
-        return "%s/%s: %s\n" % (self.site, self.name, "absent" if content is None else "package %s" % content.version)
+    def _note(self, changes: Changes, *before_and_after: Content | None) -> None:
+        place = os.path.join(self.site, self.name)
+        told = ("absent" if one is None else "package %s" % one.version for one in before_and_after)
+        changes.note(place, *("%s: %s\n" % (place, one) for one in told))
 
     def _install(self, package: wheel.Package) -> None:
         """Put there what a wheel of it holds, as an installer does, and note where it comes from (PEP 610)."""

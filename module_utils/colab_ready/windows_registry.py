@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 
 from ansible.module_utils.colab_ready.browser_policy import POLICIES_KEY, Entry, Value
-from ansible.module_utils.colab_ready.extension import Problem
+from ansible.module_utils.colab_ready.core.problem import Problem
 from ansible.module_utils.colab_ready.programs import Answer, NotAnswered, ask_windows, ways_to_windows, windows_program
 
 PROGRAM = "Windows/System32/reg.exe"
@@ -62,16 +62,12 @@ def parse_query(text: str) -> dict[str, list[Value]]:
     return keys
 
 
-def add_command(entry: Entry) -> list[str]:
-    return ["reg", "add", entry.key, "/v", entry.name, "/t", "REG_SZ", "/d", entry.data, "/f"]
-
-
-def delete_command(entry: Entry) -> list[str]:
-    return ["reg", "delete", entry.key, "/v", entry.name, "/f"]
-
-
-def delete_key_command(key: str) -> list[str]:
-    return ["reg", "delete", key, "/f"]
+def change_command(subject: Entry | str, gone: bool) -> list[str]:
+    """Make an entry, or take (`gone`) an entry or a key away."""
+    if isinstance(subject, str):
+        return ["reg", "delete", subject, "/f"]
+    value = [subject.key, "/v", subject.name]
+    return ["reg", "delete", *value, "/f"] if gone else ["reg", "add", *value, "/t", "REG_SZ", "/d", subject.data, "/f"]
 
 
 # ---- asking it --------------------------------------------------------------------------------

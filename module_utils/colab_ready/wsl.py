@@ -16,7 +16,8 @@ from contextlib import suppress
 from typing import Any, Dict, Mapping, Tuple
 
 from ansible.module_utils.colab_ready.files.safe_open import read_bytes
-from ansible.module_utils.colab_ready.host import os_facts, parse_mounts, read_text, wsl_facts
+from ansible.module_utils.colab_ready.host import os_facts, read_text, wsl_facts
+from ansible.module_utils.colab_ready.system.mounts import parse_mounts
 from ansible.module_utils.colab_ready.wsl_config import wsl_conf_value
 
 # Below /usr; WSL mounts it from Windows: https://devblogs.microsoft.com/directx/directx-heart-linux/

@@ -15,8 +15,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ansible.module_utils.colab_ready.extension import Problem
-from ansible.module_utils.colab_ready.faults import check_of
+from ansible.module_utils.colab_ready.core.problem import Problem
+from ansible.module_utils.colab_ready.faults import Remedy, check_of
 
 UTF8_BOM = b"\xef\xbb\xbf"
 UTF16_BOM = b"\xff\xfe"
@@ -270,31 +270,22 @@ def _means(value: str | None, key: Key) -> bool:
 # ---- files ------------------------------------------------------------------------------------
 
 
-def decode_linux(content: bytes) -> str:
-    """wsl.conf: one letter for each byte, so that whatever the encoding is, it stays."""
-    if content.startswith((UTF16_BOM, b"\xfe\xff")) or b"\0" in content:
-        raise ValueError("it is UTF-16, which WSL does not read there")
-    return content.decode("latin-1")
+def decode(content: bytes, windows: bool) -> tuple[bytes, str, str]:
+    """A file's byte order mark, its encoding, its text: one letter for each byte, so that whatever the encoding is, it stays.
 
-
-def encode_linux(text: str) -> bytes:
-    return text.encode("latin-1")
-
-
-def decode_windows(content: bytes) -> tuple[bytes, str, str]:
-    """.wslconfig: its byte order mark, its encoding, its text. WSL opens it as UTF-8 unless a mark says UTF-16."""
-    if content.startswith(UTF16_BOM):
+    WSL opens .wslconfig (`windows`) as UTF-8 unless a mark says UTF-16, and wsl.conf never as UTF-16.
+    """
+    if windows and content.startswith(UTF16_BOM):
         if len(content) % 2:
             raise ValueError("it is UTF-16 with half a letter at its end")
         return UTF16_BOM, "utf-16-le", content[2:].decode("utf-16-le", "surrogatepass")
-    if content.startswith(b"\xfe\xff") or b"\0" in content:
-        raise ValueError("it is UTF-16 of a kind that WSL does not read")
-    mark = UTF8_BOM if content.startswith(UTF8_BOM) else b""
-    # As above: what is not UTF-8 stays as it is.
+    if content.startswith((UTF16_BOM, b"\xfe\xff")) or b"\0" in content:
+        raise ValueError("it is UTF-16 of a kind that WSL does not read there")
+    mark = UTF8_BOM if windows and content.startswith(UTF8_BOM) else b""
     return mark, "latin-1", content[len(mark) :].decode("latin-1")
 
 
-def encode_windows(mark: bytes, encoding: str, text: str) -> bytes:
+def encode(mark: bytes, encoding: str, text: str) -> bytes:
     return mark + text.encode(encoding, "surrogatepass" if encoding == "utf-16-le" else "strict")
 
 
@@ -303,30 +294,23 @@ class Changed(NamedTuple):
     edit: Edit | None
 
 
-def set_in_wsl_conf(content: bytes, key: Key) -> Changed:
-    text, edit = set_key(decode_linux(content), key, skips_invalid=False, newline="\n")
-    return Changed(encode_linux(text), edit)
+def set_in(content: bytes, key: Key, windows: bool) -> Changed:
+    """The file's content with the key as wanted, and what was done."""
+    mark, encoding, text = decode(content, windows)
+    text, edit = set_key(text, key, skips_invalid=windows, newline="\r\n" if windows else "\n")
+    return Changed(encode(mark, encoding, text), edit)
 
 
-def unset_in_wsl_conf(content: bytes, key: Key, edit: Edit) -> bytes:
-    return encode_linux(unset_key(decode_linux(content), key, edit, skips_invalid=False))
-
-
-def set_in_wslconfig(content: bytes, key: Key) -> Changed:
-    mark, encoding, text = decode_windows(content)
-    text, edit = set_key(text, key, skips_invalid=True, newline="\r\n")
-    return Changed(encode_windows(mark, encoding, text), edit)
-
-
-def unset_in_wslconfig(content: bytes, key: Key, edit: Edit) -> bytes:
-    mark, encoding, text = decode_windows(content)
-    return encode_windows(mark, encoding, unset_key(text, key, edit, skips_invalid=True))
+def unset_in(content: bytes, key: Key, edit: Edit, windows: bool) -> bytes:
+    """The file's content without what was done to it."""
+    mark, encoding, text = decode(content, windows)
+    return encode(mark, encoding, unset_key(text, key, edit, skips_invalid=windows))
 
 
 def wsl_conf_value(content: bytes, section: str, name: str) -> str | None:
     """What WSL takes from wsl.conf for one key; None where it takes its default."""
     try:
-        return parse(decode_linux(content), skips_invalid=False).value(Key(section, name, "", ()))
+        return parse(decode(content, windows=False)[2], skips_invalid=False).value(Key(section, name, "", ()))
     except ValueError:
         return None
 
@@ -409,28 +393,18 @@ def restart_remedies(codes: Sequence[str]) -> list[dict[str, str]]:
     remedies = []
     waits = [code for code in codes if code != SYSTEMD_FAILED]
     if waits:
-        gone = set(waits) <= {SYSTEMD_GOES, KEEP_RUNNING_GOES}
-        remedies.append(
-            {
-                "id": "wsl_shutdown",
-                "cause": "WSL has to be started again: %s" % "; ".join(restart_reasons(waits)),
-                "do": "close what runs in WSL, and run wsl --shutdown in Windows' PowerShell"
-                if gone
-                else "close what runs in WSL, run wsl --shutdown in Windows' PowerShell, open the WSL window again and run "
-                "./colab-ready",
-                "where": "windows",
-            }
-        )
+        do = "close what runs in WSL, and run wsl --shutdown in Windows' PowerShell"
+        if not set(waits) <= {SYSTEMD_GOES, KEEP_RUNNING_GOES}:
+            do += ", open the WSL window again and run ./colab-ready"
+        cause = "WSL has to be started again: %s" % "; ".join(restart_reasons(waits))
+        remedies.append(Remedy(cause, do, "windows").told("wsl_shutdown"))
     if SYSTEMD_FAILED in codes:
-        remedies.append(
-            {
-                "id": "wsl_update",
-                "cause": _REASONS[SYSTEMD_FAILED][0].upper() + _REASONS[SYSTEMD_FAILED][1:],
-                "do": "run wsl --update and wsl --shutdown in Windows' PowerShell (systemd needs WSL 0.67.6 or newer), open "
-                "the WSL window again and run ./colab-ready. The runtime works without systemd, too",
-                "where": "windows",
-            }
+        do = (
+            "run wsl --update and wsl --shutdown in Windows' PowerShell (systemd needs WSL 0.67.6 or newer), open the WSL window "
+            "again and run ./colab-ready. The runtime works without systemd, too"
         )
+        cause = _REASONS[SYSTEMD_FAILED]
+        remedies.append(Remedy(cause[0].upper() + cause[1:], do, "windows").told("wsl_update"))
     return remedies
 
 

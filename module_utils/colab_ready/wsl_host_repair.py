@@ -5,20 +5,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 from ansible.module_utils.colab_ready import loader_cache, wsl_config
-from ansible.module_utils.colab_ready.extension import Problem, describe, write_record
-from ansible.module_utils.colab_ready.files.plain import open_plain, remove_plain, replace_plain
-from ansible.module_utils.colab_ready.files.safe_open import read_object
-from ansible.module_utils.colab_ready.guarded_paths import Attributes, UnsafePath, look_at, open_directory, read, write
+from ansible.module_utils.colab_ready.core.problem import Problem, explain
+from ansible.module_utils.colab_ready.files.changes import Changes, describe
+from ansible.module_utils.colab_ready.files.journal import Journal
+from ansible.module_utils.colab_ready.files.plain import open_plain, replace_plain
+from ansible.module_utils.colab_ready.guarded_paths import Attributes, read_own_file, write_file
 from ansible.module_utils.colab_ready.guarded_paths import Entry as Found
 from ansible.module_utils.colab_ready.host import read_text, run, service_manager, wsl_facts
-from ansible.module_utils.colab_ready.managed import explain
 from ansible.module_utils.colab_ready.programs import (
     DRIVE_SECONDS,
     NotAnswered,
@@ -30,7 +29,6 @@ from ansible.module_utils.colab_ready.programs import (
 from ansible.module_utils.colab_ready.wsl import LIBRARY_FOLDER, automount_root
 from ansible.module_utils.colab_ready.wsl_config import KEEP_RUNNING, SYSTEMD, Edit, Key
 
-SCHEMA = 1
 STATE_FILE = "/var/lib/colab-ready/wsl_host.json"
 BACKUP = ".colab-ready-backup"
 CMD = "Windows/System32/cmd.exe"
@@ -39,47 +37,30 @@ ASK_PROFILE = ["/d", "/u", "/c", "echo", "%USERPROFILE%"]
 LOADER_FILE = "colab-ready-wsl.conf"
 # More than anybody writes; what is longer is not read whole, so it is not written.
 FILE_BYTES = 1 << 20
-NOT_SET: dict[str, Any] = {"schema": SCHEMA}
-
-
-class Settings(NamedTuple):
-    systemd: bool
-    keep_running: bool
-    etc: str
-    usr: str
-    proc: str
-    run: str
-    cmd: str
-    wslpath: str
-    ldconfig: str
-    timeout_seconds: float
-    state_file: str
-    check: bool
+_EDIT = {"was": [(str,)], "added": str, "created": bool, "backup": bool, "boot_id": str}
+RECORD = {"wsl_conf": (_EDIT,), "wslconfig": ({**_EDIT, "path": str},), "loader": bool}
 
 
 class Repair:
     """One run over one host. What it finds and changes is collected in its attributes."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.before = ""
-        self.after = ""
-        self.places: list[str] = []
+    def __init__(self, params: Mapping[str, Any], check: bool) -> None:
+        self.params = params
+        self.changes = Changes(check)
+        self.journal = Journal(self.changes, os.path.abspath(params["state_file"]), RECORD)
         self.skipped: list[str] = []
         self.codes: list[str] = []
         self.problems: list[str] = []
-        self.warnings: list[str] = []
-        self._state: dict[str, Any] = {}
-        self._record_is_broken = False
-        self._boot_id = (read_text(f"{settings.proc}/sys/kernel/random/boot_id") or "").strip()
+        self._boot_id = (read_text(f"{params['proc']}/sys/kernel/random/boot_id") or "").strip()
         self._wsl_conf: bytes | None = None
 
     def run(self, wanted: bool) -> None:
         """Make it so, or (not `wanted`) take away what was done here."""
-        settings = self.settings
-        elsewhere = why_not_here(settings)
-        self._state = self._read_state()
-        before = json.dumps(self._state, sort_keys=True)
+        params = self.params
+        elsewhere = why_not_here(params)
+        record = self.journal.read(
+            f"what was changed before is not taken back with the rest (there are backups: *{BACKUP})"
+        )
         if elsewhere:
             self.skipped.append(elsewhere)
             return
@@ -87,79 +68,70 @@ class Repair:
             for part in (self._systemd, self._keep_running, self._loader):
                 try:
                     part(wanted)
-                except Problem as error:
-                    self.problems.append(str(error))
-                except UnsafePath as error:
-                    self.problems.append("%s. Expected folders that only root writes to. Replace the link." % error)
-                except OSError as error:
-                    self.problems.append(explain(error, str(error.filename or settings.etc)))
+                except (Problem, OSError) as error:
+                    self.problems.append(explain(error, params["etc"]))
         finally:
-            self._write_state(before)
+            self.journal.write()
         if wanted:
-            runs = service_manager(settings.proc, settings.run) == "systemd"
-            self.codes = wsl_config.restart_codes(self._state, self._wsl_conf or b"", runs, self._boot_id)
-
-    def _change(self, path: str, before: str, after: str) -> None:
-        self.places.append(path)
-        self.before += before
-        self.after += after
+            runs = service_manager(params["proc"], params["run"]) == "systemd"
+            self.codes = wsl_config.restart_codes(record, self._wsl_conf or b"", runs, self._boot_id)
 
     # ---- systemd ------------------------------------------------------------------------------
 
     def _systemd(self, wanted: bool) -> None:
-        file = File(os.path.join(self.settings.etc, "wsl.conf"))
+        file = File(os.path.join(self.params["etc"], "wsl.conf"))
         with suppress(FileNotFoundError, Problem):
             self._wsl_conf = file.read()
-        if wanted and not self.settings.systemd:
+        if wanted and not self.params["systemd"]:
             self.skipped.append("systemd is left as it is (wsl_host_systemd)")
-        elif wanted and os.path.basename(os.path.realpath(f"{_root(self.settings)}/sbin/init")) != "systemd":
+        elif wanted and os.path.basename(os.path.realpath(f"{_root(self.params)}/sbin/init")) != "systemd":
             # WSL does not look whether it is systemd that it starts there.
             self.skipped.append("systemd is not switched on: it is not installed here (sudo apt install systemd-sysv)")
         elif wanted:
             self._wsl_conf = self._set("wsl_conf", file, SYSTEMD)
-        elif "wsl_conf" in self._state:
-            changed = len(self.places)
+        elif self.journal.data["wsl_conf"]:
+            changed = len(self.changes.places)
             self._wsl_conf = self._unset("wsl_conf", file, SYSTEMD)
-            runs = service_manager(self.settings.proc, self.settings.run) == "systemd"
-            if len(self.places) > changed and runs and not wsl_config.is_systemd_on(self._wsl_conf or b""):
+            runs = service_manager(self.params["proc"], self.params["run"]) == "systemd"
+            if len(self.changes.places) > changed and runs and not wsl_config.is_systemd_on(self._wsl_conf or b""):
                 self.codes.append(wsl_config.SYSTEMD_GOES)
 
     # ---- no idle shutdown ---------------------------------------------------------------------
 
     def _keep_running(self, wanted: bool) -> None:
-        known = (self._state.get("wslconfig") or {}).get("path")
+        known = (self.journal.data["wslconfig"] or {}).get("path")
         try:
-            if wanted and self.settings.keep_running:
+            if wanted and self.params["keep_running"]:
                 if known and self._is_kept(known):
                     return
                 path = os.path.join(self._profile(), ".wslconfig")
                 self._set("wslconfig", WindowsFile(path), KEEP_RUNNING, path=path)
             elif not wanted and known:
-                changed = len(self.places)
+                changed = len(self.changes.places)
                 self._unset("wslconfig", WindowsFile(known), KEEP_RUNNING)
-                self.codes += [wsl_config.KEEP_RUNNING_GOES] if len(self.places) > changed else []
+                self.codes += [wsl_config.KEEP_RUNNING_GOES] if len(self.changes.places) > changed else []
         except OSError as error:
             raise wsl_config.by_hand("%s: %s" % (error.filename or ".wslconfig", error.strerror)) from None
 
     def _is_kept(self, path: str) -> bool:
         """Whether the file that was changed before says it still. Then nothing of Windows is started."""
         try:
-            return wsl_config.set_in_wslconfig(WindowsFile(path).read() or b"", KEEP_RUNNING).edit is None
+            return wsl_config.set_in(WindowsFile(path).read() or b"", KEEP_RUNNING, windows=True).edit is None
         except (OSError, ValueError, Problem):
             return False
 
     def _profile(self) -> str:
         """The Windows user's folder, as a path in WSL."""
-        settings = self.settings
-        profile = ask_profile(settings)
-        drives = automount_root(read_text(f"{settings.etc}/wsl.conf") or "")
+        params = self.params
+        profile = ask_profile(params)
+        drives = automount_root(read_text(f"{params['etc']}/wsl.conf") or "")
 
         def find() -> list[Any]:
-            said = run([settings.wslpath, "-u", profile], settings.timeout_seconds) if settings.wslpath else None
+            said = run([params["wslpath"], "-u", profile], params["timeout_seconds"]) if params["wslpath"] else None
             path = (said or "").strip() or wsl_config.drive_path(profile, drives)
             return [path, os.path.isdir(path)]
 
-        path, is_there = as_caller(find, settings.timeout_seconds + DRIVE_SECONDS)
+        path, is_there = as_caller(find, params["timeout_seconds"] + DRIVE_SECONDS)
         if not is_there or not path.isprintable():
             raise wsl_config.by_hand("%r, the folder %s, is not there" % (path, profile))
         return str(path)
@@ -170,17 +142,17 @@ class Repair:
         """The file with the key; what it takes to undo that is recorded."""
         content = file.read()
         try:
-            changed = file.set_key(content or b"", key)
+            changed = wsl_config.set_in(content or b"", key, file.windows)
         except ValueError as error:
             raise wsl_config.unusable(file.path, str(error), key) from None
         if changed.edit is None:
             return changed.content
-        before = self._state.get(name) or {}
+        before = self.journal.data[name] or {}
         if before.get("path", file.path) != file.path:
             before = {}
-        backup = file.beside(BACKUP)
+        backup = type(file)(file.path + BACKUP)
         makes_backup = content is not None and not backup.is_there()
-        self._state[name] = {
+        self.journal.data[name] = {
             **about,
             "was": changed.edit.was,
             "added": changed.edit.added,
@@ -195,23 +167,19 @@ class Repair:
         return changed.content
 
     def _unset(self, name: str, file: File, key: Key) -> bytes | None:
-        record = self._state[name]
+        record = self.journal.data[name]
         edit = Edit(list(record["was"]), str(record["added"]))
-        try:
-            content = file.read()
-        except FileNotFoundError:
-            content = None
-        after = content
+        after = content = file.read()
         if content is not None:
             try:
-                after = file.unset_key(content, key, edit)
+                after = wsl_config.unset_in(content, key, edit, file.windows)
             except ValueError as error:
                 raise wsl_config.unusable(file.path, str(error), key) from None
             if record["created"] and not after.strip():
                 after = None
         if after != content:
             self._put(file, content, after)
-        backup = file.beside(BACKUP)
+        backup = type(file)(file.path + BACKUP)
         # Where something else was changed meanwhile it is all there is of the file before that, so it stays.
         if record["backup"] and after is not None:
             kept = None
@@ -220,25 +188,18 @@ class Repair:
             if kept == after:
                 self._put(backup, kept, None)
             elif kept is not None:
-                self.warnings.append("%s is kept: %s has been changed by others since then" % (backup.path, file.path))
-        del self._state[name]
+                self.changes.warnings.append(
+                    "%s is kept: %s has been changed by others since then" % (backup.path, file.path)
+                )
+        self.journal.data[name] = None
         return after
 
-    def _put(
-        self,
-        file: File,
-        before: bytes | None,
-        after: bytes | None,
-        like: File | None = None,
-    ) -> None:
+    def _put(self, file: File, before: bytes | None, after: bytes | None, like: File | None = None) -> None:
         entry = file.entry
         result = (like or file).entry or Found("file", os.geteuid(), os.getegid(), 0o644, links=1)
-        if not self.settings.check:
-            if after is None:
-                file.remove()
-            else:
-                file.write(after, result.attributes)
-        self._change(
+        if not self.changes.check:
+            file.write(after, result.attributes)
+        self.changes.note(
             file.path,
             describe(file.path, entry if before is not None else None, file.shown(before)),
             describe(file.path, result if after is not None else None, file.shown(after)),
@@ -247,28 +208,25 @@ class Repair:
     # ---- the loader's cache -------------------------------------------------------------------
 
     def _loader(self, wanted: bool) -> None:
-        settings = self.settings
-        folder = f"{settings.usr}/{LIBRARY_FOLDER}"
-        file = File(f"{settings.etc}/ld.so.conf.d/{LOADER_FILE}")
-        try:
-            now = file.read()
-        except FileNotFoundError:
-            now = None
+        params = self.params
+        folder = f"{params['usr']}/{LIBRARY_FOLDER}"
+        file = File(f"{params['etc']}/ld.so.conf.d/{LOADER_FILE}")
+        now, record = file.read(), self.journal.data
         if not wanted:
-            if now is not None and self._state.pop("loader", False):
+            if now is not None and record["loader"]:
                 self._put(file, now, None)
                 self._fill_cache([])
-            self._state.pop("loader", None)
+            record["loader"] = False
             return
         needed = {name for name in wsl_config.GPU_LIBRARIES if os.path.exists(f"{folder}/{name}")}
         if not needed:
             self.skipped.append("the loader's cache is left as it is: WSL has no GPU libraries in %s" % folder)
             return
-        if not os.access(settings.ldconfig, os.X_OK):
-            self.skipped.append("the loader's cache is left as it is: there is no %s" % settings.ldconfig)
+        if not os.access(params["ldconfig"], os.X_OK):
+            self.skipped.append("the loader's cache is left as it is: there is no %s" % params["ldconfig"])
             return
         # It fails where there is no cache at all.
-        said = run([settings.ldconfig, "-p"], settings.timeout_seconds) or ""
+        said = run([params["ldconfig"], "-p"], params["timeout_seconds"]) or ""
         missing = needed - loader_cache.names_in(said, folder)
         # WSL's own is ld.wsl.conf. It is not written with ldconfig=false under [automount].
         others = self._others_name(folder)
@@ -276,56 +234,33 @@ class Repair:
         if not others and (missing or now is not None):
             content = b"# Made by colab-ready, since WSL's own ld.wsl.conf is not there.\n%s\n" % os.fsencode(folder)
         if content != now:
-            if content is not None:
-                self._state["loader"] = True
             self._put(file, now, content)
-            if content is None:
-                self._state.pop("loader", None)
+            record["loader"] = content is not None
         if content != now or missing:
             self._fill_cache(sorted(needed))
 
     def _others_name(self, folder: str) -> bool:
-        etc = self.settings.etc
+        etc = self.params["etc"]
         names = os.listdir(f"{etc}/ld.so.conf.d") if os.path.isdir(f"{etc}/ld.so.conf.d") else []
         paths = [f"{etc}/ld.so.conf.d/{name}" for name in names if name.endswith(".conf") and name != LOADER_FILE]
         return any(wsl_config.names_folder(read_text(path) or "", folder) for path in [f"{etc}/ld.so.conf", *paths])
 
     def _fill_cache(self, needed: Sequence[str]) -> None:
         """Run ldconfig. What it says of libcuda.so.1 ("is not a symbolic link") is so on every WSL, and harmless."""
-        settings = self.settings
-        place = f"{settings.etc}/ld.so.cache"
-        folder = f"{settings.usr}/{LIBRARY_FOLDER}"
-        self._change(place, "", "%s: %s %s\n" % (place, "with" if needed else "without", folder))
-        if settings.check:
+        params = self.params
+        place = f"{params['etc']}/ld.so.cache"
+        folder = f"{params['usr']}/{LIBRARY_FOLDER}"
+        self.changes.note(place, "", "%s: %s %s\n" % (place, "with" if needed else "without", folder))
+        if self.changes.check:
             return
-        done = run([settings.ldconfig], settings.timeout_seconds)
-        said = run([settings.ldconfig, "-p"], settings.timeout_seconds) or ""
+        done = run([params["ldconfig"]], params["timeout_seconds"])
+        said = run([params["ldconfig"], "-p"], params["timeout_seconds"]) or ""
         missing = set(needed) - loader_cache.names_in(said, folder)
         if done is None or missing:
             raise Problem(
                 "The loader does not find %s. Expected %s to put the libraries of %s into its cache. Run sudo %s and see what "
-                "it says." % (", ".join(sorted(missing)) or "its cache", settings.ldconfig, folder, settings.ldconfig)
+                "it says." % (", ".join(sorted(missing)) or "its cache", params["ldconfig"], folder, params["ldconfig"])
             )
-
-    # ---- what was done here -------------------------------------------------------------------
-
-    def _read_state(self) -> dict[str, Any]:
-        path = self.settings.state_file
-        if not os.path.lexists(path):
-            return dict(NOT_SET)
-        data = read_record(path)
-        if not data:
-            self._record_is_broken = True
-            self.warnings.append(
-                "%s, the record of what was put here, could not be read. It is begun anew; what was changed before is not "
-                "taken back with the rest (there are backups: *%s)." % (path, BACKUP)
-            )
-        return {**NOT_SET, **data}
-
-    def _write_state(self, before: str) -> None:
-        unchanged = before == json.dumps(self._state, sort_keys=True)
-        if not self.settings.check and (not unchanged or self._record_is_broken):
-            write_record(self.settings.state_file, None if self._state == NOT_SET else self._state)
 
 
 # ---- files ------------------------------------------------------------------------------------
@@ -334,43 +269,21 @@ class Repair:
 class File:
     """A file of the system: replaced in one step, its owner and mode kept."""
 
+    windows = False
+
     def __init__(self, path: str) -> None:
         self.path = path
         self.entry: Found | None = None
-
-    def beside(self, ending: str) -> File:
-        return type(self)(self.path + ending)
 
     def is_there(self) -> bool:
         return os.path.lexists(self.path)
 
     def read(self) -> bytes | None:
-        parent, name = os.path.split(self.path)
-        with open_directory(parent) as handle:
-            self.entry = look_at(handle, name)
-            if self.entry is None:
-                return None
-            if self.entry.kind != "file":
-                raise Problem(
-                    "%s is a %s. Expected a file, or nothing. Replace it by one." % (self.path, self.entry.kind)
-                )
-            return _whole(self.path, read(handle, name))
+        self.entry, content = read_own_file(self.path)
+        return content
 
-    def write(self, content: bytes, attributes: Attributes) -> None:
-        parent, name = os.path.split(self.path)
-        with open_directory(parent) as handle:
-            write(handle, name, content, attributes)
-
-    def remove(self) -> None:
-        parent, name = os.path.split(self.path)
-        with open_directory(parent) as handle:
-            os.unlink(name, dir_fd=handle)
-
-    def set_key(self, content: bytes, key: Key) -> wsl_config.Changed:
-        return wsl_config.set_in_wsl_conf(content, key)
-
-    def unset_key(self, content: bytes, key: Key, edit: Edit) -> bytes:
-        return wsl_config.unset_in_wsl_conf(content, key, edit)
+    def write(self, content: bytes | None, attributes: Attributes) -> None:
+        write_file(self.path, content, attributes)
 
     def shown(self, content: bytes | None) -> bytes | None:
         return content
@@ -379,6 +292,8 @@ class File:
 class WindowsFile(File):
     """A file on a drive of Windows, whose way there is anybody's. It gets the rights that its folder gives there; a file that is
     hidden is hidden no more."""
+
+    windows = True
 
     def is_there(self) -> bool:
         return bool(as_caller(lambda: os.path.lexists(self.path)))
@@ -396,47 +311,36 @@ class WindowsFile(File):
         except FileNotFoundError:
             return None
         self.entry = Found("file", *found)
-        return _whole(self.path, content.encode("latin-1"))
+        if len(content) > FILE_BYTES:
+            raise Problem(
+                "%s is longer than %d bytes. Expected a small text file. Look at it." % (self.path, FILE_BYTES)
+            )
+        return bytes(content.encode("latin-1"))
 
-    def write(self, content: bytes, attributes: Attributes) -> None:
+    def write(self, content: bytes | None, attributes: Attributes) -> None:
         as_caller(lambda: replace_plain(self.path, content, *attributes))
-
-    def remove(self) -> None:
-        as_caller(lambda: remove_plain(self.path))
-
-    def set_key(self, content: bytes, key: Key) -> wsl_config.Changed:
-        return wsl_config.set_in_wslconfig(content, key)
-
-    def unset_key(self, content: bytes, key: Key, edit: Edit) -> bytes:
-        return wsl_config.unset_in_wslconfig(content, key, edit)
 
     def shown(self, content: bytes | None) -> bytes | None:
         if content is None:
             return None
         try:
-            mark, encoding, text = wsl_config.decode_windows(content)
+            mark, encoding, text = wsl_config.decode(content, windows=True)
         except ValueError:
             return content
         return text.encode("utf-8", "replace") if encoding != "latin-1" else content[len(mark) :]
 
 
-def _whole(path: str, content: bytes) -> bytes:
-    if len(content) > FILE_BYTES:
-        raise Problem("%s is longer than %d bytes. Expected a small text file. Look at it." % (path, FILE_BYTES))
-    return content
-
-
 # ---- Windows ----------------------------------------------------------------------------------
 
 
-def ask_profile(settings: Settings) -> str:
+def ask_profile(params: Mapping[str, Any]) -> str:
     """The folder of the Windows user whose WSL this is, as Windows calls it. Sockets to Windows are tried in turn, as sudo
     takes away the variable that names ours."""
     said = program = ""
-    for socket in ways_to_windows(settings.run):
+    for socket in ways_to_windows(params["run"]):
         try:
-            program = settings.cmd or windows_program(CMD, settings.etc, settings.proc)
-            answer = ask_windows([program, *ASK_PROFILE], settings.timeout_seconds, socket, settings.etc)
+            program = params["cmd"] or windows_program(CMD, params["etc"], params["proc"])
+            answer = ask_windows([program, *ASK_PROFILE], params["timeout_seconds"], socket, params["etc"])
         except NotAnswered as error:
             raise wsl_config.by_hand(str(error)) from None
         profile = wsl_config.profile_in(answer.text)
@@ -449,40 +353,20 @@ def ask_profile(settings: Settings) -> str:
 # ---- looking ----------------------------------------------------------------------------------
 
 
-def _root(settings: Settings) -> str:
-    return os.path.dirname(settings.etc.rstrip("/")).rstrip("/")
+def _root(params: Mapping[str, Any]) -> str:
+    return os.path.dirname(params["etc"].rstrip("/")).rstrip("/")
 
 
-def why_not_here(settings: Settings) -> str:
+def why_not_here(params: Mapping[str, Any]) -> str:
     """Empty on a WSL 2 itself."""
-    facts = wsl_facts(settings.proc, run_dir=settings.run)
+    facts = wsl_facts(params["proc"], run_dir=params["run"])
     if facts is None:
         return "this is not WSL"
     if facts["version"] == 1:
         return "this is WSL 1, which has neither systemd nor GPUs (in Windows: wsl --set-version <name> 2)"
-    if os.path.exists(f"{_root(settings)}/.dockerenv") or os.path.exists(f"{settings.run}/.containerenv"):
+    if os.path.exists(f"{_root(params)}/.dockerenv") or os.path.exists(f"{params['run']}/.containerenv"):
         return "this is a container inside of WSL, whose settings are not WSL's"
     return ""
-
-
-def read_record(path: str) -> dict[str, Any]:
-    """What this role did, checked; empty where that cannot be known."""
-    data = read_object(path) or {}
-    for name in ("wsl_conf", "wslconfig"):
-        one = data.get(name)
-        if one is None:
-            continue
-        fits = (
-            isinstance(one, dict)
-            and isinstance(one.get("was"), list)
-            and all(raw is None or isinstance(raw, str) for raw in one["was"])
-            and all(isinstance(one.get(key), str) for key in ("added", "boot_id"))
-            and all(isinstance(one.get(key), bool) for key in ("created", "backup"))
-            and (name == "wsl_conf" or isinstance(one.get("path"), str))
-        )
-        if not fits:
-            return {}
-    return data if data.get("schema") == SCHEMA else {}
 
 
 def restart_codes_here(
@@ -493,10 +377,11 @@ def restart_codes_here(
     if facts is None or facts["version"] == 1:
         return []
     content = b""
-    with suppress(OSError, Problem, UnsafePath):
+    with suppress(OSError, Problem):
         content = File(f"{etc}/wsl.conf").read() or b""
     boot_id = (read_text(f"{proc}/sys/kernel/random/boot_id") or "").strip()
-    return wsl_config.restart_codes(read_record(state_file), content, bool(facts["systemd"]), boot_id)
+    record = Journal(Changes(check=True), state_file, RECORD).read("it is only looked at")
+    return wsl_config.restart_codes(record, content, bool(facts["systemd"]), boot_id)
 
 
 # ---- all of it --------------------------------------------------------------------------------
@@ -504,39 +389,18 @@ def restart_codes_here(
 
 def settle(params: Mapping[str, Any], check: bool) -> tuple[dict[str, Any], list[str]]:
     """What the module wsl_host does with its parameters; its result, with the problems in it, and warnings."""
-    repair = Repair(settings_of(params, check))
+    repair = Repair(params, check)
     try:
         repair.run(params["state"] == "present")
-    except Problem as error:
-        repair.problems.append(str(error))
-    except UnsafePath as error:
-        repair.problems.append("%s. Expected folders that only root writes to. Replace the link." % error)
-    except OSError as error:
-        repair.problems.append(explain(error, str(error.filename or params["etc"])))
+    except (Problem, OSError) as error:
+        repair.problems.append(explain(error, params["etc"]))
     result = {
-        "changed": bool(repair.places),
-        "changed_places": repair.places,
+        "changed": bool(repair.changes.places),
+        "changed_places": repair.changes.places,
         "restart_needed": wsl_config.restart_reasons(repair.codes),
         "remedies": wsl_config.restart_remedies(repair.codes),
         "skipped_parts": repair.skipped,
         "problems": repair.problems,
-        "diff": {"before": repair.before, "after": repair.after},
+        "diff": repair.changes.diff,
     }
-    return result, repair.warnings
-
-
-def settings_of(params: Mapping[str, Any], check: bool) -> Settings:
-    return Settings(
-        systemd=params["systemd"],
-        keep_running=params["keep_running"],
-        etc=params["etc"],
-        usr=params["usr"],
-        proc=params["proc"],
-        run=params["run"],
-        cmd=params["cmd"],
-        wslpath=params["wslpath"],
-        ldconfig=params["ldconfig"],
-        timeout_seconds=params["timeout_seconds"],
-        state_file=os.path.abspath(params["state_file"]),
-        check=check,
-    )
+    return result, repair.changes.warnings

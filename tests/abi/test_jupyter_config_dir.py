@@ -123,7 +123,7 @@ def test_what_was_damaged_is_put_right(prefix: Prefix) -> None:
     assert "StrictVersion" in (prefix.site / NAME / "compat.py").read_text()
     assert (prefix.site / NAME / "hide_secrets.py").stat().st_mode & 0o777 == 0o644
     assert json.loads(prefix.entry.read_text())
-    assert prefix.repair().before == ""
+    assert prefix.repair().changes.before == ""
 
 
 def test_what_somebody_may_have_planted_is_said_by_the_run_that_tightens_the_directory(prefix: Prefix) -> None:
@@ -144,8 +144,8 @@ def test_check_mode_says_the_same_as_the_run_after_it(prefix: Prefix) -> None:
     prefix.install("jupyter_server", "jupyter_http_over_ws", "six")
     for remove in (False, True):
         would, done = prefix.repair(remove=remove, check=True), prefix.repair(remove=remove)
-        assert done.after
-        assert (would.before, would.after) == (done.before, done.after)
+        assert done.changes.after
+        assert (would.changes.before, would.changes.after) == (done.changes.before, done.changes.after)
 
 
 def test_another_version_in_its_place_is_replaced(prefix: Prefix) -> None:
@@ -153,9 +153,9 @@ def test_another_version_in_its_place_is_replaced(prefix: Prefix) -> None:
     prefix.repair()
     project = Path(prefix.args["extension_source"]) / "pyproject.toml"
     project.write_text(re.sub(r'(?m)^version = ".*"$', 'version = "9.8.7"', project.read_text()))
-    assert "package 9.8.7" in prefix.repair().after
+    assert "package 9.8.7" in prefix.repair().changes.after
     assert sorted(path.name for path in prefix.site.iterdir()) == [NAME, f"{NAME}-9.8.7.dist-info"]
-    assert prefix.repair().before == ""
+    assert prefix.repair().changes.before == ""
 
 
 def test_a_strict_umask_does_not_hide_the_package_from_users(prefix: Prefix) -> None:
@@ -173,7 +173,7 @@ def test_what_was_installed_is_removed_though_the_record_is_lost(prefix: Prefix)
     prefix.install("jupyter_server", "jupyter_http_over_ws", "six")
     prefix.repair()
     shutil.rmtree(prefix.root / "state")
-    assert prefix.repair(remove=True).after
+    assert prefix.repair(remove=True).changes.after
     assert not prefix.entry.exists()
     assert list(prefix.site.iterdir()) == []
 
@@ -181,7 +181,7 @@ def test_what_was_installed_is_removed_though_the_record_is_lost(prefix: Prefix)
 def test_somebody_elses_package_of_that_name_stays(prefix: Prefix) -> None:
     (prefix.site / NAME).mkdir()
     (prefix.site / f"{NAME}-9.dist-info").mkdir()
-    assert prefix.repair(remove=True).before == ""
+    assert prefix.repair(remove=True).changes.before == ""
     assert len(list(prefix.site.iterdir())) == 2
 
 
@@ -192,17 +192,17 @@ def test_no_entry_is_made_that_would_only_warn(prefix: Prefix) -> None:
     assert "lacks jupyter_http_over_ws" in repair.reasons[0]
     assert prefix.entry.parent.is_dir()
     assert not prefix.entry.exists()
-    assert prefix.repair().before == ""
+    assert prefix.repair().changes.before == ""
 
 
 def test_switched_off_again_the_extension_goes_and_the_directory_stays(prefix: Prefix) -> None:
     prefix.install("jupyter_server", "jupyter_http_over_ws", "six")
     prefix.repair()
-    assert prefix.repair(extension=None).before
+    assert prefix.repair(extension=None).changes.before
     assert not prefix.entry.exists()
     assert list(prefix.site.iterdir()) == []
     assert prefix.entry.parent.is_dir()
-    assert prefix.repair(extension=None).before == ""
+    assert prefix.repair(extension=None).changes.before == ""
 
 
 def test_check_mode_on_a_virgin_host_needs_neither_source_nor_user(prefix: Prefix) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import http.server
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -18,9 +19,10 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils.colab_ready import gpu_groups, host, lockfile, programs, xpu_packages, xpu_runtime_plan
-from ansible.module_utils.colab_ready.rocm_host_packages import Stopped
-from ansible.module_utils.colab_ready.xpu_runtime_state import Places, Runtime
+from ansible.module_utils.colab_ready import apt_client, gpu_groups, host, lockfile, programs
+from ansible.module_utils.colab_ready.apt_client import Apt
+from ansible.module_utils.colab_ready.core.refusal import Refusal
+from ansible.module_utils.colab_ready.xpu_host import XpuHost
 from conftest import ansible_environment
 
 DOUBLES = Path(__file__).parents[1] / "doubles"
@@ -98,9 +100,6 @@ class SmallSystem:
     def module(self, check: bool = False, env: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
         return dict(self.run_module("xpu_runtime", {**self.args, **more}, check=check, diff=True, env=env))
 
-    def places(self) -> Places:
-        return Places(*(self.args[name] for name in ("etc", "apt_get", "dpkg_query", "state_file")))
-
     def listing(self) -> dict[str, bytes]:
         ours = (self.etc, self.record.parent)
         paths = [path for folder in ours for path in folder.rglob("*")]
@@ -134,14 +133,14 @@ def test_the_runtime_is_installed_once_and_taken_back_as_it_was(system: SmallSys
     assert system.installed() == {**installed, **INTELS}
     assert system.keyring.read_bytes() == system.data, "apt reads a .gpg in binary form only"
     assert "URIs: https://apt.example/gpu/ubuntu\nSuites: noble\n" in system.source.read_text()
-    update = next(call for call in system.calls() if call.endswith(" update"))
-    assert f"Dir::Etc::sourcelist={system.source}" in update and "Error-Mode=any" in update
+    update = next(call for call in system.calls() if " update " in call)
+    assert f"Dir::Etc::SourceList={system.source}" in update and "Error-Mode=any" in update
     # Again: nothing, and apt is not even asked.
     again = system.module()
     assert (again["changed"], again["packages"], system.calls()) == (False, found["packages"], [])
     gone = system.module(state="absent")
     assert gone["changed"] is True
-    assert any(" --yes purge " in f" {call} " for call in system.calls()), "configuration files would stay"
+    assert any(" purge --yes " in call for call in system.calls()), "configuration files would stay"
     assert (system.listing(), system.installed()) == (before, installed)
     assert system.module(state="absent")["changed"] is False
 
@@ -297,25 +296,28 @@ def test_what_dpkg_left_half_done_is_said_and_can_be_taken_back(system: SmallSys
     assert (system.listing(), system.installed()) == (before, installed)
 
 
-@pytest.mark.parametrize("step", ["update", "--simulate", "--yes"])
+INSTALLATION = "APT::Keep-Downloaded-Packages=false"
+
+
+@pytest.mark.parametrize("step", ["update", "--simulate", "--download-only", INSTALLATION])
 @pytest.mark.parametrize("end", ["interrupt", "kill"])
 def test_a_run_that_is_ended_leaves_nothing_that_remove_does_not_take_back(
     system: SmallSystem, monkeypatch: pytest.MonkeyPatch, step: str, end: str
 ) -> None:
     """After reading the repository, after the simulation, and after dpkg was done but nothing could be said of it any more."""
     before, installed = system.listing(), system.installed()
-    asked = Runtime._apt
+    asked = Apt.apt
 
-    def ended(self: Runtime, arguments: list[str], seconds: float, where: str) -> str:
-        said = asked(self, arguments, seconds, where)
-        if step in arguments:
+    def ended(self: Apt, words: list[str], *more: Any, **others: Any) -> str:
+        said = asked(self, words, *more, **others)
+        if step in words:
             if end == "kill":
                 os._exit(9)
             raise KeyboardInterrupt
         return said
 
     with monkeypatch.context() as patch:
-        patch.setattr(Runtime, "_apt", ended)
+        patch.setattr(Apt, "apt", ended)
         if end == "kill":
             child = os.fork()
             if not child:
@@ -326,23 +328,26 @@ def test_a_run_that_is_ended_leaves_nothing_that_remove_does_not_take_back(
             with pytest.raises(KeyboardInterrupt):
                 here(system, wsl=True, user="")
     # What could be taken back at once has been.
-    left = end == "kill" or step == "--yes"
+    left = end == "kill" or step == INSTALLATION
     assert (system.listing() != before, system.record.exists()) == (left, left)
-    assert (system.installed() != installed) is (step == "--yes")
+    assert (system.installed() != installed) is (step == INSTALLATION)
     assert system.module(state="absent")["changed"] is left
     assert (system.listing(), system.installed()) == (before, installed)
 
 
 def test_a_run_that_was_ended_is_carried_on_by_the_next(system: SmallSystem, monkeypatch: pytest.MonkeyPatch) -> None:
     before, installed = system.listing(), system.installed()
-    runtime = Runtime(system.places(), False)
+    asked = Apt.apt
+
+    def ended(self: Apt, words: list[str], *more: Any, **others: Any) -> str:
+        said = asked(self, words, *more, **others)
+        return str(1 / 0) if INSTALLATION in words else said
+
     with monkeypatch.context() as patch:
-        patch.setattr(runtime, "installed", lambda: 1 / 0)
+        patch.setattr(Apt, "apt", ended)
         with pytest.raises(ZeroDivisionError):
-            present(system, runtime, wsl=True, user="")
+            here(system, wsl=True, user="")
     assert system.installed() != installed
-    shown = {one["after_header"]: one["after"] for one in runtime.outcome.diff}
-    assert shown["packages"] == "intel-opencl-icd 25.31\nlibigc2 2.18\nlibze-intel-gpu1 25.31\nlibze1 1.21.1\n"
     assert system.module()["packages"] == {name: INTELS[name] for name in PACKAGES}
     assert system.module()["changed"] is False
     system.module(state="absent")
@@ -353,20 +358,20 @@ def test_a_removal_that_failed_half_way_has_changed_something(
     system: SmallSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     system.module()
-    asked = Runtime._apt
+    asked = Apt.apt
 
-    def stops(self: Runtime, arguments: list[str], seconds: float, where: str) -> str:
-        asked(self, arguments, seconds, where)
-        if "--yes" in arguments:
-            raise Stopped(xpu_runtime_plan.apt_problem("E: dpkg", where))
-        return "".join(f"Purg {name} [1]\n" for name in INTELS)
+    def stops(self: Apt, words: list[str], where: str = "apt", strict: bool = False) -> str:
+        said = asked(self, words, where, strict)
+        if "--yes" in words:
+            raise Refusal(self.problem("E: dpkg", where))
+        return said
 
-    runtime = Runtime(system.places(), False)
+    runtime = host_of(system, "absent")
     with monkeypatch.context() as patch:
-        patch.setattr(Runtime, "_apt", stops)
-        with pytest.raises(Stopped):
+        patch.setattr(Apt, "apt", stops)
+        with pytest.raises(Refusal):
             runtime.absent()
-    assert runtime.outcome.changed is True
+    assert runtime.record.touched is True
     assert system.record.exists() and system.module(state="absent")["failed"] is False
     assert not system.source.exists()
 
@@ -376,7 +381,7 @@ def test_files_of_others_in_our_places_are_put_back(system: SmallSystem) -> None
     system.keyring.write_bytes(b"theirs")
     system.source.write_text("Types: deb\nURIs: https://my.example\n")
     before = system.listing()
-    notes = here(system, wsl=True, user="").outcome.notes
+    notes = here(system, wsl=True, user="").changes.warnings
     assert [one.partition(" was there, and is replaced")[0] for one in notes] == [
         str(system.keyring),
         str(system.source),
@@ -392,7 +397,7 @@ def test_a_key_that_others_have_in_the_same_place_stays(system: SmallSystem) -> 
     system.keyring.parent.mkdir()
     system.keyring.write_bytes(system.data)
     before = system.listing()
-    assert here(system, wsl=True, user="").outcome.notes == []
+    assert here(system, wsl=True, user="").changes.warnings == []
     system.module(state="absent")
     assert system.listing() == before
 
@@ -408,8 +413,8 @@ def test_what_is_there_of_a_lost_record_goes_with_the_next(system: SmallSystem) 
 def test_a_link_in_our_place_is_refused(system: SmallSystem) -> None:
     system.source.symlink_to("/nowhere")
     found = system.module()
-    assert [one["id"] for one in found["problems"]] == ["xpu_files"]
-    assert "is a link to /nowhere" in found["msg"] and "move the link away" in found["msg"]
+    assert (found["failed"], found["changed"]) == (True, False)
+    assert f"{system.source} is a link. Expected a file, or nothing. Replace it by one." in found["msg"]
     assert system.source.is_symlink() and not system.record.exists() and not system.keyring.parent.exists()
 
 
@@ -428,12 +433,12 @@ def test_an_answer_that_is_no_http_is_one_message(system: SmallSystem) -> None:
 
 
 def test_the_diff_shows_files_and_packages_but_no_key(system: SmallSystem) -> None:
-    plan = xpu_packages.choose_packages(ARC, "ubuntu", "24.04", True, key=system.args["apt_key"])
-    outcome = Runtime(system.places(), False).present(plan, [system.fingerprint])
-    shown = {one["after_header"]: one["after"] for one in outcome.diff}
-    assert shown[str(system.keyring)] == "a key\n"
-    assert "Suites: noble" in shown[str(system.source)]
-    assert "libze1 1.21.1\n" in shown["packages"]
+    foreseen, shown = (here(system, check=check, wsl=True, user="").changes.diff for check in (True, False))
+    assert foreseen == shown
+    assert f"{system.keyring}: the repository's key\n" in shown["after"]
+    assert f"{system.source}:\nTypes: deb\n" in shown["after"] and "Suites: noble" in shown["after"]
+    assert "package libze1: absent\n" in shown["before"]
+    assert "package libze1: newest of its repository\n" in shown["after"]
 
 
 def test_a_card_that_was_decided_on_is_the_one_that_counts(system: SmallSystem) -> None:
@@ -459,11 +464,11 @@ class Groups:
         self.status = 0
         self.numbers = {name: 5000 + place for place, name in enumerate(self.members)}
         student = host.Account("student", 5000, "/home/student")
-        self.ask = programs.ask
+        self.ask = apt_client.ask
         monkeypatch.setattr(host, "account", lambda name: student if name == "student" else None)
         monkeypatch.setattr(gpu_groups, "primary_gid", lambda uid: self.numbers[own])
         monkeypatch.setattr(grp, "getgrall", self.all)
-        monkeypatch.setattr(programs, "ask", self.run)
+        monkeypatch.setattr(apt_client, "ask", self.run)
 
     def all(self) -> list[grp.struct_group]:
         return [grp.struct_group((name, "x", self.numbers[name], who)) for name, who in self.members.items()]
@@ -483,29 +488,26 @@ class Groups:
         return sorted(name for name, who in self.members.items() if "student" in who)
 
 
-def here(
+def host_of(
     system: SmallSystem, state: str = "present", check: bool = False, wsl: bool = False, user: str = "student"
-) -> Runtime:
+) -> XpuHost:
+    gpu = {"wsl": {"version": 2} if wsl else None, "adapters": [ARC]}
+    return XpuHost({**system.args, "state": state, "gpu": gpu, "user": user, "environment": {}}, check)
+
+
+def here(system: SmallSystem, state: str = "present", **more: Any) -> XpuHost:
     """The module without Ansible around it, in this process, whose groups are the stand-in's."""
-    runtime = Runtime(system.places(), check)
+    runtime = host_of(system, state, **more)
     if state == "absent":
         runtime.absent()
     else:
-        present(system, runtime, wsl, user)
+        runtime.present()
     return runtime
 
 
-def present(system: SmallSystem, runtime: Runtime, wsl: bool = False, user: str = "student") -> None:
-    version = host.os_facts(str(system.etc))["version_id"]
-    address, key = system.args["apt_address"], system.args["apt_key"]
-    plan = xpu_packages.choose_packages(ARC, "ubuntu", version, wsl, address, key)
-    runtime.present(plan, [system.fingerprint], user)
-
-
-def memberships(runtime: Runtime, side: str) -> list[str]:
+def memberships(runtime: XpuHost, side: str) -> list[str]:
     """The groups of the diff that name the student before (or after)."""
-    groups = [one for one in runtime.outcome.diff if one["after_header"].startswith("group ")]
-    return sorted(one["after_header"][len("group ") :] for one in groups if one[side] == "student\n")
+    return sorted(re.findall(r"^group (\S+): with student$", runtime.changes.diff[side], re.MULTILINE))
 
 
 @pytest.mark.parametrize("had_it_all", [False, True], ids=["packages come", "packages were there"])
@@ -541,15 +543,15 @@ def test_the_user_joins_the_groups_that_there_are_and_leaves_those_that_were_joi
     done = here(system, wsl=wsl)
     assert memberships(done, "after") == joined
     assert groups.of_the_student() == sorted([*before, *joined])
-    assert done.outcome.changed is (bool(joined) or not had_it_all)
+    assert done.record.touched is (bool(joined) or not had_it_all)
     recorded = json.loads(system.record.read_text())["groups"] if system.record.exists() else []
     assert recorded == [["student", name] for name in joined]
-    assert here(system, wsl=wsl).outcome.changed is False
+    assert here(system, wsl=wsl).record.touched is False
     foreseen = here(system, "absent", check=True)
     assert (memberships(foreseen, "before"), groups.of_the_student()) == (joined, sorted([*before, *joined]))
     assert memberships(here(system, "absent"), "before") == joined
     assert (groups.of_the_student(), system.listing()) == (before, was)
-    assert here(system, "absent").outcome.changed is False
+    assert here(system, "absent").record.touched is False
 
 
 def test_what_is_recorded_of_the_groups_outlives_a_later_installation(
@@ -558,7 +560,8 @@ def test_what_is_recorded_of_the_groups_outlives_a_later_installation(
     groups = Groups(monkeypatch, {"video": []})
     here(system)
     system.packages(installed={"base-files": "13"})
-    assert here(system).outcome.packages["libze1"] == INTELS["libze1"]
+    here(system)
+    assert system.installed()["libze1"] == INTELS["libze1"]
     here(system, "absent")
     assert groups.of_the_student() == []
 
@@ -569,12 +572,12 @@ def test_a_membership_that_its_owner_ended_is_made_again_and_recorded_once(
     groups = Groups(monkeypatch, {"video": []})
     here(system)
     groups.members["video"].clear()
-    assert here(system).outcome.changed is True
+    assert here(system).record.touched is True
     assert json.loads(system.record.read_text())["groups"] == [["student", "video"]]
     groups.members["video"].clear()
     # And one that is gone needs no taking back.
     groups.status = 3
-    assert here(system, "absent").outcome.notes == []
+    assert here(system, "absent").changes.warnings == []
 
 
 def test_a_group_that_cannot_be_joined_is_one_message_and_the_rest_stays(
@@ -582,18 +585,17 @@ def test_a_group_that_cannot_be_joined_is_one_message_and_the_rest_stays(
 ) -> None:
     groups = Groups(monkeypatch, {"video": []})
     groups.status = 10
-    runtime = Runtime(system.places(), False)
-    with pytest.raises(Stopped) as stopped:
-        present(system, runtime)
-    assert runtime.outcome.changed is True and str(system.source) in runtime.outcome.changed_paths
-    assert memberships(runtime, "after") == []
-    assert stopped.value.problems[0].id == "xpu_group"
-    assert stopped.value.problems[0].do == "sudo usermod -aG video student"
+    runtime = host_of(system)
+    with pytest.raises(Refusal) as refusal:
+        runtime.present()
+    assert runtime.record.touched is True and str(system.source) in runtime.changes.places
+    assert refusal.value.problems[0].id == "xpu_group"
+    assert refusal.value.problems[0].do == "sudo usermod -aG video student"
     assert system.source.exists() and system.installed()["libze1"] == INTELS["libze1"]
     # As the message says; what was done by hand is not ours to take back.
     groups.members["video"].append("student")
     groups.status = 0
-    assert here(system).outcome.changed is False
+    assert here(system).record.touched is False
     here(system, "absent")
     assert groups.of_the_student() == ["video"]
 
@@ -602,7 +604,7 @@ def test_a_group_that_cannot_be_left_is_said(system: SmallSystem, monkeypatch: p
     groups = Groups(monkeypatch, {"video": []})
     here(system)
     groups.status = 1
-    (note,) = here(system, "absent").outcome.notes
+    (note,) = here(system, "absent").changes.warnings
     assert "student stays in the group video" in note and "sudo gpasswd --delete student video" in note
 
 

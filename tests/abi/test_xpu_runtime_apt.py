@@ -21,20 +21,16 @@ ARC = {"vendor_id": "8086", "device_id": "56a0", "name": "Intel(R) Arc(TM) A770 
 RUNNER = f"""
 import json, sys
 sys.path.insert(0, "{CODE}")
-from ansible.module_utils.colab_ready import xpu_packages
-from ansible.module_utils.colab_ready.rocm_host_packages import Stopped
-from ansible.module_utils.colab_ready.xpu_runtime_state import Places, Runtime
+from ansible.module_utils.colab_ready import xpu_host
+from ansible.module_utils.colab_ready.gpu_host import settle
+xpu_host.os_facts = lambda etc: {{"id": "ubuntu", "version_id": "24.04"}}
 card, address, key, fingerprints, state, user = json.load(sys.stdin)
-runtime = Runtime(Places(), False)
-try:
-    if state == "present":
-        plan = xpu_packages.choose_packages(card, "ubuntu", "24.04", not user, address, key)
-        outcome = runtime.present(plan, fingerprints, user)
-    else:
-        outcome = runtime.absent()
-    print(json.dumps({{"changed": outcome.changed, "packages": outcome.packages, "notes": outcome.notes, "problem": None}}))
-except Stopped as stopped:
-    print(json.dumps({{"changed": False, "packages": {{}}, "notes": [], "problem": stopped.problems[0].as_dict()}}))
+params = {{"state": state, "gpu": {{"wsl": None if user else {{"version": 2}}, "adapters": [card]}}, "apt_address": address,
+    "apt_key": key, "apt_key_fingerprints": fingerprints, "user": user, "environment": {{}}, "etc": "/etc",
+    "state_file": "/var/lib/colab-ready/xpu_runtime.json"}}
+result, notes = settle(xpu_host.XpuHost(params, False))
+packages, problem = result["packages"], (result["problems"] or [None])[0]
+print(json.dumps({{"changed": result["changed"], "packages": packages, "notes": notes, "problem": problem}}))
 """
 
 
@@ -87,6 +83,8 @@ class Pc:
 def pc(start_host: StartHost, stand_in: IntelRepository, project: Path) -> Pc:
     host = start_host("xpu-runtime", init="plain", extra=[f"--volume={stand_in.folder}:{PLACE}:ro"])
     host.run("mkdir", "-p", "/var/lib/colab-ready")
+    # Without it the folder goes with the record.
+    host.run("touch", "/var/lib/colab-ready/of-another-module")
     host.run("touch", "/var/lib/apt/extended_states")
     return Pc(host, stand_in, project)
 

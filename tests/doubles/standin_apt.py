@@ -1,6 +1,6 @@
 """A stand-in for apt-get and dpkg-query: a package system in a JSON file. It checks no signature and downloads nothing.
 
-    python standin_apt.py FOLDER apt-get [-o OPTION].. [--simulate] [--yes] update|install|remove [PACKAGE]..
+    python standin_apt.py FOLDER apt-get [-o OPTION].. [--simulate] [--download-only] [--yes] update|install|remove [PACKAGE]..
     python standin_apt.py FOLDER dpkg-query --show --showformat=FORMAT
 
 FOLDER/apt.json holds {"own": {package: version}, "repository": {package: version}, "source": path of the repository's
@@ -9,7 +9,7 @@ file, "depends": {package: [package, ..]}, "installed": {package: version}, "lis
 had when `lists` is true or after an `update` of everything. FOLDER/calls.log gets a line for each call of apt-get. Faults:
 
     unsigned, unreachable, busy   what apt says then in `update`, with status 100
-    checksum    the same, in the installation
+    checksum    the same, in the download
     kernel      the installation would bring a kernel module
     removes     the installation would take another package away
     half        the installation fails after the first package
@@ -61,7 +61,7 @@ class Apt:
             result += [*self.with_dependencies(self.state["depends"].get(name, [])), name]
         return list(dict.fromkeys(result))
 
-    def install(self, names: list[str], simulate: bool) -> None:
+    def install(self, names: list[str], simulate: bool, only_download: bool) -> None:
         found = self.candidates()
         for name in names:
             if name not in found:
@@ -78,6 +78,8 @@ class Apt:
             return
         if self.fault == "checksum":
             raise Stopped(SAYS["checksum"])
+        if only_download:
+            return
         for number, name in enumerate(steps):
             if self.fault == "half" and number:
                 raise Stopped("E: Sub-process /usr/bin/dpkg returned an error code (1)")
@@ -108,10 +110,10 @@ def apt_get(folder: Path, arguments: list[str]) -> int:
     simulate = "--simulate" in arguments
     try:
         if plain[0] == "update":
-            own = [one.partition("=")[2] for one in options if one.startswith("Dir::Etc::sourcelist=")]
+            own = [one.partition("=")[2] for one in options if one.startswith("Dir::Etc::SourceList=")]
             apt.update(own[0] if own else None)
         elif plain[0] == "install":
-            apt.install(plain[1:], simulate)
+            apt.install(plain[1:], simulate, "--download-only" in arguments)
         else:
             apt.remove(plain[1:], simulate)
     except Stopped as stopped:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from ansible.module_utils.colab_ready.apt_words import (
     Steps,
     apt_problem,
+    conffile_sums,
+    damaged_files,
     installed_packages,
+    judge_steps,
     packages_with_files,
     simulated,
 )
@@ -58,3 +62,108 @@ Remv old-icd [1.0]
 Conf libigc2 (2.18 stable [amd64])
 """
     assert simulated(text) == Steps({"libigc2": "2.18", "intel-opencl-icd": "25.31"}, ["libigc2"], ["old-icd"])
+
+
+# --- dpkg -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "paths"),
+    [
+        ("", []),
+        ("missing     /opt/rocm/lib/librocdxg.so.1\n", ["/opt/rocm/lib/librocdxg.so.1"]),
+        ("??5??????   /opt/rocm/lib/a b.so\n", ["/opt/rocm/lib/a b.so"]),
+        ("??5?????? c /opt/rocm/share/rocdxg/dids.conf\n", []),
+        ("missing   c /etc/x.conf\n", []),
+        ("missing     /usr/share/doc/rocdxg-roct/copyright\nmissing     /usr/share/man/man1/x.1.gz\n", []),
+    ],
+)
+def test_damage_is_what_the_package_lacks_and_not_what_its_owner_wrote(text: str, paths: list[str]) -> None:
+    assert damaged_files(text) == paths
+
+
+def test_configuration_files_have_the_sum_they_came_with() -> None:
+    text = "\n /opt/rocm/share/rocdxg/dids.conf 0123456789abcdef0123456789abcdef\n /etc/old ffffffffffffffffffffffffffffffff obsolete\n"
+    assert conffile_sums(text) == {
+        "/opt/rocm/share/rocdxg/dids.conf": "0123456789abcdef0123456789abcdef",
+        "/etc/old": "f" * 32,
+    }
+
+
+# --- apt ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("install", "remove", "ids"),
+    [
+        (["rocm-core", "libdrm-amdgpu1"], [], []),
+        (["rocm-core"], ["libhsakmt1"], []),
+        (["rocm-core"], ["hipcc"], ["rocm_would_remove"]),
+        (["rocm-core", "amdgpu-dkms"], [], ["rocm_kernel_package"]),
+        (["amdgpu-dkms-firmware"], [], ["rocm_kernel_package"]),
+        (["linux-oem-24.04c"], [], ["rocm_kernel_package"]),
+        (["linux-image-6.14.0-1011-oem"], [], ["rocm_kernel_package"]),
+        (["linux-headers-generic", "dkms"], ["hipcc"], ["rocm_kernel_package", "rocm_would_remove"]),
+        (["linux-libc-dev"], [], []),
+    ],
+)
+def test_no_kernel_comes_and_nothing_of_others_goes(install: list[str], remove: list[str], ids: list[str]) -> None:
+    steps = Steps(dict.fromkeys(install, "1"), install, remove)
+    assert [problem.id for problem in judge_steps(steps, ["libhsakmt1"], "rocm", "ROCm 10.0.0")] == ids
+
+
+# As apt 2.4 to 3.0 and dpkg print them; addresses and numbers of keys are others.
+COMPLAINTS = [
+    (
+        "rocm_apt_unreachable",
+        "Err:1 https://x stable InRelease\n  Could not resolve 'x'\nE: Failed to fetch https://x/dists/stable/InRelease  Could not resolve 'x'\n",
+    ),
+    ("rocm_apt_unreachable", "E: The repository 'file:/srv/x stable Release' does not have a Release file.\n"),
+    (
+        "rocm_apt_unreachable",
+        "E: Failed to fetch http://x/a.deb  404  Not Found [IP: 10.0.0.1 80]\nE: Unable to fetch some archives, maybe run apt-get update?\n",
+    ),
+    (
+        "rocm_apt_unreachable",
+        "W: Failed to fetch https://x/  Certificate verification failed: The certificate is NOT trusted.\n",
+    ),
+    (
+        "rocm_apt_signature",
+        "W: GPG error: https://x noble InRelease: The following signatures couldn't be verified because the public key is not available: NO_PUBKEY 9386B48A1A693C5C\nE: The repository 'https://x noble InRelease' is not signed.\n",
+    ),
+    ("rocm_apt_signature", "E: The repository 'https://x noble InRelease' is not signed.\n"),
+    (
+        "rocm_apt_signature",
+        "Err:1 file:/x stable InRelease\n  The following signatures were invalid: BADSIG 9386B48A1A693C5C ROCm\n",
+    ),
+    (
+        "rocm_apt_signature",
+        "Err:1 https://x noble InRelease\n  Sub-process /usr/bin/sqv returned an error code (1), error message is: Missing key 9386\n",
+    ),
+    ("rocm_apt_checksum", "E: Failed to fetch https://x/Packages.gz  Hash Sum mismatch\n"),
+    (
+        "rocm_apt_checksum",
+        "E: Failed to fetch https://x/Packages  File has unexpected size (14 != 805). Mirror sync in progress?\n",
+    ),
+    ("rocm_apt_package", "E: Unable to locate package hsa-runtime-rocr4wsl-amdgpu\n"),
+    ("rocm_apt_package", "E: Package 'rocm-libs' has no installation candidate\n"),
+    ("rocm_apt_busy", "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 4711 (apt-get)\n"),
+    ("rocm_apt_busy", "dpkg: error: dpkg frontend lock was locked by another process with pid 4711\n"),
+    ("rocm_apt_space", "E: You don't have enough free space in /var/cache/apt/archives/.\n"),
+    (
+        "rocm_apt_space",
+        "dpkg: error processing archive x.deb (--install):\n cannot copy extracted data: No space left on device\n",
+    ),
+    ("rocm_apt", "E: Unable to correct problems, you have held broken packages.\n"),
+    ("rocm_apt", ""),
+]
+
+
+@pytest.mark.parametrize("owner", ["rocm", "xpu"])
+@pytest.mark.parametrize(("name", "text"), COMPLAINTS)
+def test_a_complaint_becomes_one_problem_with_what_to_do(name: str, text: str, owner: str) -> None:
+    problem = apt_problem(text, "https://x", owner, {"unreachable": "; or do without"})
+    assert problem.id == name.replace("rocm", owner)
+    assert "https://x" in problem.what and problem.do and "{" not in problem.do
+    assert problem.do.endswith("; or do without") is (name == "rocm_apt_unreachable")
+    assert "\n" not in problem.sentence()

@@ -553,9 +553,9 @@ def test_a_strangers_kernel_closes_the_folder_and_the_users_own_does_not(share: 
 
 def test_a_group_of_ones_own_is_no_stranger_and_another_group_is(share: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (share / "kernels").chmod(0o775)
-    monkeypatch.setattr("colab_ready.files.trust.others_in_group", lambda gid, uids: False)
+    monkeypatch.setattr("colab_ready.files.trust.others_in_group", lambda gid, uids: frozenset())
     assert closed_data([str(share)], os.getuid()) == {}
-    monkeypatch.setattr("colab_ready.files.trust.others_in_group", lambda gid, uids: True)
+    monkeypatch.setattr("colab_ready.files.trust.others_in_group", lambda gid, uids: frozenset([1]))
     assert "can be changed by its group: its mode is 0775" in closed_data([str(share)], os.getuid())[str(share)]
 
 

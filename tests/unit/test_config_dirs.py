@@ -33,13 +33,6 @@ def test_the_systems_jupyter_looks_at_home_first_then_below_usr_then_in_etc() ->
     ]
 
 
-def test_a_virtual_environment_of_its_user_comes_before_home() -> None:
-    assert config_dirs.config_path("/v", "/home/a", environment_first=True)[:2] == [
-        "/v/etc/jupyter",
-        "/home/a/.jupyter",
-    ]
-
-
 @pytest.mark.parametrize("prefix", ["/usr/local", "/"])
 def test_a_directory_that_is_the_systems_already_is_listed_once(prefix: str) -> None:
     paths = config_dirs.config_path(prefix, "/home/a")
@@ -261,7 +254,7 @@ def test_where_no_jupyter_is_nothing_is_made(tree: Tree) -> None:
     before = tree.listing()
     repair = tree.repair()
     assert tree.listing() == before
-    assert (repair.before, repair.findings) == ("", [])
+    assert (repair.changes.before, repair.findings) == ("", [])
     assert repair.reasons == ["no Jupyter is installed for the system's Python"]
 
 
@@ -272,16 +265,16 @@ def test_where_a_jupyter_is_the_directory_is_made_and_removed_again(tree: Tree, 
     would = tree.repair(check=True)
     assert tree.listing() == before
     done = tree.repair()
-    assert (would.before, would.after) == (done.before, done.after)
+    assert (would.changes.before, would.changes.after) == (done.changes.before, done.changes.after)
     made = {name: mode for name, mode in tree.listing().items() if name not in before and name.startswith("usr")}
     assert made == dict.fromkeys(("usr/etc", "usr/etc/jupyter", "usr/etc/jupyter/jupyter_server_config.d"), "0o40755")
-    assert tree.repair().before == ""
+    assert tree.repair().changes.before == ""
 
     would = tree.repair(check=True, remove=True)
     done = tree.repair(remove=True)
-    assert (would.before, would.after) == (done.before, done.after)
+    assert (would.changes.before, would.changes.after) == (done.changes.before, done.changes.after)
     assert tree.listing() == before
-    assert tree.repair(remove=True).before == ""
+    assert tree.repair(remove=True).changes.before == ""
 
 
 def test_a_jupyter_of_another_python_version_is_none_of_the_systems(tree: Tree) -> None:
@@ -304,7 +297,7 @@ def test_an_unreadable_record_is_said_and_nothing_is_removed_on_a_guess(tree: Tr
     tree.repair()
     (tree.root / "state/jupyter_config_dir.json").write_text("{")
     repair = tree.repair(remove=True)
-    assert "could not be read" in repair.warnings[0]
+    assert "could not be read" in repair.changes.warnings[0]
     assert tree.config.is_dir()
 
 
@@ -312,9 +305,9 @@ def test_when_jupyter_is_gone_so_is_the_directory_that_was_made_for_it(tree: Tre
     tree.install(SYSTEM, "jupyter_server")
     tree.repair()
     (tree.root / SYSTEM / "jupyter_server-1.0.dist-info").rmdir()
-    assert tree.repair().before
+    assert tree.repair().changes.before
     assert not (tree.root / "usr/etc").exists()
-    assert tree.repair().before == ""
+    assert tree.repair().changes.before == ""
 
 
 def test_an_open_directory_is_found_tightened_and_in_order_then(tree: Tree) -> None:
@@ -341,7 +334,7 @@ def test_an_open_directory_is_found_tightened_and_in_order_then(tree: Tree) -> N
     assert all(finding["repaired"] for finding in repair.findings)
     assert repair.findings[1]["mode"] == "0777"
     again = tree.repair()
-    assert (again.findings, again.before) == ([], "")
+    assert (again.findings, again.changes.before) == ([], "")
 
 
 def test_a_parent_that_is_not_ours_is_named_and_left(tree: Tree) -> None:
@@ -351,18 +344,18 @@ def test_a_parent_that_is_not_ours_is_named_and_left(tree: Tree) -> None:
     assert paths(repair, tree) == ["usr/local/etc", "home"]
     assert not any(finding["repaired"] for finding in repair.findings)
     assert all("chmod go-w" in finding["do"] for finding in repair.findings)
-    assert repair.before == ""
+    assert repair.changes.before == ""
 
 
 def test_0777_stays_possible_is_warned_about_and_is_stable(tree: Tree) -> None:
     tree.install(SYSTEM, "jupyter_server")
     wide = Attributes(*ME, mode=0o777)
     first = tree.repair(directory_as=wide)
-    assert "0777 as asked for" in first.warnings[0]
+    assert "0777 as asked for" in first.changes.warnings[0]
     assert tree.config.stat().st_mode & 0o7777 == 0o777
     assert tree.config.parent.stat().st_mode & 0o7777 == 0o755
     second = tree.repair(directory_as=wide)
-    assert (second.before, second.warnings) == ("", first.warnings)
+    assert (second.changes.before, second.changes.warnings) == ("", first.changes.warnings)
     assert [finding["repaired"] for finding in second.findings] == [False, False]
     assert [finding["repaired"] for finding in tree.repair().findings] == [True, True]
     assert tree.config.stat().st_mode & 0o7777 == 0o755
@@ -425,7 +418,7 @@ def test_what_somebody_planted_is_named_on_every_run_and_never_deleted(tree: Tre
     again = tree.repair()
     assert planted_by(again.findings) == [("nobody", False)]
     assert "Then remove it, or keep it: sudo chown" in again.findings[0]["do"]
-    assert again.before == ""
+    assert again.changes.before == ""
     assert planted.read_text() == "import os"
     assert tree.config.stat().st_uid == 0
 

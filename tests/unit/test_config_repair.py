@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from ansible.module_utils.colab_ready import config_repair
 from ansible.module_utils.colab_ready.config_dirs import User
-from ansible.module_utils.colab_ready.guarded_paths import Attributes
 
 
 @pytest.fixture
@@ -21,19 +20,7 @@ def home(tmp_path: Path) -> Path:
 
 def audited(home: Path) -> list[str]:
     user = User("student", os.getuid(), os.getgid(), str(home))
-    settings = config_repair.Settings(
-        *(
-            str(home.parent / "usr"),
-            Attributes(0, 0, 0o755),
-            None,
-            "never",
-            [user],
-            [],
-            "/nonexistent",
-            "/x",
-            True,
-        )
-    )
+    settings = config_repair.Settings(prefix=str(home.parent / "usr"), users=[user], system_dirs=[])
     repair = config_repair.Repair(settings)
     return [finding["why"] for finding in [*repair.audit_data([]), *config_repair.Repair(settings).audit()]]
 

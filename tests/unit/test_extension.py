@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.colab_ready import extension
-from ansible.module_utils.colab_ready.guarded_paths import UnsafePath
+from ansible.module_utils.colab_ready.core.problem import Problem, UnsafePath
+from ansible.module_utils.colab_ready.files.changes import Changes
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -93,7 +94,7 @@ def test_no_content_can_break_it_and_a_second_run_has_nothing_to_do(content: byt
 
 @pytest.mark.parametrize("name", ["", "a b", "../x", "a/b", "a.json/..", "1a", "a..b", "é", "a\n"])
 def test_a_name_that_is_no_module_is_refused(name: str) -> None:
-    with pytest.raises(extension.Problem, match="Expected the name of the Python module"):
+    with pytest.raises(Problem, match="Expected the name of the Python module"):
         extension.check_name(name)
 
 
@@ -103,6 +104,12 @@ def test_a_backup_is_not_read_by_jupyter_and_has_one_name_for_one_content() -> N
     assert not name.endswith(".json")
 
 
+def converge(config_dir: Path, enabled: bool | None, check: bool = False) -> Changes:
+    changes = Changes(check)
+    extension.converge(changes, str(config_dir), NAME, enabled, ME)
+    return changes
+
+
 def tree(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): oct(path.lstat().st_mode) for path in sorted(folder.rglob("*"))}
 
@@ -110,24 +117,24 @@ def tree(folder: Path) -> dict[str, str]:
 def test_directories_and_file_are_made_with_their_modes_whatever_the_umask_is(tmp_path: Path) -> None:
     umask = os.umask(0o077)
     try:
-        outcome = extension.converge(str(tmp_path / "etc/jupyter"), NAME, True, ME, check=False)
+        outcome = converge(tmp_path / "etc/jupyter", True)
     finally:
         os.umask(umask)
     assert list(tree(tmp_path))[:3] == ["etc", "etc/jupyter", "etc/jupyter/jupyter_server_config.d"]
-    assert outcome.changed
+    assert outcome.places
     assert set(tree(tmp_path).values()) == {"0o40755", "0o100644"}
-    again = extension.converge(str(tmp_path / "etc/jupyter"), NAME, True, ME, check=False)
-    assert again == extension.Outcome("", "", [])
+    again = converge(tmp_path / "etc/jupyter", True)
+    assert (again.places, again.warnings) == ([], [])
 
 
 def test_check_mode_says_the_same_and_writes_nothing(tmp_path: Path) -> None:
-    would = extension.converge(str(tmp_path / "etc/jupyter"), NAME, True, ME, check=True)
+    would = converge(tmp_path / "etc/jupyter", True, check=True)
     assert tree(tmp_path) == {}
-    assert would == extension.converge(str(tmp_path / "etc/jupyter"), NAME, True, ME, check=False)
+    assert would.diff == converge(tmp_path / "etc/jupyter", True).diff
 
-    would = extension.converge(str(tmp_path / "etc/jupyter"), NAME, None, ME, check=True)
+    would = converge(tmp_path / "etc/jupyter", None, check=True)
     assert (tmp_path / "etc/jupyter/jupyter_server_config.d" / f"{NAME}.json").exists()
-    assert would == extension.converge(str(tmp_path / "etc/jupyter"), NAME, None, ME, check=False)
+    assert would.diff == converge(tmp_path / "etc/jupyter", None).diff
     assert "etc/jupyter/jupyter_server_config.d" not in tree(tmp_path)
 
 
@@ -141,7 +148,7 @@ def folder_with(tmp_path: Path, content: bytes | None = None) -> Path:
 
 def test_unusable_content_is_kept_beside_it_and_a_warning_says_where(tmp_path: Path) -> None:
     folder = folder_with(tmp_path, b"{broken")
-    outcome = extension.converge(str(tmp_path), NAME, True, ME, check=False)
+    outcome = converge(tmp_path, True)
     (backup,) = (path for path in folder.iterdir() if path.name != f"{NAME}.json")
     assert backup.read_bytes() == b"{broken"
     assert backup.name in outcome.warnings[0]
@@ -153,15 +160,15 @@ def test_a_link_in_the_files_place_is_replaced_and_its_target_untouched(tmp_path
     target = tmp_path / "target"
     target.write_text("precious")
     (folder / f"{NAME}.json").symlink_to(target)
-    assert extension.converge(str(tmp_path), NAME, True, ME, check=False).changed
+    assert converge(tmp_path, True).places
     assert target.read_text() == "precious"
     assert not (folder / f"{NAME}.json").is_symlink()
 
 
 def test_a_directory_in_the_files_place_is_an_error(tmp_path: Path) -> None:
     (folder_with(tmp_path) / f"{NAME}.json").mkdir()
-    with pytest.raises(extension.Problem, match="is a directory. Expected a file"):
-        extension.converge(str(tmp_path), NAME, True, ME, check=False)
+    with pytest.raises(Problem, match="is a directory. Expected a file"):
+        converge(tmp_path, True)
 
 
 def test_a_link_in_a_directory_that_others_write_to_is_not_followed(tmp_path: Path) -> None:
@@ -170,7 +177,7 @@ def test_a_link_in_a_directory_that_others_write_to_is_not_followed(tmp_path: Pa
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "open/jupyter").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(UnsafePath, match="open/jupyter is a symbolic link"):
-        extension.converge(str(tmp_path / "open/jupyter"), NAME, True, ME, check=False)
+        converge(tmp_path / "open/jupyter", True)
     assert tree(tmp_path / "elsewhere") == {}
 
 
@@ -178,7 +185,7 @@ def test_a_link_that_only_we_could_place_is_followed(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "jupyter").symlink_to(tmp_path / "elsewhere")
     tmp_path.chmod(0o755)
-    assert extension.converge(str(tmp_path / "jupyter"), NAME, True, ME, check=False).changed
+    assert converge(tmp_path / "jupyter", True).places
     assert (tmp_path / "elsewhere" / extension.FOLDER / f"{NAME}.json").is_file()
 
 
@@ -187,7 +194,7 @@ def test_the_files_mode_is_repaired_by_a_new_file(tmp_path: Path, mode: int) -> 
     file = folder_with(tmp_path, raw(config(colab_http_over_ws=True))) / f"{NAME}.json"
     os.link(file, tmp_path / "other-name")
     file.chmod(mode)
-    assert extension.converge(str(tmp_path), NAME, True, ME, check=False).changed
+    assert converge(tmp_path, True).places
     assert file.stat().st_mode & 0o7777 == 0o644
     assert (tmp_path / "other-name").stat().st_mode & 0o7777 == mode
 
@@ -195,19 +202,19 @@ def test_the_files_mode_is_repaired_by_a_new_file(tmp_path: Path, mode: int) -> 
 def test_the_folders_mode_is_repaired(tmp_path: Path) -> None:
     folder = folder_with(tmp_path)
     folder.chmod(0o777)
-    extension.converge(str(tmp_path), NAME, True, ME, check=False)
+    converge(tmp_path, True)
     assert folder.stat().st_mode & 0o7777 == 0o755
 
 
 def test_absent_leaves_a_folder_that_holds_something_else(tmp_path: Path) -> None:
     folder = folder_with(tmp_path, raw(config(colab_http_over_ws=True)))
     (folder / "other.json").write_text("{}")
-    assert extension.converge(str(tmp_path), NAME, None, ME, check=False).changed
+    assert converge(tmp_path, None).places
     assert sorted(path.name for path in folder.iterdir()) == ["other.json"]
 
 
 def test_absent_where_nothing_is_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / extension.FOLDER).mkdir()
-    assert not extension.converge(str(tmp_path), NAME, None, ME, check=False).changed
-    assert not extension.converge(str(tmp_path / "none"), NAME, None, ME, check=False).changed
+    assert not converge(tmp_path, None).places
+    assert not converge(tmp_path / "none", None).places
     assert list(tree(tmp_path)) == [extension.FOLDER]

@@ -8,7 +8,7 @@ import pwd
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.colab_ready.files.plain import open_plain, remove_plain, replace_plain
+from ansible.module_utils.colab_ready.files.plain import open_plain, replace_plain
 from ansible.module_utils.colab_ready.process.identity import NOBODY, who_called
 
 
@@ -24,7 +24,7 @@ def test_a_file_is_made_replaced_read_and_removed(tmp_path: Path) -> None:
         with open_plain(str(path)) as handle:
             assert os.read(handle, 9) == content
     assert (path.stat().st_mode & 0o777, os.listdir(path.parent)) == (0o640, ["file"])
-    remove_plain(str(path))
+    replace_plain(str(path), None, 0, 0, 0)
     assert os.listdir(path.parent) == []
 
 
@@ -48,7 +48,7 @@ def test_what_is_no_plain_file_or_is_reached_over_a_link_is_left_and_named(tmp_p
     with pytest.raises(OSError, match=str(path)) as raised:
         replace(path)
     assert raised.value.errno == (errno.EINVAL if place in ("pipe", "directory") else errno.ELOOP)
-    for refuse in (lambda: open_plain(str(path)).__enter__(), lambda: remove_plain(str(path))):
+    for refuse in (lambda: open_plain(str(path)).__enter__(), lambda: replace_plain(str(path), None, 0, 0, 0)):
         with pytest.raises(OSError):
             refuse()
     assert (sorted(tmp_path.rglob("*")), (target / "file").read_bytes()) == (before, b"old")

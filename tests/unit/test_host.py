@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils.colab_ready import host
+from ansible.module_utils.colab_ready.system.accounts import user_name
+from ansible.module_utils.colab_ready.system.mounts import mount_of
 
 DEBIAN = """\
 PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"
@@ -136,7 +138,7 @@ def test_an_account_is_found_by_name_or_not_at_all() -> None:
     assert (root.uid, root.home) == (0, "/root")
     assert host.account("nobody-of-that-name") is None
     assert host.account("") is None
-    assert host.name_of(4_000_000_000) == "4000000000"
+    assert user_name(4_000_000_000) == "4000000000"
 
 
 MOUNTS = r"""22 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw
@@ -159,7 +161,7 @@ PLACES = [
 def test_the_file_system_of_a_path_is_the_nearest_and_newest_mount(
     path: str, kind: str, options: tuple[str, ...]
 ) -> None:
-    assert host.mount_of(path, MOUNTS) == (kind, options)
+    assert mount_of(path, MOUNTS) == (kind, options)
 
 
 def test_a_place_that_is_missing_is_measured_where_it_would_be(tmp_path: Path) -> None:
@@ -208,24 +210,6 @@ def test_wsl_is_told_by_its_kernel_or_its_init(
     assert host.wsl_version(version, osrelease, run_wsl, environ) == wsl
 
 
-@pytest.mark.parametrize(
-    ("files", "interop"),
-    [
-        ({}, None),
-        ({"status": "enabled\n"}, False),
-        ({"status": "enabled\n", "WSLInterop": "enabled\ninterpreter /init\n"}, True),
-        ({"status": "enabled\n", "WSLInterop-late": "enabled\ninterpreter /init\n"}, True),
-        ({"status": "enabled\n", "WSLInterop": "disabled\ninterpreter /init\n"}, False),
-    ],
-)
-def test_interop_is_what_the_kernel_says(tmp_path: Path, files: dict[str, str], interop: bool | None) -> None:
-    folder = tmp_path / "sys" / "fs" / "binfmt_misc"
-    folder.mkdir(parents=True)
-    for name, text in files.items():
-        (folder / name).write_text(text)
-    assert host.interop_enabled(str(tmp_path)) is interop
-
-
 def test_wsl_says_all_of_itself_and_elsewhere_there_is_nothing_to_say(tmp_path: Path) -> None:
     proc, dev, run = tmp_path / "proc", tmp_path / "dev", tmp_path / "run"
     (proc / "1").mkdir(parents=True)
@@ -241,7 +225,6 @@ def test_wsl_says_all_of_itself_and_elsewhere_there_is_nothing_to_say(tmp_path: 
         "version": 2,
         "kernel": "6.6.87.2-microsoft-standard-WSL2",
         "systemd": True,
-        "interop": None,
         "dxg": True,
     }
     osrelease.write_text("6.1.0-18-amd64\n")

@@ -275,11 +275,6 @@ def test_a_directory_of_our_own_may_be_removed(path: str) -> None:
     assert managed.why_protected(path, ROOT.mounts, ROOT.homes) is None
 
 
-def test_mount_points_are_read_with_their_spaces() -> None:
-    line = r"36 35 98:0 / /mnt/my\040disk\134x rw,noatime master:1 - ext4 /dev/sda rw"
-    assert managed.mount_points(line + "\nrubbish\n") == {"/mnt/my disk\\x"}
-
-
 # --- a whole list ---------------------------------------------------------------------------------------------------
 
 

@@ -14,10 +14,8 @@ from ansible.module_utils.colab_ready.wsl_config import (
     profile_in,
     restart_codes,
     restart_remedies,
-    set_in_wsl_conf,
-    set_in_wslconfig,
-    unset_in_wsl_conf,
-    unset_in_wslconfig,
+    set_in,
+    unset_in,
     wsl_conf_value,
 )
 from hypothesis import given
@@ -139,19 +137,19 @@ WSL_CONF = [
 
 @pytest.mark.parametrize(("before", "after"), [row[1:] for row in WSL_CONF], ids=[row[0] for row in WSL_CONF])
 def test_wsl_conf_gets_one_key_and_is_the_same_again_without_it(before: bytes, after: bytes) -> None:
-    changed = set_in_wsl_conf(before, SYSTEMD)
+    changed = set_in(before, SYSTEMD, False)
     assert changed.content == after
     assert changed.edit is not None
     assert is_systemd_on(after)
-    assert set_in_wsl_conf(after, SYSTEMD) == (after, None)
-    assert unset_in_wsl_conf(after, SYSTEMD, changed.edit) == before
+    assert set_in(after, SYSTEMD, False) == (after, None)
+    assert unset_in(after, SYSTEMD, changed.edit, False) == before
 
 
 @pytest.mark.parametrize(
     "content", [BOOT, b"[BOOT]\nSYSTEMD = True # x\n", b"[boot]\nsystemd=1", b'[boot]\nsystemd="true"\n']
 )
 def test_what_is_so_already_stays_as_it_is(content: bytes) -> None:
-    assert set_in_wsl_conf(content, SYSTEMD) == (content, None)
+    assert set_in(content, SYSTEMD, False) == (content, None)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +162,7 @@ def test_what_is_so_already_stays_as_it_is(content: bytes) -> None:
 )
 def test_a_file_where_the_key_would_not_be_read_is_refused(content: bytes, why: str) -> None:
     with pytest.raises(ValueError, match=why):
-        set_in_wsl_conf(content, SYSTEMD)
+        set_in(content, SYSTEMD, False)
 
 
 USERS_EDITS = [
@@ -185,10 +183,10 @@ USERS_EDITS = [
     ("before", "edit", "left"), [row[1:] for row in USERS_EDITS], ids=[row[0] for row in USERS_EDITS]
 )
 def test_what_the_user_changed_meanwhile_stays(before: bytes, edit: object, left: bytes) -> None:
-    changed = set_in_wsl_conf(before, SYSTEMD)
+    changed = set_in(before, SYSTEMD, False)
     assert changed.edit is not None
     assert callable(edit)
-    assert unset_in_wsl_conf(edit(changed.content), SYSTEMD, changed.edit) == left
+    assert unset_in(edit(changed.content), SYSTEMD, changed.edit, False) == left
 
 
 # --- .wslconfig -----------------------------------------------------------------------------------------------------
@@ -229,11 +227,11 @@ WSLCONFIG = [
 
 @pytest.mark.parametrize(("before", "after"), [row[1:] for row in WSLCONFIG], ids=[row[0] for row in WSLCONFIG])
 def test_wslconfig_gets_one_key_and_keeps_its_encoding(before: bytes, after: bytes) -> None:
-    changed = set_in_wslconfig(before, KEEP_RUNNING)
+    changed = set_in(before, KEEP_RUNNING, True)
     assert changed.content == after
     assert changed.edit is not None
-    assert set_in_wslconfig(after, KEEP_RUNNING) == (after, None)
-    assert unset_in_wslconfig(after, KEEP_RUNNING, changed.edit) == before
+    assert set_in(after, KEEP_RUNNING, True) == (after, None)
+    assert unset_in(after, KEEP_RUNNING, changed.edit, True) == before
 
 
 @pytest.mark.parametrize(
@@ -241,7 +239,7 @@ def test_wslconfig_gets_one_key_and_keeps_its_encoding(before: bytes, after: byt
 )
 def test_a_wslconfig_that_windows_does_not_read_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError, match="UTF-16"):
-        set_in_wslconfig(content, KEEP_RUNNING)
+        set_in(content, KEEP_RUNNING, True)
 
 
 PIECES = [b"[boot]", b"[Boot]  # x", b"[user]", b"[bad-one]", b"systemd=true", b"systemd = false", b"systemd=", b'systemd="tr', b"x=1", b"x=a \\", b"# c", b"; c", b"  ", b"", b"\xef\xbb\xbf[boot]", b"[", b"=", b"\\", b"#"]  # fmt: skip
@@ -253,9 +251,8 @@ PIECES = [b"[boot]", b"[Boot]  # x", b"[user]", b"[bad-one]", b"systemd=true", b
 )
 def test_no_file_loses_a_byte_or_another_value(lines: list[tuple[bytes, bytes]], windows: bool) -> None:
     before = b"".join(piece + end for piece, end in lines)
-    put, take = (set_in_wslconfig, unset_in_wslconfig) if windows else (set_in_wsl_conf, unset_in_wsl_conf)
     try:
-        changed = put(before, SYSTEMD)
+        changed = set_in(before, SYSTEMD, windows)
     except ValueError:
         # A backslash at the very end would join the line with one that is added.
         assert not windows or before.rstrip(b"\r").endswith(b"\\")
@@ -266,11 +263,11 @@ def test_no_file_loses_a_byte_or_another_value(lines: list[tuple[bytes, bytes]],
     read = parse(result, windows)
     assert (read.value(SYSTEMD) or "").lower() in SYSTEMD.same
     assert read.others(SYSTEMD) == parse(text, windows).others(SYSTEMD)
-    assert put(changed.content, SYSTEMD).edit is None
+    assert set_in(changed.content, SYSTEMD, windows).edit is None
     if changed.edit is None:
         assert changed.content == before
     else:
-        assert take(changed.content, SYSTEMD, changed.edit) == before
+        assert unset_in(changed.content, SYSTEMD, changed.edit, windows) == before
 
 
 # --- the rest -------------------------------------------------------------------------------------------------------

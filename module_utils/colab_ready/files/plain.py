@@ -10,50 +10,34 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from ..core.problem import UnsafePath
+from ..guarded_paths import look_at, open_parent
+from .atomic import replace_at
 from .safe_open import open_file
-
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @contextmanager
-def open_parent(path: str) -> Iterator[tuple[int, str]]:
+def open_plain_parent(path: str) -> Iterator[tuple[int, str]]:
     """Open the folder of a path step by step; yield its descriptor and the last name, which is a plain file's or nobody's."""
-    *above, last = [part for part in path.split("/") if part not in ("", ".")]
-    handle = os.open("/", _FOLDER)
     try:
-        for name in above:
-            _refuse_link(handle, name)
-            opened = os.open(name, _FOLDER, dir_fd=handle)
-            os.close(handle)
-            handle = opened
-        with suppress(FileNotFoundError):
-            if not stat.S_ISREG(_refuse_link(handle, last)):
+        with open_parent(path, follow=False) as (folder, name):
+            entry = look_at(folder, name)
+            if entry is not None and entry.kind == "link":
+                raise UnsafePath(f"{name} is a link, which is not followed there")
+            if entry is not None and entry.kind != "file":
                 raise OSError(errno.EINVAL, "not a regular file")
-        yield handle, last
-    except OSError as error:
+            yield folder, name
+    except UnsafePath as error:
         raise OSError(error.errno, error.strerror, path) from None
-    finally:
-        os.close(handle)
-
-
-def _refuse_link(folder: int, name: str) -> int:
-    """Return a file's mode. That it is a link is said here; whoever makes one of it now meets O_NOFOLLOW."""
-    mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
-    if name == ".." or stat.S_ISLNK(mode):
-        raise OSError(errno.ELOOP, f"{name} is a link, which is not followed there")
-    return mode
 
 
 @contextmanager
 def open_plain(path: str) -> Iterator[int]:
     """Open a regular file for reading."""
-    with open_parent(path) as (folder, name):
+    with open_plain_parent(path) as (folder, name):
         handle = open_file(name, dir_fd=folder)
     try:
         yield handle
@@ -61,31 +45,20 @@ def open_plain(path: str) -> Iterator[int]:
         os.close(handle)
 
 
-def replace_plain(path: str, content: bytes, uid: int, gid: int, mode: int) -> None:
-    """Put a file in the place of a plain one, or of none, in one step, with these rights or with less.
+def replace_plain(path: str, content: bytes | None, uid: int, gid: int, mode: int) -> None:
+    """Put a file in the place of a plain one, or of none, in one step, with these rights or with less; None: remove it.
 
     Who may not give it to the group does not give its rights to another. A drive of Windows has neither owners nor modes of ours.
     """
-    with open_parent(path) as (folder, name):
-        temporary = f".{name}.{secrets.token_hex(8)}"
-        handle = os.open(temporary, _NEW, 0o600, dir_fd=folder)
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content)
-                with suppress(PermissionError):
-                    os.fchown(handle, uid, gid)
-                with suppress(PermissionError):
-                    os.fchmod(handle, mode if os.fstat(handle).st_gid == gid else mode & ~0o070)
-                stream.flush()
-                os.fsync(handle)
-            os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                os.unlink(temporary, dir_fd=folder)
-            raise
 
+    def dress(handle: int) -> None:
+        with suppress(PermissionError):
+            os.fchown(handle, uid, gid)
+        with suppress(PermissionError):
+            os.fchmod(handle, mode if os.fstat(handle).st_gid == gid else mode & ~0o070)
 
-def remove_plain(path: str) -> None:
-    """Remove a file."""
-    with open_parent(path) as (folder, name):
-        os.unlink(name, dir_fd=folder)
+    with open_plain_parent(path) as (folder, name):
+        if content is None:
+            os.unlink(name, dir_fd=folder)
+        else:
+            replace_at(folder, name, content, dress)

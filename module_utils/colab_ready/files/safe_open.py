@@ -54,12 +54,17 @@ def read_text(path: str, most: int = TEXT_BYTES, *, follow: bool = False) -> str
         return None
 
 
-def parse_object(text: str | bytes | None) -> dict[str, Any] | None:
-    """Return the JSON object that the text is; None for anything else, absurd nesting and numbers included."""
+def parse_json(text: str | bytes | None) -> Any:
+    """Return what the text says in JSON; None for anything else, absurd nesting and numbers included."""
     try:
-        data = json.loads(text or "")
+        return json.loads(text or "")
     except (ValueError, RecursionError):
         return None
+
+
+def parse_object(text: str | bytes | None) -> dict[str, Any] | None:
+    """Return the JSON object that the text is; None for anything else."""
+    data = parse_json(text)
     return data if isinstance(data, dict) else None
 
 

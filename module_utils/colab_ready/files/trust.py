@@ -95,14 +95,14 @@ def distrust_tree(path: str, uids: Collection[int], limit: int = ENTRIES_MAX, *,
 
 
 @functools.lru_cache(maxsize=None)
-def others_in_group(gid: int, uids: frozenset[int]) -> bool:
-    """Tell whether a group has a member besides root and the trusted users, as a user's private group has not."""
+def others_in_group(gid: int, uids: frozenset[int]) -> frozenset[int]:
+    """Return a group's members besides root and the trusted users; a user's private group has none."""
     members = {account.pw_uid for account in pwd.getpwall() if account.pw_gid == gid}
     with contextlib.suppress(KeyError):
         for name in grp.getgrgid(gid).gr_mem:
             with contextlib.suppress(KeyError):
                 members.add(pwd.getpwnam(name).pw_uid)
-    return not members <= {0, *uids}
+    return frozenset(members - {0, *uids})
 
 
 def user_name(uid: int) -> str:
