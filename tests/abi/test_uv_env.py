@@ -686,6 +686,16 @@ def test_the_hash_of_a_pinned_package_is_checked(place: Place, shop: Shop) -> No
     assert place.build(pinned=[{"requirement": f"torch==2.0+cpu --hash=sha256:{digest}"}]).changed
 
 
+def test_a_pin_wins_over_an_entry_of_the_lock(place: Place, shop: Shop) -> None:
+    shop.wheel("torch", "2.0+cpu")
+    wish: dict[str, Any] = {
+        "lock": shop.lock(shop.wheel("torch", "1.9")),
+        "pinned": [{"requirement": "torch==2.0+cpu"}],
+    }
+    assert place.build(**wish).packages == {"torch": "2.0+cpu"}
+    assert not place.build(**wish, uv=NO_UV).changed
+
+
 @pytest.mark.parametrize("allowed", [False, True])
 def test_a_build_that_was_pinned_gives_way_to_the_locked_one_and_comes_back(
     place: Place, shop: Shop, allowed: bool

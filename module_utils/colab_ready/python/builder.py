@@ -241,7 +241,10 @@ class Builder:
         handle = os.open(os.path.join(folder, name), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             end = time.monotonic() + LOCK_SECONDS
-            while not _locked(handle):
+            while True:
+                with suppress(BlockingIOError):
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
                 if time.monotonic() > end:
                     holder = printable(os.pread(handle, 200, 0).decode("utf-8", "replace"))
                     raise Failure(
@@ -299,14 +302,6 @@ class Builder:
                 f"reached. {mirror}, or install such a Python and name it with python_env_python.",
                 problem.kind,
             )
-
-
-def _locked(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 # ---- what was asked for -----------------------------------------------------------------------

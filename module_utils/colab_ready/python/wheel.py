@@ -82,8 +82,8 @@ def read_package(folder: str) -> Package:
     requires = [f"Requires-Dist: {parse_requirement(text).text}" for text in project.get("dependencies", [])]
     head = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
     head += [f"Requires-Python: {text}" for text in project.get("requires-python", [])]
-    files = _sources(os.path.join(folder, "src"), _module(name))
     info = f"{_module(name)}-{version}.dist-info"
+    files = _sources(os.path.join(folder, "src"), _module(name))
     files[f"{info}/METADATA"] = ("\n".join([*head, *requires]) + "\n").encode()
     files[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: colab-ready\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     return Package(normalize(name), version, folder, files)
