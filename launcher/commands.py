@@ -19,9 +19,15 @@ from .words import RUNTIME, USAGE, VERSION, Stop, interrupted, say
 
 PLAYBOOK_COMMANDS = ("verify", "remove")
 # The parts of the tests, and their folders.
-PARTS = {"static": ["static"], "unit": ["unit", "abi"], "molecule": ["molecule"], "browser": ["browser", "door"]}
+PARTS = {
+    "static": ["static"],
+    "unit": ["unit", "abi"],
+    "molecule": ["molecule"],
+    "browser": ["browser", "door"],
+    "security": ["security"],
+}
 # Never among all.
-NAMED = {"security": ["security"], "directml-real": ["real"]}
+NAMED = {"directml-real": ["real"]}
 TOKEN = "/etc/colab-ready/token"
 
 
@@ -131,7 +137,9 @@ class Launcher:
         folder = others.environment(self, "dev")
         environ["PATH"] = f"{folder}/bin:{self.environ.get('PATH', os.defpath)}"
         os.chdir(self.checkout)
-        rest = [word for word in rest if word not in ("--no-docker", "--here")]
+        # One process for each of two hosts at a time: the tests of a host depend on their order.
+        hosts = ["-n", "2", "--dist", "loadgroup"] if parts == ["security"] else []
+        rest = hosts + [word for word in rest if word not in ("--no-docker", "--here")]
         os.execve(folder / "bin/python", [str(folder / "bin/python"), "-m", "pytest", *rest, *places], environ)
 
 
