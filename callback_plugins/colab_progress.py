@@ -258,7 +258,7 @@ def verdict_lines(
     good = {"none": "done", "ready": "READY"}.get(word)
     title = (good, "bold green") if good else ("NOT READY" if summaries else "STOPPED", "bold red")
     lines: list[Line] = [[title, (f"  {changed} changed, {duration(seconds)}", "")]]
-    hosts = dict.fromkeys([*summaries, *stopped_at, *unproven])
+    hosts = sorted({*summaries, *stopped_at, *unproven})
     for host in hosts:
         prefix = f"  {host}: " if len(hosts) > 1 else "  "
         summary = summaries.get(host)
