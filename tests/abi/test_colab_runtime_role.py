@@ -123,7 +123,7 @@ def test_card_and_environment_are_handed_to_the_runtime_and_the_kernel(
             },
         },
     ]
-    host = {"user": "student", "user_home": "/home/student", "prefix": "/opt/colab-ready", "port": 8888}
+    host = {"user": "student", "user_home": "/home/a$b", "prefix": "/opt/colab-ready", "port": 8888}
     found = play(tmp_path, tasks, **HANDED_ON, colab_runtime_host={**host, "service_manager": "none", "runtime": None})
     assert found["rc"] == 0, found["said"]
     settings = json.loads((tmp_path / "runtime.json").read_text(encoding="utf-8"))
@@ -133,6 +133,7 @@ def test_card_and_environment_are_handed_to_the_runtime_and_the_kernel(
     own = {
         "PATH": "/opt/colab-ready/kernels/cpu/bin:${PATH}",
         "PIP_CONSTRAINT": "/opt/colab-ready/kernels/cpu/constraints.txt",
+        "TORCHINDUCTOR_CACHE_DIR": "/home/a$$b/.cache/torchinductor",
         "VIRTUAL_ENV": "/opt/colab-ready/kernels/cpu",
     }
     assert spec["env"] == {**kernel, **own}

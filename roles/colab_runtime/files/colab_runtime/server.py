@@ -20,7 +20,7 @@ from colab_ready.files.safe_open import open_file, read_object
 from .core import EXIT_LATER, EXIT_SETTINGS, SAFE_PATH, Problem, is_number, say, user_name
 from .ports import accepts, require_port
 from .settings import Settings, account_environment
-from .token import good_token, read_token
+from .token import forget_cookies_of_another_token, good_token, read_token
 from .trust import SYSTEM_DATA, closed_data, driver_environment, environment_files, require_config, require_own_places
 
 WSL_PROGRAMS = "/usr/lib/wsl/lib"  # nvidia-smi lies there; a login shell of WSL has it in PATH, a service has not
@@ -129,6 +129,7 @@ def serve(settings: Settings) -> NoReturn:
     for folder, why in closed.items():
         say(f"Not read, kernels and extensions of {folder}: {why}. See ./colab-ready verify")
     command = server_command(settings, list(closed))
+    forget_cookies_of_another_token(settings)
     note_stamp(settings)
     os.execve(command[0], command, environment)
 
