@@ -17,6 +17,6 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 held = []
 with contextlib.suppress(OSError):  # the server takes no more
     for _ in range(count):
-        held.append(socket.create_connection(("127.0.0.1", port), timeout=10))
+        held.append(socket.create_connection(("127.0.0.1", port), timeout=2))
 print("ready", flush=True)
 signal.pause()
