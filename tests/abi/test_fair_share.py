@@ -21,7 +21,7 @@ MANY = 300
 SERVER = f"""
 import asyncio, resource
 from colab_http_over_ws import fair_share
-from tornado import httpserver, web
+from tornado import httpserver, netutil, web
 resource.setrlimit(resource.RLIMIT_NOFILE, (MANY - 50, MANY))
 fair_share.SHARE, fair_share.CROWD = {SHARE}, {CROWD}
 INSTALL
@@ -30,8 +30,9 @@ class Hello(web.RequestHandler):
         self.write("hello")
 async def main():
     server = httpserver.HTTPServer(web.Application([("/", Hello)]))
-    server.listen(0, "localhost")
-    print(min(one.getsockname()[1] for one in server._sockets.values()), flush=True)
+    sockets = netutil.bind_sockets(0, "127.0.0.1")
+    server.add_sockets(sockets + netutil.bind_sockets(sockets[0].getsockname()[1], "::1"))
+    print(sockets[0].getsockname()[1], flush=True)
     await asyncio.Event().wait()
 asyncio.run(main())
 """.replace("MANY", str(MANY))
@@ -40,7 +41,7 @@ import os, socket, sys
 os.setuid(65534)
 held = []
 for _ in range(int(sys.argv[2])):
-    held.append(socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=30))
+    held.append(socket.create_connection((sys.argv[3], int(sys.argv[1])), timeout=30))
 print("ready", flush=True)
 sys.stdin.read()
 """
@@ -68,9 +69,9 @@ def serving(python: Path, folder: Path, install: str) -> Iterator[tuple[int, sub
 
 
 @contextlib.contextmanager
-def crowd(port: int) -> Iterator[None]:
+def crowd(port: int, address: str = "127.0.0.1") -> Iterator[None]:
     """Idle connections of the account nobody."""
-    command = [sys.executable, "-c", CROWD_OF_ANOTHER, str(port), str(MANY)]
+    command = [sys.executable, "-c", CROWD_OF_ANOTHER, str(port), str(MANY), address]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin is not None and process.stdout is not None
     try:
@@ -97,10 +98,13 @@ def opened(process: subprocess.Popen[str]) -> int:
 
 
 @needs_root
-def test_idle_connections_of_another_account_leave_room_and_a_short_log(tmp_path: Path, server_python: Path) -> None:
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_idle_connections_of_another_account_leave_room_and_a_short_log(
+    tmp_path: Path, server_python: Path, address: str
+) -> None:
     with serving(server_python, tmp_path, "fair_share.install()") as (port, process, log):
         before = opened(process)
-        with crowd(port):
+        with crowd(port, address):
             assert all(answered(port) for _ in range(10))
             end = time.monotonic() + 30
             while opened(process) - before > SHARE + CROWD and time.monotonic() < end:
