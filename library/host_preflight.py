@@ -133,6 +133,11 @@ user_exists:
   returned: always
   type: bool
   sample: true
+user_comment:
+  description: What the host's list of accounts says of RV(user), by which this project knows the account that it made.
+  returned: always
+  type: str
+  sample: colab-ready runtime user
 user_home:
   description: Its home, also where it is still to be made.
   returned: always

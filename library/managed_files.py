@@ -60,8 +60,9 @@ options:
         description:
           - Fill the file with so many random bytes, as hexadecimal digits and nothing else (no newline, since
             programs such as Jupyter take every byte of a token file for the token), from 16 to 1024 bytes.
-          - Only when the file is missing, shorter than that, not printable text without a newline, or when it belongs
-            to another account than O(files[].owner) and root, which then knows it. Never shown.
+          - Only when the file is missing, shorter than that, not printable text without a newline, or when others could know
+            it (a warning says so), since it belongs to another account than O(files[].owner) and root, or its permissions
+            are wider than O(files[].mode). Never shown.
         type: int
       json:
         description:

@@ -60,6 +60,7 @@ class Account:
     uid: int
     home: str
     home_exists: bool = True
+    comment: str = ""
 
 
 def account(name: str) -> Account | None:
@@ -67,7 +68,7 @@ def account(name: str) -> Account | None:
         entry = pwd.getpwnam(name)
     except (KeyError, ValueError):
         return None
-    return Account(entry.pw_name, entry.pw_uid, entry.pw_dir, os.path.isdir(entry.pw_dir))
+    return Account(entry.pw_name, entry.pw_uid, entry.pw_dir, os.path.isdir(entry.pw_dir), entry.pw_gecos)
 
 
 # ---- system -----------------------------------------------------------------------------------

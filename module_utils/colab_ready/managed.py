@@ -358,8 +358,9 @@ def decide(entry: Entry, seen: Seen, host: Host, check: bool = False) -> Change 
     default = DIRECTORY_MODE if want_directory else SECRET_MODE if entry.secret else FILE_MODE
     mode = default if entry.mode is None else entry.mode
     uid, gid = _accounts(entry, host, check)
-    # Whoever owned it or could write to it knows it, and may have it open for writing.
-    touched = present and ((uid is not None and seen.uid not in (uid, 0)) or bool(seen.mode & 0o022 & ~mode))
+    # Whoever owned it or could write to it may have it open for writing; what was made for few must not be known to more.
+    others = 0o022 if entry.generate is None else 0o077
+    touched = present and ((uid is not None and seen.uid not in (uid, 0)) or bool(seen.mode & others & ~mode))
     good = seen.content == entry.content if entry.generate is None else is_good_token(seen.content, entry.generate)
     rewrite = not want_directory and (touched or not (present and good))
 
@@ -391,6 +392,10 @@ def decide(entry: Entry, seen: Seen, host: Host, check: bool = False) -> Change 
     if rewrite:
         before_text += _shown(seen.content, entry.secret, False) if present else ""
         after_text += _shown(entry.content, entry.secret, True)
+    about = f"owner {user_name(seen.uid)}, mode {seen.mode:04o}"
+    known = (
+        f"{entry.path} gets new content: others could know the old one ({about})" if touched and entry.generate else ""
+    )
     action = ("attributes" if present else "make_directory") if want_directory else "write" if rewrite else "attributes"
     return Change(
         path=entry.path,
@@ -403,6 +408,7 @@ def decide(entry: Entry, seen: Seen, host: Host, check: bool = False) -> Change 
         gid=gid,
         before=before_text,
         after=after_text,
+        warning=known,
     )
 
 

@@ -465,6 +465,7 @@ def judge(wishes: Wishes, seen: Seen) -> tuple[dict[str, Any], list[Problem]]:
         "user": choice.name,
         "user_chosen_by": choice.chosen_by,
         "user_exists": choice.account is not None,
+        "user_comment": choice.account.comment if choice.account else "",
         "user_home": home,
         "port": port,
         "prefix": wishes.prefix,

@@ -869,6 +869,21 @@ def test_a_rotated_token_opens_and_the_old_one_is_refused(runtime: Runtime, root
     assert sorted(path.name for path in runtime.folder.iterdir() if "token" in path.name) == ["token"]
 
 
+def test_browsers_stay_logged_in_over_a_restart_but_not_over_a_new_token(runtime: Runtime) -> None:
+    assert runtime("start").returncode == 0
+    secret = cookie_secret(runtime)
+    assert runtime("restart").returncode == 0
+    assert cookie_secret(runtime) == secret
+    draft = runtime.folder / "draft"  # as the playbook replaces it
+    draft.write_text("f" * 48, encoding="ascii")
+    draft.chmod(0o600)
+    os.chown(draft, USER.pw_uid, USER.pw_gid)
+    draft.rename(runtime.token)
+    assert runtime("restart").returncode == 0
+    assert cookie_secret(runtime) != secret
+    runtime.token.write_text(TOKEN, encoding="ascii")
+
+
 @needs_root
 def test_root_puts_a_new_file_in_place_of_the_token_and_the_user_writes_into_it(runtime: Runtime) -> None:
     numbers = [runtime.token.stat().st_ino]

@@ -123,7 +123,7 @@ def test_card_and_environment_are_handed_to_the_runtime_and_the_kernel(
             },
         },
     ]
-    host = {"user": "student", "user_home": "/home/student", "prefix": "/opt/colab-ready", "port": 8888}
+    host = {"user": "student", "user_home": "/home/a$b", "prefix": "/opt/colab-ready", "port": 8888}
     found = play(tmp_path, tasks, **HANDED_ON, colab_runtime_host={**host, "service_manager": "none", "runtime": None})
     assert found["rc"] == 0, found["said"]
     settings = json.loads((tmp_path / "runtime.json").read_text(encoding="utf-8"))
@@ -133,9 +133,31 @@ def test_card_and_environment_are_handed_to_the_runtime_and_the_kernel(
     own = {
         "PATH": "/opt/colab-ready/kernels/cpu/bin:${PATH}",
         "PIP_CONSTRAINT": "/opt/colab-ready/kernels/cpu/constraints.txt",
+        "TORCHINDUCTOR_CACHE_DIR": "/home/a$$b/.cache/torchinductor",
         "VIRTUAL_ENV": "/opt/colab-ready/kernels/cpu",
     }
     assert spec["env"] == {**kernel, **own}
+
+
+@pytest.mark.parametrize(
+    ("account", "closed"),
+    [
+        ({"user_exists": False, "user_comment": ""}, True),
+        ({"user_exists": True, "user_comment": "colab-ready runtime user"}, True),
+        ({"user_exists": True, "user_comment": "colab-ready runtime user", "user_home": "/srv/data"}, False),
+        ({"user_exists": True, "user_comment": "A Person,,,"}, False),
+    ],
+)
+def test_only_the_home_of_an_account_that_was_made_is_closed(
+    tmp_path: Path, account: dict[str, Any], closed: bool
+) -> None:
+    """The role colab's own task, foreseen in check mode."""
+    role = PROJECT / "roles" / "colab"
+    *_, task = yaml.safe_load((role / "tasks" / "main.yml").read_text(encoding="utf-8"))
+    load = {"name": "load", "ansible.builtin.include_vars": {"file": str(role / "vars" / "main.yml")}}
+    host = {"user": "no-such-colab", "user_home": "/home/no-such-colab", **account}
+    result = results(play(tmp_path, [load, task], "--check", colab_host=host))[task["name"]]
+    assert (result.get("changed_paths") == [host["user_home"]], result.get("skipped", False)) == (closed, not closed)
 
 
 def test_the_command_is_installed_with_all_that_it_imports_and_is_the_last_to_come(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_a_state_is_foreseen_made_kept_and_repaired(run_module: RunModule, tmp_p
     repaired = run_module("managed_files", args)
     assert repaired["changed_paths"] == paths[:3]
     assert repaired["created_paths"] == []
-    assert (tmp_path / "etc" / "token").read_text() == token
+    assert len(new := (tmp_path / "etc" / "token").read_text()) == 48 and new != token, "others could read it"
     assert [mode(tmp_path / name) for name in ("etc", "etc/token", "etc/password", "program")] == [
         "0755", "0600", "0600", "0755",
     ]  # fmt: skip

@@ -467,7 +467,7 @@ def test_the_token_is_in_no_argument() -> None:
 
 
 def test_the_server_is_started_without_the_folders_that_others_can_change(tmp_path: Path) -> None:
-    """The launcher as a program, on stand-ins for the two modules of Jupyter that it uses."""
+    """The launcher as a program, on stand-ins for the modules of Jupyter and of ours that it uses."""
     for name, text in {
         "jupyter_core/__init__.py": "",
         "jupyter_core/paths.py": """
@@ -476,6 +476,8 @@ def jupyter_path(*below):
     tops = ["/opt/p/share/jupyter", "/usr/local/share/jupyter", "/usr/local/share/jupyter2", "/usr/share/jupyter"]
     return ["/".join([top, *below]) for top in tops]
 """,
+        "colab_http_over_ws/__init__.py": "",
+        "colab_http_over_ws/fair_share.py": "def install(): print('shared')",
         "jupyter_server/__init__.py": "",
         "jupyter_server/serverapp.py": """
 from jupyter_core.paths import SYSTEM_CONFIG_PATH, jupyter_path
@@ -496,7 +498,9 @@ def main():
             text=True,
             check=True,
         )
-        return done.stdout.split()
+        shared, *found = done.stdout.split()
+        assert shared == "shared"
+        return found
 
     tops = ["/opt/p/share/jupyter", "/usr/local/share/jupyter", "/usr/local/share/jupyter2", "/usr/share/jupyter"]
     assert started([]) == ["[]", *(f"{top}/kernels" for top in tops), *tops]

@@ -114,6 +114,7 @@ TRUE_ALREADY: list[tuple[str, Entry, Seen]] = [
     ("same file, everything said", replace(TEXT, owner="root", group="root", mode=0o644), FILE),
     ("same directory", Entry("/a/b", "directory"), DIRECTORY),
     ("token of the right length", SECRET, Seen("file", 0o600, 0, 0, TOKEN)),
+    ("token that fewer may use", replace(SECRET, mode=0o640), Seen("file", 0o640, 0, 0, TOKEN)),
     ("token that somebody made longer", SECRET, Seen("file", 0o600, 0, 0, b"x" * 99)),
     ("absent", Entry("/a/b", "absent"), managed.MISSING),
 ]
@@ -185,9 +186,9 @@ STEPS: list[tuple[str, Entry, Seen, str, str]] = [
     (
         "token that others may read",
         SECRET,
-        Seen("file", 0o644, 0, 0, TOKEN),
-        "attributes",
-        "mode: 0644| -> mode: 0600|",
+        Seen("file", 0o640, 0, 0, TOKEN),
+        "write",
+        "mode: 0640|content: hidden, as it was| -> mode: 0600|content: hidden, new|",
     ),
     (
         "link in a token's place",

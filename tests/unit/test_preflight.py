@@ -61,6 +61,7 @@ def test_a_good_host_has_no_problems_and_says_what_the_roles_need() -> None:
         "user": "student",
         "user_chosen_by": "caller",
         "user_exists": True,
+        "user_comment": "",
         "user_home": "/home/student",
         "port": 8888,
         "prefix": "/opt/colab-ready",

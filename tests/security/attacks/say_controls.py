@@ -16,7 +16,7 @@ import sys
 OWNED = "\x1b]0;OWNED TITLE\x07\x1b[2K\x1b[1A\x9b2J\r"
 STEPS = ("import_torch", "import_backend", "device", "alloc_a", "add", "value", "print")
 
-if "ipykernel_launcher" in sys.argv:
+if any(word.endswith("/launch_kernel.py") for word in sys.argv):
     os.execv(sys.argv[1], sys.argv[1:])
 lines = [{"step": step, "begin": True} for step in STEPS]
 lines += [{"step": step, "ok": False, "seconds": 0.1, "detail": OWNED, "problem": OWNED} for step in STEPS]

@@ -20,7 +20,7 @@ from colab_ready.files.safe_open import open_file, read_object
 from .core import EXIT_LATER, EXIT_SETTINGS, SAFE_PATH, Problem, is_number, say, user_name
 from .ports import accepts, require_port
 from .settings import Settings, account_environment
-from .token import good_token, read_token
+from .token import forget_cookies_of_another_token, good_token, read_token
 from .trust import SYSTEM_DATA, closed_data, driver_environment, environment_files, require_config, require_own_places
 
 WSL_PROGRAMS = "/usr/lib/wsl/lib"  # nvidia-smi lies there; a login shell of WSL has it in PATH, a service has not
@@ -62,7 +62,8 @@ def server_environment(outside: dict[str, str], settings: Settings, account: pwd
 # Jupyter without the configuration of the machine: a jupyter_config or jupyter_lab_config file left in /etc/jupyter or
 # /usr/local/etc/jupyter by another installation can set an empty token, and then it does (tried with 2.21.1). And
 # without those folders of kernels and pages that others can change: a kernel that another user had put into a
-# /usr/local/share/jupyter/kernels with mode 0777 was offered, and ran as the runtime's user (tried with 2.21.1).
+# /usr/local/share/jupyter/kernels with mode 0777 was offered, and ran as the runtime's user (tried with 2.21.1). And with a limit
+# of each account's connections, since four thousand idle ones of another user shut the owner out and filled the log.
 LAUNCHER = """\
 import jupyter_core.paths as paths
 paths.SYSTEM_CONFIG_PATH.clear()
@@ -70,6 +71,8 @@ closed, every = {closed!r}, paths.jupyter_path
 def jupyter_path(*below):
     return [path for path in every(*below) if not any((path + "/").startswith(folder + "/") for folder in closed)]
 paths.jupyter_path = jupyter_path
+from colab_http_over_ws import fair_share
+fair_share.install()
 from jupyter_server.serverapp import main
 main()
 """
@@ -129,6 +132,7 @@ def serve(settings: Settings) -> NoReturn:
     for folder, why in closed.items():
         say(f"Not read, kernels and extensions of {folder}: {why}. See ./colab-ready verify")
     command = server_command(settings, list(closed))
+    forget_cookies_of_another_token(settings)
     note_stamp(settings)
     os.execve(command[0], command, environment)
 

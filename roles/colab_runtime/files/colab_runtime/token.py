@@ -92,6 +92,14 @@ def forget_cookies(settings: Settings) -> None:
         os.unlink("jupyter_cookie_secret", dir_fd=inner)
 
 
+def forget_cookies_of_another_token(settings: Settings) -> None:
+    """Log browsers out whose cookie is older than the token: `rotate` has done so, the playbook replaces the file alone."""
+    with contextlib.suppress(OSError):
+        made = os.stat(os.path.join(settings.jupyter_dir, "jupyter_cookie_secret")).st_ctime_ns
+        if made < os.stat(settings.token_file).st_ctime_ns:
+            forget_cookies(settings)
+
+
 def fill(fd: int, data: bytes, path: str) -> None:
     """Make this all that is in an open file, for its owner alone, and on the disk. Raises OSError."""
     os.fchmod(fd, 0o600)
