@@ -778,6 +778,80 @@ def test_the_token_is_not_sent_to_a_stranger_on_the_port(runtime: Runtime) -> No
     assert Thief.heard == []
 
 
+class SawNobody:
+    """The text of a first look that was too early: who has the port took it right after."""
+
+    def __repr__(self) -> str:
+        return "lambda settings: None"
+
+
+@needs_root
+@pytest.mark.parametrize("words", [("url",), ("status",), ("restart", "--unless-idle")])
+def test_the_token_is_not_sent_to_who_takes_the_port_after_a_look_at_it(
+    runtime: Runtime, words: tuple[str, ...]
+) -> None:
+    assert runtime("start").returncode == 0
+    noted = (runtime.run_dir / "served").read_text()
+    assert runtime("stop").returncode == 0
+    (runtime.run_dir / "served").write_text(noted)
+    runtime.write_program(*((module, "stranger", SawNobody()) for module in ("commands", "ports", "status", "systemd")))
+    Thief.heard.clear()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", runtime.port), Thief) as thief:
+        threading.Thread(target=thief.serve_forever, daemon=True).start()
+        for root in (False, True):
+            runtime(*words, root=root)
+        if words == ("url",):
+            assert "is served by 'root', not by 'nobody'" in runtime(*words).stderr
+        thief.shutdown()
+    assert Thief.heard == []
+
+
+FLAPPER = """
+import socket, sys, time
+port, heard = int(sys.argv[1]), open(sys.argv[2], "ab", buffering=0)
+print("ready", flush=True)
+while True:
+    time.sleep(0.004)
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        listener.listen(9)
+        listener.settimeout(0.002)
+        try:
+            connection = listener.accept()[0]
+        except OSError:
+            continue
+        connection.settimeout(0.2)
+        try:
+            heard.write(b"connected\\n" + connection.recv(65536))
+            connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\nConnection: close\\r\\n\\r\\n[]")
+        except OSError:
+            pass
+        connection.close()
+"""
+
+
+@needs_root
+def test_the_token_is_not_sent_to_who_takes_the_port_for_moments(runtime: Runtime) -> None:
+    heard = runtime.folder / "heard"
+    arguments = [PYTHON, "-c", FLAPPER, str(runtime.port), str(heard)]
+    with subprocess.Popen(arguments, cwd="/", stdout=subprocess.PIPE) as flapper:
+        try:
+            assert flapper.stdout is not None and flapper.stdout.readline() == b"ready\n"
+            for _ in range(60):
+                assert runtime("url").returncode == 1
+                if heard.read_bytes().count(b"connected") >= 3:
+                    break
+        finally:
+            flapper.kill()
+    text = heard.read_bytes()
+    assert b"connected" in text, "nobody came by"
+    assert text.replace(b"connected\n", b"") == b""
+
+
 def test_url_says_why_there_is_none(runtime: Runtime) -> None:
     stopped = runtime("url")
     assert (stopped.returncode, stopped.stdout) == (1, "")

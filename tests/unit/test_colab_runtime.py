@@ -639,10 +639,10 @@ def test_a_server_that_answers_nonsense_does_not_count_as_idle(
     mine = [Listener("127.0.0.1", 8888, os.getuid(), 1)]
     monkeypatch.setattr("colab_runtime.ports.listeners_on", lambda port: mine)
     monkeypatch.setattr(Settings, "account", ME)
-    monkeypatch.setattr("colab_runtime.ports.fetch", lambda port, path, token: answers.get(path))
+    monkeypatch.setattr("colab_runtime.ports.fetch", lambda settings, path, token: answers.get(path))
     assert at_stake(settings(), TOKEN) is None
     good = {"/api/sessions": (200, b"[]"), "/api/kernels": (200, b"[]"), "/api/terminals": (404, b"")}
-    monkeypatch.setattr("colab_runtime.ports.fetch", lambda port, path, token: good[path])
+    monkeypatch.setattr("colab_runtime.ports.fetch", lambda settings, path, token: good[path])
     assert at_stake(settings(), TOKEN) == []
     assert at_stake(settings(), None) is None
     mine.clear()
