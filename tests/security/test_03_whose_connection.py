@@ -10,6 +10,7 @@ from security.intruders import of_uid
 PORT = "8888"
 VISITS = "/var/tmp/visits"
 TOKEN = "/etc/colab-ready/token"
+SECRET = "/run/colab-ready/jupyter/jupyter_cookie_secret"
 CALLS = 40
 
 
@@ -47,12 +48,14 @@ def test_who_has_the_port_for_moments_is_told_nothing(plain_host: SecurityHost) 
 
 
 def pull_brake(host: SecurityHost) -> None:
+    secret = host.must("cat", SECRET)
     before, uid = host.must("cat", TOKEN), host.must("id", "-u", host.user).strip()
     with host.attacking("hide.py", user=host.user):
         assert len(of_uid(host, uid)) >= 3
         host.runtime("token", "--rotate", "--force", seconds=120).ended_well()
         assert [line for line in of_uid(host, uid) if "hide.py" in line] == []
     assert host.must("cat", TOKEN) != before
+    assert host.run("cat", SECRET).stdout != secret, "who was logged in is so still"
     with host.attacking("hide.py", user=host.user):
         host.runtime("stop", seconds=60).ended_well()
         assert of_uid(host, uid) == []

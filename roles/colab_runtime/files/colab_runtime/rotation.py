@@ -30,6 +30,8 @@ from .token import forget_cookies, good_token, read_token, write_token
 START_IN_CHILD_SECONDS = 150.0  # more than the unit's own limit for a start
 TOKEN_RANDOM_BYTES = 24  # as the playbook makes it (role colab_runtime, `generate`): 48 hexadecimal digits
 
+DEAD = "The old address is dead all the same; the next colab-runtime start takes the new token"
+
 
 def end_own_server(settings: Settings) -> bool:
     """Without root, under systemd: the server is our own process, and the unit starts another (Restart=always)."""
@@ -80,19 +82,20 @@ def make_token(settings: Settings) -> None:
 
 def end_at_once(settings: Settings) -> bool:
     """End all of the runtime without asking it, and take away what it kept while it ran, cookies too; tell whether it ran."""
+    run_dir = RunDir(settings.run_dir)
     if settings.systemd:
         ran = unit_properties().get("ActiveState") in ("active", "activating", "reloading")
         run_quietly("systemctl", "kill", "--signal=SIGKILL", UNIT)
         try:
-            systemctl(settings, "stop")  # which takes RuntimeDirectory= away
+            systemctl(settings, "stop")
         finally:
             end_rest(settings)
-        return ran
-    run_dir = RunDir(settings.run_dir)
-    ran = bool(run_dir.holders(run_dir.lock_path, f"{run_dir.lock_path} (deleted)"))
-    end_rest(settings)
-    remove_path(settings.run_dir)
-    prepare_folders(settings, "start")
+    else:
+        ran = bool(run_dir.holders(run_dir.lock_path, f"{run_dir.lock_path} (deleted)"))
+        end_rest(settings)
+    remove_path(settings.run_dir)  # systemd keeps it for a server that it was about to start again
+    if not settings.systemd:
+        prepare_folders(settings, "start")
     return ran
 
 
@@ -119,15 +122,19 @@ def pull_brake(settings: Settings) -> int:
     try:
         ran = end_at_once(settings)
         make_token(settings)
-        if ran:
+    except (Problem, OSError, KeyboardInterrupt) as problem:
+        raise Problem(
+            f"The token is new, but not all of the runtime has ended: {str(problem) or 'interrupted'}\n"
+            f"CAUTION: what is left may still take the old one. Do: sudo colab-runtime stop. Then ps -u {settings.user} should "
+            "list nothing of the runtime."
+        ) from None
+    if ran:
+        try:
             start_in_child(settings)
             if not accepts(settings, good_token(settings)):
-                raise Problem("it does not act on the new token. Do: sudo colab-runtime restart")
-    except (Problem, OSError) as problem:
-        raise Problem(
-            f"The token is new and no server that is started now takes the old one, but not all is done: {problem}\n"
-            f"Before you go on: sudo colab-runtime stop, then ps -u {settings.user}, which should list nothing of the runtime."
-        ) from None
+                raise Problem("it does not act on the new token. Do: colab-runtime restart")
+        except (Problem, OSError) as problem:
+            raise Problem(f"The token is new, but the server was not restarted with it: {problem}\n{DEAD}.") from None
     tell_new(ran)
     return 0
 
@@ -186,7 +193,7 @@ def rotate_token(settings: Settings, force: bool) -> int:
         left = (
             "CAUTION: the server still takes the old one. Do: sudo colab-runtime stop"
             if accepts(settings, old)
-            else "The old address is dead all the same; the next colab-runtime start takes the new token"
+            else DEAD
         )
         code = problem.code if isinstance(problem, Problem) else EXIT_FAILED
         raise Problem(f"The token is new, but the server was not restarted with it: {problem}\n{left}.", code) from None
