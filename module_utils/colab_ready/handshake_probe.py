@@ -206,13 +206,14 @@ class Ledger:
 def guard_connections(source: str, uid: int) -> None:
     """Let tornado send nothing, from now on, over a connection of which this user does not have the other end. `source` is the
     text of system/peer.py, which came with the parameters: nothing of ours is installed here."""
-    from tornado.tcpclient import TCPClient
+    from tornado import tcpclient
 
     peer: Any = types.ModuleType("peer")
     exec(compile(source, "<peer>", "exec"), peer.__dict__)
-    connect = TCPClient.connect
+    of_tornado: Any = tcpclient.TCPClient
+    connect = of_tornado.connect
 
-    async def guarded(client: TCPClient, *arguments: Any, **more: Any) -> Any:
+    async def guarded(client: Any, *arguments: Any, **more: Any) -> Any:
         stream = await connect(client, *arguments, **more)
         try:
             await asyncio.get_running_loop().run_in_executor(None, peer.require_peer, stream.socket, uid)
@@ -224,7 +225,7 @@ def guard_connections(source: str, uid: int) -> None:
             raise
         return stream
 
-    TCPClient.connect = guarded
+    of_tornado.connect = guarded
 
 
 # --- who asks -------------------------------------------------------------------------------------------------------
