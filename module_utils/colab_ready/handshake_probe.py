@@ -8,7 +8,8 @@ direct one (HTTP with CORS and the kernel's websocket: what Colab was seen to us
 #5371), and /http_over_websocket (the jupyter_http_over_ws package's protocol 0.0.7). Both must end in an executed cell:
 on a broken stack the second one opens and answers its own diagnosis, and still serves nothing.
 
-The token is read here, from its file, and every text that leaves this process goes through `Redactor`.
+The token is read here, from its file, and every text that leaves this process goes through `Redactor`. It is sent over no
+connection of which the other end is not known to be the runtime's (`guard_connections`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import signal
 import stat
 import sys
 import time
+import types
 import uuid
 from typing import Any, Awaitable, Callable, Iterator, Mapping
 from urllib.parse import quote, quote_plus, urlencode, urlsplit
@@ -196,6 +198,34 @@ class Ledger:
             tell(True, detail)
             return value
         raise DoorStays(name)
+
+
+# --- whom it asks ---------------------------------------------------------------------------------------------------
+
+
+def guard_connections(source: str, uid: int) -> None:
+    """Let tornado send nothing, from now on, over a connection of which this user does not have the other end. `source` is the
+    text of system/peer.py, which came with the parameters: nothing of ours is installed here."""
+    from tornado import tcpclient
+
+    peer: Any = types.ModuleType("peer")
+    exec(compile(source, "<peer>", "exec"), peer.__dict__)
+    of_tornado: Any = tcpclient.TCPClient
+    connect = of_tornado.connect
+
+    async def guarded(client: Any, *arguments: Any, **more: Any) -> Any:
+        stream = await connect(client, *arguments, **more)
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, peer.require_peer, stream.socket, uid)
+        except peer.ForeignPeer as foreign:
+            stream.close()
+            raise Problem(foreign.problem, str(foreign)) from None
+        except BaseException:
+            stream.close()
+            raise
+        return stream
+
+    of_tornado.connect = guarded
 
 
 # --- who asks -------------------------------------------------------------------------------------------------------
@@ -470,6 +500,8 @@ class Visit:
         self.params = params
         self.redactor = redactor
         self.token: str | None = None
+        # Who has to have the port: the server runs as who asks here, or else as the owner of the token.
+        self.uid = os.geteuid()
         self.page = Page(params["url"].rstrip("/"), params["origin"], None)
         self.ledger = Ledger(report, time.monotonic() + params["timeout_seconds"])
         # The paths of the sessions that were asked for and may still be there.
@@ -489,6 +521,7 @@ class Visit:
         try:
             wait = self.params["wait_seconds"]
             await self.ledger.step("port", self.port(wait), limit=wait + REQUEST_SECONDS)
+            await self.ledger.step("port_owner", self.port_owner())
         except DoorStays:
             return
         over = self.params["http_over_ws"]
@@ -512,6 +545,7 @@ class Visit:
             raise Problem("token_unreadable", f"{me} cannot read {path}: {error.strerror}") from None
         try:
             about = os.fstat(descriptor)
+            self.uid = self.uid or about.st_uid
             if not stat.S_ISREG(about.st_mode):
                 raise Problem("token_unreadable", f"{path} is not a regular file")
             token = os.read(descriptor, 4096).decode("ascii", "replace")
@@ -560,6 +594,12 @@ class Visit:
                 raise Problem(problem, f"no answer from {self.page.base} within {wait:g} s: {last}")
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, 0.5)
+
+    async def port_owner(self) -> tuple[None, str]:
+        """That what answers is the runtime's; after this nothing is sent to anybody else."""
+        guard_connections(self.params["peer"], self.uid)
+        await self.page.but(token=None).fetch("GET", "/api")
+        return None, f"uid {self.uid}"
 
     async def torch_cell(self, door: str, socket: Any) -> dict[str, Any]:
         said = await torch_cell(socket, self.params["device_type"], int(self.params.get("device") or 0))

@@ -13,6 +13,7 @@ from typing import Any, Mapping
 from ansible.module_utils.colab_ready import handshake_probe
 from ansible.module_utils.colab_ready.host import wsl_facts
 from ansible.module_utils.colab_ready.process.probe import probe_source, run_probe
+from ansible.module_utils.colab_ready.system import peer
 from ansible.module_utils.colab_ready.verdict import judge_handshake
 
 # After its own deadline the probe deletes what it made; then it is told to end, and then ended.
@@ -24,7 +25,7 @@ def run_handshake(params: Mapping[str, Any], python: str, user: str | None, back
     """Return what colab_handshake returns, with its warnings. `params` are those of handshake_probe."""
     outcome = run_probe(
         probe_source(handshake_probe),
-        dict(params),
+        {**params, "peer": probe_source(peer)},
         python,
         params["timeout_seconds"] + CLEARING_SECONDS,
         user=user,

@@ -109,6 +109,24 @@ REMEDIES: dict[str, Remedy] = {
         "Something listens on the port but does not answer: the server hangs, or another program has the port.",
         "Look who has it (colab-runtime status, ss -ltnp), then colab-runtime restart or another colab_port.",
     ),
+    "peer_foreign": Remedy(
+        "The port is served by another user than the one who runs the kernels. This check has not sent the token there, but "
+        "Colab's page may have.",
+        "Look who has the port (sudo colab-runtime status), end that program, then colab-runtime restart and "
+        "colab-runtime token --rotate.",
+    ),
+    "peer_unseen": Remedy(
+        "The port is served by nobody of this system: in WSL (networkingMode=mirrored) a Windows program may have it.",
+        "Look who has it (netstat -ano in Windows), end that program, then colab-runtime restart; or set another colab_port.",
+    ),
+    "peer_silent": Remedy(
+        "What listens on the port does not accept connections: the server hangs.",
+        "Run colab-runtime restart; read colab-runtime logs if it stays so.",
+    ),
+    "peer_unknown": Remedy(
+        "This system does not say whose a connection is (/proc/net/tcp), so the token was not sent.",
+        "Mount /proc with its net folder, as every Linux has it, and run ./colab-ready verify.",
+    ),
     "not_jupyter": Remedy(
         "What answers on the port is not a Jupyter server that this project configured.",
         "Look who has the port (ss -ltnp); stop it, or set another colab_port.",
@@ -655,7 +673,9 @@ def on_this_host(remedies: list[dict[str, str]], device_type: str, wsl: Any) -> 
 
 # --- colab_handshake ------------------------------------------------------------------------------------------------
 
-_DIRECT = "token_file port preflight build_info api kernelspecs session kernel_socket cell session_delete".split()
+_DIRECT = (
+    "token_file port port_owner preflight build_info api kernelspecs session kernel_socket cell session_delete".split()
+)
 _OVER = "ws_diagnose ws_open ws_kernelspecs ws_session ws_kernel_socket ws_cell ws_session_delete".split()
 _SHUT = ("shut_no_token", "shut_wrong_token", "shut_foreign_origin", "shut_foreign_host")
 _SHUT_OVER = ("shut_ws_no_token", "shut_ws_wrong_token", "shut_ws_auth_url", "shut_ws_foreign_origin")

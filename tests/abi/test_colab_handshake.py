@@ -6,6 +6,7 @@ tests/doubles/torch_stand_in, because what they are about is not torch.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import json
@@ -27,7 +28,11 @@ from typing import Any
 import ansible.module_utils
 import pytest
 import requests
+from ansible.module_utils.colab_ready import handshake_probe
+from ansible.module_utils.colab_ready.process.probe import probe_source
+from ansible.module_utils.colab_ready.system import peer
 from ansible.module_utils.testing import patch_module_args
+from tornado.tcpclient import TCPClient
 
 PROJECT = Path(__file__).parents[2]
 EXTENSION = PROJECT / "roles/jupyter_http_over_ws/files/colab_http_over_ws/src"
@@ -475,7 +480,8 @@ def test_asked_as_a_user_who_may_not_read_the_token_it_says_so(
     if reachable.returncode != 0:
         pytest.skip("the test's environment is out of another user's reach")
     result = ask("good", user="nobody")
-    assert red(result) == {"token_file"}
+    # And root's server is not the one that nobody's kernels have.
+    assert red(result) == {"token_file", "port_owner"}
     assert re.search(r"nobody cannot read .*token: Permission denied", result["reasons"][0])
     assert pwd.getpwuid(servers["good"].token_file.stat().st_uid).pw_name == "root"
 
@@ -543,6 +549,92 @@ def test_another_web_server_is_not_taken_for_jupyter(server_python: Path, tmp_pa
     assert {"preflight", "ws_diagnose"} <= red(result)
     assert result["remedies"][0]["id"] == "not_jupyter"
     assert token.read_text() not in written
+
+
+RECORDER = """
+import socket, sys, threading
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+listener = socket.create_server((sys.argv[1], 0), family=family)
+print(listener.getsockname()[1], flush=True)
+def answer(connection):
+    data = connection.recv(65536)
+    if data:
+        print(repr(data), flush=True)
+        connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\nConnection: close\\r\\n\\r\\n{}")
+    connection.close()
+while True:
+    threading.Thread(target=answer, args=listener.accept()[:1], daemon=True).start()
+"""
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can serve as somebody else")
+
+
+class Recorder:
+    """Another user's server, which writes down all that it is sent."""
+
+    def __init__(self, folder: Path, address: str = "127.0.0.1") -> None:
+        self.file = folder / "recorded"
+        with self.file.open("wb") as file:
+            program = ["/usr/bin/python3", "-c", RECORDER, address]
+            self.process = subprocess.Popen(program, stdout=file, user="nobody", cwd="/")
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(self, *_why: object) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    @property
+    def lines(self) -> list[str]:
+        return self.file.read_text().splitlines()
+
+    @property
+    def port(self) -> int:
+        deadline = time.monotonic() + SECONDS
+        while not self.lines:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        return int(self.lines[0])
+
+
+@needs_root
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_a_server_of_another_user_is_told_and_gets_no_token(server_python: Path, tmp_path: Path, address: str) -> None:
+    token = tmp_path / "token"
+    token.touch(0o600)
+    token.write_text(secrets.token_hex(24))
+    with Recorder(tmp_path, address) as stranger:
+        url = f"http://{'[::1]' if address == '::1' else 'localhost'}:{stranger.port}"
+        result, written = handshake(python=str(server_python), url=url, token_file=str(token), wait_seconds=5)
+        assert len(stranger.lines) > 1, "nobody came by"
+        assert token.read_text() not in "".join(stranger.lines) + written
+    assert red(result) == {"port_owner"}
+    assert "is served by 'nobody', not by 'root'" in result["reasons"][0]
+    assert [one["id"] for one in result["remedies"]] == ["peer_foreign"]
+    assert {"preflight", "build_info", "ws_diagnose", "shut_no_token"} <= set(result["not_reached"])
+
+
+@needs_root
+def test_no_kind_of_connection_tells_a_stranger_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one who takes the port after it was seen to be the runtime's."""
+    monkeypatch.setattr(TCPClient, "connect", TCPClient.connect)
+    with Recorder(tmp_path) as stranger:
+        page = handshake_probe.Page(f"http://localhost:{stranger.port}", ORIGIN, "0123456789abcdef" * 3)
+        ways = [
+            lambda: page.fetch("GET", "/api"),
+            lambda: page.fetch("POST", "/api/sessions", {}),
+            lambda: page.kernel_socket("1"),
+            lambda: page.over_socket(),
+            lambda: page.proxied_kernel_socket("1"),
+        ]
+
+        async def try_them() -> list[Any]:
+            handshake_probe.guard_connections(probe_source(peer), os.geteuid())
+            return await asyncio.gather(*(way() for way in ways), return_exceptions=True)
+
+        problems = asyncio.run(try_them())
+        assert [getattr(one, "problem", one) for one in problems] == ["peer_foreign"] * len(ways)
+        assert len(stranger.lines) == 1
 
 
 def test_told_to_end_in_the_middle_it_still_deletes_its_kernels(

@@ -778,6 +778,80 @@ def test_the_token_is_not_sent_to_a_stranger_on_the_port(runtime: Runtime) -> No
     assert Thief.heard == []
 
 
+class SawNobody:
+    """The text of a first look that was too early: who has the port took it right after."""
+
+    def __repr__(self) -> str:
+        return "lambda settings: None"
+
+
+@needs_root
+@pytest.mark.parametrize("words", [("url",), ("status",), ("restart", "--unless-idle")])
+def test_the_token_is_not_sent_to_who_takes_the_port_after_a_look_at_it(
+    runtime: Runtime, words: tuple[str, ...]
+) -> None:
+    assert runtime("start").returncode == 0
+    noted = (runtime.run_dir / "served").read_text()
+    assert runtime("stop").returncode == 0
+    (runtime.run_dir / "served").write_text(noted)
+    runtime.write_program(*((module, "stranger", SawNobody()) for module in ("commands", "ports", "status", "systemd")))
+    Thief.heard.clear()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", runtime.port), Thief) as thief:
+        threading.Thread(target=thief.serve_forever, daemon=True).start()
+        for root in (False, True):
+            runtime(*words, root=root)
+        if words == ("url",):
+            assert "is served by 'root', not by 'nobody'" in runtime(*words).stderr
+        thief.shutdown()
+    assert Thief.heard == []
+
+
+FLAPPER = """
+import socket, sys, time
+port, heard = int(sys.argv[1]), open(sys.argv[2], "ab", buffering=0)
+print("ready", flush=True)
+while True:
+    time.sleep(0.004)
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        listener.listen(9)
+        listener.settimeout(0.002)
+        try:
+            connection = listener.accept()[0]
+        except OSError:
+            continue
+        connection.settimeout(0.2)
+        try:
+            heard.write(b"connected\\n" + connection.recv(65536))
+            connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\nConnection: close\\r\\n\\r\\n[]")
+        except OSError:
+            pass
+        connection.close()
+"""
+
+
+@needs_root
+def test_the_token_is_not_sent_to_who_takes_the_port_for_moments(runtime: Runtime) -> None:
+    heard = runtime.folder / "heard"
+    arguments = [PYTHON, "-c", FLAPPER, str(runtime.port), str(heard)]
+    with subprocess.Popen(arguments, cwd="/", stdout=subprocess.PIPE) as flapper:
+        try:
+            assert flapper.stdout is not None and flapper.stdout.readline() == b"ready\n"
+            for _ in range(60):
+                assert runtime("url").returncode == 1
+                if heard.read_bytes().count(b"connected") >= 3:
+                    break
+        finally:
+            flapper.kill()
+    text = heard.read_bytes()
+    assert b"connected" in text, "nobody came by"
+    assert text.replace(b"connected\n", b"") == b""
+
+
 def test_url_says_why_there_is_none(runtime: Runtime) -> None:
     stopped = runtime("url")
     assert (stopped.returncode, stopped.stdout) == (1, "")
@@ -989,16 +1063,110 @@ def test_a_weak_token_is_cured_by_a_new_one(runtime: Runtime, damage: Callable[[
     assert runtime("start").returncode == 0
 
 
-@needs_root
-def test_root_follows_no_link_of_the_user_to_another_cookie_secret(runtime: Runtime) -> None:
+def linked(runtime: Runtime) -> None:
     other = runtime.folder / "other"
     other.mkdir()
     (other / "jupyter_cookie_secret").write_text("somebody else's")
+    shutil.rmtree(runtime.run_dir / "jupyter", ignore_errors=True)
     (runtime.run_dir / "jupyter").symlink_to(other)
+
+
+@needs_root
+def test_root_follows_no_link_of_the_user_to_another_cookie_secret(runtime: Runtime) -> None:
+    linked(runtime)
     refused = runtime("token", "--rotate", root=True)
     assert refused.returncode == 1 and "The token was not changed" in refused.stderr
-    assert (other / "jupyter_cookie_secret").exists() and runtime.token.read_text() == TOKEN
-    (runtime.run_dir / "jupyter").unlink()
+    assert "--rotate --force" in refused.stderr and runtime.token.read_text() == TOKEN
+    assert runtime("token", "--rotate", "--force", root=True).returncode == 0
+    assert (runtime.folder / "other/jupyter_cookie_secret").exists() and runtime.token.read_text() != TOKEN
+    assert not (runtime.run_dir / "jupyter").exists()
+
+
+def no_supervisor(runtime: Runtime) -> None:
+    """The server's own kernel is left: its parent was killed, and nothing knows of it."""
+    for pid in (runtime.supervisor(), runtime.seen()["pid"]):
+        os.kill(pid, signal.SIGKILL)
+
+
+def false_supervisor(runtime: Runtime) -> None:
+    """The user names a process of root's as the supervisor."""
+    ticks = int(Path("/proc/1/stat").read_text().rpartition(")")[2].split()[19])
+    (runtime.run_dir / "supervisor.json").write_text(json.dumps({"pid": 1, "started_ticks": ticks}))
+
+
+def stopped(runtime: Runtime) -> None:
+    for pid in (runtime.supervisor(), runtime.seen()["pid"]):
+        os.kill(pid, signal.SIGSTOP)
+
+
+def planted(runtime: Runtime) -> None:
+    for name in OF_THE_USER[:4]:
+        (runtime.run_dir / name).unlink(missing_ok=True)
+        (runtime.run_dir / name).mkdir()
+    (runtime.run_dir / "jupyter/jupyter_cookie_secret").unlink(missing_ok=True)
+    (runtime.run_dir / "jupyter/jupyter_cookie_secret").mkdir()
+
+
+def dripping(runtime: Runtime) -> None:
+    runtime.mode("drip")
+    os.kill(runtime.seen()["pid"], signal.SIGKILL)
+    assert eventually(lambda: runtime.log().count("stand-in: starting") == 2)
+    runtime.mode("")
+
+
+HELD: list[Callable[[Runtime], None]] = [linked, no_supervisor, false_supervisor, stopped, planted, dripping]
+
+
+@needs_root
+@pytest.mark.parametrize("hold", HELD)
+def test_nothing_of_the_users_holds_roots_brake(runtime: Runtime, hold: Callable[[Runtime], None]) -> None:
+    assert runtime("start").returncode == 0
+    seen = runtime.seen()
+    secret = cookie_secret(runtime)
+    hold(runtime)
+    began = time.monotonic()
+    done = runtime("token", "--rotate", "--force", root=True)
+    assert time.monotonic() - began < 50
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch("[0-9a-f]{48}", runtime.token.read_text(encoding="ascii"))
+    assert not [pid for pid in (seen["pid"], seen["kernel"]) if living(pid)]
+    if hold is not no_supervisor:  # then none ran
+        assert runtime("url").stdout == f"http://localhost:{runtime.port}/?token={runtime.token.read_text()}\n"
+        assert request(runtime, TOKEN) == 403 and cookie_secret(runtime) != secret
+
+
+@needs_root
+def test_what_could_read_the_new_token_before_it_ended_does_not_know_the_one_that_is_served(runtime: Runtime) -> None:
+    assert runtime("start").returncode == 0
+    heard = runtime.home / "tokens"
+    copying = f"while :; do cat {runtime.token}; echo; done >>{heard}"
+    environment = {"JUPYTER_TOKEN_FILE": str(runtime.token), "PATH": "/usr/bin:/bin"}
+    with subprocess.Popen(["sh", "-c", copying], user=USER.pw_uid, group=USER.pw_gid, env=environment) as notebook:
+        assert eventually(lambda: heard.exists() and TOKEN in heard.read_text())
+        assert runtime("token", "--rotate", "--force", root=True).returncode == 0
+        assert notebook.wait(10) == -signal.SIGKILL
+    assert runtime.token.read_text() not in heard.read_text()
+
+
+@needs_root
+@pytest.mark.parametrize("hold", [no_supervisor, false_supervisor])
+def test_root_stops_what_the_user_hides(runtime: Runtime, hold: Callable[[Runtime], None]) -> None:
+    assert runtime("start").returncode == 0
+    seen = runtime.seen()
+    hold(runtime)
+    assert runtime("stop", root=True).stdout == "Stopped.\n"
+    assert not [pid for pid in (seen["pid"], seen["kernel"]) if living(pid)]
+    assert runtime("stop", root=True).stdout == "Not running.\n"
+
+
+@needs_root
+def test_root_who_stops_a_persons_runtime_leaves_that_persons_login_alone(runtime: Runtime) -> None:
+    assert runtime("start").returncode == 0
+    with subprocess.Popen(["sleep", "60"], user=USER.pw_uid, group=USER.pw_gid, env={}) as login:
+        assert runtime("stop", root=True).stdout == "Stopped.\n"
+        assert runtime("token", "--rotate", "--force", root=True).returncode == 0
+        assert login.poll() is None
+        login.kill()
 
 
 def test_token_tells_all_about_the_token_but_the_token(runtime: Runtime) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from security.hosts import CONTROL, KERNEL, PREFIX, RUNTIME, SecurityHost
+from security.intruders import of_uid
 
 PLACES = (PREFIX, "/etc/colab-ready", "/var/lib/colab-ready", "/var/cache/colab-ready", RUNTIME, "/run/colab-ready")
 
@@ -24,7 +25,7 @@ def test_removal_keeps_a_home_with_work_that_is_hidden(root_host: SecurityHost) 
 
 
 def test_removal_leaves_nothing_whatever_the_user_has_put_there(plain_host: SecurityHost) -> None:
-    """Findings 9, 10 and 14; and of 17 that what the runtime itself has put into the home is no work."""
+    """Findings 9, 10, 14 and 15; and of 17 that what the runtime itself has put into the home is no work."""
     host = plain_host
     for path in ("supervisor.json", "supervisor.lock", "supervisor.pid"):
         host.attack("plant.py", "pipe", f"/run/colab-ready/{path}", user=host.user)
@@ -33,8 +34,13 @@ def test_removal_leaves_nothing_whatever_the_user_has_put_there(plain_host: Secu
     host.attack("plant.py", "brackets", f"{KERNEL}/colab-ready.json", user=host.user)
     host.attack("plant.py", "deep", f"{KERNEL}/lib/deep", user=host.user)
     host.sh("rm -rf ~/.config", user=host.user)
-    with host.attacking("hold.py", "lock", "/etc/os-release", user="bob"):
+    uid = host.must("id", "-u", host.user).strip()
+    with (
+        host.attacking("hold.py", "lock", "/etc/os-release", user="bob"),
+        host.attacking("hide.py", user=host.user),
+    ):
         seen = host.colab_ready("remove").ended_well()
+        assert of_uid(host, uid) == [], "they have a uid that nobody has any more"
     assert seen.status == 0, str(seen)
     assert CONTROL.findall(seen.output) == []
     assert left(host) == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import grp
 import json
 import os
@@ -643,10 +642,10 @@ def test_a_server_that_answers_nonsense_does_not_count_as_idle(
     mine = [Listener("127.0.0.1", 8888, os.getuid(), 1)]
     monkeypatch.setattr("colab_runtime.ports.listeners_on", lambda port: mine)
     monkeypatch.setattr(Settings, "account", ME)
-    monkeypatch.setattr("colab_runtime.ports.fetch", lambda port, path, token: answers.get(path))
+    monkeypatch.setattr("colab_runtime.ports.fetch", lambda settings, path, token: answers.get(path))
     assert at_stake(settings(), TOKEN) is None
     good = {"/api/sessions": (200, b"[]"), "/api/kernels": (200, b"[]"), "/api/terminals": (404, b"")}
-    monkeypatch.setattr("colab_runtime.ports.fetch", lambda port, path, token: good[path])
+    monkeypatch.setattr("colab_runtime.ports.fetch", lambda settings, path, token: good[path])
     assert at_stake(settings(), TOKEN) == []
     assert at_stake(settings(), None) is None
     mine.clear()
@@ -847,15 +846,15 @@ def test_where_the_state_is_nonsense_or_of_another_process_who_has_the_lock_open
 
 
 def test_a_process_of_somebody_else_is_no_supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(pid: int, number: int) -> None:
-        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
-
+    """Not even to root, who could end it: the folder is the user's."""
     run_dir = RunDir(str(tmp_path))
     run_dir.write({"pid": 1, "started_ticks": started_ticks(1)})
     lock = run_dir.take_lock(0)
     assert lock is not None
+    rights = {1: {os.getuid()}, os.getpid(): {os.getuid()}}
+    monkeypatch.setattr("colab_runtime.supervisor.uids_of", lambda pid: rights[pid])
     assert run_dir.supervisors(seconds=0) == [1]
-    monkeypatch.setattr(os, "kill", refuse)
+    rights[1] = {os.getuid() + 1}
     assert run_dir.supervisors(seconds=0) == [os.getpid()]  # who has the lock open
     os.close(lock)
 

@@ -14,6 +14,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 from ansible.module_utils.colab_ready import handshake_probe, verdict
+from ansible.module_utils.colab_ready.system import peer
 
 PROJECT = Path(__file__).parents[2]
 TOKEN = "b6f1c2d9a0e84b7c9d5e3f2a1b0c9d8e"
@@ -73,6 +74,7 @@ def test_the_names_of_steps_are_the_documented_ones() -> None:
         *(
             "token_file",
             "port",
+            "port_owner",
             "preflight",
             "build_info",
             "api",
@@ -120,6 +122,8 @@ def test_the_probe_runs_the_planned_steps_and_no_others() -> None:
 def test_every_problem_that_the_probe_can_name_has_a_remedy() -> None:
     steps, problems = steps_and_problems()
     assert len(problems) > 25
+    problems |= set(re.findall(r'ForeignPeer\(\s*"(\w+)"', Path(peer.__file__).read_text()))
+    assert "peer_unseen" in problems
     problems |= {name.replace("shut_", "open_", 1) for name in steps if name.startswith("shut_")}
     problems |= {
         handshake_probe.answer_problem(method, path, status)
@@ -167,6 +171,12 @@ BAD: dict[str, tuple[dict[str, Any], list[str], list[str], list[str]]] = {
         ["port: it did not"],
         ["port_refused"],
         AFTER_PORT,
+    ),
+    "the server is a stranger's": (
+        without(*AFTER_PORT[1:], port_owner="peer_foreign"),
+        ["port_owner: it did not"],
+        ["peer_foreign"],
+        AFTER_PORT[1:],
     ),
     "one remedy for two steps": (
         without("session_delete", "ws_session_delete", cell="torch_missing", ws_cell="torch_missing"),

@@ -30,6 +30,18 @@ def started_ticks(pid: int, proc: str = "/proc") -> int | None:
     return int(fields[19]) if len(fields) > 19 else None
 
 
+def uids_of(pid: int, proc: str = "/proc") -> set[int]:
+    """Whose rights a process has: its real, effective and saved user. The folder in /proc is root's where a process says that it
+    must not be dumped, so its owner tells nothing."""
+    lines = (read_text(f"{proc}/{pid}/status") or "").splitlines()
+    return next((set(map(int, line.split()[1:4])) for line in lines if line.startswith("Uid:")), set())
+
+
+def processes_of(uid: int) -> list[int]:
+    """Every living process that has the rights of a user."""
+    return [pid for pid in process_ids() if uid in uids_of(pid) and alive(pid)]
+
+
 def children(proc: str = "/proc") -> dict[int, list[int]]:
     """The living processes, by the one that started them or has adopted them."""
     found: dict[int, list[int]] = {}

@@ -18,6 +18,7 @@ from colab_ready.files.safe_open import open_file
 from colab_ready.system.processes import alive
 
 from .core import EXIT_FAILED, EXIT_LATER, EXIT_SETTINGS, START_SECONDS, UNIT, Problem, say, user_name
+from .ending import end_rest
 from .ports import accepts, answers, at_stake, has_old_token, port_taken, runs_no_kernel, shortened, stranger
 from .server import lacks_groups, read_stamp, require_servable, runs_as_it_would_start, stale
 from .settings import Settings, as_root, become, require_owner
@@ -200,11 +201,15 @@ def join_start(settings: Settings, run_dir: RunDir) -> int:
 
 
 def command_stop(settings: Settings) -> int:
+    """Root stays root: a child with the user's rights could be stopped by whom it is to end."""
     require_owner(settings, "stop")
     if settings.systemd:
-        return systemctl(settings, "stop")
-    become(settings)
-    say("Stopped." if stop_supervisor(settings) else "Not running.")
+        try:
+            return systemctl(settings, "stop")
+        finally:
+            end_rest(settings)
+    stopped = stop_supervisor(settings)
+    say("Stopped." if end_rest(settings) or stopped else "Not running.")
     return 0
 
 
@@ -222,8 +227,8 @@ def stop_without_settings(path: str) -> int:
         owner = None
     if owner and owner.pw_uid != 0:
         settings = Settings(path, owner.pw_name, "/", 0, "colab-runtime", "/", "/", "/")
-        become(settings)
         stopped = stop_supervisor(settings) or stopped
+        stopped = end_rest(settings) or stopped
     say("Stopped." if stopped else "Not running.")
     return 0
 

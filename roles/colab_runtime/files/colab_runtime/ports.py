@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 from colab_ready.core.text import printable
+from colab_ready.system.peer import ForeignPeer, require_peer
 from colab_ready.system.ports import Process, holder_of, listeners_on
 
 from .core import EXIT_LATER, Problem, parse_json, user_name
@@ -88,10 +89,12 @@ class Received:
         return io.BytesIO(self.data)
 
 
-def exchange(address: str, port: int, request: bytes, end: float) -> bytes:
-    """Send a request and return all that comes back until the connection is closed. Raises OSError, in time."""
+def exchange(address: str, port: int, uid: int, request: bytes, end: float) -> bytes:
+    """Send a request to a server of this user and return all that comes back until the connection is closed. Raises OSError, in
+    time: ForeignPeer before anything is sent."""
     data = bytearray()
     with socket.create_connection((address, port), max(end - time.monotonic(), 0.001)) as connection:
+        require_peer(connection, uid, end - time.monotonic())
         connection.sendall(request)
         while len(data) <= ANSWER_BYTES_MAX:
             left = end - time.monotonic()
@@ -105,30 +108,43 @@ def exchange(address: str, port: int, request: bytes, end: float) -> bytes:
     raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
 
 
-def fetch(port: int, path: str, token: str | None, seconds: float = 3.0) -> tuple[int, bytes] | None:
-    """Status and body of one GET; None when nothing answers HTTP, whole and in time."""
-    lines = [f"GET {path} HTTP/1.1", f"Host: localhost:{port}", "Accept-Encoding: identity", "Connection: close"]
+def get(settings: Settings, path: str, token: str | None = None, seconds: float = 3.0) -> tuple[int, bytes] | None:
+    """Status and body of one GET; None when nothing answers HTTP, whole and in time. Raises ForeignPeer where a server answers
+    that is not known to be our user's: it has been sent nothing, and no other address of localhost is tried."""
+    host = f"localhost:{settings.port}"
+    lines = [f"GET {path} HTTP/1.1", f"Host: {host}", "Accept-Encoding: identity", "Connection: close"]
     lines += [f"Authorization: token {token}"] if token else []
     request = "\r\n".join([*lines, "", ""]).encode("ascii")
     end = time.monotonic() + seconds
     for address in ("127.0.0.1", "::1"):
-        with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
-            received: Any = Received(exchange(address, port, request, end))
+        try:
+            received: Any = Received(exchange(address, settings.port, settings.account.pw_uid, request, end))
             response = http.client.HTTPResponse(received)
             response.begin()
             return response.status, response.read()
+        except ForeignPeer:
+            raise
+        except (OSError, ValueError, http.client.HTTPException):
+            continue
     return None
 
 
-def ask(port: int, token: str | None = None, seconds: float = 3.0) -> int | None:
-    """The HTTP status of /api (anyone may ask) or, with a token, of /api/status; None when nothing answers HTTP."""
-    answer = fetch(port, "/api/status" if token else "/api", token, seconds)
+def fetch(settings: Settings, path: str, token: str | None = None, seconds: float = 3.0) -> tuple[int, bytes] | None:
+    """The same, and None where a stranger answers."""
+    with contextlib.suppress(ForeignPeer):
+        return get(settings, path, token, seconds)
+    return None
+
+
+def ask(settings: Settings, token: str | None = None, seconds: float = 3.0) -> int | None:
+    """The HTTP status of /api (anyone may ask) or, with a token, of /api/status; None when our user's server does not answer."""
+    answer = fetch(settings, "/api/status" if token else "/api", token, seconds)
     return answer[0] if answer else None
 
 
 def stranger(settings: Settings) -> str | None:
-    """Who listens on our port without being our user, or None. Loopback is shared by all users of the machine: a
-    stranger who sits on the port while the server is down must not be handed the token."""
+    """Who listens on our port without being our user, or None. It names him; whom a connection has led to is seen from the
+    connection alone (`exchange`)."""
     for listener in listeners_on(settings.port) or []:
         if listener.uid != settings.account.pw_uid:
             return describe_holder(settings.port)
@@ -136,12 +152,12 @@ def stranger(settings: Settings) -> str | None:
 
 
 def answers(settings: Settings, seconds: float = 3.0) -> bool:
-    return not stranger(settings) and ask(settings.port, seconds=seconds) is not None
+    return not stranger(settings) and ask(settings, seconds=seconds) is not None
 
 
 def runs_no_kernel(settings: Settings) -> bool:
     """Whether the server says so itself; one that says something else, or nothing, may run some."""
-    answer = fetch(settings.port, "/api/kernels", read_token(settings.token_file, settings.account.pw_uid))
+    answer = fetch(settings, "/api/kernels", read_token(settings.token_file, settings.account.pw_uid))
     return answer is not None and answer[0] == 200 and answer[1].strip() == b"[]"
 
 
@@ -150,7 +166,7 @@ def has_old_token(settings: Settings) -> bool:
     if stranger(settings):
         return False
     token = good_token(settings)
-    return token is not None and ask(settings.port, token) in (401, 403)
+    return token is not None and ask(settings, token) in (401, 403)
 
 
 def what_would_end(sessions: Any, kernels: Any, terminals: Any) -> list[str]:
@@ -174,7 +190,7 @@ def at_stake(settings: Settings, token: str | None) -> list[str] | None:
         return None
     lists: list[Any] = []
     for path in ("/api/sessions", "/api/kernels", "/api/terminals"):
-        answer = fetch(settings.port, path, token)
+        answer = fetch(settings, path, token)
         if answer is None or answer[0] != 200:
             if answer and answer[0] == 404 and path == "/api/terminals":
                 lists.append([])  # a server without terminals
@@ -191,4 +207,4 @@ def at_stake(settings: Settings, token: str | None) -> list[str] | None:
 
 
 def accepts(settings: Settings, token: str | None) -> bool:
-    return token is not None and not stranger(settings) and ask(settings.port, token) == 200
+    return token is not None and not stranger(settings) and ask(settings, token) == 200

@@ -9,21 +9,28 @@ import errno
 import os
 import secrets
 import signal
+import subprocess
+import sys
 import time
 
+from colab_ready.files.removal import remove_path
 from colab_ready.system.ports import find_holder, listeners_on
 from colab_ready.system.processes import alive, send
 
 from .commands import command_restart, prepare_folders
-from .core import EXIT_FAILED, EXIT_LATER, SERVER_STOP_SECONDS, START_SECONDS, Problem, say
+from .core import EXIT_FAILED, EXIT_LATER, SERVER_STOP_SECONDS, START_SECONDS, UNIT, Problem, say
+from .ending import end_rest
 from .ports import accepts, answers, at_stake, shortened
 from .settings import Settings, become, own_command, require_owner, usable_sudo
 from .status import show_token
 from .supervisor import RunDir
-from .systemd import systemctl, unit_properties
+from .systemd import run_quietly, systemctl, unit_properties
 from .token import forget_cookies, good_token, read_token, write_token
 
+START_IN_CHILD_SECONDS = 150.0  # more than the unit's own limit for a start
 TOKEN_RANDOM_BYTES = 24  # as the playbook makes it (role colab_runtime, `generate`): 48 hexadecimal digits
+
+DEAD = "The old address is dead all the same; the next colab-runtime start takes the new token"
 
 
 def end_own_server(settings: Settings) -> bool:
@@ -68,6 +75,79 @@ def restart_if_running(settings: Settings) -> bool:
     return True
 
 
+def make_token(settings: Settings) -> None:
+    """Put a new token in place of the old one. Raises OSError."""
+    write_token(settings.token_file, secrets.token_hex(TOKEN_RANDOM_BYTES), settings.account.pw_uid)
+
+
+def end_at_once(settings: Settings) -> bool:
+    """End all of the runtime without asking it, and take away what it kept while it ran, cookies too; tell whether it ran."""
+    run_dir = RunDir(settings.run_dir)
+    if settings.systemd:
+        ran = unit_properties().get("ActiveState") in ("active", "activating", "reloading")
+        run_quietly("systemctl", "kill", "--signal=SIGKILL", UNIT)
+        try:
+            systemctl(settings, "stop")
+        finally:
+            end_rest(settings)
+    else:
+        ran = bool(run_dir.holders(run_dir.lock_path, f"{run_dir.lock_path} (deleted)"))
+        end_rest(settings)
+    remove_path(settings.run_dir)  # systemd keeps it for a server that it was about to start again
+    if not settings.systemd:
+        prepare_folders(settings, "start")
+    return ran
+
+
+def start_in_child(settings: Settings) -> None:
+    """`start` becomes the user, whom a process of a person's account that is left can stop: it is not waited for without end."""
+    start = [sys.executable, "-I", *own_command(settings, "start")]
+    try:
+        done = run_quietly(*start, seconds=START_IN_CHILD_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise Problem(f"it did not start within {START_IN_CHILD_SECONDS:.0f} s. Do: sudo colab-runtime stop") from None
+    if done.returncode != 0:
+        raise Problem(done.stderr.strip().removeprefix("colab-runtime: "), done.returncode)
+
+
+def pull_brake(settings: Settings) -> int:
+    """Root's `--force`: a new token, whatever the user's processes do; then none of them is left; then another token, since they
+    could still read the first one. Nothing of the user's is read or asked before that."""
+    try:
+        make_token(settings)
+    except OSError as error:
+        raise Problem(
+            f"The token was not changed: {error.filename or settings.token_file}: {error.strerror}."
+        ) from None
+    try:
+        ran = end_at_once(settings)
+        make_token(settings)
+    except (Problem, OSError, KeyboardInterrupt) as problem:
+        raise Problem(
+            f"The token is new, but not all of the runtime has ended: {str(problem) or 'interrupted'}\n"
+            f"CAUTION: what is left may still take the old one. Do: sudo colab-runtime stop. Then ps -u {settings.user} should "
+            "list nothing of the runtime."
+        ) from None
+    if ran:
+        try:
+            start_in_child(settings)
+            if not accepts(settings, good_token(settings)):
+                raise Problem("it does not act on the new token. Do: colab-runtime restart")
+        except (Problem, OSError) as problem:
+            raise Problem(f"The token is new, but the server was not restarted with it: {problem}\n{DEAD}.") from None
+    tell_new(ran)
+    return 0
+
+
+def tell_new(running: bool) -> None:
+    if running:
+        say("The token is new. The old address is dead: pages and notebooks that used it are cut off.")
+        say("The new address for Colab: colab-runtime url")
+    else:
+        say("The token is new and the old address is dead. The server is not running: colab-runtime start")
+        say("The new address for Colab, once it runs: colab-runtime url")
+
+
 def rotate_token(settings: Settings, force: bool) -> int:
     """A new token, and no server left that knows the old one; or one message, and what is true then."""
     uid = settings.account.pw_uid
@@ -76,6 +156,8 @@ def rotate_token(settings: Settings, force: bool) -> int:
         if sudo:
             option = ["--force"] if force else []
             os.execv(sudo, [sudo, "-n", *own_command(settings, "token", "--rotate", *option)])
+    if force and os.geteuid() == 0:
+        return pull_brake(settings)
     old = good_token(settings)  # a bad one is a reason more to make a new one
     ending = at_stake(settings, old)
     if not force and ending != []:
@@ -90,12 +172,12 @@ def rotate_token(settings: Settings, force: bool) -> int:
         )
     try:
         forget_cookies(settings)  # first, so that no step behind it can leave a new token with the old cookies
-        write_token(settings.token_file, secrets.token_hex(TOKEN_RANDOM_BYTES), uid)
+        make_token(settings)
     except OSError as error:
         notebook = " In a notebook /etc is read-only: do it in a terminal." if error.errno == errno.EROFS else ""
         raise Problem(
             f"The token was not changed: {error.filename or settings.token_file} cannot be written ({error.strerror})."
-            f"{notebook} Do: sudo colab-runtime token --rotate"
+            f"{notebook} Do: sudo colab-runtime token --rotate --force"
         ) from None
     try:
         # Again: a server that crashed just now has started once more, with the old token and a new secret.
@@ -111,16 +193,11 @@ def rotate_token(settings: Settings, force: bool) -> int:
         left = (
             "CAUTION: the server still takes the old one. Do: sudo colab-runtime stop"
             if accepts(settings, old)
-            else "The old address is dead all the same; the next colab-runtime start takes the new token"
+            else DEAD
         )
         code = problem.code if isinstance(problem, Problem) else EXIT_FAILED
         raise Problem(f"The token is new, but the server was not restarted with it: {problem}\n{left}.", code) from None
-    if restarted:
-        say("The token is new. The old address is dead: pages and notebooks that used it are cut off.")
-        say("The new address for Colab: colab-runtime url")
-    else:
-        say("The token is new and the old address is dead. The server is not running: colab-runtime start")
-        say("The new address for Colab, once it runs: colab-runtime url")
+    tell_new(restarted)
     return 0
 
 

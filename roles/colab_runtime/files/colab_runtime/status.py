@@ -15,9 +15,10 @@ from typing import Any, TextIO
 
 from colab_ready.core.text import printable
 from colab_ready.files.safe_open import open_file, read_bytes
+from colab_ready.system.peer import ForeignPeer
 
 from .core import EXIT_NOT_RUNNING, LOG_BYTES_MAX, PROC_BYTES_MAX, UNIT, Problem, is_number, parse_json, say
-from .ports import ask, stranger
+from .ports import get, stranger
 from .settings import Settings, become, require_owner, usable_sudo
 from .supervisor import RunDir
 from .systemd import unit_properties
@@ -73,7 +74,12 @@ def last_browser(settings: Settings) -> tuple[dict[str, Any] | None, str]:
 
 def look(settings: Settings, foreign: str | None) -> dict[str, Any]:
     """Everything `status` reports; `foreign` is who else holds the port. It never sends the token."""
-    answering = not foreign and ask(settings.port) is not None
+    refused = None
+    answering = False
+    try:
+        answering = not foreign and get(settings, "/api") is not None
+    except ForeignPeer as peer:
+        refused = str(peer)
     report: dict[str, Any] = {
         "schema": 1,
         "running": answering,
@@ -116,6 +122,8 @@ def look(settings: Settings, foreign: str | None) -> dict[str, Any]:
                     report["detail"] = f"the server {state['last_exit']} and is tried again; see colab-runtime logs"
     if foreign:
         report["detail"] = f"port {settings.port} is held by {foreign}, which is not this runtime"
+    elif refused:
+        report["detail"] = refused
     return report
 
 
@@ -196,9 +204,16 @@ def command_url(settings: Settings) -> int:
             f"Port {settings.port} is held by {foreign}, not by this runtime, so the token is not sent there. "
             "End that program, then: colab-runtime start"
         )
-    status = ask(settings.port, token)
-    if status is None:
+    try:
+        answer = get(settings, "/api/status", token)
+    except ForeignPeer as peer:
+        if peer.problem == "peer_silent":
+            raise Problem(f"The server does not answer: {peer}. Do: colab-runtime restart") from None
+        todo = "end the program that has the port, then colab-runtime restart"
+        raise Problem(f"The token is not sent there: {peer}. Do: {todo}") from None
+    if answer is None:
         raise Problem(f"The server does not answer on port {settings.port}. Do: colab-runtime start")
+    status = answer[0]
     if status in (401, 403):
         raise Problem("The server answers, but with another token than the file has. Do: colab-runtime restart")
     if status != 200:

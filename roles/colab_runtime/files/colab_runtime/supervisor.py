@@ -23,13 +23,14 @@ from colab_ready.files.safe_open import open_file, read_object
 from colab_ready.process.identity import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, load_prctl
 from colab_ready.process.run import signal_name
 from colab_ready.system.ports import find_open
-from colab_ready.system.processes import alive, descendants, send, started_ticks
+from colab_ready.system.processes import alive, descendants, send, started_ticks, uids_of
 
 from .core import EXIT_LATER, EXIT_SETTINGS, LOG_BYTES_MAX, REST_STOP_SECONDS, SERVER_STOP_SECONDS, Problem, is_number
 from .settings import Settings, background_environment, own_command, require_owner
 
 HEALTHY_SECONDS = 60.0
 BACKOFF_SECONDS_MAX = 30.0
+LOOK_SECONDS = 5.0
 LOG_FILES = 5
 
 
@@ -73,17 +74,6 @@ class RotatingLog:
         self.write(f"[colab-runtime {time.strftime('%Y-%m-%d %H:%M:%S')}] {text}\n".encode())
 
 
-def is_anothers(pid: int) -> bool:
-    """Whether a process is none of ours: the folder is the user's, and so is what it says about a supervisor."""
-    try:
-        os.kill(pid, 0)
-    except PermissionError:
-        return True
-    except OSError:
-        pass
-    return False
-
-
 class RunDir:
     """What the supervisor leaves in /run/colab-ready. The lock decides whether one runs; the pid alone never does."""
 
@@ -92,6 +82,10 @@ class RunDir:
         self.lock_path = os.path.join(path, "supervisor.lock")
         self.pid_path = os.path.join(path, "supervisor.pid")
         self.state_path = os.path.join(path, "supervisor.json")
+
+    def is_ours(self, pid: int) -> bool:
+        """Whether a process is of whose folder this is: what stands in it about a supervisor is that user's word."""
+        return os.stat(self.path).st_uid in uids_of(pid)
 
     def take_lock(self, seconds: float) -> int | None:
         """The lock, or None when another supervisor has it. Waits only for those who merely look (`locked`): who
@@ -154,18 +148,22 @@ class RunDir:
                 return {key: value if is_number(value) else printable(value, 200) for key, value in known.items()}
         return {}  # it has the lock but has not written yet
 
+    def holders(self, *locks: str) -> list[int]:
+        """Each process that has one of these files open, as far as they are found in time."""
+        return [pid for pid in find_open(set(locks), seconds=LOOK_SECONDS) if self.is_ours(pid)]
+
     def supervisors(self, seconds: float = 2.0) -> list[int]:
         """The pid of the running supervisor, proven by lock and start time; where the files are gone or nonsense, of each
         process that has the lock open."""
         end = time.monotonic() + seconds
         while True:
             state = self.state()
-            if state and "pid" in state and not is_anothers(state["pid"]):
+            if state and "pid" in state and self.is_ours(state["pid"]):
                 return [state["pid"]]
             if state is None:
-                return list(find_open({f"{self.lock_path} (deleted)"}))
+                return self.holders(f"{self.lock_path} (deleted)")
             if time.monotonic() >= end:
-                return list(find_open({self.lock_path}))
+                return self.holders(self.lock_path)
             time.sleep(0.05)
 
 
@@ -381,7 +379,7 @@ def stop_supervisor(settings: Settings) -> bool:
         send(pid, signal.SIGCONT)  # one that was stopped does not hear of it
     if gone(SERVER_STOP_SECONDS + 4 * REST_STOP_SECONDS + 2.0):
         return bool(ending)
-    for pid in [*ending, *below]:
+    for pid in [*ending, *filter(run_dir.is_ours, below)]:
         send(pid, signal.SIGKILL)
     if not gone(5.0):
         raise Problem(f"The supervisor (pid {', '.join(map(str, ending))}) cannot be ended.")
