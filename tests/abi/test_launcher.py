@@ -188,7 +188,7 @@ class Sandbox:
         return [PYTHON, "-I", "-B", "-c", driver, *arguments]
 
     def start(self, *arguments: str, **more: str) -> subprocess.Popen[str]:
-        """Without a terminal; in a process group of its own."""
+        """Without a terminal; in a process group of its own, and not deaf to a hangup, as below nohup."""
         return subprocess.Popen(
             self.command(*arguments),
             cwd=self.cwd,
@@ -201,6 +201,7 @@ class Sandbox:
             user=self.user,
             group=self.user,
             extra_groups=None if self.user is None else [],
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )
 
     def run(self, *arguments: str, **more: str) -> Ended:
