@@ -1142,9 +1142,12 @@ def test_what_could_read_the_new_token_before_it_ended_does_not_know_the_one_tha
     copying = f"while :; do cat {runtime.token}; echo; done >>{heard}"
     environment = {"JUPYTER_TOKEN_FILE": str(runtime.token), "PATH": "/usr/bin:/bin"}
     with subprocess.Popen(["sh", "-c", copying], user=USER.pw_uid, group=USER.pw_gid, env=environment) as notebook:
-        assert eventually(lambda: heard.exists() and TOKEN in heard.read_text())
-        assert runtime("token", "--rotate", "--force", root=True).returncode == 0
-        assert notebook.wait(10) == -signal.SIGKILL
+        try:
+            assert eventually(lambda: heard.exists() and TOKEN in heard.read_text())
+            assert runtime("token", "--rotate", "--force", root=True).returncode == 0
+            assert notebook.wait(10) == -signal.SIGKILL
+        finally:
+            notebook.kill()
     assert runtime.token.read_text() not in heard.read_text()
 
 
