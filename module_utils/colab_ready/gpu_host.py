@@ -195,11 +195,10 @@ class GpuHost:
             return True
         if known.get("sha256") == digest(now) and known.get("from") == _key_source(repository):
             return False
-        # Whoever followed the maker's page has it already.
+        # Whoever followed the maker's page has it already. In an empty file there is none.
         with suppress(openpgp.NotAKey):
-            return not (
-                repository["fingerprints"] and set(openpgp.fingerprints(now)) <= set(repository["fingerprints"])
-            )
+            found = set(openpgp.fingerprints(now))
+            return not found or not found <= set(repository["fingerprints"])
         return True
 
     def _is_new_source(self, files: Mapping[str, bytes]) -> bool:

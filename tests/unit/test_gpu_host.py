@@ -109,3 +109,14 @@ def test_a_record_of_rocm_of_before_is_understood(tmp_path: Path) -> None:
     found = host.record.read("")
     assert host.changes.warnings == []
     assert found == {**{name: value for name, value in old.items() if name != "schema"}, "settled": []}
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no key"])
+def test_the_key_is_wanted_where_there_is_none_in_its_file(tmp_path: Path, content: bytes | None) -> None:
+    keyring = tmp_path / "intel-graphics.gpg"
+    if content is not None:
+        keyring.write_bytes(content)
+    host = XpuHost({"gpu": {}, "state_file": str(tmp_path / "record.json")}, False)
+    repository = {"keyring": str(keyring), "fingerprints": ["4E9EFCDE"], "key": "https://x.test/key", "key_sha256": ""}
+    host.plan = {"repository": repository}
+    assert host._key_is_wanted()
