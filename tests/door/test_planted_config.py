@@ -106,8 +106,9 @@ def planted(converged: Host) -> Iterator[dict[str, Any]]:
     """The report of a host where a stranger planted all of it."""
     home = home_of(converged)
     with contextlib.ExitStack() as stack:
-        # Jupyter makes this one 0700, behind which nobody could plant anything.
-        stack.enter_context(folder(converged, f"{home}/.local/share/jupyter", "0755", converged.user))
+        # Both are 0700, behind which nobody could plant anything: somebody has opened them.
+        for opened in (home, f"{home}/.local/share/jupyter"):
+            stack.enter_context(folder(converged, opened, "0755", converged.user))
         for one in [each.at(home) for each in PLANTS]:
             stack.enter_context(folder(converged, one.place, "0777", converged.user if home in one.place else "root"))
             plant(converged, one.path, one.text)
