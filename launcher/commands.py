@@ -137,9 +137,7 @@ class Launcher:
         folder = others.environment(self, "dev")
         environ["PATH"] = f"{folder}/bin:{self.environ.get('PATH', os.defpath)}"
         os.chdir(self.checkout)
-        # One process for each of two hosts at a time: the tests of a host depend on their order.
-        hosts = ["-n", "2", "--dist", "loadgroup"] if parts == ["security"] else []
-        rest = hosts + [word for word in rest if word not in ("--no-docker", "--here")]
+        rest = [word for word in rest if word not in ("--no-docker", "--here")]
         os.execve(folder / "bin/python", [str(folder / "bin/python"), "-m", "pytest", *rest, *places], environ)
 
 

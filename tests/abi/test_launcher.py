@@ -629,7 +629,7 @@ def test_test_runs_pytest_in_the_checkout_as_the_last_word(box: Sandbox) -> None
     [
         ((), "[tests/static] [tests/unit] [tests/abi] [tests/molecule] [tests/browser] [tests/door] [tests/security]"),
         (("browser", "--here"), "[tests/browser] [tests/door]"),
-        (("security", "-x"), "[-n] [2] [--dist] [loadgroup] [-x] [tests/security]"),
+        (("security", "-x"), "[-x] [tests/security]"),
         (("directml-real", "-x"), "[-x] [tests/real]"),
     ],
 )

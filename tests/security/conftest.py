@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
-import functools
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -20,10 +20,14 @@ MakeHost = Callable[[str], SecurityHost]
 
 
 @pytest.fixture(scope="session")
-def make_host(docker: None) -> Iterator[MakeHost]:
-    """The hosts that the tests want, each made for the first one that does."""
-    with contextlib.ExitStack() as stack:
-        yield functools.cache(lambda kind: stack.enter_context(hosts.converged(kind)))
+def make_host(request: pytest.FixtureRequest, docker: None) -> Iterator[MakeHost]:
+    """The hosts that the tests will want, in this order; the next one is made while the first ones are attacked."""
+    wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    with contextlib.ExitStack() as stack, concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
+        coming = {
+            kind: pool.submit(stack.enter_context, hosts.converged(kind)) for kind in KINDS if f"{kind}_host" in wanted
+        }
+        yield lambda kind: coming[kind].result()
 
 
 def tried(request: pytest.FixtureRequest, make: MakeHost, kind: str) -> Iterator[SecurityHost]:
@@ -62,15 +66,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A first test of a host converges it, and an attack may make a command wait: the limits of these tests are longer.
-
-    With pytest-xdist the tests of one host stay in one process, in their order.
-    """
+    """A first test of a host converges it, and an attack may make a command wait: the limits of these tests are longer."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.timeout(SECONDS))
-            kind = next((kind for kind in KINDS if f"{kind}_host" in getattr(item, "fixturenames", ())), "none")
-            item.add_marker(pytest.mark.xdist_group(kind))
