@@ -14,6 +14,7 @@ description:
   - Tells what somebody made in a home, hidden or not, from caches and empty files that a Jupyter server and IPython make by
     themselves. IPython's history counts as work as soon as one cell stands in it.
   - Looks with the rights of the account, for a few seconds at most; where it cannot be told, there is work.
+  - Looks only at the home of an account that was made for the runtime (RV(made)).
 author:
   - the colab-ready authors (@colab-ready)
 attributes:
@@ -40,6 +41,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+made:
+  description: Whether there is such an account and it was made for the runtime.
+  returned: always
+  type: bool
+  sample: true
 home:
   description: The account's home.
   returned: always
@@ -60,11 +66,13 @@ litter:
 """
 
 import os
+import pwd
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready.core.text import cleaned
 from ansible.module_utils.colab_ready.process.boundary import BoundaryError, run_as
 from ansible.module_utils.colab_ready.process.identity import account_named
+from ansible.module_utils.colab_ready.system.accounts import is_runtime_account
 from ansible.module_utils.colab_ready.system.home import TOPS, find_work
 
 LOOK_SECONDS = 10.0
@@ -74,9 +82,12 @@ def main() -> None:
     module = AnsibleModule(argument_spec={"user": {"type": "str", "required": True}}, supports_check_mode=True)
     name = module.params["user"]
     try:
-        account = account_named(name)
+        made = is_runtime_account(pwd.getpwnam(name).pw_gecos)
     except KeyError:
-        module.fail_json(msg=f"user is {name!r}. Expected an account of this host. Do: correct it.")
+        made = False
+    if not made:
+        module.exit_json(changed=False, made=False, home="", work=[], litter=[])
+    account = account_named(name)
     home = account.home
 
     def look() -> list[str]:
@@ -92,7 +103,7 @@ def main() -> None:
     except BoundaryError as error:
         work = [f"(it cannot be told: {error})"]
     litter = [] if work else [os.path.join(home, top) for top in TOPS]
-    module.exit_json(changed=False, home=home, work=cleaned(work), litter=litter)
+    module.exit_json(changed=False, made=True, home=home, work=cleaned(work), litter=litter)
 
 
 if __name__ == "__main__":

@@ -134,10 +134,15 @@ user_exists:
   type: bool
   sample: true
 user_comment:
-  description: What the host's list of accounts says of RV(user), by which this project knows the account that it made.
+  description: What an account that this project makes bears in the host's list of accounts, by which it is known again.
   returned: always
   type: str
   sample: colab-ready runtime user
+home_open:
+  description: Whether RV(user) was made by this project, or is to be, and others may enter its home (in its usual place).
+  returned: always
+  type: bool
+  sample: false
 user_home:
   description: Its home, also where it is still to be made.
   returned: always

@@ -22,6 +22,7 @@ from typing import Any, Mapping, Sequence
 from ansible.module_utils.colab_ready.files import safe_open, trust
 from ansible.module_utils.colab_ready.process import identity
 from ansible.module_utils.colab_ready.process import run as processes
+from ansible.module_utils.colab_ready.system.accounts import is_runtime_account
 from ansible.module_utils.colab_ready.system.mounts import mount_of
 
 # A program that only says its version: 20 times what the slowest machine seen needed.
@@ -60,7 +61,8 @@ class Account:
     uid: int
     home: str
     home_exists: bool = True
-    comment: str = ""
+    # Made for the runtime, and its home where such an account has it is open to others.
+    home_open: bool = False
 
 
 def account(name: str) -> Account | None:
@@ -68,7 +70,18 @@ def account(name: str) -> Account | None:
         entry = pwd.getpwnam(name)
     except (KeyError, ValueError):
         return None
-    return Account(entry.pw_name, entry.pw_uid, entry.pw_dir, os.path.isdir(entry.pw_dir), entry.pw_gecos)
+    ours = is_runtime_account(entry.pw_gecos) and entry.pw_dir == f"/home/{name}"
+    return Account(
+        entry.pw_name, entry.pw_uid, entry.pw_dir, os.path.isdir(entry.pw_dir), ours and is_open(entry.pw_dir)
+    )
+
+
+def is_open(folder: str) -> bool:
+    """Whether a folder lets others than its owner in."""
+    try:
+        return bool(os.lstat(folder).st_mode & 0o077)
+    except OSError:
+        return False
 
 
 # ---- system -----------------------------------------------------------------------------------

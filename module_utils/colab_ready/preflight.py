@@ -17,6 +17,7 @@ from typing import Any, Iterable, Mapping, Sequence
 from ansible.module_utils.colab_ready import browser_policy, extension
 from ansible.module_utils.colab_ready.core.refusal import Problem
 from ansible.module_utils.colab_ready.host import Account, Place
+from ansible.module_utils.colab_ready.system.accounts import RUNTIME_COMMENT
 from ansible.module_utils.colab_ready.system.ports import Listener, Process
 
 # Who runs the kernels when root itself called and nobody else is in sight (design: never root).
@@ -465,7 +466,8 @@ def judge(wishes: Wishes, seen: Seen) -> tuple[dict[str, Any], list[Problem]]:
         "user": choice.name,
         "user_chosen_by": choice.chosen_by,
         "user_exists": choice.account is not None,
-        "user_comment": choice.account.comment if choice.account else "",
+        "user_comment": RUNTIME_COMMENT,
+        "home_open": choice.account is None or choice.account.home_open,
         "user_home": home,
         "port": port,
         "prefix": wishes.prefix,

@@ -139,25 +139,13 @@ def test_card_and_environment_are_handed_to_the_runtime_and_the_kernel(
     assert spec["env"] == {**kernel, **own}
 
 
-@pytest.mark.parametrize(
-    ("account", "closed"),
-    [
-        ({"user_exists": False, "user_comment": ""}, True),
-        ({"user_exists": True, "user_comment": "colab-ready runtime user"}, True),
-        ({"user_exists": True, "user_comment": "colab-ready runtime user", "user_home": "/srv/data"}, False),
-        ({"user_exists": True, "user_comment": "A Person,,,"}, False),
-    ],
-)
-def test_only_the_home_of_an_account_that_was_made_is_closed(
-    tmp_path: Path, account: dict[str, Any], closed: bool
-) -> None:
+@pytest.mark.parametrize("is_open", [True, False])
+def test_the_home_is_closed_where_the_host_says_that_it_is_open(tmp_path: Path, is_open: bool) -> None:
     """The role colab's own task, foreseen in check mode."""
-    role = PROJECT / "roles" / "colab"
-    *_, task = yaml.safe_load((role / "tasks" / "main.yml").read_text(encoding="utf-8"))
-    load = {"name": "load", "ansible.builtin.include_vars": {"file": str(role / "vars" / "main.yml")}}
-    host = {"user": "no-such-colab", "user_home": "/home/no-such-colab", **account}
-    result = results(play(tmp_path, [load, task], "--check", colab_host=host))[task["name"]]
-    assert (result.get("changed_paths") == [host["user_home"]], result.get("skipped", False)) == (closed, not closed)
+    *_, task = yaml.safe_load((PROJECT / "roles" / "colab" / "tasks" / "main.yml").read_text(encoding="utf-8"))
+    host = {"user": "no-such-colab", "user_home": "/home/no-such-colab", "home_open": is_open}
+    result = results(play(tmp_path, [task], "--check", colab_host=host))[task["name"]]
+    assert (result.get("changed_paths") == [host["user_home"]], result.get("skipped", False)) == (is_open, not is_open)
 
 
 def test_the_command_is_installed_with_all_that_it_imports_and_is_the_last_to_come(tmp_path: Path) -> None:

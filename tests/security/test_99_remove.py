@@ -34,6 +34,8 @@ def test_removal_leaves_nothing_whatever_the_user_has_put_there(plain_host: Secu
     host.attack("plant.py", "brackets", f"{KERNEL}/colab-ready.json", user=host.user)
     host.attack("plant.py", "deep", f"{KERNEL}/lib/deep", user=host.user)
     host.sh("rm -rf ~/.config", user=host.user)
+    # As chfn leaves it: it is still the account that was made here.
+    host.must("usermod", "--comment", "colab-ready runtime user,a room", host.user)
     uid = host.must("id", "-u", host.user).strip()
     with (
         host.attacking("hold.py", "lock", "/etc/os-release", user="bob"),

@@ -265,3 +265,33 @@ def test_a_python_that_says_nonsense_is_none(monkeypatch: pytest.MonkeyPatch) ->
     ):
         monkeypatch.setattr(host, "run", lambda argv, account, said=said: said)
         assert host.ask_python("/usr/bin/python3") is None
+
+
+@pytest.mark.parametrize(
+    ("comment", "home", "mode", "is_open"),
+    [
+        ("colab-ready runtime user", "/home/colab", 0o755, True),
+        ("colab-ready runtime user", "/home/colab", 0o750, True),
+        ("colab-ready runtime user", "/home/colab", 0o700, False),
+        # Behind the comma stands what the user may change, with chfn.
+        ("colab-ready runtime user,a room", "/home/colab", 0o755, True),
+        # Where somebody has moved it to, others may have business.
+        ("colab-ready runtime user", "/srv/data", 0o755, False),
+        ("A Person,,,", "/home/colab", 0o755, False),
+        ("colab-ready runtime user of old", "/home/colab", 0o755, False),
+        ("colab-ready runtime user", "/home/colab", None, False),
+    ],
+)
+def test_only_the_home_of_an_account_that_was_made_is_open(
+    monkeypatch: pytest.MonkeyPatch, comment: str, home: str, mode: int | None, is_open: bool
+) -> None:
+    def lstat(path: str) -> os.stat_result:
+        if mode is None:
+            raise FileNotFoundError(path)
+        return os.stat_result((mode | 0o40000, *[0] * 9))
+
+    entry = pwd.struct_passwd(("colab", "x", 997, 997, comment, home, "/bin/bash"))
+    monkeypatch.setattr(host.pwd, "getpwnam", lambda name: entry)
+    monkeypatch.setattr(host.os, "lstat", lstat)
+    found = host.account("colab")
+    assert found is not None and found.home_open is is_open

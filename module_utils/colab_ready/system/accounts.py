@@ -9,6 +9,15 @@ import grp
 import os
 import pwd
 
+# By this the account is known that was made for the runtime, and for nothing else.
+RUNTIME_COMMENT = "colab-ready runtime user"
+
+
+def is_runtime_account(comment: str) -> bool:
+    """Whether an account's comment is that of the account made for the runtime. Behind a comma stands what its user may change
+    (chfn(1))."""
+    return comment.partition(",")[0] == RUNTIME_COMMENT
+
 
 def uid_of(name: str) -> int | None:
     """Return the number of a user, given by name or number."""

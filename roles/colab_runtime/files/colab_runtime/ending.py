@@ -13,6 +13,7 @@ import time
 from colab_ready.files.safe_open import read_bytes
 from colab_ready.process.boundary import BoundaryError, run_as
 from colab_ready.process.identity import Account
+from colab_ready.system.accounts import is_runtime_account
 from colab_ready.system.processes import descendants, processes_of, send
 
 from .core import PROC_BYTES_MAX, Problem
@@ -21,12 +22,11 @@ from .supervisor import LOOK_SECONDS, RunDir
 
 END_SECONDS = 20.0
 # The role colab gives it to the account that it makes, and takes no other away.
-OWN_ACCOUNT = "colab-ready runtime user"
 
 
 def is_own_account(settings: Settings) -> bool:
     """Whether the account was made for the runtime, so that all that runs with its rights is of the runtime."""
-    return settings.account.pw_gecos.partition(",")[0] == OWN_ACCOUNT  # behind it stands what chfn changes
+    return is_runtime_account(settings.account.pw_gecos)
 
 
 def with_mark(pids: list[int], mark: bytes) -> list[int]:
@@ -51,9 +51,8 @@ def rest_of(settings: Settings) -> list[int]:
     found += [below for pid in found for below in descendants(pid)]
     mark = f"JUPYTER_TOKEN_FILE={settings.token_file}".encode()
     user = Account(account.pw_name, account.pw_uid, account.pw_gid, (), "/")
-    with contextlib.suppress(
-        BoundaryError
-    ):  # where a process's memory is a file of its own making, reading it can hang
+    # Where a process's memory is a file of its own making, reading it can hang.
+    with contextlib.suppress(BoundaryError):
         found += run_as(user, lambda: with_mark(theirs, mark), LOOK_SECONDS)
     return [pid for pid in theirs if pid in found]
 
