@@ -192,16 +192,16 @@ def explain(output: str) -> Problem:
 
 def missing_extra(output: str, names: Collection[str]) -> Problem | None:
     """uv only warns where a package lacks an extra: a torch without the kernels for the card would come, and fail later."""
-    for name in names:
-        match = re.search(rf"The package `({re.escape(name)}=[^`]*)` does not have an extra named `([^`]+)`", output)
-        if match:
-            return Problem(
-                kind="no_extra",
-                what=f"{match.group(1)} has no extra {match.group(2)}",
-                expected="a build that has it",
-                do="Choose another version of it, or correct the extra",
-            )
-    return None
+    lacking = re.findall(r"The package `([^`=]+)(=[^`]*)` does not have an extra named `([^`]+)`", output)
+    found = sorted({f"{name}{rest} has no extra {extra}" for name, rest, extra in lacking if name in names})
+    if not found:
+        return None
+    return Problem(
+        kind="no_extra",
+        what=", ".join(found),
+        expected="a build that has it",
+        do="Choose another version of it, or correct the extra",
+    )
 
 
 def not_there(place: str) -> Problem:

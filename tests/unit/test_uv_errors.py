@@ -449,4 +449,7 @@ def test_an_extra_that_a_wanted_package_lacks_is_a_failure_although_uv_only_warn
     assert found is not None
     assert (found.kind, found.what) == ("no_extra", "torch==2.13.0+rocm10.0.0 has no extra device-gfx906")
     assert uv_errors.missing_extra(LACKS_AN_EXTRA, ["torchvision", "tor"]) is None
+    both = uv_errors.missing_extra(LACKS_AN_EXTRA, {"torch", "fsspec"})
+    assert both is not None
+    assert both.what == "fsspec==2026.1 has no extra nonsense, torch==2.13.0+rocm10.0.0 has no extra device-gfx906"
     assert uv_errors.missing_extra("", ["torch"]) is None
