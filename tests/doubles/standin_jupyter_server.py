@@ -2,11 +2,13 @@
 """STAND-IN for the server environment's Python when it runs Jupyter. It is not Jupyter and proves nothing about it.
 
 tests/abi/test_colab_runtime.py puts it at <prefix>/server/bin/python. It takes port and token from where the real
-server takes them (JUPYTER_CONFIG_DIR, JUPYTER_TOKEN_FILE), answers /api and /api/status like it, and writes what it
-saw of its surroundings to standin_seen.json in the folder it was started in. standin_mode in that folder changes it:
+server takes them (the sockets named in its program, JUPYTER_TOKEN_FILE), answers /api and /api/status like it, says that
+it does (NOTIFY_SOCKET), and writes what it saw of its surroundings to standin_seen.json in the folder it was started in.
+standin_mode in that folder changes it:
 
     crash         says "stand-in: crash" and ends with 7 before it listens
     hang          listens, and ignores SIGTERM
+    mute          answers, and never says so to its manager
     other-token   listens, and accepts a token that is not in the file
     deaf          as other-token, but only from its second start on
     drip          answers, one byte each half second, without end
@@ -18,9 +20,12 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -51,12 +56,30 @@ class Answers(http.server.BaseHTTPRequestHandler):
         self.wfile.write(json.dumps(answer if status == 200 else {}).encode())
 
 
+def say_that_it_answers() -> None:
+    while True:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.sendto(b"READY=1\nWATCHDOG=1", os.environ["NOTIFY_SOCKET"])
+        time.sleep(float(os.environ["WATCHDOG_USEC"]) / 4e6)
+
+
+def answer(handed: socket.socket) -> None:
+    server = http.server.ThreadingHTTPServer(handed.getsockname()[:2], Answers, bind_and_activate=False)
+    server.socket.close()
+    server.socket = handed
+    server.serve_forever()
+
+
 def main() -> None:
     print("stand-in: starting, this is not Jupyter", flush=True)
     if MODE == "crash":
         print("stand-in: crash", flush=True)
         sys.exit(7)
-    config = json.loads(Path(os.environ["JUPYTER_CONFIG_DIR"], "jupyter_server_config.json").read_text("utf-8"))
+    named = re.search(r"service_manager[.]install[(](.*)[)]", sys.argv[-1])
+    assert named, sys.argv
+    sockets = [socket.socket(fileno=one) for one in json.loads(named.group(1))]
+    for one in sockets:
+        one.set_inheritable(False)
     Answers.token = Path(os.environ["JUPYTER_TOKEN_FILE"]).read_text("ascii")
     if MODE == "other-token" or (MODE == "deaf" and Path("standin_seen.json").exists()):
         Answers.token = "f" * 48
@@ -81,7 +104,11 @@ def main() -> None:
         ),
         encoding="utf-8",
     )
-    http.server.ThreadingHTTPServer(("127.0.0.1", config["ServerApp"]["port"]), Answers).serve_forever()
+    if MODE != "mute" and "NOTIFY_SOCKET" in os.environ:
+        threading.Thread(target=say_that_it_answers, daemon=True).start()
+    for one in sockets[1:]:
+        threading.Thread(target=answer, args=(one,), daemon=True).start()
+    answer(sockets[0])
 
 
 main()

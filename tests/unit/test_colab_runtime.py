@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import grp
 import json
 import os
@@ -12,28 +13,31 @@ import subprocess
 import sys
 import types
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jinja2
 import pytest
 from ansible.module_utils.colab_ready.rocm_host_plan import setting_files
-from colab_ready.system.ports import Listener, listeners_on, process
+from colab_ready.system.ports import SOCKET, UNIT, Listener, listeners_on, process
 from colab_ready.system.processes import alive, descendants, started_ticks
+from colab_runtime.activity import at_stake, serves, what_would_end
 from colab_runtime.commands import command_start
-from colab_runtime.core import EXIT_SETTINGS, SAFE_PATH, UNIT, Problem
-from colab_runtime.ports import (
-    at_stake,
-    describe_holder,
-    port_is_free,
-    program_name,
-    what_would_end,
-)
-from colab_runtime.rotation import TOKEN_RANDOM_BYTES
-from colab_runtime.server import lacks_groups, note_stamp, server_command, server_environment
+from colab_runtime.core import EXIT_LATER, EXIT_SETTINGS, SAFE_PATH, Problem
+from colab_runtime.ports import describe_holder, handed_sockets, listen, program_name, stranger
+from colab_runtime.rotation import renew_token
+from colab_runtime.server import lacks_groups, note_stamp, require_sockets, server_command, server_environment
 from colab_runtime.settings import Settings, background_environment, load_settings, login_shell, parse_settings
-from colab_runtime.supervisor import RotatingLog, RunDir, backoff_seconds, describe_exit
-from colab_runtime.systemd import BOOT_LINK, refusal, tell_boot
-from colab_runtime.token import read_token, token_file_problem, token_problem, write_token
+from colab_runtime.supervisor import (
+    SLOW_START_SECONDS,
+    WATCHDOG_SECONDS,
+    RotatingLog,
+    RunDir,
+    backoff_seconds,
+    describe_exit,
+)
+from colab_runtime.systemd import BOOT_LINK, refusal, systemctl, tell_boot
+from colab_runtime.token import TOKEN_RANDOM_BYTES, read_token, token_file_problem, token_problem, write_token
 from colab_runtime.trust import (
     closed_data,
     driver_environment,
@@ -46,7 +50,7 @@ from colab_runtime.trust import (
 
 PROJECT = Path(__file__).resolve().parents[2]
 PACKAGE = PROJECT / "roles" / "colab_runtime" / "files" / "colab_runtime"
-TEMPLATE = PROJECT / "roles" / "colab_runtime" / "templates" / "colab-ready.service.j2"
+TEMPLATES = PROJECT / "roles" / "colab_runtime" / "templates"
 
 
 ME = pwd.getpwuid(os.getuid())
@@ -399,15 +403,91 @@ def test_no_name_of_a_program_writes_to_a_terminal(tmp_path: Path) -> None:
     assert name_in(tmp_path, 8) == "python3 [2J"
 
 
-def test_a_real_listener_is_found_and_its_port_is_not_free() -> None:
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        port = holder.getsockname()[1]
-        holder.listen()
-        assert not port_is_free(port)
-        assert [one.uid for one in listeners_on(port) or []] == [os.getuid()]
-        assert describe_holder(port).startswith(f"pid {os.getpid()} (")
-    assert port_is_free(port)
+# --- who holds the port
+
+
+def test_the_port_is_taken_on_every_address_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Settings, "account", ME)
+    with socket.socket() as chooser:
+        chooser.bind(("127.0.0.1", 0))
+        ours = settings(port=chooser.getsockname()[1])
+    for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        with socket.socket(family) as other:
+            try:
+                other.bind((address, ours.port))
+            except OSError:
+                continue  # no IPv6 here
+            other.listen()
+            with pytest.raises(Problem, match=rf"is taken by pid {os.getpid()} \(.* choose another port: ") as caught:
+                listen(ours)
+            assert caught.value.code == EXIT_LATER
+            assert describe_holder(ours.port).startswith(f"pid {os.getpid()} (")
+    first = listen(ours)
+    assert [one.uid for one in listeners_on(ours.port) or []] == [os.getuid()] * len(first)
+    with pytest.raises(Problem, match="is taken by"):
+        listen(ours)
+    second = listen(ours, beside_own=True)
+    for one in first:
+        one.close()
+    with socket.create_connection(("127.0.0.1", ours.port), 5) as client:
+        assert second[0].accept()[1] == client.getsockname()
+    for one in second:
+        one.close()
+    assert not listeners_on(ours.port)
+
+
+def test_a_port_that_the_user_may_not_have_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Settings, "account", ME)
+
+    class Refusing(socket.socket):
+        def bind(self, address: Any) -> None:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(socket, "socket", Refusing)
+    with pytest.raises(
+        Problem, match=r"cannot listen on port 80 of 127.0.0.1: Permission denied. Do: .*colab_port=8888"
+    ):
+        listen(settings(port=80))
+
+
+def test_systemds_sockets_are_taken_where_they_are_for_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert handed_sockets() == []
+    monkeypatch.setenv("LISTEN_FDS", "2")
+    assert handed_sockets() == []
+    monkeypatch.setenv("LISTEN_PID", str(os.getppid()))
+    assert handed_sockets() == []
+    monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
+    assert handed_sockets() == [3, 4]
+
+
+def test_under_systemd_the_server_does_not_take_the_port_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    for taken, said in ((None, rf"{SOCKET} does not hold port 8888\. See"), ("bob", "Port 8888 is taken by")):
+        monkeypatch.setattr("colab_runtime.server.stranger", lambda settings, taken=taken: taken)
+        with pytest.raises(Problem, match=said) as caught:
+            require_sockets(settings(service_manager="systemd"), [])
+        assert caught.value.code == EXIT_LATER
+
+
+@pytest.mark.parametrize(
+    ("manager", "uids", "held", "foreign"),
+    [
+        ("systemd", [0, 0], True, False),
+        ("systemd", [0, 0], False, True),  # root's own program
+        ("systemd", [0, 0], None, False),  # systemd does not speak to this user; each connection says whose it is
+        ("systemd", [0, 4711], True, True),
+        ("colab-runtime", [0], True, True),
+        ("colab-runtime", [1000], None, False),
+        ("systemd", [], None, False),
+    ],
+)
+def test_a_listener_of_roots_is_ours_where_systemd_holds_the_port(
+    monkeypatch: pytest.MonkeyPatch, manager: str, uids: list[int], held: bool | None, foreign: bool
+) -> None:
+    monkeypatch.setattr(Settings, "account", SimpleNamespace(pw_uid=1000))
+    found = [Listener("127.0.0.1", 8888, uid, number) for number, uid in enumerate(uids)]
+    monkeypatch.setattr("colab_runtime.ports.listeners_on", lambda port, proc="/proc": found)
+    monkeypatch.setattr("colab_runtime.ports.socket_unit_holds", lambda port: held)
+    assert (stranger(settings(service_manager=manager)) is not None) is foreign
 
 
 # --- what Jupyter gets to see
@@ -477,6 +557,7 @@ def jupyter_path(*below):
 """,
         "colab_http_over_ws/__init__.py": "",
         "colab_http_over_ws/fair_share.py": "def install(): print('shared')",
+        "colab_http_over_ws/service_manager.py": "def install(sockets): print(sockets)",
         "jupyter_server/__init__.py": "",
         "jupyter_server/serverapp.py": """
 from jupyter_core.paths import SYSTEM_CONFIG_PATH, jupyter_path
@@ -488,7 +569,7 @@ def main():
         (tmp_path / name).write_text(text)
 
     def started(closed: list[str]) -> list[str]:
-        _, *options, program = server_command(settings(), closed)
+        _, *options, program = server_command(settings(), closed, [3])
         assert options == ["-I", "-c"]
         done = subprocess.run(
             [sys.executable, "-c", program],
@@ -497,8 +578,8 @@ def main():
             text=True,
             check=True,
         )
-        shared, *found = done.stdout.split()
-        assert shared == "shared"
+        shared, sockets, *found = done.stdout.split()
+        assert (shared, sockets) == ("shared", "[3]")
         return found
 
     tops = ["/opt/p/share/jupyter", "/usr/local/share/jupyter", "/usr/local/share/jupyter2", "/usr/share/jupyter"]
@@ -639,16 +720,15 @@ def test_what_a_restart_ends_is_named(sessions: Any, kernels: Any, terminals: An
 def test_a_server_that_answers_nonsense_does_not_count_as_idle(
     monkeypatch: pytest.MonkeyPatch, answers: dict[str, tuple[int, bytes]]
 ) -> None:
-    mine = [Listener("127.0.0.1", 8888, os.getuid(), 1)]
-    monkeypatch.setattr("colab_runtime.ports.listeners_on", lambda port: mine)
+    monkeypatch.setattr("colab_runtime.activity.serves", lambda settings: True)
     monkeypatch.setattr(Settings, "account", ME)
-    monkeypatch.setattr("colab_runtime.ports.fetch", lambda settings, path, token: answers.get(path))
+    monkeypatch.setattr("colab_runtime.activity.fetch", lambda settings, path, token: answers.get(path))
     assert at_stake(settings(), TOKEN) is None
     good = {"/api/sessions": (200, b"[]"), "/api/kernels": (200, b"[]"), "/api/terminals": (404, b"")}
-    monkeypatch.setattr("colab_runtime.ports.fetch", lambda settings, path, token: good[path])
+    monkeypatch.setattr("colab_runtime.activity.fetch", lambda settings, path, token: good[path])
     assert at_stake(settings(), TOKEN) == []
     assert at_stake(settings(), None) is None
-    mine.clear()
+    monkeypatch.setattr("colab_runtime.activity.serves", lambda settings: False)
     assert at_stake(settings(), None) == []
 
 
@@ -923,6 +1003,7 @@ def test_under_systemd_root_alone_gives_an_idle_server_its_new_groups(
         "has_old_token": False,
         "good_token": TOKEN,
         "accepts": True,
+        "answers": True,
         "at_stake": ending,
         "tell_boot": None,
     }.items():
@@ -971,14 +1052,14 @@ def test_a_unit_that_does_not_start_at_boot_is_told_of_as_the_role_listens_for_i
 # --- the unit
 
 
-def unit(**changes: str) -> dict[str, list[str]]:
+def unit(name: str = UNIT, **changes: str) -> dict[str, list[str]]:
     variables = {
-        "colab_runtime_host": {"user": "student", "user_home": "/home/student"},
+        "colab_runtime_host": {"user": "student", "user_home": "/home/student", "port": 8888},
         "colab_runtime_prefix": "/opt/colab-ready",
         **changes,
     }
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
-    text = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(variables)
+    text = environment.from_string((TEMPLATES / f"{name}.j2").read_text(encoding="utf-8")).render(variables)
     assert text.endswith("\n")
     found: dict[str, list[str]] = {}
     for line in text.splitlines():
@@ -995,7 +1076,86 @@ def test_the_unit_runs_the_server_as_the_user_and_brings_it_back() -> None:
     assert directives["Restart"] == ["always"]
     assert directives["StartLimitIntervalSec"] == ["0"]
     assert directives["WantedBy"] == ["multi-user.target"]
+    # As long as the supervisor waits.
+    assert directives["WatchdogSec"] == [f"{WATCHDOG_SECONDS:.0f}"]
+    assert directives["TimeoutStartSec"] == [f"{SLOW_START_SECONDS:.0f}"]
     assert directives["OOMPolicy"] == ["continue"]
+
+
+def test_the_socket_holds_every_address_of_localhost_and_nothing_makes_it_let_go() -> None:
+    directives = unit(SOCKET)
+    assert directives["ListenStream"] == ["127.0.0.1:8888", "[::1]:8888"]
+    assert directives["StartLimitIntervalSec"] == directives["TriggerLimitIntervalSec"] == ["0"]
+    assert directives["FlushPending"] == ["yes"]
+    service = unit()
+    # Started with the service, and so at boot; a taken port stops neither for good.
+    assert SOCKET in service["Wants"][0].split() and SOCKET in service["After"][0].split() and "Requires" not in service
+
+
+@pytest.mark.parametrize(
+    ("verb", "listens", "holds", "did"),
+    [
+        ("start", True, True, [["start", UNIT]]),
+        ("restart", True, True, [["restart", UNIT]]),
+        ("stop", True, True, [["stop", UNIT, SOCKET]]),
+        # Another port, or a server that has taken the port itself (an older version).
+        ("restart", False, True, [["stop", UNIT, SOCKET], ["restart", UNIT]]),
+        ("start", True, False, [["stop", UNIT, SOCKET], ["start", UNIT]]),
+    ],
+)
+def test_the_port_is_let_go_only_where_another_one_is_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str, listens: bool, holds: bool, did: list[list[str]]
+) -> None:
+    """With a stand-in for systemd."""
+    found = [Listener("127.0.0.1", 8888, 0, 1)] if listens else []
+    monkeypatch.setattr("colab_runtime.systemd.listeners_on", lambda port: found)
+    monkeypatch.setattr("colab_runtime.systemd.socket_unit_holds", lambda port: holds)
+    monkeypatch.setattr("os.path.isdir", lambda path: True)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    calls: list[list[str]] = []
+
+    def run(words: list[str], **more: Any) -> subprocess.CompletedProcess[str]:
+        calls.append(list(words[1:]))
+        return subprocess.CompletedProcess(words, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert systemctl(settings(token_file=str(tmp_path / "token")), verb) == 0
+    assert calls == did
+
+
+def test_a_new_token_is_made_each_time_the_port_is_taken_but_the_first_of_a_boot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("colab_runtime.rotation.PORT_MARK", str(tmp_path / "mark"))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(Settings, "account", ME)
+    ours = settings(token_file=str(tmp_path / "token"))
+    write_token(ours.token_file, TOKEN, ME.pw_uid)
+    assert renew_token(ours) == 0 and Path(ours.token_file).read_text() == TOKEN
+    assert capsys.readouterr().out == ""
+    assert renew_token(ours) == 0 and Path(ours.token_file).read_text() != TOKEN
+    assert "The token is new" in capsys.readouterr().out
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(Problem, match="is for systemd"):
+        renew_token(ours)
+
+
+@pytest.mark.parametrize(
+    ("shown", "there"),
+    [
+        ({"ActiveState": "active", "SubState": "running"}, True),
+        ({"ActiveState": "activating", "SubState": "start"}, True),
+        ({"ActiveState": "activating", "SubState": "auto-restart"}, False),
+        ({"ActiveState": "failed", "SubState": "failed"}, False),
+        ({"ActiveState": "inactive", "SubState": "dead"}, False),
+        ({}, True),  # who is told nothing has to ask
+    ],
+)
+def test_nobody_asks_a_server_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, shown: dict[str, str], there: bool
+) -> None:
+    monkeypatch.setattr("colab_runtime.activity.unit_properties", lambda: shown)
+    assert serves(settings(service_manager="systemd")) is there
 
 
 @pytest.mark.parametrize(
@@ -1012,7 +1172,9 @@ def test_the_unit_leaves_open_what_notebooks_and_gpus_need(directive: str) -> No
 
 def test_every_door_that_the_unit_shuts_is_explained() -> None:
     page = (PROJECT / "docs" / "service.md").read_text(encoding="utf-8")
-    missing = [key for key in unit() if key not in ("Description", "ExecStart") and f"`{key}" not in page]
+    missing = [
+        key for key in {**unit(), **unit(SOCKET)} if key not in ("Description", "ExecStart") and f"`{key}" not in page
+    ]
     assert not missing
 
 

@@ -23,6 +23,7 @@ from ..core.text import printable
 from ..files.safe_open import read_text
 from ..process.boundary import BoundaryError, run_as
 from ..process.identity import Account
+from ..process.run import DEFAULT_PATH, run
 from .processes import process_ids, stat_fields
 
 # include/net/tcp_states.h
@@ -30,8 +31,10 @@ _TCP_LISTEN = 0x0A
 # All ports of a host in use, 150 bytes for each connection.
 _TABLE_BYTES = 64 << 20
 _ANOTHER_SECONDS = 5.0
+_SYSTEMD_SECONDS = 10.0
 
 UNIT = "colab-ready.service"
+SOCKET = "colab-ready.socket"
 
 
 @dataclass(frozen=True)
@@ -168,6 +171,17 @@ def holder_of(listener: Listener, proc: str = "/proc") -> Process | None:
     return find_holder_as(listener.uid, [listener.inode], proc) if found is None and os.geteuid() == 0 else found
 
 
+def socket_unit_holds(port: int) -> bool | None:
+    """Whether systemd holds this port for the runtime, so that a listener of root's is ours; None where it does not say."""
+    shown = run(
+        ["systemctl", "show", SOCKET, "--property=ActiveState,Listen"], _SYSTEMD_SECONDS, env={"PATH": DEFAULT_PATH}
+    )
+    if not shown.ok:
+        return None
+    lines = shown.stdout.splitlines()
+    return "ActiveState=active" in lines and any(f":{port} (Stream)" in line for line in lines)
+
+
 def is_of_runtime(candidate: Process, prefix: str | None, supervisor: int | None) -> bool:
     """Whether a process shows a mark of ours: its unit, its supervisor, or a program of the server environment."""
     if re.search(rf"/{re.escape(UNIT)}(/|$)", candidate.cgroup, re.MULTILINE):
@@ -217,8 +231,11 @@ def who_listens(
     A stranger comes before us: a browser that asks localhost may get ::1 where we have 127.0.0.1.
     """
     listeners = listeners_on(port, proc) or []
+    held = any(one.uid == 0 for one in listeners) and socket_unit_holds(port)
     others = [seen for seen in (process(pid, proc) for pid in process_ids(proc)) if seen] if listeners else []
     for listener in listeners:
+        if held and listener.uid == 0:
+            continue
         holder = holder_of(listener, proc)
         if not ours(port, [listener], holder, others, settings, runtime_uid, supervisor):
             return [listener], holder, False

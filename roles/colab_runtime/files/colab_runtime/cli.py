@@ -14,6 +14,9 @@ supervisor in the background that restarts the server, keeps its log and ends it
     token [--rotate]          where the token is kept; a new one in its place, after which the old address is dead
     serve                     the server itself, in the foreground (run by the unit and by the supervisor)
 
+The port is never free while the runtime is meant to run: a socket unit of systemd's or the supervisor holds it, and hands it to
+one server after the other. Where it was free, the token is made anew before a server takes it.
+
 Standard library only, Python 3.10 or newer: it runs on the host's own Python.
 """
 
@@ -27,15 +30,14 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from .commands import command_restart, command_start, command_stop, stop_without_settings, wait_until_served
+from .commands import command_restart, command_start, command_stop, stop_without_settings
 from .core import EXIT_FAILED, SAFE_PATH, SETTINGS, Problem, visible
-from .rotation import command_token
+from .rotation import command_token, renew_token
 from .server import serve
 from .settings import load_settings
 from .status import command_logs, command_status, command_url
 from .supervisor import supervise
 
-SLOW_START_SECONDS = 90.0
 COMMAND_SECONDS = 25.0  # for `status`, `url` and `token`, whatever another user does meanwhile
 
 
@@ -62,10 +64,15 @@ def parse_arguments(words: Sequence[str]) -> argparse.Namespace:
     token = commands.add_parser("token", help="where the token is kept, and since when; never the token itself")
     token.add_argument("--rotate", action="store_true", help="make a new one; the old address is dead then")
     token.add_argument("--force", action="store_true", help="with --rotate: also while notebooks run")
-    commands.add_parser("serve", help="the server in the foreground (used by the service)")
-    waiter = commands.add_parser("wait", help="until the server answers (used by the systemd unit)")
-    waiter.add_argument("--pid", type=int, required=True, help="give up when this process ends")
-    commands.add_parser("supervise", help="the background process (used by start)")
+    for name, does in (
+        ("serve", "the server in the foreground (used by the service)"),
+        ("supervise", "the background process (used by start)"),
+    ):
+        command = commands.add_parser(name, help=does)
+        command.add_argument(
+            "--socket", type=int, action="append", default=[], help="an open file that holds the port, by its number"
+        )
+    commands.add_parser("renew-token", help="where nobody held the port since the last time (used by the socket unit)")
     arguments = parser.parse_args(words)
     if arguments.command == "token" and arguments.force and not arguments.rotate:
         token.error("--force goes with --rotate")
@@ -103,9 +110,9 @@ def main(words: Sequence[str]) -> int:
             "logs": lambda: command_logs(settings, arguments.follow, max(arguments.lines, 0)),
             "url": lambda: command_url(settings),
             "token": lambda: command_token(settings, arguments.rotate, arguments.force),
-            "serve": lambda: serve(settings),
-            "wait": lambda: wait_until_served(settings, arguments.pid, SLOW_START_SECONDS),
-            "supervise": lambda: supervise(settings),
+            "serve": lambda: serve(settings, arguments.socket),
+            "supervise": lambda: supervise(settings, arguments.socket),
+            "renew-token": lambda: renew_token(settings),
         }
         return actions[arguments.command]()
     except Problem as problem:

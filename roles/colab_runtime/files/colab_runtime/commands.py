@@ -8,40 +8,29 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import socket
 import stat
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from colab_ready.files.safe_open import open_file
-from colab_ready.system.processes import alive
+from colab_ready.system.ports import SOCKET, UNIT, listeners_on
 
-from .core import EXIT_FAILED, EXIT_LATER, EXIT_SETTINGS, START_SECONDS, UNIT, Problem, say, user_name
+from .activity import at_stake, runs_no_kernel, serves, shortened
+from .core import EXIT_LATER, EXIT_SETTINGS, START_SECONDS, Problem, say, user_name
 from .ending import end_rest
-from .ports import accepts, answers, at_stake, has_old_token, port_taken, runs_no_kernel, shortened, stranger
+from .ports import accepts, answers, has_old_token, in_time, listen, port_taken, stranger
 from .server import lacks_groups, read_stamp, require_servable, runs_as_it_would_start, stale
 from .settings import Settings, as_root, become, require_owner
 from .status import last_lines
 from .supervisor import RunDir, detach, stop_supervisor
 from .systemd import restart_unit, run_quietly, systemctl, tell_boot, unit_is_active
-from .token import good_token
+from .token import RENEWED, good_token, make_token
 
-
-def wait_until_served(settings: Settings, pid: int, seconds: float) -> int:
-    """For the unit's ExecStartPost: `systemctl start` returns when the server answers, or fails when it ended.
-
-    A server that is merely slow is left alone: a cold disk is no reason to kill it.
-    """
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if not alive(pid):
-            return EXIT_FAILED
-        if answers(settings, seconds=1.0):
-            return 0
-        time.sleep(0.2)
-    say(f"The server does not answer on port {settings.port} after {seconds:.0f} s; it may still be starting.")
-    return 0
+LOCK_SECONDS = 2.0  # from a supervisor's birth to its lock
+HANGS = f"The server has not answered for {START_SECONDS:.0f} s: restarting it."
 
 
 def prepare_folders(settings: Settings, verb: str) -> None:
@@ -128,6 +117,9 @@ def command_start(settings: Settings) -> int:
         renewed = renew(settings, lambda: restart_unit(settings))
         if renewed is not None:
             return renewed
+        if not in_time(lambda: answers(settings), START_SECONDS):
+            say(HANGS)
+            return restart_unit(settings)
         say(f"The server is already running: http://localhost:{settings.port}/")
         tell_boot()
         return 0
@@ -137,16 +129,29 @@ def command_start(settings: Settings) -> int:
     become(settings)
     run_dir = RunDir(settings.run_dir)
     if run_dir.locked():
-        renewed = renew(settings, lambda: command_restart(settings))
+        renewed = renew(settings, lambda: command_restart(settings)) if serves(settings) else None
         return join_start(settings, run_dir) if renewed is None else renewed
+    return start_supervised(settings)
+
+
+def start_supervised(settings: Settings, held: Sequence[socket.socket] = ()) -> int:
+    """Start a server that is not there. `held` is what holds the port; who takes it anew makes the token anew, too: a page that
+    asked there meanwhile may have told it to another user."""
+    run_dir = RunDir(settings.run_dir)
     require_writable(settings)
+    sockets = list(held)
     try:
         require_servable(settings)
+        sockets = sockets or listen(settings)
     except Problem:
-        if run_dir.locked():  # another `start` was quicker: it is its server that has the port
+        # It may be another `start` that was quicker, and its server that has the port.
+        if in_time(run_dir.locked, LOCK_SECONDS):
             return join_start(settings, run_dir)
         raise
-    failure = watch_start(settings, detach(settings))
+    if not held:
+        make_token(settings)
+        say(RENEWED)
+    failure = watch_start(settings, detach(settings, sockets))
     if failure is None:
         say(f"Running: http://localhost:{settings.port}/ (the address with its token: colab-runtime url)")
         return 0
@@ -181,7 +186,7 @@ def watch_start(settings: Settings, supervisor: subprocess.Popen[bytes]) -> str 
 
 
 def join_start(settings: Settings, run_dir: RunDir) -> int:
-    """A supervisor runs already: its server answers, or will soon, or the caller hears why not."""
+    """A supervisor runs already: its server answers, or will soon, or is made to, or the caller hears why not."""
     end = time.monotonic() + START_SECONDS
     while run_dir.locked() and time.monotonic() < end:
         if answers(settings, seconds=1.0):
@@ -194,6 +199,9 @@ def join_start(settings: Settings, run_dir: RunDir) -> int:
                 "See colab-runtime logs; colab-runtime restart tries at once."
             )
         time.sleep(0.2)
+    if (run_dir.state() or {}).get("state") == "running":
+        say(HANGS)
+        return command_restart(settings)
     raise Problem(
         f"A supervisor runs already, but nothing answers on port {settings.port}. "
         "See colab-runtime logs; colab-runtime restart starts afresh."
@@ -220,7 +228,7 @@ def stop_without_settings(path: str) -> int:
     """
     stopped = unit_is_active()
     if os.path.isdir("/run/systemd/system"):  # also a unit that waits to be tried again
-        run_quietly("systemctl", "stop", UNIT)
+        run_quietly("systemctl", "stop", UNIT, SOCKET)
     try:
         owner = pwd.getpwuid(os.lstat(Settings.run_dir).st_uid)
     except (OSError, KeyError):
@@ -246,5 +254,10 @@ def command_restart(settings: Settings, unless_idle: bool = False) -> int:
         return systemctl(settings, "restart")
     prepare_folders(settings, "restart")
     become(settings)
+    ours = [one for one in listeners_on(settings.port) or [] if one.uid == settings.account.pw_uid]
+    held: list[socket.socket] = []
+    if ours and RunDir(settings.run_dir).locked():
+        with contextlib.suppress(Problem):  # one of an older version
+            held = listen(settings, beside_own=True)
     stop_supervisor(settings)
-    return command_start(settings)
+    return start_supervised(settings, held)

@@ -12,7 +12,6 @@ from colab_ready.files import trust
 
 SETTINGS = "/etc/colab-ready/runtime.json"
 PROGRAM = "/usr/local/bin/colab-runtime"
-UNIT = "colab-ready.service"
 SAFE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 EXIT_FAILED = 1
 EXIT_NOT_RUNNING = 3

@@ -13,20 +13,21 @@ import os
 import re
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from colab_ready.core.text import printable
 from colab_ready.system.peer import ForeignPeer, require_peer
-from colab_ready.system.ports import Process, holder_of, listeners_on
+from colab_ready.system.ports import Process, holder_of, listeners_on, socket_unit_holds
 
-from .core import EXIT_LATER, Problem, parse_json, user_name
+from .core import EXIT_LATER, Problem, user_name
 from .settings import Settings
-from .token import good_token, read_token
+from .token import good_token
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
-NAMES_SHOWN = 5
 NAME_CHARACTERS = 60
+BACKLOG = 128  # tornado's
+HANDED_FIRST = 3  # SD_LISTEN_FDS_START
 
 
 def program_name(process: Process) -> str:
@@ -53,30 +54,52 @@ def describe_holder(port: int, proc: str = "/proc") -> str:
     return f"pid {process.pid} ({program_name(process)}, user {owner})"
 
 
-def port_is_free(port: int) -> bool:
-    """Try what the server will do: bind both loopback addresses, as far as the machine has them."""
-    for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
-        try:
-            with socket.socket(family, socket.SOCK_STREAM) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind((address, port))
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                return False
-    return True
+def another_port(settings: Settings) -> str:
+    other = settings.port + 1 if 1023 < settings.port < 65535 else 8888
+    return f"choose another port: ./colab-ready -e colab_port={other}"
 
 
 def port_taken(settings: Settings) -> str:
-    other = settings.port + 1 if settings.port < 65535 else settings.port - 1
-    return (
-        f"Port {settings.port} is taken by {describe_holder(settings.port)}. "
-        f"End that program, or choose another port: ./colab-ready -e colab_port={other}"
-    )
+    holder = describe_holder(settings.port)
+    return f"Port {settings.port} is taken by {holder}. End that program, or {another_port(settings)}"
 
 
-def require_port(settings: Settings) -> None:
-    if not port_is_free(settings.port):
-        raise Problem(port_taken(settings), EXIT_LATER)
+def handed_sockets() -> list[int]:
+    """The descriptors of the sockets that systemd holds the port with (sd_listen_fds(3))."""
+    count = os.environ.get("LISTEN_FDS", "0") if os.environ.get("LISTEN_PID") == str(os.getpid()) else "0"
+    return list(range(HANDED_FIRST, HANDED_FIRST + int(count)))
+
+
+def listen(settings: Settings, beside_own: bool = False) -> list[socket.socket]:
+    """Take the port on every address that localhost can mean, so that nobody else gets it while these sockets are open.
+
+    `beside_own`: where another process of this account holds it in the same way. What comes then is for either of the two, and
+    the port is never free while the one takes it over from the other. Of another account nobody can (socket(7), SO_REUSEPORT).
+    """
+    found: list[socket.socket] = []
+    for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        try:
+            with contextlib.ExitStack() as undo:
+                one = undo.enter_context(socket.socket(family, socket.SOCK_STREAM))
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(beside_own))
+                if family == socket.AF_INET6:
+                    one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                one.bind((address, settings.port))
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                one.listen(BACKLOG)
+                undo.pop_all()
+                found.append(one)
+        except OSError as error:
+            if found and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                continue  # no IPv6 here
+            for one in found:
+                one.close()
+            if error.errno == errno.EADDRINUSE:
+                raise Problem(port_taken(settings), EXIT_LATER) from None
+            why = f"'{settings.user}' cannot listen on port {settings.port} of {address}: {error.strerror}"
+            raise Problem(f"{why}. Do: {another_port(settings)}", EXIT_LATER) from None
+    return found
 
 
 class Received:
@@ -143,68 +166,34 @@ def ask(settings: Settings, token: str | None = None, seconds: float = 3.0) -> i
 
 
 def stranger(settings: Settings) -> str | None:
-    """Who listens on our port without being our user, or None. It names him; whom a connection has led to is seen from the
-    connection alone (`exchange`)."""
+    """Who listens on our port without being our user, or systemd for it; or None. It names him; whom a connection has led to is
+    seen from the connection alone (`exchange`)."""
     for listener in listeners_on(settings.port) or []:
-        if listener.uid != settings.account.pw_uid:
+        held = settings.systemd and listener.uid == 0 and socket_unit_holds(settings.port) is not False
+        if listener.uid != settings.account.pw_uid and not held:
             return describe_holder(settings.port)
     return None
 
 
+def in_time(true: Callable[[], bool], seconds: float) -> bool:
+    """Whether it becomes true in this time."""
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() >= end:
+            return False
+        time.sleep(0.1)
+    return True
+
+
 def answers(settings: Settings, seconds: float = 3.0) -> bool:
-    return not stranger(settings) and ask(settings, seconds=seconds) is not None
-
-
-def runs_no_kernel(settings: Settings) -> bool:
-    """Whether the server says so itself; one that says something else, or nothing, may run some."""
-    answer = fetch(settings, "/api/kernels", read_token(settings.token_file, settings.account.pw_uid))
-    return answer is not None and answer[0] == 200 and answer[1].strip() == b"[]"
+    return ask(settings, seconds=seconds) is not None
 
 
 def has_old_token(settings: Settings) -> bool:
     """Whether our own server runs and refuses the token that the file has: Jupyter reads the file at its start only."""
-    if stranger(settings):
-        return False
     token = good_token(settings)
     return token is not None and ask(settings, token) in (401, 403)
 
 
-def what_would_end(sessions: Any, kernels: Any, terminals: Any) -> list[str]:
-    """The names of what a restart ends, from the server's answers; a kernel without a notebook goes by its number."""
-    named = {session["kernel"]["id"]: session.get("path") or session.get("name") for session in sessions}
-    names = [f"'{printable(named.get(one['id']) or 'kernel ' + one['id'][:8], NAME_CHARACTERS)}'" for one in kernels]
-    return names + [f"terminal {printable(one['name'], NAME_CHARACTERS)}" for one in terminals]
-
-
-def shortened(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return f"{', '.join(names[:NAMES_SHOWN])}{more}"
-
-
-def at_stake(settings: Settings, token: str | None) -> list[str] | None:
-    """What a restart of the running server would end; None when a server runs that does not say."""
-    found = listeners_on(settings.port)
-    if found is not None and settings.account.pw_uid not in [one.uid for one in found]:
-        return []
-    if token is None or stranger(settings):
-        return None
-    lists: list[Any] = []
-    for path in ("/api/sessions", "/api/kernels", "/api/terminals"):
-        answer = fetch(settings, path, token)
-        if answer is None or answer[0] != 200:
-            if answer and answer[0] == 404 and path == "/api/terminals":
-                lists.append([])  # a server without terminals
-                continue
-            return None
-        try:
-            lists.append(parse_json(answer[1]))
-        except ValueError:
-            return None
-    try:
-        return what_would_end(*lists)
-    except (TypeError, KeyError, AttributeError):
-        return None
-
-
 def accepts(settings: Settings, token: str | None) -> bool:
-    return token is not None and not stranger(settings) and ask(settings, token) == 200
+    return token is not None and ask(settings, token) == 200

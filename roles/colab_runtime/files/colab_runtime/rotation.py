@@ -7,28 +7,28 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import signal
 import subprocess
 import sys
 import time
 
 from colab_ready.files.removal import remove_path
-from colab_ready.system.ports import find_holder, listeners_on
+from colab_ready.system.ports import UNIT, find_holder, listeners_on
 from colab_ready.system.processes import alive, send
 
+from .activity import at_stake, shortened
 from .commands import command_restart, prepare_folders
-from .core import EXIT_FAILED, EXIT_LATER, SERVER_STOP_SECONDS, START_SECONDS, UNIT, Problem, say
+from .core import EXIT_FAILED, EXIT_LATER, SERVER_STOP_SECONDS, START_SECONDS, Problem, say
 from .ending import end_rest
-from .ports import accepts, answers, at_stake, shortened
+from .ports import accepts, answers
 from .settings import Settings, become, own_command, require_owner, usable_sudo
 from .status import show_token
 from .supervisor import RunDir
 from .systemd import run_quietly, systemctl, unit_properties
-from .token import forget_cookies, good_token, read_token, write_token
+from .token import RENEWED, forget_cookies, good_token, make_token, read_token
 
 START_IN_CHILD_SECONDS = 150.0  # more than the unit's own limit for a start
-TOKEN_RANDOM_BYTES = 24  # as the playbook makes it (role colab_runtime, `generate`): 48 hexadecimal digits
+PORT_MARK = "/run/colab-ready-port"  # root's, like the folder: the port has been held since the machine was booted
 
 DEAD = "The old address is dead all the same; the next colab-runtime start takes the new token"
 
@@ -37,8 +37,7 @@ def end_own_server(settings: Settings) -> bool:
     """Without root, under systemd: the server is our own process, and the unit starts another (Restart=always)."""
     pid = int(unit_properties().get("MainPID", "0"))
     if not pid:
-        mine = [one.inode for one in listeners_on(settings.port) or [] if one.uid == os.geteuid()]
-        holder = find_holder(mine)
+        holder = find_holder([one.inode for one in listeners_on(settings.port) or []])  # of what we may look into
         pid = holder.pid if holder else 0
     if not pid:
         return False
@@ -75,9 +74,16 @@ def restart_if_running(settings: Settings) -> bool:
     return True
 
 
-def make_token(settings: Settings) -> None:
-    """Put a new token in place of the old one. Raises OSError."""
-    write_token(settings.token_file, secrets.token_hex(TOKEN_RANDOM_BYTES), settings.account.pw_uid)
+def renew_token(settings: Settings) -> int:
+    """Before systemd takes the port. At a boot nobody had it: units come before users."""
+    if os.geteuid() != 0:
+        raise Problem("`colab-runtime renew-token` is for systemd. Do: colab-runtime token --rotate")
+    try:
+        os.close(os.open(PORT_MARK, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644))
+    except FileExistsError:
+        make_token(settings)
+        say(RENEWED)
+    return 0
 
 
 def end_at_once(settings: Settings) -> bool:
@@ -111,8 +117,8 @@ def start_in_child(settings: Settings) -> None:
 
 
 def pull_brake(settings: Settings) -> int:
-    """Root's `--force`: a new token, whatever the user's processes do; then none of them is left; then another token, since they
-    could still read the first one. Nothing of the user's is read or asked before that."""
+    """Root's `--force`: a new token, whatever the user's processes do; then none of them is left; then a start, which makes
+    another token, since they could still read the first one. Nothing of the user's is read or asked before that."""
     try:
         make_token(settings)
     except OSError as error:
@@ -121,7 +127,6 @@ def pull_brake(settings: Settings) -> int:
         ) from None
     try:
         ran = end_at_once(settings)
-        make_token(settings)
     except (Problem, OSError, KeyboardInterrupt) as problem:
         raise Problem(
             f"The token is new, but not all of the runtime has ended: {str(problem) or 'interrupted'}\n"

@@ -16,9 +16,10 @@ from dataclasses import asdict, dataclass
 from typing import NoReturn
 
 from colab_ready.files.safe_open import open_file, read_object
+from colab_ready.system.ports import SOCKET
 
 from .core import EXIT_LATER, EXIT_SETTINGS, SAFE_PATH, Problem, is_number, say, user_name
-from .ports import accepts, require_port
+from .ports import accepts, handed_sockets, listen, port_taken, stranger
 from .settings import Settings, account_environment
 from .token import forget_cookies_of_another_token, good_token, read_token
 from .trust import SYSTEM_DATA, closed_data, driver_environment, environment_files, require_config, require_own_places
@@ -36,7 +37,8 @@ def server_environment(outside: dict[str, str], settings: Settings, account: pwd
         key: value
         for key, value in outside.items()
         # XDG_* of a login shell would move the user's Jupyter data, which a service would then not find.
-        if not key.startswith(("JUPYTER", "PYTHON", "CONDA", "XDG_")) and key not in ("VIRTUAL_ENV", "WSL_INTEROP")
+        if not key.startswith(("JUPYTER", "PYTHON", "CONDA", "XDG_", "LISTEN_"))
+        and key not in ("VIRTUAL_ENV", "WSL_INTEROP")
     }
     path = kept.get("PATH", SAFE_PATH)
     if os.path.isdir(WSL_PROGRAMS) and WSL_PROGRAMS not in path.split(":"):
@@ -71,17 +73,23 @@ closed, every = {closed!r}, paths.jupyter_path
 def jupyter_path(*below):
     return [path for path in every(*below) if not any((path + "/").startswith(folder + "/") for folder in closed)]
 paths.jupyter_path = jupyter_path
-from colab_http_over_ws import fair_share
+from colab_http_over_ws import fair_share, service_manager
 fair_share.install()
+service_manager.install({sockets!r})
 from jupyter_server.serverapp import main
 main()
 """
 
 
-def server_command(settings: Settings, closed: Sequence[str] = ()) -> list[str]:
+def server_command(settings: Settings, closed: Sequence[str] = (), sockets: Sequence[int] = ()) -> list[str]:
     """`-I`, because otherwise a student's random.py in the start folder, or a package of `pip install --user`, would
     take the place of the server's own; kernels do not inherit it."""
-    return [os.path.join(settings.prefix, "server/bin/python"), "-I", "-c", LAUNCHER.format(closed=list(closed))]
+    return [
+        os.path.join(settings.prefix, "server/bin/python"),
+        "-I",
+        "-c",
+        LAUNCHER.format(closed=list(closed), sockets=list(sockets)),
+    ]
 
 
 def require_servable(settings: Settings) -> None:
@@ -113,11 +121,24 @@ def require_servable(settings: Settings) -> None:
             "Do: create it, or mount its disk.",
             EXIT_LATER,
         )
-    require_port(settings)
 
 
-def serve(settings: Settings) -> NoReturn:
+def require_sockets(settings: Settings, given: Sequence[int]) -> list[int]:
+    """What holds the port: what we were given, or what we take ourselves. Under systemd that is the socket unit's: what we took
+    would be free between two servers."""
+    sockets = list(given) or handed_sockets()
+    if not sockets and settings.systemd:
+        why = port_taken(settings) if stranger(settings) else f"{SOCKET} does not hold port {settings.port}"
+        raise Problem(f"{why}. See: systemctl status {SOCKET}", EXIT_LATER)
+    sockets = sockets or [one.detach() for one in listen(settings)]
+    for one in sockets:
+        os.set_inheritable(one, True)
+    return sockets
+
+
+def serve(settings: Settings, given: Sequence[int]) -> NoReturn:
     require_servable(settings)
+    sockets = require_sockets(settings, given)
     account = settings.account
     try:
         os.makedirs(settings.jupyter_dir, mode=0o700, exist_ok=True)
@@ -131,7 +152,7 @@ def serve(settings: Settings) -> NoReturn:
     closed = closed_data((*SYSTEM_DATA, own), account.pw_uid)
     for folder, why in closed.items():
         say(f"Not read, kernels and extensions of {folder}: {why}. See ./colab-ready verify")
-    command = server_command(settings, list(closed))
+    command = server_command(settings, list(closed), sockets)
     forget_cookies_of_another_token(settings)
     note_stamp(settings)
     os.execve(command[0], command, environment)

@@ -16,8 +16,10 @@ from typing import Any, TextIO
 from colab_ready.core.text import printable
 from colab_ready.files.safe_open import open_file, read_bytes
 from colab_ready.system.peer import ForeignPeer
+from colab_ready.system.ports import UNIT
 
-from .core import EXIT_NOT_RUNNING, LOG_BYTES_MAX, PROC_BYTES_MAX, UNIT, Problem, is_number, parse_json, say
+from .activity import serves
+from .core import EXIT_NOT_RUNNING, LOG_BYTES_MAX, PROC_BYTES_MAX, Problem, is_number, parse_json, say
 from .ports import get, stranger
 from .settings import Settings, become, require_owner, usable_sudo
 from .supervisor import RunDir
@@ -77,7 +79,7 @@ def look(settings: Settings, foreign: str | None) -> dict[str, Any]:
     refused = None
     answering = False
     try:
-        answering = not foreign and get(settings, "/api") is not None
+        answering = not foreign and serves(settings) and get(settings, "/api") is not None
     except ForeignPeer as peer:
         refused = str(peer)
     report: dict[str, Any] = {
@@ -205,7 +207,7 @@ def command_url(settings: Settings) -> int:
             "End that program, then: colab-runtime start"
         )
     try:
-        answer = get(settings, "/api/status", token)
+        answer = get(settings, "/api/status", token) if serves(settings) else None
     except ForeignPeer as peer:
         if peer.problem == "peer_silent":
             raise Problem(f"The server does not answer: {peer}. Do: colab-runtime restart") from None

@@ -31,7 +31,11 @@ from .settings import Settings, background_environment, own_command, require_own
 HEALTHY_SECONDS = 60.0
 BACKOFF_SECONDS_MAX = 30.0
 LOOK_SECONDS = 5.0
+# The unit has the same limits (WatchdogSec=, TimeoutStartSec=).
+WATCHDOG_SECONDS = 120.0
+SLOW_START_SECONDS = 120.0
 LOG_FILES = 5
+WORDS_AT_ONCE = 64
 
 
 def describe_exit(status: int) -> str:
@@ -82,6 +86,7 @@ class RunDir:
         self.lock_path = os.path.join(path, "supervisor.lock")
         self.pid_path = os.path.join(path, "supervisor.pid")
         self.state_path = os.path.join(path, "supervisor.json")
+        self.notify_path = os.path.join(path, "notify")
 
     def is_ours(self, pid: int) -> bool:
         """Whether a process is of whose folder this is: what stands in it about a supervisor is that user's word."""
@@ -133,7 +138,7 @@ class RunDir:
             os.replace(draft, path)
 
     def clear(self) -> None:
-        for path in (self.state_path, self.pid_path):
+        for path in (self.state_path, self.pid_path, self.notify_path):
             with contextlib.suppress(OSError):
                 os.unlink(path)
 
@@ -168,10 +173,17 @@ class RunDir:
 
 
 class Supervisor:
-    """Runs the server, restarts it when it ends, keeps its output, and ends everything below it when told to stop."""
+    """Runs the server, restarts it when it ends or hangs, keeps its output, and ends everything below it when told to stop.
+
+    The sockets that hold the port stay open all the while: they are inherited, and named in the server's command.
+    """
 
     def __init__(self, command: Sequence[str], run_dir: RunDir, log: RotatingLog) -> None:
         self.command, self.run_dir, self.log = list(command), run_dir, log
+        self.notified = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.ready = False
+        self.last_word = 0.0
+        self.last_look = 0.0
         self.stop_asked = False
         self.restarts = 0
         self.server = 0
@@ -187,6 +199,10 @@ class Supervisor:
         return self.stop_asked
 
     def run(self) -> int:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.run_dir.notify_path)
+        self.notified.bind(self.run_dir.notify_path)
+        self.notified.setblocking(False)
         self.wake_reader.setblocking(False)
         self.wake_writer.setblocking(False)
         signal.set_wakeup_fd(self.wake_writer.fileno(), warn_on_full_buffer=False)
@@ -201,7 +217,7 @@ class Supervisor:
         while not self.stopping():
             started = time.monotonic()
             self.start_server()
-            self.write_state("running")
+            self.write_state("starting")
             self.wait_for_end()
             status = self.server_status if self.server_status is not None else 0
             self.end_rest()
@@ -242,6 +258,9 @@ class Supervisor:
         os.set_blocking(self.output, False)
         parent = os.getpid()
         self.server_status = None
+        self.hear()  # what an earlier one has said
+        self.ready = False
+        self.last_word = self.last_look = time.monotonic()
         self.server = os.fork()
         if self.server == 0:
             self.exec_server(parent, child_end)
@@ -260,6 +279,8 @@ class Supervisor:
                 os._exit(EXIT_LATER)
             os.dup2(output, 1)
             os.dup2(output, 2)
+            os.environ["NOTIFY_SOCKET"] = self.run_dir.notify_path
+            os.environ["WATCHDOG_USEC"] = str(int(WATCHDOG_SECONDS * 1e6))
             os.execv(self.command[0], self.command)
         except BaseException as error:  # a forked child must never return into the parent's code
             with contextlib.suppress(OSError):
@@ -267,7 +288,13 @@ class Supervisor:
         os._exit(127)
 
     def wait_for_end(self) -> None:
-        self.pump(None, lambda: self.stopping() or self.server_status is not None)
+        self.pump(None, lambda: self.stopping() or self.hangs() or self.server_status is not None)
+        if self.server_status is None and not self.stopping():
+            self.log.note(
+                f"The server, pid {self.server}, has not answered for {WATCHDOG_SECONDS:.0f} s and is killed."
+            )
+            send(self.server, signal.SIGKILL)
+            self.pump(time.monotonic() + REST_STOP_SECONDS, lambda: self.server_status is not None)
         if self.server_status is None:
             # The server first and alone: it shuts its kernels down in good order.
             send(self.server, signal.SIGTERM)
@@ -277,6 +304,25 @@ class Supervisor:
             send(self.server, signal.SIGKILL)
             self.pump(time.monotonic() + REST_STOP_SECONDS, lambda: self.server_status is not None)
         self.server = 0
+
+    def hear(self) -> None:
+        """Take what the server says of itself, as systemd would (sd_notify(3)): that it is ready, and that it still answers."""
+        with contextlib.suppress(OSError):
+            for _ in range(WORDS_AT_ONCE):
+                words = self.notified.recv(4096).split(b"\n")
+                self.last_word = time.monotonic()
+                if b"READY=1" in words and not self.ready:
+                    self.ready = True
+                    self.write_state("running")
+
+    def hangs(self) -> bool:
+        """Whether the server has said nothing for too long, in time that has passed for us too: a computer that was paused
+        wakes up its server and us together."""
+        now = time.monotonic()
+        if now - self.last_look > 2 * LOOK_SECONDS:
+            self.last_word = now
+        self.last_look = now
+        return now - self.last_word > (WATCHDOG_SECONDS if self.ready else SLOW_START_SECONDS)
 
     def end_rest(self) -> None:
         """Whatever the server left: asked to end, then killed, as often as something new appears."""
@@ -321,17 +367,19 @@ class Supervisor:
             left = None if until is None else until - time.monotonic()
             if left is not None and left <= 0:
                 return
-            watched: list[Any] = [self.wake_reader] + ([self.output] if self.output >= 0 else [])
-            ready, _, _ = select.select(watched, [], [], left if left is None else min(left, 0.5))
+            watched: list[Any] = [self.wake_reader, self.notified] + ([self.output] if self.output >= 0 else [])
+            ready, _, _ = select.select(watched, [], [], LOOK_SECONDS if left is None else min(left, 0.5))
             if self.wake_reader in ready:
                 with contextlib.suppress(BlockingIOError):
                     self.wake_reader.recv(4096)
+            if self.notified in ready:
+                self.hear()
             if self.output in ready:
                 self.drain()
 
 
-def supervise(settings: Settings) -> int:
-    """The background process; EXIT_LATER where another one was quicker."""
+def supervise(settings: Settings, sockets: Sequence[int]) -> int:
+    """The background process; EXIT_LATER where another one was quicker. `sockets` hold the port."""
     require_owner(settings, "start")
     if os.geteuid() == 0:
         raise Problem("The supervisor must not run as root.", EXIT_SETTINGS)
@@ -339,17 +387,27 @@ def supervise(settings: Settings) -> int:
     lock = run_dir.take_lock(0.5)
     if lock is None:
         return EXIT_LATER
-    command = [sys.executable, "-I", *own_command(settings, "serve")]
+    command = [sys.executable, "-I", *own_command(settings, "serve", *socket_options(sockets))]
+    for one in sockets:
+        os.set_inheritable(one, True)
     try:
         return Supervisor(command, run_dir, RotatingLog(settings.log_file)).run()
     finally:
         run_dir.clear()
 
 
-def detach(settings: Settings) -> subprocess.Popen[bytes]:
-    """Start the supervisor away from this terminal, with none of the caller's open files (Ansible's pipes, a script's lock)."""
+def socket_options(sockets: Sequence[int]) -> list[str]:
+    """The words that tell `supervise` and `serve` which of their open files hold the port."""
+    return [word for one in sockets for word in ("--socket", str(one))]
+
+
+def detach(settings: Settings, sockets: Sequence[socket.socket]) -> subprocess.Popen[bytes]:
+    """Start the supervisor away from this terminal, with none of the caller's open files (Ansible's pipes, a script's lock) but
+    the sockets that hold the port."""
+    numbers = [one.fileno() for one in sockets]
     return subprocess.Popen(
-        [sys.executable, "-I", *own_command(settings, "supervise")],
+        [sys.executable, "-I", *own_command(settings, "supervise", *socket_options(numbers))],
+        pass_fds=numbers,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

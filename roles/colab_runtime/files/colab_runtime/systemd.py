@@ -10,9 +10,12 @@ import subprocess
 import time
 from collections.abc import Sequence
 
-from .core import UNIT, Problem, say
+from colab_ready.system.ports import SOCKET, UNIT, listeners_on, socket_unit_holds
+
+from .core import Problem, say
 from .ports import port_taken, stranger
 from .settings import Settings, as_root
+from .token import RENEWED, token_made
 
 BOOT_LINK = f"/etc/systemd/system/multi-user.target.wants/{UNIT}"  # the unit's WantedBy=
 
@@ -23,7 +26,7 @@ def run_quietly(*words: str, seconds: float | None = None) -> subprocess.Complet
 
 
 def systemctl(settings: Settings, verb: str) -> int:
-    """start, stop or restart the unit; the unit's own ExecStartPost makes start wait until the server answers."""
+    """start, stop or restart the unit; it has started when the server answers."""
     if not os.path.isdir("/run/systemd/system"):  # sd_booted(3)
         raise Problem(
             f"{settings.path} says that systemd runs this runtime, but this machine was not booted with systemd. "
@@ -31,10 +34,15 @@ def systemctl(settings: Settings, verb: str) -> int:
         )
     if os.geteuid() != 0:
         as_root(f"To {verb} a systemd service needs root", settings, verb)
-    began = int(time.time())
-    done = run_quietly("systemctl", verb, UNIT)
+    began, made = int(time.time()), token_made(settings)
+    if verb != "stop" and not holds_port(settings):
+        # The socket is to have another port, or the service runs without it, and so it would not be started.
+        run_quietly("systemctl", "stop", UNIT, SOCKET)
+    done = run_quietly("systemctl", verb, UNIT, *([SOCKET] if verb == "stop" else []))
     if done.returncode == 0:
         if verb != "stop":
+            if token_made(settings) != made:
+                say(RENEWED)
             tell_boot()
         return 0
     if verb != "stop" and stranger(settings):
@@ -52,6 +60,11 @@ def systemctl(settings: Settings, verb: str) -> int:
         f"systemd could not {verb} {UNIT}: {(done.stderr or done.stdout).strip()}\n"
         + "\n".join(["The last lines of its log:", *lines[-15:]])
     )
+
+
+def holds_port(settings: Settings) -> bool:
+    """Whether the socket unit has the settings' port. What it says it listens on is what its file says by now."""
+    return any(one.uid == 0 for one in listeners_on(settings.port) or []) and socket_unit_holds(settings.port) is True
 
 
 def tell_boot() -> None:

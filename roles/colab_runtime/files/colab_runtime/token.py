@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import re
+import secrets
 import stat
 
 from colab_ready.files.safe_open import open_file
@@ -17,6 +18,11 @@ from .core import EXIT_SETTINGS, Problem, user_name
 from .settings import Settings
 
 TOKEN_CHARACTERS_MIN = 32
+TOKEN_RANDOM_BYTES = 24  # as the playbook makes it (role colab_runtime, `generate`): 48 hexadecimal digits
+RENEWED = (
+    "The token is new: while the runtime was stopped nobody held its port, and a page that asked there may have told the old one "
+    "to another user. The new address: colab-runtime url"
+)
 
 
 def token_file_problem(mode: int, owner: int, uid: int) -> str | None:
@@ -138,3 +144,16 @@ def write_token(path: str, token: str, uid: int) -> None:
             os.fsync(fd)
         finally:
             os.close(fd)
+
+
+def make_token(settings: Settings) -> None:
+    """Put a new token in place of the old one. Raises OSError."""
+    write_token(settings.token_file, secrets.token_hex(TOKEN_RANDOM_BYTES), settings.account.pw_uid)
+
+
+def token_made(settings: Settings) -> int | None:
+    """When the token was made, in nanoseconds; None where there is none."""
+    try:
+        return os.stat(settings.token_file).st_mtime_ns
+    except OSError:
+        return None
