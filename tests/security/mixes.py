@@ -43,8 +43,10 @@ def faults(name: str, seen: Seen) -> list[str]:
     return [f"{fault}\n{seen}" for fault in found]
 
 
-def try_mix(host: SecurityHost, mix: Sequence[Hang], remove: bool = False) -> list[str]:
-    """What went wrong with this mix."""
+def try_mix(
+    host: SecurityHost, mix: Sequence[Hang], remove: bool = False, commands: Sequence[str] = COMMANDS
+) -> list[str]:
+    """What went wrong with this mix. The last of the commands comes after `./colab-ready` and `verify`."""
     found: list[str] = []
     of_the_port = any(hang.place == "port" for hang in mix)
     if of_the_port:
@@ -53,11 +55,11 @@ def try_mix(host: SecurityHost, mix: Sequence[Hang], remove: bool = False) -> li
         # Last is who stops the others of his uid, and so an attack that is yet to come.
         for hang in sorted(mix, key=lambda one: one.place == "port"):
             planted.enter_context(hang.planted(host))
-        for command in COMMANDS[:-1]:
+        for command in commands[:-1]:
             found += faults(f"colab-runtime {command}", host.runtime(command))
         found += faults("./colab-ready", host.colab_ready())
         found += faults("./colab-ready verify", host.colab_ready("verify"))
-        found += faults(f"colab-runtime {COMMANDS[-1]}", host.runtime(COMMANDS[-1]))
+        found += faults(f"colab-runtime {commands[-1]}", host.runtime(commands[-1]))
         if remove:
             found += faults("./colab-ready remove", host.colab_ready("remove"))
     if of_the_port and not remove:
