@@ -98,7 +98,7 @@ def opened(process: subprocess.Popen[str]) -> int:
 
 
 @needs_root
-@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
 def test_idle_connections_of_another_account_leave_room_and_a_short_log(
     tmp_path: Path, server_python: Path, address: str
 ) -> None:

@@ -592,6 +592,8 @@ class Copy:
             "port": port,
             "token_file": f"{folder}/token",
             "config_dir": f"{folder}/jupyter",
+            # Whose server takes the port itself, where systemd has no socket for it.
+            "service_manager": "colab-runtime",
         }
         settings |= {"run_dir": f"{folder}/run", "log_dir": f"{folder}/log"}
         managed = json.loads(self.host.read(converged_host.CONFIG))

@@ -1123,21 +1123,48 @@ def test_the_port_is_let_go_only_where_another_one_is_wanted(
     assert calls == did
 
 
-def test_a_new_token_is_made_each_time_the_port_is_taken_but_the_first_of_a_boot(
+IS_BOOTED = ("is-active", "sockets.target")
+
+
+def test_a_new_token_is_made_each_time_the_port_is_taken_but_at_the_boot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("colab_runtime.rotation.PORT_MARK", str(tmp_path / "mark"))
+    """With a stand-in for systemd."""
+    status = 3
+    monkeypatch.setattr(
+        "colab_runtime.rotation.run_quietly",
+        lambda *words, **more: subprocess.CompletedProcess(words, 1 if words[1:] != IS_BOOTED else status),
+    )
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(Settings, "account", ME)
     ours = settings(token_file=str(tmp_path / "token"))
     write_token(ours.token_file, TOKEN, ME.pw_uid)
     assert renew_token(ours) == 0 and Path(ours.token_file).read_text() == TOKEN
     assert capsys.readouterr().out == ""
+    status = 0
     assert renew_token(ours) == 0 and Path(ours.token_file).read_text() != TOKEN
     assert "The token is new" in capsys.readouterr().out
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(Problem, match="is for systemd"):
         renew_token(ours)
+
+
+def test_who_asks_systemd_for_more_time_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a stand-in for systemd."""
+    monkeypatch.setattr("os.path.isdir", lambda path: True)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    calls: list[list[str]] = []
+
+    def run(words: list[str], timeout: float | None = None, **more: Any) -> subprocess.CompletedProcess[str]:
+        calls.append(list(words[1:]))
+        assert timeout, "without a limit"
+        if words[1] == "stop" and len(calls) == 1:
+            raise subprocess.TimeoutExpired(words, timeout)
+        return subprocess.CompletedProcess(words, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert systemctl(settings(token_file=str(tmp_path / "token")), "stop") == 0
+    assert calls == [["stop", UNIT, SOCKET], ["kill", "--signal=SIGKILL", UNIT], ["stop", UNIT, SOCKET]]
 
 
 @pytest.mark.parametrize(

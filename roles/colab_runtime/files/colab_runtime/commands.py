@@ -204,7 +204,8 @@ def join_start(settings: Settings, run_dir: RunDir) -> int:
         return command_restart(settings)
     raise Problem(
         f"A supervisor runs already, but nothing answers on port {settings.port}. "
-        "See colab-runtime logs; colab-runtime restart starts afresh."
+        "See colab-runtime logs; colab-runtime restart starts afresh, and where it cannot: "
+        "sudo colab-runtime token --rotate --force"
     )
 
 

@@ -13,7 +13,7 @@ import sys
 import time
 
 from colab_ready.files.removal import remove_path
-from colab_ready.system.ports import UNIT, find_holder, listeners_on
+from colab_ready.system.ports import find_holder, listeners_on
 from colab_ready.system.processes import alive, send
 
 from .activity import at_stake, shortened
@@ -24,11 +24,10 @@ from .ports import accepts, answers
 from .settings import Settings, become, own_command, require_owner, usable_sudo
 from .status import show_token
 from .supervisor import RunDir
-from .systemd import run_quietly, systemctl, unit_properties
+from .systemd import SYSTEMD_SECONDS, kill_unit, run_quietly, systemctl, unit_properties
 from .token import RENEWED, forget_cookies, good_token, make_token, read_token
 
 START_IN_CHILD_SECONDS = 150.0  # more than the unit's own limit for a start
-PORT_MARK = "/run/colab-ready-port"  # root's, like the folder: the port has been held since the machine was booted
 
 DEAD = "The old address is dead all the same; the next colab-runtime start takes the new token"
 
@@ -75,12 +74,11 @@ def restart_if_running(settings: Settings) -> bool:
 
 
 def renew_token(settings: Settings) -> int:
-    """Before systemd takes the port. At a boot nobody had it: units come before users."""
+    """Before systemd takes the port. At a boot nobody had it: units come before users. Once the boot is behind its sockets,
+    somebody may have had it."""
     if os.geteuid() != 0:
         raise Problem("`colab-runtime renew-token` is for systemd. Do: colab-runtime token --rotate")
-    try:
-        os.close(os.open(PORT_MARK, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644))
-    except FileExistsError:
+    if run_quietly("systemctl", "is-active", "sockets.target", seconds=SYSTEMD_SECONDS).returncode == 0:
         make_token(settings)
         say(RENEWED)
     return 0
@@ -90,14 +88,14 @@ def end_at_once(settings: Settings) -> bool:
     """End all of the runtime without asking it, and take away what it kept while it ran, cookies too; tell whether it ran."""
     run_dir = RunDir(settings.run_dir)
     if settings.systemd:
-        ran = unit_properties().get("ActiveState") in ("active", "activating", "reloading")
-        run_quietly("systemctl", "kill", "--signal=SIGKILL", UNIT)
+        ran = unit_properties().get("ActiveState") in ("active", "activating", "reloading", "deactivating")
+        kill_unit()
         try:
             systemctl(settings, "stop")
         finally:
             end_rest(settings)
     else:
-        ran = bool(run_dir.holders(run_dir.lock_path, f"{run_dir.lock_path} (deleted)"))
+        ran = run_dir.locked() or bool(run_dir.holders(f"{run_dir.lock_path} (deleted)"))
         end_rest(settings)
     remove_path(settings.run_dir)  # systemd keeps it for a server that it was about to start again
     if not settings.systemd:
@@ -117,8 +115,8 @@ def start_in_child(settings: Settings) -> None:
 
 
 def pull_brake(settings: Settings) -> int:
-    """Root's `--force`: a new token, whatever the user's processes do; then none of them is left; then a start, which makes
-    another token, since they could still read the first one. Nothing of the user's is read or asked before that."""
+    """Root's `--force`: a new token, whatever the user's processes do; then none of them is left; then another token, since they
+    could still read the first one, in a file that none of them has open. Nothing of the user's is read or asked before that."""
     try:
         make_token(settings)
     except OSError as error:
@@ -127,6 +125,7 @@ def pull_brake(settings: Settings) -> int:
         ) from None
     try:
         ran = end_at_once(settings)
+        make_token(settings)
     except (Problem, OSError, KeyboardInterrupt) as problem:
         raise Problem(
             f"The token is new, but not all of the runtime has ended: {str(problem) or 'interrupted'}\n"

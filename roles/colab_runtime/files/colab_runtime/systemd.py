@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import time
@@ -18,6 +19,12 @@ from .settings import Settings, as_root
 from .token import RENEWED, token_made
 
 BOOT_LINK = f"/etc/systemd/system/multi-user.target.wants/{UNIT}"  # the unit's WantedBy=
+
+
+# More than the unit's own limits: TimeoutStopSec=, and TimeoutStartSec= besides.
+LIMITS = {"stop": 22.0}
+START_LIMIT = 150.0
+SYSTEMD_SECONDS = 10.0
 
 
 def run_quietly(*words: str, seconds: float | None = None) -> subprocess.CompletedProcess[str]:
@@ -37,8 +44,15 @@ def systemctl(settings: Settings, verb: str) -> int:
     began, made = int(time.time()), token_made(settings)
     if verb != "stop" and not holds_port(settings):
         # The socket is to have another port, or the service runs without it, and so it would not be started.
-        run_quietly("systemctl", "stop", UNIT, SOCKET)
-    done = run_quietly("systemctl", verb, UNIT, *([SOCKET] if verb == "stop" else []))
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            run_quietly("systemctl", "stop", UNIT, SOCKET, seconds=LIMITS["stop"])
+    units = [UNIT, SOCKET] if verb == "stop" else [UNIT]
+    try:
+        done = run_quietly("systemctl", verb, *units, seconds=LIMITS.get(verb, START_LIMIT))
+    except subprocess.TimeoutExpired:
+        # The user's process asks for more time, and systemd grants it (EXTEND_TIMEOUT_USEC).
+        kill_unit()
+        done = run_quietly("systemctl", verb, *units, seconds=START_LIMIT)
     if done.returncode == 0:
         if verb != "stop":
             if token_made(settings) != made:
@@ -62,6 +76,11 @@ def systemctl(settings: Settings, verb: str) -> int:
     )
 
 
+def kill_unit() -> None:
+    """End all of the service at once."""
+    run_quietly("systemctl", "kill", "--signal=SIGKILL", UNIT, seconds=SYSTEMD_SECONDS)
+
+
 def holds_port(settings: Settings) -> bool:
     """Whether the socket unit has the settings' port. What it says it listens on is what its file says by now."""
     return any(one.uid == 0 for one in listeners_on(settings.port) or []) and socket_unit_holds(settings.port) is True
@@ -83,7 +102,7 @@ def unit_properties() -> dict[str, str]:
     """What systemd knows about the unit; empty when it cannot be asked (a user on a host without D-Bus)."""
     wanted = "LoadState,ActiveState,SubState,MainPID,NRestarts,Result"
     try:
-        done = run_quietly("systemctl", "show", UNIT, f"--property={wanted}", seconds=10)
+        done = run_quietly("systemctl", "show", UNIT, f"--property={wanted}", seconds=SYSTEMD_SECONDS)
     except (OSError, subprocess.TimeoutExpired):
         return {}
     return dict(line.split("=", 1) for line in done.stdout.splitlines() if done.returncode == 0 and "=" in line)
