@@ -1149,7 +1149,10 @@ def test_a_new_token_is_made_each_time_the_port_is_taken_but_at_the_boot(
         renew_token(ours)
 
 
-def test_who_asks_systemd_for_more_time_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("waits", [1, 2])
+def test_who_asks_systemd_for_more_time_is_killed_or_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waits: int
+) -> None:
     """With a stand-in for systemd."""
     monkeypatch.setattr("os.path.isdir", lambda path: True)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
@@ -1158,13 +1161,20 @@ def test_who_asks_systemd_for_more_time_is_ended(tmp_path: Path, monkeypatch: py
     def run(words: list[str], timeout: float | None = None, **more: Any) -> subprocess.CompletedProcess[str]:
         calls.append(list(words[1:]))
         assert timeout, "without a limit"
-        if words[1] == "stop" and len(calls) == 1:
+        if words[1] == "stop" and calls.count(calls[-1]) <= waits:
             raise subprocess.TimeoutExpired(words, timeout)
         return subprocess.CompletedProcess(words, 0, "", "")
 
     monkeypatch.setattr(subprocess, "run", run)
-    assert systemctl(settings(token_file=str(tmp_path / "token")), "stop") == 0
-    assert calls == [["stop", UNIT, SOCKET], ["kill", "--signal=SIGKILL", UNIT], ["stop", UNIT, SOCKET]]
+    ours = settings(token_file=str(tmp_path / "token"))
+    stop, kill = ["stop", UNIT, SOCKET], ["kill", "--signal=SIGKILL", UNIT]
+    if waits == 1:
+        assert systemctl(ours, "stop") == 0
+        assert calls == [stop, kill, stop]
+    else:
+        with pytest.raises(Problem, match="could not stop .* in time.* token --rotate --force"):
+            systemctl(ours, "stop")
+        assert calls == [stop, kill] * 2
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from colab_ready.files.safe_open import open_file
-from colab_ready.system.ports import SOCKET, UNIT, listeners_on
+from colab_ready.system.ports import listeners_on
 
 from .activity import at_stake, runs_no_kernel, serves, shortened
 from .core import EXIT_LATER, EXIT_SETTINGS, START_SECONDS, Problem, say, user_name
@@ -26,7 +26,7 @@ from .server import lacks_groups, read_stamp, require_servable, runs_as_it_would
 from .settings import Settings, as_root, become, require_owner
 from .status import last_lines
 from .supervisor import RunDir, detach, stop_supervisor
-from .systemd import restart_unit, run_quietly, systemctl, tell_boot, unit_is_active
+from .systemd import restart_unit, run_in_time, systemctl, tell_boot, unit_is_active
 from .token import RENEWED, good_token, make_token
 
 LOCK_SECONDS = 2.0  # from a supervisor's birth to its lock
@@ -229,7 +229,7 @@ def stop_without_settings(path: str) -> int:
     """
     stopped = unit_is_active()
     if os.path.isdir("/run/systemd/system"):  # also a unit that waits to be tried again
-        run_quietly("systemctl", "stop", UNIT, SOCKET)
+        run_in_time("stop")
     try:
         owner = pwd.getpwuid(os.lstat(Settings.run_dir).st_uid)
     except (OSError, KeyError):

@@ -27,9 +27,9 @@ from .supervisor import RunDir
 from .systemd import SYSTEMD_SECONDS, kill_unit, run_quietly, systemctl, unit_properties
 from .token import RENEWED, forget_cookies, good_token, make_token, read_token
 
-START_IN_CHILD_SECONDS = 150.0  # more than the unit's own limit for a start
+START_IN_CHILD_SECONDS = 180.0  # more than systemd gets for a start
 
-DEAD = "The old address is dead all the same; the next colab-runtime start takes the new token"
+DEAD = "The old address is dead all the same; the next colab-runtime start makes one more token"
 
 
 def end_own_server(settings: Settings) -> bool:
@@ -78,7 +78,11 @@ def renew_token(settings: Settings) -> int:
     somebody may have had it."""
     if os.geteuid() != 0:
         raise Problem("`colab-runtime renew-token` is for systemd. Do: colab-runtime token --rotate")
-    if run_quietly("systemctl", "is-active", "sockets.target", seconds=SYSTEMD_SECONDS).returncode == 0:
+    try:
+        booting = run_quietly("systemctl", "is-active", "sockets.target", seconds=SYSTEMD_SECONDS).returncode != 0
+    except subprocess.TimeoutExpired:
+        booting = False
+    if not booting:
         make_token(settings)
         say(RENEWED)
     return 0

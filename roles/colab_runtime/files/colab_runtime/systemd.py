@@ -19,10 +19,8 @@ from .settings import Settings, as_root
 from .token import RENEWED, token_made
 
 BOOT_LINK = f"/etc/systemd/system/multi-user.target.wants/{UNIT}"  # the unit's WantedBy=
-
-
 # More than the unit's own limits: TimeoutStopSec=, and TimeoutStartSec= besides.
-LIMITS = {"stop": 22.0}
+STOP_LIMIT = 22.0
 START_LIMIT = 150.0
 SYSTEMD_SECONDS = 10.0
 
@@ -44,15 +42,8 @@ def systemctl(settings: Settings, verb: str) -> int:
     began, made = int(time.time()), token_made(settings)
     if verb != "stop" and not holds_port(settings):
         # The socket is to have another port, or the service runs without it, and so it would not be started.
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            run_quietly("systemctl", "stop", UNIT, SOCKET, seconds=LIMITS["stop"])
-    units = [UNIT, SOCKET] if verb == "stop" else [UNIT]
-    try:
-        done = run_quietly("systemctl", verb, *units, seconds=LIMITS.get(verb, START_LIMIT))
-    except subprocess.TimeoutExpired:
-        # The user's process asks for more time, and systemd grants it (EXTEND_TIMEOUT_USEC).
-        kill_unit()
-        done = run_quietly("systemctl", verb, *units, seconds=START_LIMIT)
+        run_in_time("stop")
+    done = run_in_time(verb)
     if done.returncode == 0:
         if verb != "stop":
             if token_made(settings) != made:
@@ -78,7 +69,23 @@ def systemctl(settings: Settings, verb: str) -> int:
 
 def kill_unit() -> None:
     """End all of the service at once."""
-    run_quietly("systemctl", "kill", "--signal=SIGKILL", UNIT, seconds=SYSTEMD_SECONDS)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        run_quietly("systemctl", "kill", "--signal=SIGKILL", UNIT, seconds=SYSTEMD_SECONDS)
+
+
+def run_in_time(verb: str) -> subprocess.CompletedProcess[str]:
+    """Start or restart the service, or stop it and its socket. Who asks systemd for more time (EXTEND_TIMEOUT_USEC), which a
+    process of the user's may do without end, is killed."""
+    units = [UNIT, SOCKET] if verb == "stop" else [UNIT]
+    for _ in range(2):
+        try:
+            return run_quietly("systemctl", verb, *units, seconds=STOP_LIMIT if verb == "stop" else START_LIMIT)
+        except subprocess.TimeoutExpired:
+            kill_unit()
+    raise Problem(
+        f"systemd could not {verb} {UNIT} in time, and killing it did not help. Expected seconds. "
+        "Do: sudo colab-runtime token --rotate --force"
+    )
 
 
 def holds_port(settings: Settings) -> bool:
