@@ -216,14 +216,13 @@ runtime:
 """
 
 import os
-import re
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready import host
 from ansible.module_utils.colab_ready.backend import BACKEND_WISHES
 from ansible.module_utils.colab_ready.core.refusal import message
-from ansible.module_utils.colab_ready.files.safe_open import read_object, read_text
+from ansible.module_utils.colab_ready.files.safe_open import read_object
 from ansible.module_utils.colab_ready.files.trust import distrust_way
 from ansible.module_utils.colab_ready.lockfile import LockError
 from ansible.module_utils.colab_ready.preflight import (
@@ -240,14 +239,10 @@ from ansible.module_utils.colab_ready.python.interpreters import first_fitting
 from ansible.module_utils.colab_ready.system import ports
 from ansible.module_utils.colab_ready.system.accounts import user_name
 
-RUN_DIRECTORY = "/run/colab-ready"
-
 
 def look_at_port(port: int, settings: dict[str, Any] | None) -> PortState:
     runtime = host.account(str((settings or {}).get("user", "")))
-    pid = (read_text(f"{RUN_DIRECTORY}/supervisor.pid") or "").strip()
-    supervisor = int(pid) if re.fullmatch(r"[0-9]{1,9}", pid, re.ASCII) else None
-    listeners, holder, ours = ports.who_listens(port, settings, runtime.uid if runtime else None, supervisor)
+    listeners, holder, ours = ports.who_listens(port, settings, runtime.uid if runtime else None)
     return PortState(
         listeners=listeners,
         holder=holder,

@@ -136,33 +136,35 @@ IN_UNIT = Process(345, 1000, "x", ("x",), "0::/system.slice/colab-ready.service\
 IN_UNIT_OLD_CGROUP = replace(IN_UNIT, cgroup="1:name=systemd:/system.slice/colab-ready.service/sub\n0::/\n")
 LOOKALIKE = replace(IN_UNIT, cgroup="0::/system.slice/not-colab-ready.service\n")
 STRANGER = Process(345, 1000, "jupyter-noteboo", ("/usr/bin/python3", "/usr/bin/jupyter-notebook", "--port=8888"))
+SUPERVISOR = Process(345, 1000, "python3", ("/usr/bin/python3", "-I", "/usr/local/bin/colab-runtime", "supervise"))
 KERNEL = Process(346, 1000, "python", ("/opt/colab-ready/kernels/cpu/bin/python", "-m", "ipykernel_launcher"))
 
-# holder, others, settings, uid of the runtime's account, pid of the supervisor, ours
-OURS: list[tuple[str, Process | None, list[Process], dict[str, Any] | None, int | None, int | None, bool]] = [
-    ("our server", SERVER, [], SETTINGS, 1000, None, True),
-    ("in our unit", IN_UNIT, [], SETTINGS, 1000, None, True),
-    ("in our unit, first cgroups", IN_UNIT_OLD_CGROUP, [], SETTINGS, 1000, None, True),
-    ("in our unit, no settings yet", IN_UNIT, [], None, None, None, True),
-    ("in our unit, settings damaged", IN_UNIT, [], {"port": "8888"}, None, None, True),
-    ("in a unit of nearly that name", LOOKALIKE, [], SETTINGS, 1000, None, False),
-    ("child of the supervisor", replace(STRANGER, parent=77), [], SETTINGS, 1000, 77, True),
-    ("child of another process", replace(STRANGER, parent=78), [], SETTINGS, 1000, 77, False),
-    ("the article's notebook of the same user", STRANGER, [], SETTINGS, 1000, None, False),
-    ("somebody else who copies our name", replace(SERVER, uid=1001), [], SETTINGS, 1000, None, False),
-    ("our server on a port that is not its own", SERVER, [], {**SETTINGS, "port": 9999}, 1000, None, False),
-    ("no settings", SERVER, [], None, None, None, False),
-    ("hidden, but our server runs", None, [KERNEL, SERVER], SETTINGS, 1000, None, True),
-    ("hidden, and only a kernel of ours runs", None, [KERNEL], SETTINGS, 1000, None, False),
-    ("hidden, and a stranger runs", None, [STRANGER], SETTINGS, 1000, None, False),
-    ("hidden, of another account", None, [SERVER], SETTINGS, 1001, None, False),
-    ("all processes hidden", None, [], SETTINGS, 1000, None, True),
-    ("all hidden and no settings", None, [], None, 1000, None, False),
+# holder, others, settings, uid of the runtime's account, ours
+OURS: list[tuple[str, Process | None, list[Process], dict[str, Any] | None, int | None, bool]] = [
+    ("our server", SERVER, [], SETTINGS, 1000, True),
+    ("in our unit", IN_UNIT, [], SETTINGS, 1000, True),
+    ("in our unit, first cgroups", IN_UNIT_OLD_CGROUP, [], SETTINGS, 1000, True),
+    ("in our unit, no settings yet", IN_UNIT, [], None, None, True),
+    ("in our unit, settings damaged", IN_UNIT, [], {"port": "8888"}, None, True),
+    ("in a unit of nearly that name", LOOKALIKE, [], SETTINGS, 1000, False),
+    ("our supervisor", SUPERVISOR, [], SETTINGS, 1000, True),
+    ("our supervisor, settings damaged", SUPERVISOR, [], {"port": "8888"}, None, True),
+    ("somebody else who calls himself our supervisor", replace(SUPERVISOR, uid=1001), [], SETTINGS, 1000, False),
+    ("the article's notebook of the same user", STRANGER, [], SETTINGS, 1000, False),
+    ("somebody else who copies our name", replace(SERVER, uid=1001), [], SETTINGS, 1000, False),
+    ("our server on a port that is not its own", SERVER, [], {**SETTINGS, "port": 9999}, 1000, False),
+    ("no settings", SERVER, [], None, None, False),
+    ("hidden, but our server runs", None, [KERNEL, SERVER], SETTINGS, 1000, True),
+    ("hidden, and only a kernel of ours runs", None, [KERNEL], SETTINGS, 1000, False),
+    ("hidden, and a stranger runs", None, [STRANGER], SETTINGS, 1000, False),
+    ("hidden, of another account", None, [SERVER], SETTINGS, 1001, False),
+    ("all processes hidden", None, [], SETTINGS, 1000, True),
+    ("all hidden and no settings", None, [], None, 1000, False),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("holder", "others", "settings", "uid", "supervisor", "ours"),
+    ("holder", "others", "settings", "uid", "ours"),
     [case[1:] for case in OURS],
     ids=[case[0] for case in OURS],
 )
@@ -171,10 +173,9 @@ def test_the_runtimes_own_server_is_told_from_a_stranger(
     others: list[Process],
     settings: dict[str, Any] | None,
     uid: int | None,
-    supervisor: int | None,
     ours: bool,
 ) -> None:
-    assert ports.ours(8888, [LISTENER], holder, others, settings, uid, supervisor) is ours
+    assert ports.ours(8888, [LISTENER], holder, others, settings, uid) is ours
 
 
 def test_a_stranger_beside_our_server_is_in_the_way(proc: Path) -> None:
@@ -182,14 +183,14 @@ def test_a_stranger_beside_our_server_is_in_the_way(proc: Path) -> None:
     settings = {"port": 8888, "prefix": "/opt/colab-ready"}
     (proc / "net" / "tcp").write_text(TCP.replace(" 1000 ", f" {mine} "))
     add_process(proc, 345, "jupyter", ["/opt/colab-ready/server/bin/python", "x"], inode=48507)
-    listeners, _, ours = ports.who_listens(8888, settings, mine, None, str(proc))
+    listeners, _, ours = ports.who_listens(8888, settings, mine, str(proc))
     assert (len(listeners), ours) == (1, True)
     (proc / "net" / "tcp6").write_text(TCP6)
     add_process(proc, 400, "apache2", ["/usr/sbin/apache2"], inode=50002)
-    listeners, holder, ours = ports.who_listens(8888, settings, mine, None, str(proc))
+    listeners, holder, ours = ports.who_listens(8888, settings, mine, str(proc))
     assert ([listener.address for listener in listeners], ours) == (["::1"], False)
     assert holder is not None and holder.program == "apache2"
-    assert ports.who_listens(9999, settings, mine, None, str(proc)) == ([], None, False)
+    assert ports.who_listens(9999, settings, mine, str(proc)) == ([], None, False)
 
 
 def test_no_name_of_a_process_writes_to_a_terminal(proc: Path) -> None:

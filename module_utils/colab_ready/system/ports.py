@@ -35,6 +35,7 @@ _SYSTEMD_SECONDS = 10.0
 
 UNIT = "colab-ready.service"
 SOCKET = "colab-ready.socket"
+PROGRAM = "/usr/local/bin/colab-runtime"
 
 
 @dataclass(frozen=True)
@@ -182,11 +183,12 @@ def socket_unit_holds(port: int) -> bool | None:
     return "ActiveState=active" in lines and any(f":{port} (Stream)" in line for line in lines)
 
 
-def is_of_runtime(candidate: Process, prefix: str | None, supervisor: int | None) -> bool:
-    """Whether a process shows a mark of ours: its unit, its supervisor, or a program of the server environment."""
+def is_of_runtime(candidate: Process, prefix: str | None) -> bool:
+    """Whether a process shows a mark of ours: its unit, the command (the supervisor, which holds the port), or a program of the
+    server environment. Nothing that its user keeps in a file is asked."""
     if re.search(rf"/{re.escape(UNIT)}(/|$)", candidate.cgroup, re.MULTILINE):
         return True
-    if supervisor is not None and supervisor in (candidate.pid, candidate.parent):
+    if PROGRAM in candidate.argv[:3]:
         return True
     return bool(prefix) and any(part.startswith(f"{prefix}/server/bin/") for part in candidate.argv[:2])
 
@@ -198,7 +200,6 @@ def ours(
     others: Iterable[Process],
     settings: Mapping[str, Any] | None,
     runtime_uid: int | None,
-    supervisor: int | None,
 ) -> bool:
     """Whether the runtime itself listens there.
 
@@ -216,15 +217,15 @@ def ours(
     prefix = (settings or {}).get("prefix")
     prefix = prefix if isinstance(prefix, str) else None
     if holder is not None:
-        return runtime_uid in (None, holder.uid) and is_of_runtime(holder, prefix, supervisor)
+        return runtime_uid in (None, holder.uid) and is_of_runtime(holder, prefix)
     if configured is None or runtime_uid is None or any(listener.uid != runtime_uid for listener in listeners):
         return False
     theirs = [other for other in others if other.uid == runtime_uid]
-    return not theirs or any(is_of_runtime(other, prefix, supervisor) for other in theirs)
+    return not theirs or any(is_of_runtime(other, prefix) for other in theirs)
 
 
 def who_listens(
-    port: int, settings: Mapping[str, Any] | None, runtime_uid: int | None, supervisor: int | None, proc: str = "/proc"
+    port: int, settings: Mapping[str, Any] | None, runtime_uid: int | None, proc: str = "/proc"
 ) -> tuple[list[Listener], Process | None, bool]:
     """The listeners, the process behind them, and whether all of them are ours.
 
@@ -237,6 +238,6 @@ def who_listens(
         if held and listener.uid == 0:
             continue
         holder = holder_of(listener, proc)
-        if not ours(port, [listener], holder, others, settings, runtime_uid, supervisor):
+        if not ours(port, [listener], holder, others, settings, runtime_uid):
             return [listener], holder, False
     return listeners, None, bool(listeners)

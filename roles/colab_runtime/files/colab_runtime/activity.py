@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
 from colab_ready.core.text import printable
+from colab_ready.system.ports import listeners_on
 
 from .core import parse_json
 from .ports import NAME_CHARACTERS, fetch
@@ -26,10 +26,9 @@ def serves(settings: Settings) -> bool:
     if settings.systemd:
         unit = unit_properties()
         return unit.get("ActiveState") not in ("inactive", "failed") and unit.get("SubState") != "auto-restart"
-    if os.path.isdir(settings.run_dir) and not os.access(settings.run_dir, os.X_OK):
-        return True  # who may not look asks
-    state = RunDir(settings.run_dir).state()
-    return state is not None and state.get("state") != "waiting"
+    found = listeners_on(settings.port)
+    holds = found is None or settings.account.pw_uid in [one.uid for one in found]
+    return holds and (RunDir(settings.run_dir).state() or {}).get("state") != "waiting"
 
 
 def runs_no_kernel(settings: Settings) -> bool:

@@ -9,9 +9,10 @@ import json
 from typing import Any
 
 from colab_ready.files import trust
+from colab_ready.system import ports
 
 SETTINGS = "/etc/colab-ready/runtime.json"
-PROGRAM = "/usr/local/bin/colab-runtime"
+PROGRAM = ports.PROGRAM
 SAFE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 EXIT_FAILED = 1
 EXIT_NOT_RUNNING = 3
