@@ -28,7 +28,7 @@ def serves(settings: Settings) -> bool:
         return unit.get("ActiveState") not in ("inactive", "failed") and unit.get("SubState") != "auto-restart"
     found = listeners_on(settings.port)
     holds = found is None or settings.account.pw_uid in [one.uid for one in found]
-    return holds and (RunDir(settings.run_dir).state() or {}).get("state") != "waiting"
+    return holds and not RunDir(settings.run_dir).waits()
 
 
 def runs_no_kernel(settings: Settings) -> bool:

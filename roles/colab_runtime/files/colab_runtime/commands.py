@@ -18,7 +18,7 @@ from dataclasses import replace
 from colab_ready.files.safe_open import open_file
 from colab_ready.system.ports import listeners_on
 
-from .activity import at_stake, runs_no_kernel, serves, shortened
+from .activity import at_stake, runs_no_kernel, shortened
 from .core import EXIT_LATER, EXIT_SETTINGS, START_SECONDS, Problem, say, user_name
 from .ending import end_rest
 from .ports import accepts, answers, has_old_token, in_time, listen, port_taken, stranger
@@ -129,7 +129,7 @@ def command_start(settings: Settings) -> int:
     become(settings)
     run_dir = RunDir(settings.run_dir)
     if run_dir.locked():
-        renewed = renew(settings, lambda: command_restart(settings)) if serves(settings) else None
+        renewed = None if run_dir.waits() else renew(settings, lambda: command_restart(settings))
         return join_start(settings, run_dir) if renewed is None else renewed
     return start_supervised(settings)
 

@@ -153,6 +153,10 @@ class RunDir:
                 return {key: value if is_number(value) else printable(value, 200) for key, value in known.items()}
         return {}  # it has the lock but has not written yet
 
+    def waits(self) -> bool:
+        """Whether the supervisor is between two servers, and says so."""
+        return (self.state() or {}).get("state") == "waiting"
+
     def holders(self, *locks: str) -> list[int]:
         """Each process that has one of these files open, as far as they are found in time."""
         return [pid for pid in find_open(set(locks), seconds=LOOK_SECONDS) if self.is_ours(pid)]
