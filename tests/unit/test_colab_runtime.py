@@ -740,20 +740,23 @@ def test_a_token_is_never_half_written(tmp_path: Path, monkeypatch: pytest.Monke
     def full(fd: int, data: bytes) -> int:
         return 0
 
+    given: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "fchown", lambda fd, uid, gid: given.append((uid, gid)))
     with monkeypatch.context() as broken:
         broken.setattr(os, "write", full)
         with pytest.raises(OSError, match="No space left"):
-            write_token(str(path), "f" * 48, os.getuid())
+            write_token(str(path), "f" * 48, ME)
     assert path.read_text() == TOKEN and [one.name for one in tmp_path.iterdir()] == ["token"]
     (tmp_path / ".token.colab-ready-new").write_text("left by a run that was killed")
-    write_token(str(path), "f" * 48, os.getuid())
+    write_token(str(path), "f" * 48, ME)
     assert path.read_text() == "f" * 48 and [one.name for one in tmp_path.iterdir()] == ["token"]
     assert path.stat().st_mode & 0o7777 == 0o600
+    assert given[-1] == (ME.pw_uid, ME.pw_gid), "as the playbook gives it, which would correct it otherwise"
     monkeypatch.setattr(os, "access", lambda name, mode: False)  # a folder that is root's
     number = path.stat().st_ino
     path.write_text("x" * 100)
     path.chmod(0o644)
-    write_token(str(path), "e" * 48, os.getuid())
+    write_token(str(path), "e" * 48, ME)
     assert path.read_text() == "e" * 48 and path.stat().st_ino == number
     assert path.stat().st_mode & 0o7777 == 0o600
 
@@ -764,8 +767,8 @@ def test_a_token_is_not_written_through_a_link(tmp_path: Path, monkeypatch: pyte
     with monkeypatch.context() as users:
         users.setattr(os, "access", lambda name, mode: False)
         with pytest.raises(OSError, match="symbolic links"):
-            write_token(str(tmp_path / "token"), "e" * 48, os.getuid())
-    write_token(str(tmp_path / "token"), "e" * 48, os.getuid())
+            write_token(str(tmp_path / "token"), "e" * 48, ME)
+    write_token(str(tmp_path / "token"), "e" * 48, ME)
     assert not (tmp_path / "token").is_symlink()
     assert (tmp_path / "precious").read_text() == "precious"
 
@@ -1138,7 +1141,7 @@ def test_a_new_token_is_made_each_time_the_port_is_taken_but_at_the_boot(
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(Settings, "account", ME)
     ours = settings(token_file=str(tmp_path / "token"))
-    write_token(ours.token_file, TOKEN, ME.pw_uid)
+    write_token(ours.token_file, TOKEN, ME)
     assert renew_token(ours) == 0 and Path(ours.token_file).read_text() == TOKEN
     assert capsys.readouterr().out == ""
     status = 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import pwd
 import re
 import secrets
 import stat
@@ -115,9 +116,10 @@ def fill(fd: int, data: bytes, path: str) -> None:
     os.fsync(fd)
 
 
-def write_token(path: str, token: str, uid: int) -> None:
-    """All of the new token or all of the old: a new file takes the place of the old one where we may write to the
-    folder (root). The user may write to the file alone, and there overwrites one text by another of the same length."""
+def write_token(path: str, token: str, owner: pwd.struct_passwd) -> None:
+    """All of the new token or all of the old: a new file takes the place of the old one where we may write to the folder (root),
+    with the owner and the group that the playbook gives it. The user may write to the file alone, and there overwrites one text
+    by another of the same length."""
     folder, name = os.path.split(path)
     data = token.encode("ascii")
     if not os.access(folder, os.W_OK):
@@ -131,7 +133,7 @@ def write_token(path: str, token: str, uid: int) -> None:
         os.unlink(draft)
     try:
         with os.fdopen(open_file(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb", buffering=0) as file:
-            os.fchown(file.fileno(), uid, -1)
+            os.fchown(file.fileno(), owner.pw_uid, owner.pw_gid)
             fill(file.fileno(), data, path)
         os.replace(draft, path)
     except BaseException:
@@ -148,7 +150,7 @@ def write_token(path: str, token: str, uid: int) -> None:
 
 def make_token(settings: Settings) -> None:
     """Put a new token in place of the old one. Raises OSError."""
-    write_token(settings.token_file, secrets.token_hex(TOKEN_RANDOM_BYTES), settings.account.pw_uid)
+    write_token(settings.token_file, secrets.token_hex(TOKEN_RANDOM_BYTES), settings.account)
 
 
 def token_made(settings: Settings) -> int | None:
