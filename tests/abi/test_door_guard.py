@@ -23,6 +23,7 @@ from websockets.exceptions import ConnectionClosed
 EVIL = "https://evil.example"
 PROXIED = "/proxied_ws/api/kernels/none/channels"
 SOCKETS = ["", PROXIED]
+LARGE = 1_000_000
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +104,49 @@ def test_who_proves_the_token_is_served_whichever_way_it_was_proven(server: Serv
     # A POST is what a cookie alone is not enough for; the path has a query already, which Google's handler broke.
     assert server.ask("POST", "/api/contents?x=1", {"type": "file"}, **options[way])[0] == 201
     assert server.opening("/proxied_ws/api/events/subscribe", **options[way]) == 101
+
+
+@pytest.mark.parametrize("way", ["query", "header", "cookie"])
+def test_a_large_body_of_who_proves_the_token_is_read(server: Server, way: str) -> None:
+    headers, query = {"header": ({"Authorization": f"token {TOKEN}"}, {}), "query": ({}, {"token": TOKEN})}.get(
+        way, ({}, {})
+    )
+    if way == "cookie":
+        headers = logged_in(server)
+        headers["X-XSRFToken"] = dict(one.split("=", 1) for one in headers["Cookie"].split("; "))["_xsrf"].strip('"')
+    large = json.dumps({"type": "file", "format": "text", "content": "x" * LARGE})
+    done = requests.put(
+        f"http://{server.host}/api/contents/{way}", large, headers=headers, params=query, timeout=SECONDS
+    )
+    assert done.status_code == 201, done.text
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Content-Length": str(LARGE)}, {"Transfer-Encoding": "chunked"}], ids=["whole", "pieces"]
+)
+@pytest.mark.parametrize("query", ["", "?token=wrong", f"?token={TOKEN[:-1]}", "?token=%ff"])
+def test_no_large_body_is_read_of_a_stranger(server: Server, headers: dict[str, str], query: str) -> None:
+    lines = [
+        f"PUT /api/contents/large{query} HTTP/1.1",
+        f"Host: {server.host}",
+        *(f"{key}: {value}" for key, value in headers.items()),
+    ]
+    piece = b"x" * LARGE
+    body = piece if "Content-Length" in headers else b"%x\r\n%s\r\n" % (len(piece), piece)
+    with socket.create_connection(server.host.split(":"), SECONDS) as stranger:
+        stranger.sendall("\r\n".join([*lines, "", ""]).encode())
+        with contextlib.suppress(ConnectionError):
+            stranger.sendall(body)
+        answer = b""
+        with contextlib.suppress(ConnectionError):
+            answer = stranger.recv(4096)
+    assert answer.split(b"\r\n")[0] in (b"HTTP/1.1 400 Bad Request", b""), answer
+
+
+def test_a_login_form_is_read(server: Server) -> None:
+    assert (
+        requests.post(f"http://{server.host}/login", {"password": "wrong"}, timeout=SECONDS).status_code == 403
+    )  # no _xsrf
 
 
 @pytest.mark.parametrize("path", [*SOCKETS, "/diagnose"])
