@@ -133,7 +133,8 @@ def test_no_large_body_is_read_of_a_stranger(server: Server, headers: dict[str, 
     ]
     piece = b"x" * LARGE
     body = piece if "Content-Length" in headers else b"%x\r\n%s\r\n" % (len(piece), piece)
-    with socket.create_connection(server.host.split(":"), SECONDS) as stranger:
+    name, port = server.host.split(":")
+    with socket.create_connection((name, int(port)), SECONDS) as stranger:
         stranger.sendall("\r\n".join([*lines, "", ""]).encode())
         with contextlib.suppress(ConnectionError):
             stranger.sendall(body)

@@ -31,7 +31,8 @@ def install(server_app: Any) -> None:
 
     def find_with_limit(request: httputil.HTTPServerRequest, **more: Any) -> Any:
         if not proves_token(web.RequestHandler(application, request), provider):
-            request.connection.set_max_body_size(STRANGERS_BYTES)  # type: ignore[union-attr]
+            connection: Any = request.connection  # HTTP1Connection's, not of its interface
+            connection.set_max_body_size(STRANGERS_BYTES)
         return find_handler(request, **more)
 
     application.find_handler = find_with_limit
