@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 import time
 import uuid
@@ -14,6 +15,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
+BODY_BYTES = 100_000  # more than is read of a stranger
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
 
@@ -103,7 +105,10 @@ class Wire:
         return whole
 
     def open(self, target: str, headers: Mapping[str, str]) -> bool:
-        self.send(opening(target, headers))
+        """Ask for a websocket; a body that the headers announce is sent, or the server would wait for it."""
+        length = headers.get("Content-Length", "")
+        body = b"x" * min(int(length), BODY_BYTES) if re.fullmatch("[0-9]{1,18}", length) else b""
+        self.send(opening(target, headers) + body)
         return self.response().startswith(b"HTTP/1.1 101")
 
     def read(self) -> tuple[int, bytes]:
