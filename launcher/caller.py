@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from colab_ready import pip_config
 from colab_ready.files.safe_open import read_text
 from colab_ready.files.trust import distrust_tree, distrust_way, user_name
+from colab_ready.python import pip_config
 
 from . import snapshot, variables
 from .playbook import ENDING

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from colab_ready import pip_config
+from colab_ready.python import pip_config
 
 from .playbook import told_by
 from .words import Stop, say

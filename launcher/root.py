@@ -20,10 +20,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from colab_ready import pip_config
 from colab_ready.core.text import printable
 from colab_ready.files.safe_open import read_text
 from colab_ready.files.trust import distrust_way, user_name
+from colab_ready.python import pip_config
 
 from . import caller, controller, lock, options, playbook, variables
 from .words import PLAYBOOKS, RUNTIME, Stop, interrupted, say

@@ -146,7 +146,7 @@ diff:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.colab_ready.browser_policy_repair import settle
+from ansible.module_utils.colab_ready.browser.policy_files import settle
 
 
 def main() -> None:

@@ -177,7 +177,7 @@ seconds:
 from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.colab_ready.handshake_run import run_handshake
+from ansible.module_utils.colab_ready.proof.handshake import run_handshake
 from ansible.module_utils.colab_ready.python.trusted import refusal
 
 

@@ -118,14 +118,17 @@ from functools import partial
 from typing import Any, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.colab_ready import directml, fetched_pythons, host, pip_config
+from ansible.module_utils.colab_ready.backends.directml import plan as directml
 from ansible.module_utils.colab_ready.core.refusal import message
-from ansible.module_utils.colab_ready.gpu_look import Places, look
-from ansible.module_utils.colab_ready.pip_config import redact, secrets_in
+from ansible.module_utils.colab_ready.gpu.detect import Places, look
 from ansible.module_utils.colab_ready.process.fork import Say, run_forked
+from ansible.module_utils.colab_ready.python import fetched as fetched_pythons
+from ansible.module_utils.colab_ready.python import pip_config
 from ansible.module_utils.colab_ready.python.interpreters import first_fitting
+from ansible.module_utils.colab_ready.python.pip_config import redact, secrets_in
 from ansible.module_utils.colab_ready.python.sources import read_sources
 from ansible.module_utils.colab_ready.python.uv import Request
+from ansible.module_utils.colab_ready.system import host
 
 # uv's own addresses: its mirror of the releases first, then the releases (uv 0.13.9, `uv python list --show-urls`).
 DOWNLOADS = ("https://releases.astral.sh/", "https://github.com/")

@@ -223,8 +223,8 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready.core.refusal import Refusal
-from ansible.module_utils.colab_ready.drm import PCI_IDS
-from ansible.module_utils.colab_ready.gpu_look import Places, decide_on, look
+from ansible.module_utils.colab_ready.gpu.detect import Places, decide_on, look
+from ansible.module_utils.colab_ready.gpu.readers.sysfs import PCI_IDS
 
 
 def main() -> None:

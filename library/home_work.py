@@ -69,10 +69,10 @@ import os
 import pwd
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.colab_ready.core.accounts import is_runtime_account
 from ansible.module_utils.colab_ready.core.text import cleaned
 from ansible.module_utils.colab_ready.process.boundary import BoundaryError, run_as
 from ansible.module_utils.colab_ready.process.identity import account_named
-from ansible.module_utils.colab_ready.system.accounts import is_runtime_account
 from ansible.module_utils.colab_ready.system.home import TOPS, find_work
 
 LOOK_SECONDS = 10.0

@@ -219,13 +219,12 @@ import os
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.colab_ready import host
-from ansible.module_utils.colab_ready.backend import BACKEND_WISHES
+from ansible.module_utils.colab_ready.core.accounts import user_name
 from ansible.module_utils.colab_ready.core.refusal import message
+from ansible.module_utils.colab_ready.decision.decide import BACKEND_WISHES
 from ansible.module_utils.colab_ready.files.safe_open import read_object
 from ansible.module_utils.colab_ready.files.trust import distrust_way
-from ansible.module_utils.colab_ready.lockfile import LockError
-from ansible.module_utils.colab_ready.preflight import (
+from ansible.module_utils.colab_ready.host_check.preflight import (
     SYSTEM_USER,
     WISH_KINDS,
     PortState,
@@ -236,8 +235,8 @@ from ansible.module_utils.colab_ready.preflight import (
     prefix_shape,
 )
 from ansible.module_utils.colab_ready.python.interpreters import first_fitting
-from ansible.module_utils.colab_ready.system import ports
-from ansible.module_utils.colab_ready.system.accounts import user_name
+from ansible.module_utils.colab_ready.python.lock import LockError
+from ansible.module_utils.colab_ready.system import host, ports
 
 
 def look_at_port(port: int, settings: dict[str, Any] | None) -> PortState:

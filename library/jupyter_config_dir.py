@@ -192,11 +192,11 @@ import pwd
 import re
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.colab_ready.config_dirs import User
-from ansible.module_utils.colab_ready.config_repair import Repair, Settings
 from ansible.module_utils.colab_ready.core.problem import Problem, explain
-from ansible.module_utils.colab_ready.extension import check_name
-from ansible.module_utils.colab_ready.guarded_paths import Attributes
+from ansible.module_utils.colab_ready.files.guarded_paths import Attributes
+from ansible.module_utils.colab_ready.jupyter.config_paths import User
+from ansible.module_utils.colab_ready.jupyter.config_repair import Repair, Settings
+from ansible.module_utils.colab_ready.jupyter.server_extension import check_name
 
 
 def settings_of(module: AnsibleModule) -> Settings:

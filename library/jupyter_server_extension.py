@@ -87,8 +87,8 @@ import pwd
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready.core.problem import Problem, explain
-from ansible.module_utils.colab_ready.extension import check_name, converge, path_of
 from ansible.module_utils.colab_ready.files.changes import Changes
+from ansible.module_utils.colab_ready.jupyter.server_extension import check_name, converge, path_of
 
 ENABLED = {"enabled": True, "disabled": False, "absent": None}
 

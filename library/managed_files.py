@@ -154,7 +154,7 @@ diff:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready.core.problem import explain
-from ansible.module_utils.colab_ready.managed import Change, Host, apply, parse_entries, plan
+from ansible.module_utils.colab_ready.files.desired import Change, Host, apply, parse_entries, plan
 
 
 def main() -> None:

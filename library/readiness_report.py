@@ -93,16 +93,17 @@ import time
 from typing import Any, Callable
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.colab_ready import rocm_check, torch_faults
-from ansible.module_utils.colab_ready.config_dirs import SYSTEM_DATA_DIRS, User
-from ansible.module_utils.colab_ready.config_repair import Repair, Settings
-from ansible.module_utils.colab_ready.directml import warnings_for
+from ansible.module_utils.colab_ready.backends.directml.plan import warnings_for
+from ansible.module_utils.colab_ready.backends.rocm import check as rocm_check
+from ansible.module_utils.colab_ready.backends.rocm.faults import State
+from ansible.module_utils.colab_ready.files.guarded_paths import Attributes, open_directory, read, write_file
 from ansible.module_utils.colab_ready.files.safe_open import parse_object, read_bytes
 from ansible.module_utils.colab_ready.files.trust import distrust_way
-from ansible.module_utils.colab_ready.guarded_paths import Attributes, open_directory, read, write_file
-from ansible.module_utils.colab_ready.handshake_run import run_handshake
-from ansible.module_utils.colab_ready.host import wsl_facts
-from ansible.module_utils.colab_ready.report import (
+from ansible.module_utils.colab_ready.jupyter.config_paths import SYSTEM_DATA_DIRS, User
+from ansible.module_utils.colab_ready.jupyter.config_repair import Repair, Settings
+from ansible.module_utils.colab_ready.proof import torch_faults
+from ansible.module_utils.colab_ready.proof.handshake import run_handshake
+from ansible.module_utils.colab_ready.proof.report import (
     build_report,
     judge_browser,
     judge_config_dirs,
@@ -114,10 +115,10 @@ from ansible.module_utils.colab_ready.report import (
     summarize,
     with_runtime,
 )
-from ansible.module_utils.colab_ready.rocm_faults import State
-from ansible.module_utils.colab_ready.tensor_run import run_tensor
-from ansible.module_utils.colab_ready.wsl_config import judge_wsl_host
-from ansible.module_utils.colab_ready.wsl_host_repair import restart_codes_here
+from ansible.module_utils.colab_ready.proof.tensor import run_tensor
+from ansible.module_utils.colab_ready.system.host import wsl_facts
+from ansible.module_utils.colab_ready.wsl.conf import judge_wsl_host
+from ansible.module_utils.colab_ready.wsl.repair import restart_codes_here
 
 EXTENSION = "colab_http_over_ws"
 # A handshake starts a kernel at each of the two doors, and in WSL about one start of ROCm 10.0 in six fails (ROCm/librocdxg#33).

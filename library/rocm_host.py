@@ -207,8 +207,8 @@ diff:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.colab_ready.gpu_host import serve
-from ansible.module_utils.colab_ready.rocm_host_state import RocmHost
+from ansible.module_utils.colab_ready.backends.host import serve
+from ansible.module_utils.colab_ready.backends.rocm.host import RocmHost
 
 
 def main() -> None:

@@ -155,7 +155,7 @@ diff:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.colab_ready.wsl_host_repair import settle
+from ansible.module_utils.colab_ready.wsl.repair import settle
 
 
 def main() -> None:

@@ -152,8 +152,8 @@ diff:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.colab_ready.gpu_host import serve
-from ansible.module_utils.colab_ready.xpu_host import XpuHost
+from ansible.module_utils.colab_ready.backends.host import serve
+from ansible.module_utils.colab_ready.backends.xpu.host import XpuHost
 
 
 def main() -> None:

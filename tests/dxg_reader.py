@@ -18,7 +18,7 @@ PROGRAM = """
 import json, os, sys
 import ansible.module_utils
 ansible.module_utils.__path__ = [*ansible.module_utils.__path__, sys.argv[1]]
-from ansible.module_utils.colab_ready import dxg
+from ansible.module_utils.colab_ready.gpu.readers import dxg
 exec(sys.argv[2])
 """
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "module_utils"))
 
-from colab_ready import pip_config
+from colab_ready.python import pip_config
 
 
 def sources(environment: Mapping[str, str] = os.environ) -> pip_config.Sources:

@@ -22,16 +22,16 @@ PROJECT = Path(__file__).resolve().parent.parent
 ansible.module_utils.__path__ = [*ansible.module_utils.__path__, str(PROJECT / "module_utils")]
 sys.path.insert(0, str(PROJECT / "tests"))
 
-from ansible.module_utils.colab_ready import gpus  # noqa: E402  needs the paths above
-from ansible.module_utils.colab_ready.backend import BACKENDS, decide  # noqa: E402  needs the paths above
+from ansible.module_utils.colab_ready.backends.rules import GB, Backend  # noqa: E402  needs the paths above
 from ansible.module_utils.colab_ready.core.refusal import Refusal  # noqa: E402  needs the paths above
-from ansible.module_utils.colab_ready.gpu_rules import GB, Backend  # noqa: E402  needs the paths above
+from ansible.module_utils.colab_ready.decision.decide import BACKENDS, decide  # noqa: E402  needs the paths above
+from ansible.module_utils.colab_ready.gpu import catalog  # noqa: E402  needs the paths above
 from fixtures.machines import GROUPS, MACHINES, Machine  # noqa: E402  needs the paths above
 
 PAGE = PROJECT / "docs" / "backends.md"
 TITLES = {backend.name: backend.title for backend in BACKENDS}
 OWN = {backend.vendor_id: backend.title for backend in BACKENDS if backend.vendor_id}
-VENDORS = ((gpus.AMD, "AMD"), (gpus.NVIDIA, "NVIDIA"), (gpus.INTEL, "Intel"))
+VENDORS = ((catalog.AMD, "AMD"), (catalog.NVIDIA, "NVIDIA"), (catalog.INTEL, "Intel"))
 
 RULES = (
     "**What counts as a GPU.** Software adapters (Microsoft Basic Render Driver, virtual machines' displays), "
@@ -41,7 +41,7 @@ RULES = (
     "**AMD gets ROCm** if AMD supports that very chip there: in WSL on Windows 11 with an Ubuntu that AMD "
     "names (on Debian, Kali and others it is DirectML), on native Linux with the `amdgpu` driver and `/dev/kfd`.",
     "**Intel gets XPU** if PyTorch lists the GPU and the Ubuntu. Intel's compute runtime, which it needs, is for Ubuntu "
-    f"{', '.join(gpus.INTELS_RUNTIME)} alone.",
+    f"{', '.join(catalog.INTELS_RUNTIME)} alone.",
     "**Every other GPU in WSL gets DirectML** if it is new enough for it. DirectML needs Windows: native Linux "
     "has none.",
     "**What works for some but is promised by nobody** runs only if it is asked for with `colab_backend`, and ROCm on a "
@@ -76,39 +76,39 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return [*lines, *("| " + " | ".join(cell(text) for text in row) + " |" for row in rows), ""]
 
 
-def releases(family: gpus.Family, place: int) -> str:
-    named = gpus.UBUNTU.get(family.line, ((), ()))[place]
+def releases(family: catalog.Family, place: int) -> str:
+    named = catalog.UBUNTU.get(family.line, ((), ()))[place]
     return f" (Ubuntu {', '.join(named)})" if named else ""
 
 
-def in_wsl(family: gpus.Family) -> str:
+def in_wsl(family: catalog.Family) -> str:
     """What a card gets there, and what else on request."""
     own = OWN[family.vendor_id]
-    if family.wsl.level == gpus.YES:
-        return f"**{own}**{releases(family, 0) if family.vendor_id != gpus.NVIDIA else ''}"
-    taken = "DirectML" if family.directml.level == gpus.YES else "CPU"
-    on_request = [own] if family.wsl.level != gpus.NO else []
-    on_request += ["DirectML"] if family.directml.level == gpus.OPT_IN else []
+    if family.wsl.level == catalog.YES:
+        return f"**{own}**{releases(family, 0) if family.vendor_id != catalog.NVIDIA else ''}"
+    taken = "DirectML" if family.directml.level == catalog.YES else "CPU"
+    on_request = [own] if family.wsl.level != catalog.NO else []
+    on_request += ["DirectML"] if family.directml.level == catalog.OPT_IN else []
     return f"**{taken}**" + (f"; {' or '.join(on_request)} on request" if on_request else "")
 
 
-def on_linux(family: gpus.Family) -> str:
+def on_linux(family: catalog.Family) -> str:
     own = OWN[family.vendor_id]
-    if family.linux.level == gpus.YES:
+    if family.linux.level == catalog.YES:
         return f"**{own}**{releases(family, 1)}"
-    return "**CPU**" + (f"; {own} on request" if family.linux.level != gpus.NO else "")
+    return "**CPU**" + (f"; {own} on request" if family.linux.level != catalog.NO else "")
 
 
-def special(family: gpus.Family) -> str:
+def special(family: catalog.Family) -> str:
     """Why something runs only on request, or nowhere; that an old card is not supported any more goes without saying."""
     words = []
-    if family.wsl.level not in (gpus.YES, gpus.NO):
+    if family.wsl.level not in (catalog.YES, catalog.NO):
         words.append(family.wsl.why)
-    elif family.wsl.level == gpus.NO and (family.linux.level == gpus.YES or family.linux is family.wsl):
+    elif family.wsl.level == catalog.NO and (family.linux.level == catalog.YES or family.linux is family.wsl):
         words.append(family.wsl.why)
-    if family.linux.level not in (gpus.YES, gpus.NO) and family.linux is not family.wsl:
+    if family.linux.level not in (catalog.YES, catalog.NO) and family.linux is not family.wsl:
         words.append(f"native Linux: {family.linux.why}")
-    if family.directml.level != gpus.YES:
+    if family.directml.level != catalog.YES:
         words.append(f"DirectML: {family.directml.why}")
     sentence = "; ".join(words)
     return " ".join(filter(None, [f"{sentence[:1].upper()}{sentence[1:]}." if sentence else "", family.note]))
@@ -117,7 +117,7 @@ def special(family: gpus.Family) -> str:
 def cards() -> list[str]:
     lines = []
     for vendor_id, vendor in VENDORS:
-        families = [family for family in gpus.FAMILIES if family.vendor_id == vendor_id]
+        families = [family for family in catalog.FAMILIES if family.vendor_id == vendor_id]
         has_chips = any(family.chip for family in families)
         head = [
             "card, or processor with graphics",
@@ -161,7 +161,7 @@ def page() -> str:
     lines = [
         "# Which backend does my computer get?",
         "",
-        "<!-- Written by tools/backends_page.py from module_utils/colab_ready/gpus.py and tests/fixtures/machines.py;",
+        "<!-- Written by tools/backends_page.py from module_utils/colab_ready/gpu/catalog.py and tests/fixtures/machines.py;",
         "change those, not this page. -->",
         "",
         *fill(
@@ -181,7 +181,7 @@ def page() -> str:
     lines += cards()
     lines += fill(
         "Your card is not here? An AMD card that the table does not know gets DirectML in WSL, since ROCm needs to know the "
-        "chip; a new Intel one gets DirectML, and XPU on request. One line in `module_utils/colab_ready/gpus.py` adds it."
+        "chip; a new Intel one gets DirectML, and XPU on request. One line in `module_utils/colab_ready/gpu/catalog.py` adds it."
     )
     lines += ["## The rules", ""]
     for number, rule in enumerate(RULES, 1):

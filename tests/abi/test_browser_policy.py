@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready.browser_policy_repair import settle
+from ansible.module_utils.colab_ready.browser.policy_files import settle
 from fixtures.windows_drive import give, open_folder, uids, windows_program
 
 COLAB = "https://colab.research.google.com"

@@ -28,8 +28,8 @@ from typing import Any
 import ansible.module_utils
 import pytest
 import requests
-from ansible.module_utils.colab_ready import handshake_probe
 from ansible.module_utils.colab_ready.process.probe import probe_source
+from ansible.module_utils.colab_ready.proof import handshake_probe
 from ansible.module_utils.colab_ready.system import peer
 from ansible.module_utils.testing import patch_module_args
 from tornado.tcpclient import TCPClient

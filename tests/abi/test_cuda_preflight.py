@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils.colab_ready import cuda_builds, lockfile
+from ansible.module_utils.colab_ready.backends.cuda import builds as cuda_builds
+from ansible.module_utils.colab_ready.python import lock as lockfile
 from conftest import ansible_environment
 
 DOUBLES = Path(__file__).parents[1] / "doubles"

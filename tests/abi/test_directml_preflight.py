@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import trustme
 import yaml
-from ansible.module_utils.colab_ready import lockfile
+from ansible.module_utils.colab_ready.python import lock as lockfile
 from conftest import ansible_environment
 
 NAME = "0.2.5.dev240914"

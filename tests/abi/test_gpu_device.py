@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready.backend import BACKEND_WISHES
-from ansible.module_utils.colab_ready.windows_build import LIBRARY
+from ansible.module_utils.colab_ready.decision.decide import BACKEND_WISHES
+from ansible.module_utils.colab_ready.wsl.windows_build import LIBRARY
 from conftest import RunModule
 from doubles import dxcore_stand_in
 from doubles.dxg_stand_in import Adapter, DxgDouble, Fault

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import config_dirs
-from ansible.module_utils.colab_ready.config_repair import Repair, Settings
-from ansible.module_utils.colab_ready.guarded_paths import Attributes
+from ansible.module_utils.colab_ready.files.guarded_paths import Attributes
+from ansible.module_utils.colab_ready.jupyter import config_paths as config_dirs
+from ansible.module_utils.colab_ready.jupyter.config_repair import Repair, Settings
 
 NAME = "colab_http_over_ws"
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready.windows_build import LIBRARY, is_open
+from ansible.module_utils.colab_ready.wsl.windows_build import LIBRARY, is_open
 from doubles.dxg_stand_in import DxgDouble, Fault, adapter_like
 from doubles.dxg_stand_in import Machine as Device
 from fixtures.machines import MACHINES, Machine
@@ -41,8 +41,8 @@ PROGRAM = """
 import json, sys
 import ansible.module_utils
 ansible.module_utils.__path__ = [*ansible.module_utils.__path__, sys.argv[1]]
-from ansible.module_utils.colab_ready import gpu_look
-from ansible.module_utils.colab_ready.backend import decide
+from ansible.module_utils.colab_ready.gpu import detect as gpu_look
+from ansible.module_utils.colab_ready.decision.decide import decide
 from ansible.module_utils.colab_ready.core.refusal import Refusal
 for line in sys.stdin:
     job = json.loads(line)

@@ -15,9 +15,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import rocm_check
-from ansible.module_utils.colab_ready.programs import Answer
-from ansible.module_utils.colab_ready.rocm_check import Looked, Place
+from ansible.module_utils.colab_ready.backends.rocm import check as rocm_check
+from ansible.module_utils.colab_ready.backends.rocm.check import Looked, Place
+from ansible.module_utils.colab_ready.wsl.interop import Answer
 
 PROJECT = Path(__file__).parents[2]
 FIXTURES = PROJECT / "tests/fixtures/rocminfo"

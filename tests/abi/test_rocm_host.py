@@ -30,8 +30,8 @@ RUNNER = (
     """
 import json, sys
 sys.path.insert(0, "%s")
-from ansible.module_utils.colab_ready.gpu_host import settle
-from ansible.module_utils.colab_ready.rocm_host_state import RocmHost
+from ansible.module_utils.colab_ready.backends.host import settle
+from ansible.module_utils.colab_ready.backends.rocm.host import RocmHost
 params, check = json.load(sys.stdin)
 result, warnings = settle(RocmHost(params, check))
 print(json.dumps({**result, "failed": bool(result["msg"]), "warnings": warnings}))

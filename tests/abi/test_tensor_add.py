@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import tensor_probe, verdict
 from ansible.module_utils.colab_ready.process import probe as child
+from ansible.module_utils.colab_ready.proof import tensor_probe, verdict
 from ansible.module_utils.testing import patch_module_args
 
 PROJECT = Path(__file__).parents[2]

@@ -24,9 +24,9 @@ from typing import Any
 import pytest
 from abi.test_colab_handshake import Server, handshake
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.colab_ready import tensor_probe, verdict
 from ansible.module_utils.colab_ready.process import probe as child
-from ansible.module_utils.colab_ready.report import build_report, person_message
+from ansible.module_utils.colab_ready.proof import tensor_probe, verdict
+from ansible.module_utils.colab_ready.proof.report import build_report, person_message
 from ansible.module_utils.testing import patch_module_args
 
 PROJECT = Path(__file__).parents[2]
@@ -81,7 +81,7 @@ def add(kernel_python: Path, stand_in: Path) -> Add:
 @pytest.fixture(autouse=True)
 def no_wsl(monkeypatch: pytest.MonkeyPatch) -> None:
     """Outside of WSL, whatever computer this is: what WSL changes in a remedy is in tests/unit/test_directml_faults.py."""
-    monkeypatch.setattr("ansible.module_utils.colab_ready.host.wsl_facts", lambda: None)
+    monkeypatch.setattr("ansible.module_utils.colab_ready.system.host.wsl_facts", lambda: None)
 
 
 # --- where all is well ----------------------------------------------------------------------------------------------

@@ -23,10 +23,12 @@ from typing import Any
 import pytest
 from abi.test_colab_handshake import Server, handshake
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.colab_ready import tensor_probe, tensor_run, torch_devices, verdict
+from ansible.module_utils.colab_ready.backends import torch_devices
+from ansible.module_utils.colab_ready.backends.rocm.faults import State
+from ansible.module_utils.colab_ready.gpu.readers.rocminfo import Agent, Rocminfo
 from ansible.module_utils.colab_ready.process import probe as child
-from ansible.module_utils.colab_ready.rocm_faults import State
-from ansible.module_utils.colab_ready.rocminfo import Agent, Rocminfo
+from ansible.module_utils.colab_ready.proof import tensor as tensor_run
+from ansible.module_utils.colab_ready.proof import tensor_probe, verdict
 from ansible.module_utils.testing import patch_module_args
 from doubles.torch_stand_in import build
 
@@ -54,7 +56,7 @@ GPUS = ("cuda", "rocm", "xpu")
 @pytest.fixture(autouse=True)
 def wsl(monkeypatch: pytest.MonkeyPatch) -> None:
     """In WSL, whatever computer this is."""
-    monkeypatch.setattr("ansible.module_utils.colab_ready.host.wsl_facts", lambda: {"version": 2})
+    monkeypatch.setattr("ansible.module_utils.colab_ready.system.host.wsl_facts", lambda: {"version": 2})
 
 
 def environment(
@@ -348,7 +350,7 @@ def test_nothing_else_is_tried_again(backend: str, fault: str) -> None:
 
 
 def test_outside_of_wsl_it_is_not_tried_again_and_nothing_is_to_do_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ansible.module_utils.colab_ready.host.wsl_facts", lambda: None)
+    monkeypatch.setattr("ansible.module_utils.colab_ready.system.host.wsl_facts", lambda: None)
     result = add("rocm", "rocm_create_context")
     assert (result["ok"], result["tries"]) == (False, 1)
     for backend, fault in (("rocm", "rocm_create_context"), ("cuda", "cuda_driver_old"), ("xpu", "xpu_blind")):
@@ -516,7 +518,7 @@ def test_a_kernel_that_died_on_a_gpu_has_the_remedy_of_its_backend_and_of_this_h
     remedy: str,
     where: str,
 ) -> None:
-    monkeypatch.setattr("ansible.module_utils.colab_ready.handshake_run.wsl_facts", lambda: {"version": 2} if wsl else None)
+    monkeypatch.setattr("ansible.module_utils.colab_ready.proof.handshake.wsl_facts", lambda: {"version": 2} if wsl else None)
     result, _written = handshake(
         python=str(server_python), url=server.url, token_file=str(server.token_file), kernel_name="rocm_dies",
         device_type="cuda", backend=backend, http_over_ws=False, wait_seconds=20, timeout_seconds=60,

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import environment
+from ansible.module_utils.colab_ready.python import environment
 from ansible.module_utils.colab_ready.python.builder import Builder
 from ansible.module_utils.colab_ready.python.installer import Outcome
 from ansible.module_utils.colab_ready.python.uv import Failure, Request

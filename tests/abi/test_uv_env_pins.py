@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from abi.test_uv_env import NO_UV, PYTHON, Place, Shop
-from ansible.module_utils.colab_ready.lockfile import normalize
+from ansible.module_utils.colab_ready.python.lock import normalize
 from doubles.torch_stand_in.build import wheel
 
 # Where torch's own copy of AMD's runtime lies.

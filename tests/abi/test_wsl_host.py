@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready.wsl_host_repair import restart_codes_here, settle
+from ansible.module_utils.colab_ready.wsl.repair import restart_codes_here, settle
 from fixtures.windows_drive import give, open_folder, uids, windows_program
 
 PROFILE = "C:\\Users\\Jürgen 山田"

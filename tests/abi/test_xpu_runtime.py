@@ -19,10 +19,14 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils.colab_ready import apt_client, gpu_groups, host, lockfile, programs
-from ansible.module_utils.colab_ready.apt_client import Apt
+from ansible.module_utils.colab_ready.apt import client as apt_client
+from ansible.module_utils.colab_ready.apt.client import Apt
+from ansible.module_utils.colab_ready.backends.xpu.host import XpuHost
 from ansible.module_utils.colab_ready.core.refusal import Refusal
-from ansible.module_utils.colab_ready.xpu_host import XpuHost
+from ansible.module_utils.colab_ready.python import lock as lockfile
+from ansible.module_utils.colab_ready.system import groups as gpu_groups
+from ansible.module_utils.colab_ready.system import host
+from ansible.module_utils.colab_ready.wsl import interop as programs
 from conftest import ansible_environment
 
 DOUBLES = Path(__file__).parents[1] / "doubles"

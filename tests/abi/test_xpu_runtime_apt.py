@@ -21,8 +21,8 @@ ARC = {"vendor_id": "8086", "device_id": "56a0", "name": "Intel(R) Arc(TM) A770 
 RUNNER = f"""
 import json, sys
 sys.path.insert(0, "{CODE}")
-from ansible.module_utils.colab_ready import xpu_host
-from ansible.module_utils.colab_ready.gpu_host import settle
+from ansible.module_utils.colab_ready.backends.xpu import host as xpu_host
+from ansible.module_utils.colab_ready.backends.host import settle
 xpu_host.os_facts = lambda etc: {{"id": "ubuntu", "version_id": "24.04"}}
 card, address, key, fingerprints, state, user = json.load(sys.stdin)
 params = {{"state": state, "gpu": {{"wsl": None if user else {{"version": 2}}, "adapters": [card]}}, "apt_address": address,

@@ -13,7 +13,7 @@ from pathlib import Path
 import docker_engine
 import pytest
 import yaml
-from ansible.module_utils.colab_ready.gpu_rules import BACKENDS
+from ansible.module_utils.colab_ready.backends.rules import BACKENDS
 
 PROJECT = Path(__file__).resolve().parents[2]
 BASE_CONFIG = PROJECT / ".config" / "molecule" / "config.yml"

@@ -25,8 +25,8 @@ import host_pip
 import pytest
 import python_environments
 import torch_directml_wheel
-from ansible.module_utils.colab_ready import uv_errors
-from ansible.module_utils.colab_ready.host import wsl_facts
+from ansible.module_utils.colab_ready.python import uv_errors
+from ansible.module_utils.colab_ready.system.host import wsl_facts
 from ansible.module_utils.testing import patch_module_args
 from conftest import RunModule
 from doubles import directx_stand_in

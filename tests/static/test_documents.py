@@ -13,7 +13,9 @@ from typing import Any
 import checkout
 import pytest
 import yaml
-from ansible.module_utils.colab_ready import report, rocm_check, verdict, wsl_config
+from ansible.module_utils.colab_ready.backends.rocm import check as rocm_check
+from ansible.module_utils.colab_ready.proof import report, verdict
+from ansible.module_utils.colab_ready.wsl import conf as wsl_config
 
 LINK = re.compile(r"\[[^\]]*\]\(\s*<?([^)\s>]*)#([^)\s>]+)>?[^)]*\)")
 FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)

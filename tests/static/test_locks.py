@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils.colab_ready import rocm_lines
-from ansible.module_utils.colab_ready.backend import BACKENDS
-from ansible.module_utils.colab_ready.lockfile import matches
+from ansible.module_utils.colab_ready.backends.rocm import releases as rocm_lines
+from ansible.module_utils.colab_ready.decision.decide import BACKENDS
+from ansible.module_utils.colab_ready.python.lock import matches
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready.apt_key import check_wish, judge
+from ansible.module_utils.colab_ready.apt.key import check_wish, judge
 
 REPOSITORY: dict[str, Any] = {"key": "https://x/key", "key_sha256": "", "fingerprints": []}
 ONE, TWO = "CA8BB4727A47B4D09B4EE8969386B48A1A693C5C", "B" * 40

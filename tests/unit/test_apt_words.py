@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible.module_utils.colab_ready.apt_words import (
+from ansible.module_utils.colab_ready.apt.output import (
     Steps,
     apt_problem,
     conffile_sums,

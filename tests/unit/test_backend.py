@@ -6,10 +6,11 @@ import re
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import backend, gpus
-from ansible.module_utils.colab_ready.backend import BACKENDS
+from ansible.module_utils.colab_ready.backends.torch_devices import Wanted
 from ansible.module_utils.colab_ready.core.refusal import Refusal
-from ansible.module_utils.colab_ready.torch_devices import Wanted
+from ansible.module_utils.colab_ready.decision import decide as backend
+from ansible.module_utils.colab_ready.decision.decide import BACKENDS
+from ansible.module_utils.colab_ready.gpu import catalog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -265,8 +266,8 @@ def test_the_wishes_are_the_ones_of_the_contract() -> None:
 
 WORDS = st.one_of(st.none(), st.text(max_size=8))
 FLAGS = st.one_of(st.none(), st.booleans())
-DEVICES = [(family.vendor_id, device) for device, family, _ in gpus.DEVICES]
-DEVICES += [(family.vendor_id, f"{low:04x}") for family in gpus.FAMILIES for low, _ in gpus.id_ranges(family)]
+DEVICES = [(family.vendor_id, device) for device, family, _ in catalog.DEVICES]
+DEVICES += [(family.vendor_id, f"{low:04x}") for family in catalog.FAMILIES for low, _ in catalog.id_ranges(family)]
 DEVICES += [("1414", "008c"), ("4d4f4351", "36334330"), ("ffff", "ffff"), ("", ""), ("1002", "zzzz")]
 ODD_ADAPTERS = st.fixed_dictionaries(
     {"ids": st.sampled_from(DEVICES), "software": FLAGS},

@@ -6,8 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import windows_registry, wsl
-from ansible.module_utils.colab_ready.browser_policy import (
+from ansible.module_utils.colab_ready.browser.policy import (
     BROWSERS,
     LOOPBACK,
     LOOPBACK_BLOCKED,
@@ -27,7 +26,9 @@ from ansible.module_utils.colab_ready.browser_policy import (
     read_policies,
     specificity,
 )
-from ansible.module_utils.colab_ready.extension import Problem
+from ansible.module_utils.colab_ready.jupyter.server_extension import Problem
+from ansible.module_utils.colab_ready.wsl import facts as wsl
+from ansible.module_utils.colab_ready.wsl import registry as windows_registry
 
 COLAB = "https://colab.research.google.com"
 OURS = "/m/colab-ready.json"

@@ -18,7 +18,7 @@ from typing import Any
 
 import jinja2
 import pytest
-from ansible.module_utils.colab_ready.rocm_host_plan import setting_files
+from ansible.module_utils.colab_ready.backends.rocm.host_plan import setting_files
 from colab_ready.system.ports import SOCKET, UNIT, Listener, listeners_on, process
 from colab_ready.system.processes import alive, descendants, started_ticks
 from colab_runtime.activity import at_stake, serves, what_would_end

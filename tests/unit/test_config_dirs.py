@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import config_dirs
-from ansible.module_utils.colab_ready.config_dirs import Installation, User
-from ansible.module_utils.colab_ready.config_repair import Repair, Settings
-from ansible.module_utils.colab_ready.guarded_paths import Attributes, Entry
+from ansible.module_utils.colab_ready.files.guarded_paths import Attributes, Entry
+from ansible.module_utils.colab_ready.jupyter import config_paths as config_dirs
+from ansible.module_utils.colab_ready.jupyter.config_paths import Installation, User
+from ansible.module_utils.colab_ready.jupyter.config_repair import Repair, Settings
 
 ME = (os.getuid(), os.getgid())
 PYTHON = "/usr/bin/python3.11"

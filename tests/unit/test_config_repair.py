@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.colab_ready import config_repair
-from ansible.module_utils.colab_ready.config_dirs import User
+from ansible.module_utils.colab_ready.jupyter import config_repair
+from ansible.module_utils.colab_ready.jupyter.config_paths import User
 
 
 @pytest.fixture

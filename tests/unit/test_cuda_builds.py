@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from ansible.module_utils.colab_ready import cuda_builds, loader_cache
+from ansible.module_utils.colab_ready.backends.cuda import builds as cuda_builds
 from ansible.module_utils.colab_ready.core.refusal import Refusal
+from ansible.module_utils.colab_ready.system import ldconfig as loader_cache
 
 HEADINGS = [
     ("| NVIDIA-SMI 566.24                 Driver Version: 566.24         CUDA Version: 12.7     |", (12, 7)),

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import cuda_plan
-from ansible.module_utils.colab_ready.cuda_plan import Card, Library, Seen, Spoken, Wish
+from ansible.module_utils.colab_ready.backends.cuda import plan as cuda_plan
+from ansible.module_utils.colab_ready.backends.cuda.plan import Card, Library, Seen, Spoken, Wish
 
 LOCKS = ("2.14.0_cu132", "2.14.0_cu130", "2.14.0_cu126")
 GEFORCE = {"index": 0, "vendor_id": "10de", "name": "NVIDIA GeForce RTX 4070"}

@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils.colab_ready import directml, fetched_pythons, gpu_rules, lockfile
-from ansible.module_utils.colab_ready.directml import LIBRARIES, PythonState, Seen
+from ansible.module_utils.colab_ready.backends import rules as gpu_rules
+from ansible.module_utils.colab_ready.backends.directml import plan as directml
+from ansible.module_utils.colab_ready.backends.directml.plan import LIBRARIES, PythonState, Seen
+from ansible.module_utils.colab_ready.python import fetched as fetched_pythons
+from ansible.module_utils.colab_ready.python import lock as lockfile
 
 NAME = "0.2.5.dev240914"
 RELEASE = {"package": "torch-directml", "version": NAME, "torch": "2.4.1", "python": ">=3.10,<3.13", "lock": "a.txt"}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import drm
+from ansible.module_utils.colab_ready.gpu.readers import sysfs as drm
 from fixtures.sysfs_tree import AMD, NETWORK, NVIDIA, PCI_IDS, QEMU, Sysfs
 
 

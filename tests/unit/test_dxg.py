@@ -12,8 +12,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import dxg
 from ansible.module_utils.colab_ready.gpu.adapter import Failure, Unknown, mark_primary
+from ansible.module_utils.colab_ready.gpu.readers import dxg
 
 # --- numbers --------------------------------------------------------------------------------------------------------
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import environment, lockfile
-from ansible.module_utils.colab_ready.environment import Installed, Pin, Plan, Wish
-from ansible.module_utils.colab_ready.lockfile import LockEntry
+from ansible.module_utils.colab_ready.python import environment
+from ansible.module_utils.colab_ready.python import lock as lockfile
+from ansible.module_utils.colab_ready.python.environment import Installed, Pin, Plan, Wish
+from ansible.module_utils.colab_ready.python.lock import LockEntry
 from ansible.module_utils.colab_ready.python.wheel import Package
 
 HASH = ("sha256:" + "a" * 64,)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import extension
 from ansible.module_utils.colab_ready.core.problem import Problem, UnsafePath
 from ansible.module_utils.colab_ready.files.changes import Changes
+from ansible.module_utils.colab_ready.jupyter import server_extension as extension
 from hypothesis import given
 from hypothesis import strategies as st
 

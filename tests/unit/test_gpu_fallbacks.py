@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import dxcore, gpu_look, gpu_tools, powershell, wsl
+from ansible.module_utils.colab_ready.gpu import detect as gpu_look
 from ansible.module_utils.colab_ready.gpu.adapter import KEYS, Failure, Unknown, assemble
+from ansible.module_utils.colab_ready.gpu.readers import dxcore, win32_video
+from ansible.module_utils.colab_ready.gpu.readers import vendor_tools as gpu_tools
+from ansible.module_utils.colab_ready.wsl import facts as wsl
 from doubles import dxcore_stand_in
 from fixtures.windows_drive import open_folder, uids, windows_program
 
@@ -75,7 +78,7 @@ def program(path: Path, text: str) -> str:
 )  # fmt: skip
 def test_the_ids_are_in_windows_name_of_the_device(identity: str, expected: tuple[Any, ...]) -> None:
     keys = ("vendor_id", "device_id", "subsystem_vendor_id", "subsystem_id", "revision", "software")
-    assert known(powershell.parse_device(identity)) == dict(zip(keys, expected, strict=True))
+    assert known(win32_video.parse_device(identity)) == dict(zip(keys, expected, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -97,10 +100,10 @@ def test_the_ids_are_in_windows_name_of_the_device(identity: str, expected: tupl
 def test_one_adapter_or_a_list_of_them(text: str, names: list[str] | str) -> None:
     if isinstance(names, str):
         with pytest.raises(Failure) as failure:
-            powershell.parse_controllers(text)
+            win32_video.parse_controllers(text)
         assert failure.value.why.reason == names
     else:
-        assert [known(one)["name"] for one in powershell.parse_controllers(text)] == names
+        assert [known(one)["name"] for one in win32_video.parse_controllers(text)] == names
 
 
 @pytest.mark.parametrize(
@@ -111,7 +114,7 @@ def test_one_adapter_or_a_list_of_them(text: str, names: list[str] | str) -> Non
     ],
 )  # fmt: skip
 def test_memory_that_does_not_fit_into_32_bits_is_not_known(memory: Any, expected: Any) -> None:
-    (found,) = powershell.parse_controllers(json.dumps({**RADEON, "AdapterRAM": memory}))
+    (found,) = win32_video.parse_controllers(json.dumps({**RADEON, "AdapterRAM": memory}))
     assert known(found)["dedicated_bytes"] == expected
 
 
@@ -125,7 +128,7 @@ class FakeWindows:
         for folder in (self.etc, self.proc, self.run / "WSL"):
             folder.mkdir(parents=True)
         (self.etc / "wsl.conf").write_text(f"[automount]\nroot = {root}/drives/\n")
-        self.program = windows_program(root, drive / powershell.PROGRAM, root)
+        self.program = windows_program(root, drive / win32_video.PROGRAM, root)
         self.says([RADEON, IRIS])
 
     def says(self, adapters: Any, **faults: Any) -> None:
@@ -133,7 +136,7 @@ class FakeWindows:
         (self.root / "faults.json").write_text(json.dumps(faults))
 
     def read(self, works: bool | None = True, seconds: float = 20) -> Any:
-        return powershell.read_adapters(str(self.etc), str(self.proc), str(self.run), works, seconds)
+        return win32_video.read_adapters(str(self.etc), str(self.proc), str(self.run), works, seconds)
 
     @property
     def calls(self) -> list[str]:
@@ -442,7 +445,7 @@ AND_EXIT = """
 import sys
 import ansible.module_utils
 ansible.module_utils.__path__ = [*ansible.module_utils.__path__, sys.argv[1]]
-from ansible.module_utils.colab_ready import dxcore
+from ansible.module_utils.colab_ready.gpu.readers import dxcore
 print(dxcore.read_adapters(sys.argv[2], lambda step: None)[0] is not None)
 """
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import grp
 
 import pytest
-from ansible.module_utils.colab_ready import gpu_groups, host
+from ansible.module_utils.colab_ready.system import groups as gpu_groups
+from ansible.module_utils.colab_ready.system import host
 
 MEMBERS = {"render": ["me"], "video": ["you"], "mine": []}
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.colab_ready.backends.rocm.host import RocmHost
+from ansible.module_utils.colab_ready.backends.xpu.host import XpuHost
 from ansible.module_utils.colab_ready.core.refusal import Refusal
-from ansible.module_utils.colab_ready.rocm_host_state import RocmHost
-from ansible.module_utils.colab_ready.xpu_host import XpuHost
 
 XT = {"index": 1, "vendor_id": "1002", "device_id": "7550", "revision": "c0", "dedicated_bytes": 16 << 30}
 IGPU = {"index": 0, "vendor_id": "1002", "device_id": "164e", "primary": True}

@@ -7,7 +7,8 @@ from itertools import combinations
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import gpus, xpu_packages
+from ansible.module_utils.colab_ready.backends.xpu import packages as xpu_packages
+from ansible.module_utils.colab_ready.gpu import catalog
 
 
 def adapter(vendor: str | None, device: str | None, revision: str | None = None) -> dict[str, Any]:
@@ -39,53 +40,53 @@ def test_a_chip_is_told_by_its_id_and_a_product_by_the_revision(
     vendor: str | None, device: str | None, revision: str | None, gfx: str | None, product: str | None
 ) -> None:
     asked = adapter(vendor, device, revision)
-    assert (gpus.gfx_of(asked), gpus.product_of(asked)) == (gfx, product)
+    assert (catalog.gfx_of(asked), catalog.product_of(asked)) == (gfx, product)
 
 
 NVIDIA_GENERATIONS = [
-    ("0fc6", gpus.KEPLER),
-    ("128b", gpus.KEPLER),
-    ("1340", gpus.MAXWELL),
-    ("13c2", gpus.MAXWELL),
-    ("15f8", gpus.PASCAL),
-    ("1617", gpus.MAXWELL),
-    ("1725", gpus.PASCAL),
-    ("17c8", gpus.MAXWELL),
-    ("1b80", gpus.PASCAL),
-    ("1db6", gpus.PASCAL),
-    ("1e04", gpus.TURING),
-    ("2b85", gpus.TURING),
+    ("0fc6", catalog.KEPLER),
+    ("128b", catalog.KEPLER),
+    ("1340", catalog.MAXWELL),
+    ("13c2", catalog.MAXWELL),
+    ("15f8", catalog.PASCAL),
+    ("1617", catalog.MAXWELL),
+    ("1725", catalog.PASCAL),
+    ("17c8", catalog.MAXWELL),
+    ("1b80", catalog.PASCAL),
+    ("1db6", catalog.PASCAL),
+    ("1e04", catalog.TURING),
+    ("2b85", catalog.TURING),
 ]
 
 
 @pytest.mark.parametrize(("device", "family"), NVIDIA_GENERATIONS)
-def test_a_generation_of_nvidia_is_told_by_the_id(device: str, family: gpus.Family) -> None:
-    assert gpus.family_of(adapter("10de", device)) is family
+def test_a_generation_of_nvidia_is_told_by_the_id(device: str, family: catalog.Family) -> None:
+    assert catalog.family_of(adapter("10de", device)) is family
 
 
 # name, vendor, device, revision, what it may be called
 NAMES: list[tuple[str | None, str, str, str, list[str]]] = [
-    ("AMD Radeon RX 7900 XTX", gpus.AMD, "744c", "c8", ["AMD Radeon RX 7900 XTX", "Radeon RX 7900 XTX"]),
+    ("AMD Radeon RX 7900 XTX", catalog.AMD, "744c", "c8", ["AMD Radeon RX 7900 XTX", "Radeon RX 7900 XTX"]),
     (
         "Navi 31 [Radeon RX 7900 XT/7900 XTX]",
-        gpus.AMD,
+        catalog.AMD,
         "744c",
         "c8",
         ["Navi 31 [Radeon RX 7900 XT/7900 XTX]", "Radeon RX 7900 XTX"],
     ),
-    ("Navi 31 [Radeon RX 7900 XT/7900 XTX]", gpus.AMD, "744c", "99", ["Navi 31 [Radeon RX 7900 XT/7900 XTX]"]),
-    ("Battlemage G21 [Arc B580]", gpus.INTEL, "e20b", "00", ["Battlemage G21 [Arc B580]", "Arc B580"]),
+    ("Navi 31 [Radeon RX 7900 XT/7900 XTX]", catalog.AMD, "744c", "99", ["Navi 31 [Radeon RX 7900 XT/7900 XTX]"]),
+    ("Battlemage G21 [Arc B580]", catalog.INTEL, "e20b", "00", ["Battlemage G21 [Arc B580]", "Arc B580"]),
     (
         "GA106 [GeForce RTX 3060 Lite Hash Rate]",
-        gpus.NVIDIA,
+        catalog.NVIDIA,
         "2504",
         "a1",
         ["GA106 [GeForce RTX 3060 Lite Hash Rate]", "GeForce RTX 3060"],
     ),
-    ("NVIDIA GeForce RTX 4090", gpus.NVIDIA, "2684", "a1", ["NVIDIA GeForce RTX 4090"]),
-    ("Radeon RX 6800 XT", gpus.AMD, "73bf", "c1", ["Radeon RX 6800 XT"]),
-    (None, gpus.AMD, "73bf", "c1", ["Radeon RX 6800 XT"]),
-    (None, gpus.NVIDIA, "2684", "a1", []),
+    ("NVIDIA GeForce RTX 4090", catalog.NVIDIA, "2684", "a1", ["NVIDIA GeForce RTX 4090"]),
+    ("Radeon RX 6800 XT", catalog.AMD, "73bf", "c1", ["Radeon RX 6800 XT"]),
+    (None, catalog.AMD, "73bf", "c1", ["Radeon RX 6800 XT"]),
+    (None, catalog.NVIDIA, "2684", "a1", []),
 ]
 
 
@@ -93,19 +94,19 @@ NAMES: list[tuple[str | None, str, str, str, list[str]]] = [
 def test_what_an_adapter_may_be_called_is_its_name_and_the_one_on_the_box(
     name: str | None, vendor: str, device: str, revision: str, called: list[str]
 ) -> None:
-    assert gpus.names_of({"name": name, "vendor_id": vendor, "device_id": device, "revision": revision}) == called
+    assert catalog.names_of({"name": name, "vendor_id": vendor, "device_id": device, "revision": revision}) == called
 
 
 def test_intels_runtime_is_where_its_role_finds_it() -> None:
-    assert sorted(gpus.INTELS_RUNTIME) == sorted(xpu_packages.RELEASES)
+    assert sorted(catalog.INTELS_RUNTIME) == sorted(xpu_packages.RELEASES)
 
 
 def test_an_empty_adapter_is_nothing() -> None:
-    assert (gpus.family_of({}), gpus.gfx_of({}), gpus.product_of({})) == (None, None, None)
+    assert (catalog.family_of({}), catalog.gfx_of({}), catalog.product_of({})) == (None, None, None)
 
 
 def test_no_two_families_claim_the_same_id() -> None:
-    claims = [(family.vendor_id, *pair, family.name) for family in gpus.FAMILIES for pair in gpus.id_ranges(family)]
+    claims = [(family.vendor_id, *pair, family.name) for family in catalog.FAMILIES for pair in catalog.id_ranges(family)]
     assert all(low <= high for _, low, high, _ in claims)
     overlaps = [
         (one, two) for one, two in combinations(claims, 2) if one[0] == two[0] and one[1] <= two[2] and two[1] <= one[2]
@@ -114,10 +115,10 @@ def test_no_two_families_claim_the_same_id() -> None:
 
 
 def test_every_line_of_devices_is_well_formed_and_the_only_one_of_its_id() -> None:
-    ids = [(family.vendor_id, device) for device, family, _ in gpus.DEVICES]
+    ids = [(family.vendor_id, device) for device, family, _ in catalog.DEVICES]
     assert len(set(ids)) == len(ids)
-    for device, family, products in gpus.DEVICES:
-        assert family in gpus.FAMILIES
+    for device, family, products in catalog.DEVICES:
+        assert family in catalog.FAMILIES
         assert re.fullmatch("[0-9a-f]{4}", device)
         revisions = " ".join(products.values()).split()
         assert all(re.fullmatch("[0-9a-f]{2}", revision) for revision in revisions), device
@@ -125,13 +126,13 @@ def test_every_line_of_devices_is_well_formed_and_the_only_one_of_its_id() -> No
         assert "" not in products.values() or len(products) == 1, device
 
 
-@pytest.mark.parametrize("family", gpus.FAMILIES, ids=lambda family: family.name)
-def test_a_family_is_whole(family: gpus.Family) -> None:
-    assert family.ids or any(owner is family for _, owner, _ in gpus.DEVICES), "no id leads to it"
+@pytest.mark.parametrize("family", catalog.FAMILIES, ids=lambda family: family.name)
+def test_a_family_is_whole(family: catalog.Family) -> None:
+    assert family.ids or any(owner is family for _, owner, _ in catalog.DEVICES), "no id leads to it"
     assert not family.chip or re.fullmatch("gfx[0-9a-f]{3,4}", family.chip)
     for support in (family.wsl, family.linux, family.directml):
-        assert support.level in (gpus.YES, gpus.OPT_IN, gpus.NO, None)
+        assert support.level in (catalog.YES, catalog.OPT_IN, catalog.NO, None)
         assert support.why and not support.why.endswith(".")
-    if family.vendor_id != gpus.NVIDIA and gpus.YES in (family.wsl.level, family.linux.level):
+    if family.vendor_id != catalog.NVIDIA and catalog.YES in (family.wsl.level, family.linux.level):
         # Which Ubuntu its vendor names has to be known; Intel's server cards come with other systems as well.
-        assert family.line in gpus.UBUNTU or family is gpus.PONTE_VECCHIO
+        assert family.line in catalog.UBUNTU or family is catalog.PONTE_VECCHIO

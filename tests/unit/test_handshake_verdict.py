@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
-from ansible.module_utils.colab_ready import handshake_probe, verdict
+from ansible.module_utils.colab_ready.proof import handshake_probe, verdict
 from ansible.module_utils.colab_ready.system import peer
 
 PROJECT = Path(__file__).parents[2]
@@ -93,7 +93,7 @@ def test_the_names_of_steps_are_the_documented_ones() -> None:
 def steps_and_problems() -> tuple[set[str], set[str]]:
     """As written in the probe's source: the first arguments of step() and Problem(), and the tables of refusals."""
     steps, problems = set(), {"no_answer", "broken_answer"}
-    for node in ast.walk(ast.parse((PROJECT / "module_utils/colab_ready/handshake_probe.py").read_text())):
+    for node in ast.walk(ast.parse((PROJECT / "module_utils/colab_ready/proof/handshake_probe.py").read_text())):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("shut_"):
             steps.add(node.value)
         if not isinstance(node, ast.Call):

@@ -10,9 +10,9 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.colab_ready import host
-from ansible.module_utils.colab_ready.system.accounts import user_name
-from ansible.module_utils.colab_ready.system.mounts import mount_of
+from ansible.module_utils.colab_ready.core.accounts import user_name
+from ansible.module_utils.colab_ready.files.mounts import mount_of
+from ansible.module_utils.colab_ready.system import host
 
 DEBIAN = """\
 PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"

@@ -6,8 +6,8 @@ import itertools
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.colab_ready import lockfile
-from ansible.module_utils.colab_ready.lockfile import LockEntry, LockError, Requirement
+from ansible.module_utils.colab_ready.python import lock as lockfile
+from ansible.module_utils.colab_ready.python.lock import LockEntry, LockError, Requirement
 
 HASH = "sha256:" + "a" * 64
 OTHER = "sha256:" + "b" * 64

@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import drm, gpu_look, gpus, rocm_lines, rocm_plan, xpu_packages
-from ansible.module_utils.colab_ready.backend import BACKENDS, decide
+from ansible.module_utils.colab_ready.backends.rocm import plan as rocm_plan
+from ansible.module_utils.colab_ready.backends.rocm import releases as rocm_lines
+from ansible.module_utils.colab_ready.backends.torch_devices import Device, Wanted, choose
+from ansible.module_utils.colab_ready.backends.xpu import packages as xpu_packages
 from ansible.module_utils.colab_ready.core.refusal import Refusal
-from ansible.module_utils.colab_ready.torch_devices import Device, Wanted, choose
+from ansible.module_utils.colab_ready.decision.decide import BACKENDS, decide
+from ansible.module_utils.colab_ready.gpu import catalog
+from ansible.module_utils.colab_ready.gpu import detect as gpu_look
+from ansible.module_utils.colab_ready.gpu.readers import sysfs
 from fixtures.machines import MACHINES, NATIVE_LINUX, Machine
 from fixtures.sysfs_tree import Sysfs
 
@@ -118,9 +123,9 @@ def test_who_does_what_the_hint_says_is_refused_by_nobody(machine: Machine) -> N
 def as_torch_says(index: int, backend: str, adapter: dict[str, Any]) -> Device:
     """The adapter as its backend's torch names it: by the driver's name in WSL; natively by the box, and pci.ids' chip is
     nobody's name."""
-    names = [one for one in gpus.names_of(adapter) if "[" not in one] or [f"GPU {adapter['device_id']}"]
+    names = [one for one in catalog.names_of(adapter) if "[" not in one] or [f"GPU {adapter['device_id']}"]
     name = names[0] if adapter["wddm"] else f"{adapter['vendor']} {names[-1]}"
-    gfx = gpus.gfx_of(adapter) or ""
+    gfx = catalog.gfx_of(adapter) or ""
     borrowed = rocm_lines.BORROWED_TARGETS.get(gfx, (gfx, ""))[0]
     return Device(index, name, gfx=borrowed if backend == "rocm" else "", bytes=adapter["dedicated_bytes"] or 0)
 
@@ -174,7 +179,7 @@ def test_a_native_machine_in_sysfs_is_decided_alike(machine: Machine, tmp_path: 
         device = tree.pci(adapter["address"], files, driver=adapter["driver"])
         if adapter["driver"]:
             tree.card(adapter["index"], device)
-    adapters, _ = drm.read_adapters(str(tree.root), [])
+    adapters, _ = sysfs.read_adapters(str(tree.root), [])
     decision = decision_of(machine, adapters=adapters)
     assert (decision["name"], decision["adapter"]) == (machine.backend, machine.adapter)
 
@@ -188,5 +193,5 @@ def test_there_are_sixty_machines_and_each_has_a_name_of_its_own() -> None:
 
 
 def test_every_family_of_gpus_is_in_some_machine() -> None:
-    seen = {gpus.family_of(adapter) for machine in MACHINES for adapter in machine.adapters or ()}
-    assert not [family.name for family in gpus.FAMILIES if family not in seen]
+    seen = {catalog.family_of(adapter) for machine in MACHINES for adapter in machine.adapters or ()}
+    assert not [family.name for family in catalog.FAMILIES if family not in seen]

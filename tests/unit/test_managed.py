@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import managed
-from ansible.module_utils.colab_ready.managed import Entry, Host, Problem, Seen
+from ansible.module_utils.colab_ready.files import desired as managed
+from ansible.module_utils.colab_ready.files.desired import Entry, Host, Problem, Seen
 
 TOKEN = b"0123456789abcdef" * 4
 

@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import config_dirs, dids, planted, report, rocminfo, verdict
+from ansible.module_utils.colab_ready.backends.rocm import dids
 from ansible.module_utils.colab_ready.core.text import cleaned
 from ansible.module_utils.colab_ready.files import safe_open
+from ansible.module_utils.colab_ready.gpu.readers import rocminfo
+from ansible.module_utils.colab_ready.jupyter import config_paths as config_dirs
+from ansible.module_utils.colab_ready.jupyter import planted_config as planted
+from ansible.module_utils.colab_ready.proof import report, verdict
 
 NONSENSE: list[Any] = [
     None,

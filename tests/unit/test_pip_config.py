@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.colab_ready import pip_config
-from ansible.module_utils.colab_ready.pip_config import PipConfigError, Sources
+from ansible.module_utils.colab_ready.python import pip_config
+from ansible.module_utils.colab_ready.python.pip_config import PipConfigError, Sources
 from hypothesis import given
 from hypothesis import strategies as st
 

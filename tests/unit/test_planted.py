@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import planted
+from ansible.module_utils.colab_ready.jupyter import planted_config as planted
 
 
 def effects(content: Any, name: str = "jupyter_server_config.json") -> list[planted.Effect]:

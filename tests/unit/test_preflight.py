@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils.colab_ready import preflight
 from ansible.module_utils.colab_ready.core.refusal import message
-from ansible.module_utils.colab_ready.host import Account, Place
-from ansible.module_utils.colab_ready.preflight import PortState, Problem, Seen, Wishes
+from ansible.module_utils.colab_ready.host_check import preflight
+from ansible.module_utils.colab_ready.host_check.preflight import PortState, Problem, Seen, Wishes
 from ansible.module_utils.colab_ready.python import interpreters
+from ansible.module_utils.colab_ready.system.host import Account, Place
 from ansible.module_utils.colab_ready.system.ports import Listener, Process
 
 STUDENT = Account("student", 1000, "/home/student")

@@ -17,10 +17,10 @@ from typing import Any
 
 import ansible.module_utils
 import pytest
-from ansible.module_utils.colab_ready import tensor_probe
 from ansible.module_utils.colab_ready.core import text
 from ansible.module_utils.colab_ready.process import probe as child
 from ansible.module_utils.colab_ready.process import run as program_run
+from ansible.module_utils.colab_ready.proof import tensor_probe
 
 HELLO = """
 def main(params, report):

@@ -10,8 +10,8 @@ from base64 import urlsafe_b64encode
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.colab_ready.lockfile import LockError
 from ansible.module_utils.colab_ready.python import wheel
+from ansible.module_utils.colab_ready.python.lock import LockError
 
 PROJECT = """\
 [build-system]

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import handshake_run, rocm_check
-from ansible.module_utils.colab_ready.rocm_faults import State
+from ansible.module_utils.colab_ready.backends.rocm import check as rocm_check
+from ansible.module_utils.colab_ready.backends.rocm.faults import State
+from ansible.module_utils.colab_ready.proof import handshake as handshake_run
 
 MODULE = Path(__file__).parents[2] / "library/readiness_report.py"
 GPU: dict[str, Any] = {

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready.report import (
+from ansible.module_utils.colab_ready.proof.report import (
     FINDINGS_MAX,
     REQUIRED_CHECKS,
     build_report,
@@ -21,7 +21,7 @@ from ansible.module_utils.colab_ready.report import (
     summarize,
     with_runtime,
 )
-from ansible.module_utils.colab_ready.wsl_config import judge_wsl_host
+from ansible.module_utils.colab_ready.wsl.conf import judge_wsl_host
 
 HOST = {"hostname": "pc-07"}
 CPU: dict[str, Any] = {

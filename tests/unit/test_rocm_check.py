@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import rocm_check, rocminfo
-from ansible.module_utils.colab_ready.programs import Answer, NotAnswered
-from ansible.module_utils.colab_ready.report import build_report
-from ansible.module_utils.colab_ready.rocm_check import Looked, Place, gather, judge, settle, wanted_of
-from ansible.module_utils.colab_ready.rocm_faults import State
-from ansible.module_utils.colab_ready.torch_devices import Wanted
+from ansible.module_utils.colab_ready.backends.rocm import check as rocm_check
+from ansible.module_utils.colab_ready.backends.rocm.check import Looked, Place, gather, judge, settle, wanted_of
+from ansible.module_utils.colab_ready.backends.rocm.faults import State
+from ansible.module_utils.colab_ready.backends.torch_devices import Wanted
+from ansible.module_utils.colab_ready.gpu.readers import rocminfo
+from ansible.module_utils.colab_ready.proof.report import build_report
+from ansible.module_utils.colab_ready.wsl.interop import Answer, NotAnswered
 
 FIXTURES = Path(__file__).parents[1] / "fixtures/rocminfo"
 GIB = 1 << 30

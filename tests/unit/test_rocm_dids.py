@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible.module_utils.colab_ready import dids
-from ansible.module_utils.colab_ready.dids import Entry
+from ansible.module_utils.colab_ready.backends.rocm import dids
+from ansible.module_utils.colab_ready.backends.rocm.dids import Entry
 
 RX_7600 = dids.entry_for("7480", "gfx1102")
 RX_6600 = dids.entry_for("73ff", "gfx1032")

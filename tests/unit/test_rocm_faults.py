@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.colab_ready import rocm_faults, rocm_lines, rocminfo
-from ansible.module_utils.colab_ready.rocm_faults import (
+from ansible.module_utils.colab_ready.backends.rocm import faults as rocm_faults
+from ansible.module_utils.colab_ready.backends.rocm import releases as rocm_lines
+from ansible.module_utils.colab_ready.backends.rocm.faults import (
     REMEDIES,
     RULES,
     Evidence,
@@ -17,6 +18,7 @@ from ansible.module_utils.colab_ready.rocm_faults import (
     remedy_for,
     worth_a_retry,
 )
+from ansible.module_utils.colab_ready.gpu.readers import rocminfo
 
 FIXTURES = Path(__file__).parents[1] / "fixtures/rocminfo"
 GB = 1000**3

@@ -7,8 +7,8 @@ import hashlib
 import re
 
 import pytest
-from ansible.module_utils.colab_ready import openpgp
-from ansible.module_utils.colab_ready.rocm_host_plan import judge_deb, setting_files
+from ansible.module_utils.colab_ready.apt import openpgp
+from ansible.module_utils.colab_ready.backends.rocm.host_plan import judge_deb, setting_files
 
 
 def test_a_package_with_another_checksum_is_refused() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.colab_ready import gpu_tools, rocminfo
-from ansible.module_utils.colab_ready.rocminfo import Agent
+from ansible.module_utils.colab_ready.gpu.readers import rocminfo
+from ansible.module_utils.colab_ready.gpu.readers import vendor_tools as gpu_tools
+from ansible.module_utils.colab_ready.gpu.readers.rocminfo import Agent
 
 FIXTURES = Path(__file__).parents[1] / "fixtures/rocminfo"
 GOOD = {

@@ -7,10 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import gpus, rocm_lines
-from ansible.module_utils.colab_ready.core.refusal import Refusal
-from ansible.module_utils.colab_ready.rocm_lines import LINES
-from ansible.module_utils.colab_ready.rocm_plan import (
+from ansible.module_utils.colab_ready.backends.rocm import releases as rocm_lines
+from ansible.module_utils.colab_ready.backends.rocm.plan import (
     NEVER_IN_WSL,
     Host,
     Wish,
@@ -18,6 +16,9 @@ from ansible.module_utils.colab_ready.rocm_plan import (
     conflicts,
     loader_problem,
 )
+from ansible.module_utils.colab_ready.backends.rocm.releases import LINES
+from ansible.module_utils.colab_ready.core.refusal import Refusal
+from ansible.module_utils.colab_ready.gpu import catalog
 
 
 def amd(device: str, revision: str = "") -> dict[str, Any]:
@@ -61,7 +62,7 @@ def test_an_offered_line_has_all_that_an_installation_needs(line: rocm_lines.Lin
 
 
 def test_the_newest_lines_have_a_target_for_every_card_that_amd_lists_for_wsl() -> None:
-    listed = {family.chip for family in gpus.FAMILIES if family.vendor_id == gpus.AMD and family.wsl.level == gpus.YES}
+    listed = {family.chip for family in catalog.FAMILIES if family.vendor_id == catalog.AMD and family.wsl.level == catalog.YES}
     assert listed <= set(LINES[0].targets)
     assert listed <= set(LINES[1].targets)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import tensor_probe, verdict
+from ansible.module_utils.colab_ready.proof import tensor_probe, verdict
 
 PROJECT = Path(__file__).parents[2]
 STEPS = verdict.TENSOR_BACKENDS["cpu"]["steps"]

@@ -11,9 +11,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import torch_devices, torch_faults, verdict
-from ansible.module_utils.colab_ready.faults import Evidence
-from ansible.module_utils.colab_ready.torch_devices import Built, Device, Wanted
+from ansible.module_utils.colab_ready.backends import torch_devices
+from ansible.module_utils.colab_ready.backends.torch_devices import Built, Device, Wanted
+from ansible.module_utils.colab_ready.core.remedy import Evidence
+from ansible.module_utils.colab_ready.proof import torch_faults, verdict
 
 IGPU = Device(0, "AMD Radeon(TM) Graphics", "gfx1036")
 CARD = Device(1, "AMD Radeon RX 9070 XT", "gfx1201")

@@ -6,7 +6,7 @@ import errno
 import os
 
 import pytest
-from ansible.module_utils.colab_ready import uv_errors
+from ansible.module_utils.colab_ready.python import uv_errors
 
 # kind, words that the message must have, the address it names, and what was printed.
 CASES: list[tuple[str, list[str], str | None, str]] = [

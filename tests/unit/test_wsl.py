@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import gpu_look, windows_build, wsl
+from ansible.module_utils.colab_ready.gpu import detect as gpu_look
+from ansible.module_utils.colab_ready.wsl import facts as wsl
+from ansible.module_utils.colab_ready.wsl import windows_build
 from doubles import dxcore_stand_in
 from fixtures.windows_drive import open_folder
 from fixtures.windows_file import library_of_windows

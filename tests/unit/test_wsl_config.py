@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible.module_utils.colab_ready.wsl_config import (
+from ansible.module_utils.colab_ready.wsl.conf import (
     KEEP_RUNNING,
     SYSTEMD,
     drive_path,

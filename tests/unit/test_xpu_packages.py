@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready import xpu_packages
+from ansible.module_utils.colab_ready.backends.xpu import packages as xpu_packages
 from ansible.module_utils.colab_ready.core.refusal import Refusal
 
 ARC = {"vendor_id": "8086", "vendor": "Intel", "device_id": "56a0", "name": "Intel(R) Arc(TM) A770 Graphics"}

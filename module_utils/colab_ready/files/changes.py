@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from ..guarded_paths import (
+from ..core.accounts import group_name, user_name
+from .guarded_paths import (
     Attributes,
     Entry,
     look,
@@ -19,7 +20,6 @@ from ..guarded_paths import (
     set_attributes,
     write_file,
 )
-from ..system.accounts import group_name, user_name
 
 
 def describe(path: str, entry: Entry | None, content: bytes | None = None) -> str:

@@ -11,8 +11,8 @@ import os
 from typing import Any, Mapping
 
 from ..core.problem import Problem
-from ..guarded_paths import Attributes, open_directory, read_file, write_file
 from .changes import Changes
+from .guarded_paths import Attributes, open_directory, read_file, write_file
 from .safe_open import parse_object
 
 SCHEMA = 1

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from ..core.problem import UnsafePath
-from ..guarded_paths import look_at, open_parent
 from .atomic import replace_at
+from .guarded_paths import look_at, open_parent
 from .safe_open import open_file
 
 

@@ -21,14 +21,16 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, Callable, Collection, Iterator, Mapping
 
-from .. import environment as env_state
-from .. import fetched_pythons, lockfile, pip_config, uv_errors
 from ..core.text import printable
-from ..environment import Pin
 from ..files.removal import remove_path
 from ..process.boundary import BoundaryError, run_as
 from ..process.identity import Account, current_account
+from . import environment as env_state
+from . import fetched as fetched_pythons
+from . import lock as lockfile
+from . import pip_config, uv_errors
 from .converge import attempt, scan_any
+from .environment import Pin
 from .installer import Outcome, Work, cache_of, empty_folder
 from .sources import find_account, read_sources
 from .uv import (

@@ -19,14 +19,15 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Mapping, Sequence
 
-from .. import environment as env_state
-from .. import fetched_pythons, lockfile, pip_config
-from ..environment import Installed, Interpreter, Plan, Wish
 from ..files.removal import remove_path
 from ..files.safe_open import read_text
 from ..files.trust import distrust_tree
 from ..process.run import child_environment
-from . import wheel
+from . import environment as env_state
+from . import fetched as fetched_pythons
+from . import lock as lockfile
+from . import pip_config, wheel
+from .environment import Installed, Interpreter, Plan, Wish
 from .installer import Installer, Outcome, Work, empty_folder
 from .trusted import ROOT, distrusted
 from .uv import ANSWER_SECONDS, ENDS, Failure, as_failure, execute, make_lock

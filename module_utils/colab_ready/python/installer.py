@@ -17,13 +17,13 @@ from dataclasses import dataclass, field, replace
 from typing import Collection, Mapping, Sequence
 from urllib.parse import unquote, urlsplit
 
-from .. import environment as env_state
-from .. import lockfile, pip_config, uv_errors
-from ..environment import Installed, Interpreter, Pin, Plan, Wish
 from ..files.removal import empty_at, remove_path
 from ..process.identity import Account
 from ..process.run import Finished
-from . import wheel
+from . import environment as env_state
+from . import lock as lockfile
+from . import pip_config, uv_errors, wheel
+from .environment import Installed, Interpreter, Pin, Plan, Wish
 from .uv import INSTALL_SECONDS, Failure, Request, execute, failed, said, uv_environment, uv_version
 
 # A request that only finds out whether a source is there. A torch index that is slower than this is not waited for;

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Iterable
 
-from ..host import ask_python
-from ..lockfile import matches
+from ..system.host import ask_python
+from .lock import matches
 
 
 def first_fitting(paths: Iterable[str], requires: str) -> tuple[dict[str, Any] | None, list[str]]:

@@ -10,10 +10,10 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Mapping, Sequence
 
-from .. import pip_config
 from ..files.safe_open import read_text
 from ..process.boundary import BoundaryError, run_as
 from ..process.identity import Account, account_named, current_account
+from . import pip_config
 from .uv import Failure, Request
 
 READ_SECONDS = 10.0

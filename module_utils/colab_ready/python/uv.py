@@ -16,11 +16,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Mapping, Sequence
 
-from .. import lockfile, pip_config, uv_errors
-from ..environment import kind_of
 from ..files.removal import remove_path
 from ..process.identity import Account, current_account
 from ..process.run import Finished, child_environment, run
+from . import lock as lockfile
+from . import pip_config, uv_errors
+from .environment import kind_of
 from .trusted import distrusted, refusal
 
 # UV_SYSTEM_CERTS is the youngest thing we ask of a uv that is not the locked one.

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Mapping
 
 from ..files.safe_open import read_bytes
-from ..lockfile import LockError, normalize, parse_requirement, parse_version
+from .lock import LockError, normalize, parse_requirement, parse_version
 
 FILE_BYTES = 16 << 20
 READ_KEYS = ("name", "version", "requires-python", "dependencies")

@@ -10,10 +10,10 @@ import os
 import signal
 import time
 
+from colab_ready.core.accounts import is_runtime_account
 from colab_ready.files.safe_open import read_bytes
 from colab_ready.process.boundary import BoundaryError, run_as
 from colab_ready.process.identity import Account
-from colab_ready.system.accounts import is_runtime_account
 from colab_ready.system.processes import descendants, processes_of, send
 
 from .core import PROC_BYTES_MAX, Problem

@@ -1,0 +1,164 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What apt and dpkg print, read; and what they complain of, as one problem with what to do. Pure functions."""
+
+from __future__ import annotations
+
+import re
+from typing import Mapping, NamedTuple, Sequence
+
+from ..core.refusal import Problem
+
+# Asked of dpkg-query, so that versions and states are not guessed from columns.
+LIST_FORMAT = "${Package}\t${Version}\t${db:Status-Status}\n"
+# Left out on purpose in small images (dpkg's path-exclude).
+_NOT_MISSED = re.compile(r"/usr/share/(doc|man|info|locale|lintian)/")
+# A guest's kernel is Windows', and a native one is its owner's.
+KERNEL_PACKAGE = re.compile(r"linux-(image|headers|modules|firmware|oem|intel)\S*|\S+-dkms(-\S+)?|dkms")
+
+
+def installed_packages(text: str) -> dict[str, str]:
+    """What is installed in good order, with its version, from `dpkg-query --show` with LIST_FORMAT."""
+    rows = (line.split("\t") for line in text.splitlines())
+    return {row[0]: row[1] for row in rows if len(row) == 3 and row[2] == "installed"}
+
+
+def packages_with_files(text: str) -> dict[str, str]:
+    """The same, and what dpkg was stopped in: all that has files on this host."""
+    rows = (line.split("\t") for line in text.splitlines())
+    return {row[0]: row[1] for row in rows if len(row) == 3 and row[2] not in ("not-installed", "config-files")}
+
+
+def damaged_files(text: str) -> list[str]:
+    """The files that `dpkg --verify` misses or finds changed. Configuration is its owner's, and is no damage."""
+    found = re.findall(r"^(?:\S{9}|missing) +(c )?(/.*)$", text, re.MULTILINE)
+    return [path for is_configuration, path in found if not is_configuration and not _NOT_MISSED.match(path)]
+
+
+def conffile_sums(text: str) -> dict[str, str]:
+    """Each configuration file with its MD5 sum as it was shipped, from `dpkg-query --show --showformat ${Conffiles}`."""
+    return dict(re.findall(r"^ (/\S+) ([0-9a-f]{32})", text, re.MULTILINE))
+
+
+class Steps(NamedTuple):
+    """What apt would do. `install` has versions; `new` are those of it that are not there yet."""
+
+    install: dict[str, str]
+    new: list[str]
+    remove: list[str]
+
+
+def simulated(text: str) -> Steps:
+    """From what `apt-get --simulate` prints."""
+    install: dict[str, str] = {}
+    new: list[str] = []
+    for name, was, version in re.findall(r"^Inst (\S+?)(?::\S+)? (\[[^\]]*\] )?\((\S+) ", text, re.MULTILINE):
+        install[name] = version
+        new += [] if was else [name]
+    return Steps(install, new, re.findall(r"^(?:Remv|Purg) (\S+?)(?::\S+)? \[", text, re.MULTILINE))
+
+
+def judge_steps(steps: Steps, may_go: Sequence[str], owner: str, title: str) -> list[Problem]:
+    """What apt must not do on the way to the packages of `title`."""
+    problems = []
+    kernels = sorted(name for name in steps.install if KERNEL_PACKAGE.fullmatch(name))
+    if kernels:
+        what = f"{title} would bring a kernel or its modules ({', '.join(kernels)})"
+        do = f"look with apt-cache rdepends who asks for it; the address in {owner}_apt_address may be another repository"
+        problems.append(Problem(f"{owner}_kernel_package", what, "none: colab-ready never installs one", do))
+    foreign = sorted(set(steps.remove) - set(may_go))
+    if foreign:
+        what = f"apt would take away packages that are not colab-ready's ({', '.join(foreign)})"
+        do = f"if you can do without them: sudo apt-get remove {' '.join(foreign)}, then run ./colab-ready again"
+        problems.append(Problem(f"{owner}_would_remove", what, f"{title} beside what is there", do))
+    return problems
+
+
+class Complaint(NamedTuple):
+    name: str
+    pattern: str
+    what: str
+    expected: str
+    # {address} is that of the source that apt complains of, {owner} begins the names of settings.
+    do: str
+
+
+# The first that matches counts: apt complains of much more than went wrong.
+COMPLAINTS = (
+    Complaint(
+        "busy",
+        r"Could not get lock|is another process using it|lock was locked by another process",
+        "another program installs packages",
+        "apt and dpkg free for this run",
+        "wait until it is done, then run ./colab-ready again",
+    ),
+    Complaint(
+        "space",
+        r"No space left on device|don't have enough free space",
+        "the disk is full",
+        "room for the packages",
+        "free some space (df -h /), then run ./colab-ready again",
+    ),
+    Complaint(
+        "checksum",
+        r"Hash Sum mismatch|unexpected size|Clearsigned file isn't valid",
+        "a file of the repository is not the one that its signed list names",
+        "files with the checksums of the list",
+        "try again in an hour, when the mirror is in step; if it stays, do not install from there",
+    ),
+    # Of apt-pkg/deb/debmetaindex.cc; apt reads no source at all then. The makers' own guides name other key files than ours.
+    Complaint(
+        "conflict",
+        r"Conflicting values set for option Signed-By",
+        "this repository is configured already, with another key file",
+        "one entry for it",
+        "remove the other file for this address (grep -rl {address} /etc/apt/sources.list.d), then run ./colab-ready again",
+    ),
+    Complaint(
+        "signature",
+        r"NO_PUBKEY|BADSIG|EXPKEYSIG|REVKEYSIG|is not signed|no longer signed|not available: |"
+        r"signatures? (?:were|was|couldn't)|Missing key|Sub-process \S*(?:gpgv|sqv)\S* returned an error",
+        "the repository's signature is not by its key",
+        "a list signed by the key that was fetched",
+        "set {owner}_apt_key to the key of {owner}_apt_address, with its fingerprint; if both are the maker's, try again later",
+    ),
+    Complaint(
+        "package",
+        r"Unable to locate package|has no installation candidate|Couldn't find any package|No packages found",
+        "a package is not in the repository",
+        "all packages that belong together",
+        "set {owner}_apt_address to a complete mirror, or leave it empty",
+    ),
+    Complaint(
+        "unreachable",
+        r"Could not resolve|Failed to fetch|Could not connect|Unable to connect|Connection (?:failed|refused|timed out)|"
+        r"404  Not Found|does not have a Release file|Temporary failure|Cannot initiate|Certificate verification failed|"
+        r"File not found",
+        "the repository cannot be read",
+        "an answer from it",
+        "look whether this computer reaches it (a proxy?), or set {owner}_apt_address and {owner}_apt_key to a mirror",
+    ),
+)
+
+
+def apt_problem(text: str, where: str, owner: str, more: Mapping[str, str]) -> Problem:
+    """One problem for what apt or dpkg said. Its id begins with `owner` (rocm, xpu); `more` is what else to do, by the
+    complaint's name."""
+    words = first_complaint(text)
+    for one in COMPLAINTS:
+        if re.search(one.pattern, text):
+            # apt ends it with a slash, which the file may lack, and writes file:/ where the file has file:///.
+            source = re.search(r"regarding source \w+:/*(\S*?)/? ", text)
+            do = one.do.format(owner=owner, address=source[1] if source else "ADDRESS") + more.get(one.name, "")
+            return Problem(f"{owner}_apt_{one.name}", f"{where}: {one.what} ({words})", one.expected, do)
+    last = "sudo apt-get -f install says what is in the way; then run ./colab-ready again"
+    return Problem(f"{owner}_apt", f"{where}: {words}", "packages that install", last)
+
+
+def first_complaint(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith(("E: ", "Err:"))] or [
+        one for one in lines if "error" in one.lower()
+    ]
+    return re.sub(r"^E: |\.$", "", (errors or lines or ["it said nothing"])[0])[:300]

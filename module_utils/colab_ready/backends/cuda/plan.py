@@ -1,0 +1,323 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether NVIDIA's driver of a host can run PyTorch, and which build it gets, judged before anything is installed.
+
+Pure functions: what was seen goes in, problems and a plan come out. The tables of builds are in builds.py. In WSL the
+driver is Windows' alone, and nothing is put into the distribution; without WSL it is the one that is there.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Mapping, NamedTuple, Sequence
+
+from ...core.refusal import Problem, Refusal
+from ...gpu import catalog
+from ..rules import check_windows, describe, listed
+from . import builds as cuda_builds
+
+ARCHITECTURES = ("x86_64", "aarch64")
+LIBRARY = "libcuda.so.1"
+WSL_LIBRARIES = "/usr/lib/wsl/lib"
+# compute_cap came with driver 470; an older nvidia-smi says that it is no valid field.
+QUERY = ("--query-gpu=name,compute_cap,driver_version", "--format=csv,noheader")
+
+WINDOWS_DRIVER = "install NVIDIA's current driver on Windows, then in PowerShell: wsl --update; wsl --shutdown"
+LINUX_DRIVER = (
+    "install the driver that your distribution offers (Ubuntu: sudo ubuntu-drivers install), restart the computer"
+)
+
+
+class Spoken(NamedTuple):
+    """What nvidia-smi printed, all of it. Where it did not answer, `why` says so."""
+
+    text: str = ""
+    status: int | None = None
+    why: str = ""
+
+
+class Library(NamedTuple):
+    """libcuda as a program gets it: from where, what cuDriverGetVersion says, what cuInit returned, or why none of that."""
+
+    path: str | None = None
+    version: int | None = None
+    init: int | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the host says. None is not known, and forbids nothing."""
+
+    architecture: str
+    # 1, 2, or None outside of WSL.
+    wsl: int | None
+    dxg: bool | None = None
+    dxg_failure: str | None = None
+    adapters: Sequence[Mapping[str, Any]] | None = None
+    # Whether Windows put libcuda into WSL's folder.
+    wsl_library: bool | None = None
+    # Installed packages, `ldconfig -p` and /proc/modules, which are looked at in WSL alone.
+    packages: Sequence[str] = ()
+    ldconfig: str = ""
+    modules: str = ""
+    heading: Spoken = Spoken()
+    query: Spoken = Spoken()
+    library: Library = Library()
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What was asked for. Empty: the newest that fits."""
+
+    torch: str = ""
+    build: str = ""
+    index: str = cuda_builds.INDEX
+    # What can be built, RELEASE_BUILD each.
+    locks: Sequence[str] = ()
+    # The name of the card that was decided on.
+    adapter: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    problems: Sequence[Problem] = ()
+    # As cuda_builds.choose_build gives it, with the name of its lock; None where there are problems.
+    build: Mapping[str, Any] | None = None
+    driver: Mapping[str, Any] = field(default_factory=dict)
+    cautions: Sequence[str] = ()
+
+
+# --- the host -------------------------------------------------------------------------------------------------------
+
+
+def _otherwise(wsl: int | None) -> str:
+    return "or set colab_backend: directml or cpu" if wsl == 2 else "or set colab_backend: cpu"
+
+
+def check_machine(seen: Seen) -> Problem | None:
+    """Processor, WSL, its GPU device, a card of NVIDIA: each makes the next question pointless."""
+    if seen.architecture not in ARCHITECTURES:
+        return Problem(
+            "cuda_architecture",
+            f"this processor is {seen.architecture}, and PyTorch has no CUDA build for it",
+            f"a processor of {listed(ARCHITECTURES)}",
+            "set colab_backend: cpu",
+        )
+    windows = check_windows("cuda", seen.wsl, seen.dxg, seen.dxg_failure, _otherwise(seen.wsl))
+    if windows is not None:
+        return windows
+    if seen.adapters is not None and not any(one.get("vendor_id") == catalog.NVIDIA for one in seen.adapters):
+        there = listed([describe(one) for one in seen.adapters], "none at all")
+        where = "Windows shows this WSL no graphics of NVIDIA" if seen.wsl else "this host has no graphics of NVIDIA"
+        return Problem("cuda_no_card", f"{where}, but {there}", "a card of NVIDIA", "set colab_backend: auto")
+    return None
+
+
+# --- what the driver says -------------------------------------------------------------------------------------------
+
+# What nvidia-smi says in place of an answer: the id, what it means, what to do in WSL, and what without.
+_SAID: Sequence[tuple[str, str, str, str, str]] = (
+    # microsoft/WSL#9962, #10389: the driver of Windows is an old one, or WSL is.
+    (
+        r"GPU access blocked by the operating system", "cuda_blocked",
+        "Windows does not let this WSL reach the card of NVIDIA", WINDOWS_DRIVER, LINUX_DRIVER,
+    ),
+    (
+        r"Driver/library version mismatch", "cuda_mismatch",
+        "NVIDIA's driver was updated and the old one is still running", "in PowerShell: wsl --shutdown", "restart the computer",
+    ),
+    (
+        r"couldn't communicate with the NVIDIA driver|Driver Not Loaded", "cuda_driver",
+        "NVIDIA's driver does not run", WINDOWS_DRIVER, LINUX_DRIVER,
+    ),
+    (
+        r"Unable to determine the device handle|GPU is lost", "cuda_lost",
+        "NVIDIA's driver has lost the card", "restart Windows", "restart the computer",
+    ),
+    (
+        r"No devices were found", "cuda_no_device",
+        "NVIDIA's driver finds no card", WINDOWS_DRIVER, LINUX_DRIVER,
+    ),
+)  # fmt: skip
+
+# What cuInit returns (cuda.h, CUresult) where it says more than that it failed: the same columns.
+_INIT: Mapping[int, tuple[str, str, str, str]] = {
+    34: (
+        "cuda_stub", "programs get a libcuda that is an empty one for linkers",
+        "take its folder out of LD_LIBRARY_PATH and /etc/ld.so.conf.d, then run: sudo ldconfig",
+        "take its folder out of LD_LIBRARY_PATH and /etc/ld.so.conf.d, then run: sudo ldconfig",
+    ),
+    100: ("cuda_no_device", "NVIDIA's driver finds no card", WINDOWS_DRIVER, LINUX_DRIVER),
+    803: (
+        "cuda_mismatch", "libcuda and NVIDIA's driver are of different versions",
+        "in PowerShell: wsl --shutdown", "restart the computer",
+    ),
+    804: (
+        "cuda_compat", "libcuda is of a compatibility package (cuda-compat) that is not for this card",
+        "sudo apt-get remove 'cuda-compat-*'", "sudo apt-get remove 'cuda-compat-*'",
+    ),
+}  # fmt: skip
+
+
+def _problem(row: Sequence[str], said: str, wsl: int | None) -> Problem:
+    name, what, windows, linux = row
+    return Problem(name, f"{what} ({said})", "a driver that answers", f"{windows if wsl else linux}; {_otherwise(wsl)}")
+
+
+def check_driver(seen: Seen) -> Problem | None:
+    """Whether there is a driver, and what it complains of. A nvidia-smi that is missing is none: the library counts."""
+    said = f"{seen.heading.text}\n{seen.query.text}"
+    for pattern, *row in _SAID:
+        found = re.search(pattern, said)
+        if found:
+            return _problem(row, f"nvidia-smi: {found[0]}", seen.wsl)
+    library = seen.library
+    if library.init:
+        known = _INIT.get(library.init, ("cuda_init", "NVIDIA's driver does not start", WINDOWS_DRIVER, LINUX_DRIVER))
+        return _problem(known, f"cuInit of {library.path or LIBRARY} returned {library.init}", seen.wsl)
+    if library.version is None and cuda_builds.parse_ceiling(seen.heading.text) is None:
+        why = "; ".join(filter(None, [library.why, seen.heading.why]))
+        return _problem(("cuda_driver", "no driver of NVIDIA answers", WINDOWS_DRIVER, LINUX_DRIVER), why, seen.wsl)
+    return None
+
+
+def check_wsl(seen: Seen) -> list[Problem]:
+    """Windows' own library is there, and no driver for Linux hides it. Whether the loader knows the folder is settled by
+    wsl_host, later."""
+    problems = []
+    if seen.wsl_library is False:
+        problems.append(
+            Problem(
+                "cuda_library",
+                f"{LIBRARY} is not in {WSL_LIBRARIES}, where Windows puts NVIDIA's driver for WSL",
+                f"{LIBRARY} there",
+                f"{WINDOWS_DRIVER}. Do not install a driver in this WSL: it would hide Windows' own; {_otherwise(2)}",
+            )
+        )
+    hidden = cuda_builds.linux_driver_in_wsl(seen.packages, seen.ldconfig, seen.modules)
+    taken = seen.library.path
+    if hidden is None and taken and not taken.startswith(cuda_builds.WSL_FOLDER):
+        # LD_LIBRARY_PATH comes before the cache.
+        do = f"take {taken.rpartition('/')[0]} out of LD_LIBRARY_PATH (grep -rs LD_LIBRARY_PATH /etc/environment /etc/profile.d)"
+        what = f"programs get CUDA from {taken} instead of Windows' driver"
+        hidden = Problem("cuda_linux_driver", what, "none: CUDA in WSL comes with the driver on Windows", do)
+    return problems + ([hidden] if hidden else [])
+
+
+# --- what the card and the driver can -------------------------------------------------------------------------------
+
+
+class Ceiling(NamedTuple):
+    """The newest CUDA that the driver runs; who said it."""
+
+    version: tuple[int, int] | None
+    source: str
+
+
+def ceiling(seen: Seen) -> Ceiling:
+    """By nvidia-smi's heading; by libcuda where that is missing or says N/A."""
+    told = cuda_builds.parse_ceiling(seen.heading.text)
+    if told:
+        return Ceiling(told, "nvidia-smi")
+    if seen.library.version:
+        return Ceiling(cuda_builds.ceiling_of(seen.library.version), "libcuda")
+    return Ceiling(None, "")
+
+
+class Card(NamedTuple):
+    name: str
+    capability: tuple[int, int] | None
+    driver: str
+
+
+def parse_cards(text: str) -> list[Card]:
+    """One card per line, as QUERY has nvidia-smi print them. Lines of another kind are none."""
+    cards = []
+    for line in text.splitlines():
+        parts = [part.strip() for part in line.rsplit(",", 2)]
+        if len(parts) == 3 and parts[0] and re.fullmatch(r"[0-9]+(\.[0-9]+)+", parts[2], re.ASCII):
+            cards.append(Card(parts[0], cuda_builds.parse_capability(parts[1]), parts[2]))
+    return cards
+
+
+def card_of(cards: Sequence[Card], name: str) -> Card | None:
+    """The decided one by its name, never by its place; with one card alone the name does not matter."""
+    wanted = _plain(name)
+    named = [card for card in cards if wanted and _plain(card.name) == wanted]
+    if named:
+        return named[0]
+    return cards[0] if len(cards) == 1 else None
+
+
+def decided_name(gpu: Mapping[str, Any]) -> str:
+    """What gpu_device calls the card that it decided on; empty where it did not."""
+    index = (gpu.get("backend") or {}).get("adapter")
+    named = [one.get("name") for one in gpu.get("adapters") or () if index is not None and one.get("index") == index]
+    return str(named[0] or "") if named else ""
+
+
+def _plain(name: str) -> str:
+    words = re.sub(r"\((tm|r)\)", " ", name.lower()).split()
+    return " ".join(word for word in words if word != "nvidia")
+
+
+def weakest(cards: Sequence[Card]) -> tuple[int, int] | None:
+    """Where it is not known which card it will be, the build has to have code for each: the oldest decides."""
+    return min((card.capability for card in cards if card.capability), default=None)
+
+
+# --- all of it ------------------------------------------------------------------------------------------------------
+
+
+def check_lock(build: Mapping[str, Any], locks: Sequence[str]) -> None:
+    """A Refusal where the build cannot be made."""
+    name = lock_name(build)
+    if name not in locks:
+        what = f"there is no lock for PyTorch {build['torch']}+{build['tag']} ({name})"
+        do = "leave cuda_torch and cuda_build empty, or give the lock in cuda_locks"
+        raise Refusal(Problem("cuda_lock", what, f"one of {listed(sorted(locks), 'none')}", do))
+
+
+def lock_name(build: Mapping[str, Any]) -> str:
+    return f"{build['torch']}_{build['tag']}"
+
+
+def judge(seen: Seen, wish: Wish) -> Verdict:
+    """Everything that is in the way, or the build. On a host that cannot have CUDA at all, that alone is said."""
+    machine = check_machine(seen)
+    if machine is not None:
+        return Verdict([machine])
+    found = check_wsl(seen) if seen.wsl else []
+    # What hides Windows' driver is why it does not answer.
+    driver = None if found else check_driver(seen)
+    problems = [*found, *([driver] if driver else [])]
+    top = ceiling(seen)
+    cards = parse_cards(seen.query.text)
+    card = card_of(cards, wish.adapter)
+    capability = card.capability if card else weakest(cards)
+    said = {
+        "version": (card or (cards[0] if cards else Card("", None, ""))).driver or None,
+        "ceiling": ".".join(map(str, top.version)) if top.version else None,
+        "source": top.source or None,
+        "card": card.name if card else None,
+        "capability": ".".join(map(str, capability)) if capability else None,
+        "library": seen.library.path,
+    }
+    if problems:
+        return Verdict(problems, driver=said)
+    try:
+        build = cuda_builds.choose_build(top.version, capability, wish.torch, wish.build, wish.index)
+        check_lock(build, wish.locks)
+    except Refusal as refusal:
+        return Verdict(refusal.problems, driver=said)
+    cautions = list(build["cautions"])
+    if top.source == "libcuda" and seen.heading.why:
+        cautions.append(f"nvidia-smi did not say which CUDA the driver runs ({seen.heading.why}); libcuda did")
+    if len(cards) > 1 and card is None:
+        cautions.append(
+            f"Which of {listed([one.name for one in cards])} will compute is not known, so the build is one for the oldest."
+        )
+    return Verdict((), {**build, "lock": lock_name(build)}, said, cautions)

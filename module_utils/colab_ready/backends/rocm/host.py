@@ -1,0 +1,236 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The host side of a ROCm plan: what backends/host.py keeps, and AMD's bridge to WSL with its loader's cache and dids.conf.
+
+Key, lists of the repository and bridge are fetched into a folder of the run and tried there; nothing of it is on the host yet.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Mapping, Sequence
+
+from ...apt.client import DEB_BYTES_MAX, QUESTION_SECONDS, apt_options, fetch
+from ...apt.output import judge_steps
+from ...core.refusal import Problem, Refusal
+from ...decision.decide import card_for
+from ...gpu import catalog
+from ...python.lock import matches
+from ...python.pip_config import redact, secrets_in
+from ...system import host, ldconfig
+from ..host import GpuHost, Work, address_of
+from ..host_record import digest
+from . import host_plan as thinking
+from . import plan as rocm_plan
+from .host_dids import BRIDGE_LIBRARY, DidsFile
+
+BRIDGE = "rocdxg-roct"
+
+
+class RocmHost(GpuHost):
+    """One run over one host."""
+
+    owner = "rocm"
+    key_variable = "rocm_apt_key_fingerprint"
+    more = {
+        "timeout": "raise rocm_timeout_seconds on a slow line",
+        "unreachable": "; with rocm_system_packages: false ROCm 7.14 and newer need no repository",
+    }
+
+    def __init__(self, params: Mapping[str, Any], check: bool) -> None:
+        super().__init__(params, check)
+        self.dids = DidsFile(self.record, [])
+        facts, said = params["gpu"].get("host") or {}, params["gpu"].get("wsl") or {}
+        self.wsl = said.get("version") == 2 or facts.get("wsl") == 2
+
+    @property
+    def title(self) -> str:
+        return f"ROCm {self.plan['line']}"
+
+    # ---- what is wanted -----------------------------------------------------------------------
+
+    def choose(self, problems: list[Problem]) -> dict[str, Any]:
+        params = self.params
+        facts = params["gpu"].get("host") or {}
+        distribution = (params["gpu"].get("wsl") or {}).get("distribution") or {}
+        card = self.card()
+        problems += self._without_secrets()
+        named = params["python"]
+        asked = host.ask_python(named) if named else None
+        if named and asked is None:
+            do = "correct python_env_python, or leave it empty"
+            problems.append(Problem("rocm_python", f"{named} does not start", "an interpreter", do))
+        same = {name: params[name] for name in rocm_plan.Wish.__dataclass_fields__ if name != "bridge"}
+        wish = rocm_plan.Wish(bridge=params["bridge_version"], **same)
+        here = rocm_plan.Host(
+            wsl=self.wsl,
+            distribution=facts.get("distribution") or distribution.get("id"),
+            version=facts.get("distribution_version") or distribution.get("version_id"),
+            architecture=facts.get("architecture"),
+            python=asked["version"] if asked else None,
+            windows_build=facts.get("windows_build"),
+        )
+        try:
+            plan = rocm_plan.choose_line(card, here, wish)
+        except Refusal as refusal:
+            raise Refusal(*problems, *refusal.problems) from None
+        self.dids = DidsFile(self.record, plan["dids"])
+        problems += self._pythons(plan)
+        repository = plan["repository"]
+        if repository:
+            fingerprint = params["apt_key_fingerprint"].replace(" ", "").upper() or repository["key_fingerprint"]
+            repository["fingerprints"] = [fingerprint] if fingerprint else []
+            repository["key_sha256"] = params["apt_key_sha256"].replace(" ", "").lower() or repository["key_sha256"]
+        if not (self.wsl or plan["packages"] or plan["groups"]):
+            self.skipped.append("nothing of the host is needed")
+        return plan
+
+    def card(self) -> Mapping[str, Any]:
+        """The adapter that was decided on, or the best of AMD's. Never by its place in a list: a processor's own graphics often
+        come first."""
+        gpu = self.params["gpu"]
+        card = card_for(gpu, "rocm", catalog.AMD, self.wsl)
+        if card is not None:
+            return card
+        seen = (
+            "there is no graphics adapter of AMD here"
+            if gpu.get("adapters")
+            else "no graphics adapter can be seen here"
+        )
+        where = "Windows shows it to this WSL" if self.wsl else "its driver amdgpu is loaded"
+        # ROCm/rocm-systems#1153: without a card its programs hang.
+        raise Refusal(Problem("rocm_no_card", seen, f"one of AMD, and that {where}", "set colab_backend: auto"))
+
+    def _without_secrets(self) -> list[Problem]:
+        """Addresses end up in files and messages that everybody reads."""
+        return [
+            Problem(
+                "rocm_address",
+                f"rocm_{name} has a user or a password in it",
+                "an address alone",
+                "give apt a file in /etc/apt/auth.conf.d instead, and let the folder of the bridge be readable in your network",
+            )
+            for name in ("apt_address", "apt_key", "bridge_address")
+            if secrets_in(self.params[name])
+        ]
+
+    def _pythons(self, plan: Mapping[str, Any]) -> list[Problem]:
+        """Whether the kernel environment will find a Python; uv_env says it too, but after gigabytes were fetched."""
+        params, requires = self.params, plan["python_requires"]
+        if params["python"] or params["python_fetch"]:
+            return []
+        seen = [(path, host.ask_python(path)) for path in host.python_candidates(f"{params['usr']}/bin")]
+        if any(found and matches(found["version"], requires) for _, found in seen):
+            return []
+        have = ", ".join(f"{path} is {found['version']}" for path, found in seen if found) or "there is none"
+        what = f"PyTorch for ROCm {plan['line']} has no wheels for a Python of this host ({have})"
+        do = "set colab_python_fetch: true, or install one of them beside it"
+        return [Problem("rocm_python", what, f"Python {requires}", do)]
+
+    def shadows(self, left: Mapping[str, str], stale_debs: Sequence[str], problems: list[Problem]) -> list[str]:
+        """Packages of the distribution that the loader would take in place of AMD's."""
+        only_ours = BRIDGE in stale_debs and not any(name == "rocm-core" for name in left)
+        folder = os.path.isdir("/opt/rocm") and not os.path.islink("/opt/rocm") and not only_ours
+        found = rocm_plan.conflicts(left, self.plan["line"], self.wsl, self.params["system_packages"], folder)
+        problems += found.problems
+        if found.remove and not self.params["remove_conflicts"]:
+            what = f"{' and '.join(found.remove)} of the distribution would be loaded in place of AMD's runtime"
+            do = "set rocm_remove_conflicts: true, which removes them (./colab-ready remove puts them back)"
+            problems.append(Problem("rocm_shadowed", what, "not installed", do))
+        elif found.remove:
+            steps = self.apt.simulate(["purge", *found.remove])
+            problems += judge_steps(steps, found.remove, self.owner, self.title)
+        return found.remove
+
+    def own_files(self, problems: list[Problem]) -> dict[str, str]:
+        problems += self.dids.problems()
+        try:
+            return thinking.setting_files(self.plan)
+        except ValueError as error:
+            problems.append(Problem("rocm_environment", str(error), "plain words and paths", "correct it"))
+            return {}
+
+    def say_more(self) -> None:
+        path = self.dids.path()
+        before, after = (set(text.splitlines()) for text in self.dids.texts())
+        for line in sorted(before - after):
+            self.changes.note(path, f"{path}: with {line}\n", "")
+        for line in sorted(after - before):
+            self.changes.note(path, "", f"{path}: with {line}\n")
+        if self._cache_is_wrong():
+            self.changes.note("/etc/ld.so.cache", "", f"/etc/ld.so.cache: with {BRIDGE_LIBRARY}\n")
+
+    # ---- what comes from outside --------------------------------------------------------------
+
+    def fetch(self, work: Work, keyring: bytes | None, folder: str) -> None:
+        work.paths = [self._deb(deb, folder) for deb in work.debs]
+        if work.read:
+            self._try_repository(keyring, folder)
+
+    def _deb(self, deb: Mapping[str, str], folder: str) -> str:
+        """The path of a package that is what its checksum says. Before that dpkg never sees it."""
+        raw = fetch(deb["url"], DEB_BYTES_MAX, "rocm_bridge_unreachable", "rocm_bridge_address")
+        problem = thinking.judge_deb(deb, digest(raw), "rocm_bridge_address")
+        if problem is not None:
+            raise Refusal(problem)
+        private = f"{folder}/debs"
+        os.makedirs(private, 0o700, exist_ok=True)
+        path = f"{private}/{os.path.basename(deb['file'])}"
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+            stream.write(raw)
+        said = self.apt.ask(["/usr/bin/dpkg-deb", "--field", path, "Package", "Version"])
+        if said != f"Package: {deb['package']}\nVersion: {deb['version']}\n":
+            what = f"{deb['file']} says of itself: {' '.join(said.split()) or 'nothing'}"
+            do = "correct rocm_bridge_version or the checksum that you set"
+            raise Refusal(Problem("rocm_bridge", what, f"{deb['package']} {deb['version']}", do))
+        return path
+
+    def _try_repository(self, keyring: bytes | None, folder: str) -> None:
+        """Read the repository in a folder of this run, with the key that was fetched."""
+        repository = self.plan["repository"]
+        private = f"{folder}/apt"
+        for name in ("lists/partial", "cache/archives/partial"):
+            os.makedirs(f"{private}/{name}")
+        key = repository["keyring"]
+        if keyring is not None:
+            key = f"{private}/key.gpg"
+            with open(key, "wb") as stream:
+                stream.write(keyring)
+        source = f"{private}/source{os.path.splitext(repository['path'])[1]}"
+        with open(source, "w", encoding="utf-8") as stream:
+            stream.write(repository["text"].replace(repository["keyring"], key))
+        places = {"Dir::State::Lists": f"{private}/lists", "Dir::Cache": f"{private}/cache"}
+        where = redact(address_of(repository))
+        self.apt.read_source(source, where, places)
+        options = apt_options({"Dir::Etc::SourceList": source, "Dir::Etc::SourceParts": "/dev/null", **places})
+        for package in self.plan["packages"]:
+            if not self.apt.ask(["/usr/bin/apt-cache", *options, "show", package]).strip():
+                raise Refusal(self.apt.problem(f"E: Unable to locate package {package}", where))
+
+    # ---- the bridge ---------------------------------------------------------------------------
+
+    def finish(self) -> None:
+        self.dids.settle()
+        if not self.plan["loader"]:
+            return
+        if self.record.touched or self._cache_is_wrong():
+            self.record.touched = True
+            host.run([self.params["ldconfig"]], QUESTION_SECONDS)
+        problem = rocm_plan.loader_problem(self._cached(), self.plan["line"])
+        if problem is not None:
+            raise Refusal(problem)
+
+    def _cached(self) -> str:
+        return host.run([self.params["ldconfig"], "-p"], QUESTION_SECONDS) or ""
+
+    def _cache_is_wrong(self) -> bool:
+        return bool(self.plan["loader"]) and ldconfig.first(self._cached(), "librocdxg.so") is None
+
+    def let_go(self) -> None:
+        if self.record.data["line"]:
+            self.dids.take_back()
+
+    def forget(self) -> None:
+        if self.record.data["line"]:
+            host.run([self.params["ldconfig"]], QUESTION_SECONDS)

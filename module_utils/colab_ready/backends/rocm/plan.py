@@ -1,0 +1,428 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which ROCm a host gets, with everything that is to be put there, or why it gets none; and what stands in its way.
+
+Pure functions over the tables of backends/rocm/releases.py and gpu/catalog.py.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from typing import Any, Iterator, Mapping, NamedTuple, Sequence
+
+from ...core.refusal import Problem, Refusal
+from ...gpu import catalog
+from ...system import ldconfig as loader_cache
+from ..rules import WINDOWS_11, label, listed
+from . import dids
+from . import releases as rocm_lines
+from .releases import Line
+
+DIRECTML = "or set colab_backend to directml"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What was asked for. Empty: what the table says."""
+
+    version: str = ""
+    torch: str = ""
+    # Packages of the system too, for rocminfo on everybody's path and for compiling.
+    system_packages: bool = False
+    amd_smi: bool = False
+    # A card that AMD does not list, with a line in dids.conf or a borrowed target.
+    experimental: bool = False
+    # A bridge of another version, only as AMD pairs them; its checksum where the table has none.
+    bridge: str = ""
+    bridge_sha256: str = ""
+    amd_smi_sha256: str = ""
+    # A mirror's addresses. {release}, {codename} and {version} are filled in where they stand.
+    apt_address: str = ""
+    apt_key: str = ""
+    bridge_address: str = ""
+    torch_address: str = ""
+
+
+@dataclass(frozen=True)
+class Host:
+    """What the host says. None: not known, which forbids nothing."""
+
+    wsl: bool
+    distribution: str | None
+    version: str | None
+    architecture: str | None = "x86_64"
+    # The Python that the kernel environment gets, "3.12".
+    python: str | None = None
+    windows_build: int | None = None
+
+
+def choose_line(adapter: Mapping[str, Any], host: Host, wish: Wish | None = None) -> dict[str, Any]:
+    """What to put on a host for this card of AMD. Or a Refusal.
+
+    line, gfx, target; repository {path, text, key, key_sha256, key_fingerprint, keyring, pin_path, pin} or None; packages,
+    prerequisites; debs [{package, file, url, sha256}]; environment {..}; loader [folders]; dids [lines]; groups;
+    python_requires; torch {index, find_links, requirements, constraints, drop_bundled_hsa}; windows_driver;
+    download_bytes, disk_bytes (of the packages); cautions.
+    """
+    wish = wish or Wish()
+    line = _line(wish.version or rocm_lines.DEFAULT, host)
+    problems = [*_of_card(adapter, line, host, wish), *_of_host(adapter, line, host, wish), *_of_pair(line, host, wish)]
+    if problems:
+        raise Refusal(*problems)
+    gfx = str(catalog.gfx_of(adapter))
+    target, override = _target(gfx, line)
+    torch = next(one for one in line.torch if wish.torch in ("", one.version))
+    full = _full(line, wish)
+    experimental = _support(adapter, host).level == catalog.OPT_IN
+    entries = [dids.entry_for(str(adapter["device_id"]), gfx).line()] if host.wsl and experimental else []
+    address = wish.torch_address or line.wheels
+    constraints = [f"numpy{line.numpy}"] if line.numpy else []
+    return {
+        "line": line.version,
+        "gfx": gfx,
+        "target": target,
+        "repository": _repository(line, host, wish) if full else None,
+        "packages": [package.replace("{gfx}", target) for package in line.packages] if full else [],
+        "prerequisites": [
+            *(line.prerequisites if host.wsl or full else ()),
+            *(rocm_lines.AMD_SMI_PREREQUISITES if host.wsl and wish.amd_smi else ()),
+        ],
+        "debs": _debs(line, wish) if host.wsl else [],
+        "environment": {
+            **(line.environment if host.wsl else {}),
+            **({"HSA_OVERRIDE_GFX_VERSION": override} if override else {}),
+        },
+        "loader": [rocm_lines.BRIDGE_FOLDER] if host.wsl else [],
+        "dids": entries,
+        # In WSL everybody may open /dev/dxg; natively the groups own /dev/kfd and the render node.
+        "groups": [] if host.wsl else ["render", "video"],
+        "python_requires": python_requires(line),
+        "torch": {
+            "index": address if line.wheels_are_index else "",
+            "find_links": "" if line.wheels_are_index else address,
+            "requirements": [one.replace("{gfx}", target) for one in torch.requirements],
+            "constraints": constraints,
+            "drop_bundled_hsa": line.drop_bundled_hsa and host.wsl,
+        },
+        "windows_driver": line.windows_driver if host.wsl else "",
+        "download_bytes": line.download_bytes if full else 0,
+        "disk_bytes": line.disk_bytes if full else 0,
+        "cautions": list(_cautions(adapter, line, host, override, entries)),
+    }
+
+
+def python_requires(line: Line) -> str:
+    """The Pythons with wheels as a specifier; 3.10 and 3.12 alone are >=3.10,<3.13,!=3.11.*"""
+    first, last = min(line.pythons), max(line.pythons)
+    without = [f"!=3.{minor}.*" for minor in range(first, last) if minor not in line.pythons]
+    return ",".join([f">=3.{first}", f"<3.{last + 1}", *without])
+
+
+# --- what forbids it ------------------------------------------------------------------------------------------------
+
+
+def _line(version: str, host: Host) -> Line:
+    line = rocm_lines.line_of(version)
+    expected = f"{listed([one for one in rocm_lines.offered() if host.wsl or _light(one)])}"
+    do = f"set rocm_version to one of them, or leave it empty ({rocm_lines.DEFAULT})"
+    if line is None:
+        raise Refusal(Problem("rocm_version", f"ROCm {version} is not in the table of this version", expected, do))
+    if not line.offered:
+        why = line.why_not.format(rocm_lines.DEFAULT)
+        raise Refusal(Problem("rocm_no_wsl", f"ROCm {line.version} {why}", expected, do))
+    if not host.wsl and not line.light:
+        why = f"ROCm {line.version} is offered here for WSL alone; without WSL only the wheels are installed"
+        raise Refusal(Problem("rocm_only_wsl", why, expected, do))
+    return line
+
+
+def _light(version: str) -> bool:
+    line = rocm_lines.line_of(version)
+    return line is not None and line.light
+
+
+def _support(adapter: Mapping[str, Any], host: Host) -> catalog.Support:
+    family = catalog.family_of(adapter)
+    if family is None or family.vendor_id != catalog.AMD:
+        return catalog.Support(catalog.NO, "it is not in the table of AMD's GPUs")
+    support = family.wsl if host.wsl else family.linux
+    return support if support.level else catalog.Support(catalog.OPT_IN, support.why)
+
+
+def _target(gfx: str, line: Line) -> tuple[str, str]:
+    """What the wheels are made for, and the override that it takes."""
+    borrowed = rocm_lines.BORROWED_TARGETS.get(gfx)
+    return borrowed if borrowed and gfx not in line.targets else (gfx, "")
+
+
+def _of_card(adapter: Mapping[str, Any], line: Line, host: Host, wish: Wish) -> Iterator[Problem]:
+    support = _support(adapter, host)
+    name = label(adapter)
+    instead = "set colab_backend to directml" if host.wsl else "set colab_backend to cpu"
+    if support.level == catalog.NO:
+        yield Problem("rocm_card", f"ROCm is not for {name}: {support.why}", "a card that AMD lists", instead)
+        return
+    if support.level == catalog.OPT_IN and not wish.experimental:
+        do = f"set rocm_experimental: true if you want to try it, or {instead}"
+        yield Problem("rocm_experimental", f"{name}: {support.why}", "a card that AMD lists, or the wish to try", do)
+    gfx = catalog.gfx_of(adapter)
+    if gfx is None or _target(gfx, line)[0] not in line.targets:
+        others = [
+            one.version for one in rocm_lines.LINES if gfx and one.offered and _target(gfx, one)[0] in one.targets
+        ]
+        do = f"set rocm_version to {listed(others[:1])}, or {instead}" if others else instead
+        yield Problem("rocm_target", f"ROCm {line.version} has nothing for {name}", listed(line.targets), do)
+
+
+def _full(line: Line, wish: Wish) -> bool:
+    """Whether packages of the system come too. What is not light is not offered without WSL."""
+    return wish.system_packages or not line.light
+
+
+def _of_host(adapter: Mapping[str, Any], line: Line, host: Host, wish: Wish) -> Iterator[Problem]:
+    if host.architecture not in (None, "x86_64"):
+        what = f"ROCm {line.version} has packages for x86_64 only, this is {host.architecture}"
+        yield Problem("rocm_architecture", what, "x86_64", "set colab_backend to cpu")
+    if host.wsl:
+        yield from _of_wsl(adapter, line, host)
+    if _full(line, wish) and not (host.wsl and host.distribution) and _system(host) not in _systems(line):
+        yield Problem(
+            "rocm_distribution",
+            f"AMD has no packages of ROCm {line.version} for {' '.join(_system(host)).strip().capitalize() or 'this system'}",
+            f"Ubuntu {listed(line.releases)}",
+            "set rocm_system_packages: false, which needs none of them"
+            if line.light
+            else "run colab-ready on one of these",
+        )
+    version = re.match(r"3\.([0-9]+)(?![0-9])", host.python or "")
+    if version and int(version[1]) not in line.pythons:
+        yield Problem(
+            "rocm_python",
+            f"PyTorch for ROCm {line.version} has no wheels for Python {host.python}",
+            f"Python {python_requires(line)}",
+            "leave python_env_python empty, so that a fitting one is taken or fetched, or install one of them beside it",
+        )
+
+
+def _system(host: Host) -> tuple[str, str]:
+    return host.distribution or "", host.version or ""
+
+
+def _systems(line: Line) -> list[tuple[str, str]]:
+    return [("ubuntu", release) for release in line.releases]
+
+
+def _of_wsl(adapter: Mapping[str, Any], line: Line, host: Host) -> Iterator[Problem]:
+    family = catalog.family_of(adapter)
+    named = catalog.UBUNTU.get(family.line, ((), ()))[0] if family else ()
+    releases = [release for release in named if release in line.releases] or list(line.releases)
+    if host.distribution and (host.distribution != "ubuntu" or host.version not in releases):
+        kind = "Ryzen processors" if family is not None and family.line == "ryzen" else "Radeon cards"
+        yield Problem(
+            "rocm_distribution",
+            f"ROCm {line.version} in WSL for {kind} is not made for {host.distribution.capitalize()} {host.version}",
+            f"Ubuntu {listed(releases)}",
+            f"in PowerShell: wsl --install Ubuntu-24.04, and run colab-ready there; {DIRECTML}",
+        )
+    if host.windows_build is not None and host.windows_build < WINDOWS_11:
+        # ROCm/librocdxg#22: what the bridge asks the driver for came with Windows 11.
+        what = f"AMD's bridge to WSL does not work on Windows 10 (build {host.windows_build})"
+        yield Problem("rocm_windows_10", what, "Windows 11", f"update Windows; {DIRECTML}")
+
+
+def _of_pair(line: Line, host: Host, wish: Wish) -> Iterator[Problem]:
+    if wish.torch and wish.torch not in [one.version for one in line.torch]:
+        have = listed([one.version for one in line.torch])
+        what = f"there is no PyTorch {wish.torch} for ROCm {line.version} in the table"
+        yield Problem("rocm_torch", what, have, "set rocm_torch to one of them, or leave it empty")
+    if not host.wsl:
+        return
+    if wish.bridge and wish.bridge not in line.bridges:
+        what = f"AMD's bridge {wish.bridge} is not made for ROCm {line.version}, and the wrong one corrupts memory"
+        yield Problem("rocm_bridge", what, listed(line.bridges), "leave rocm_bridge_version empty")
+        return
+    asked = [("rocdxg-roct", rocm_lines.BRIDGES[_bridge(line, wish)], wish.bridge_sha256, "rocm_bridge_sha256")]
+    if wish.amd_smi:
+        asked.append(
+            ("rocdxg-amd-smi-lib", rocm_lines.AMD_SMI[_bridge(line, wish)], wish.amd_smi_sha256, "rocm_amd_smi_sha256")
+        )
+    for package, asset, given, variable in asked:
+        if given and not re.fullmatch(r"[0-9a-f]{64}", given.lower(), re.ASCII):
+            what = f"{variable} is no SHA-256 checksum"
+            yield Problem("rocm_checksum", what, "64 hexadecimal digits", f"correct {variable}, or leave it empty")
+        elif not given and not asset.sha256:
+            what = f"the checksum of {asset.file} is not known to this version"
+            do = f"set {variable} to the one that GitHub shows beside the file, or take another rocm_version"
+            yield Problem("rocm_checksum", what, f"a checksum for {package}, which root installs", do)
+
+
+# --- what is to be put there ----------------------------------------------------------------------------------------
+
+
+def _bridge(line: Line, wish: Wish) -> str:
+    return wish.bridge or line.bridges[0]
+
+
+def _filled(address: str, host: Host) -> str:
+    version = host.version or ""
+    filled = address.replace("{release}", version.replace(".", ""))
+    return filled.replace("{codename}", rocm_lines.CODENAMES.get(version, ""))
+
+
+def _debs(line: Line, wish: Wish) -> list[dict[str, str]]:
+    bridge = _bridge(line, wish)
+    folder = (wish.bridge_address or rocm_lines.BRIDGE_ADDRESS).replace("{version}", bridge).rstrip("/")
+    wanted = [(rocm_lines.BRIDGES[bridge], wish.bridge_sha256)]
+    if wish.amd_smi:
+        wanted.append((rocm_lines.AMD_SMI[bridge], wish.amd_smi_sha256))
+    return [
+        {
+            "package": asset.file.partition("_")[0],
+            "version": bridge,
+            "file": asset.file,
+            "url": f"{folder}/{asset.file}",
+            "sha256": (given or asset.sha256).lower(),
+        }
+        for asset, given in wanted
+    ]
+
+
+def _repository(line: Line, host: Host, wish: Wish) -> dict[str, Any] | None:
+    source = line.repository
+    if source is None:
+        return None
+    address = _filled(wish.apt_address or source.address, host)
+    suite = _filled(source.suite, host)
+    if source.deb822:
+        text = (
+            f"Types: deb\nURIs: {address}\nSuites: {suite}\nComponents: main\n"
+            f"Architectures: amd64\nSigned-By: {source.keyring}\n"
+        )
+    else:
+        text = f"deb [arch=amd64 signed-by={source.keyring}] {address} {suite} main\n"
+    # What a mirror serves is its own key, perhaps.
+    key = {"key": wish.apt_key, "key_sha256": "", "key_fingerprint": ""} if wish.apt_key else {}
+    return {**asdict(source), **key, "address": address, "suite": suite, "text": text}
+
+
+def _cautions(
+    adapter: Mapping[str, Any], line: Line, host: Host, override: str, entries: Sequence[str]
+) -> Iterator[str]:
+    support = _support(adapter, host)
+    if support.level == catalog.OPT_IN:
+        yield f"{label(adapter)}: {support.why}"
+    if entries:
+        yield f"dids.conf of AMD's bridge gets the line {', '.join(entries)}"
+    if override:
+        yield f"HSA_OVERRIDE_GFX_VERSION={override} lets a program made for another chip run: results may be wrong"
+    if host.wsl and line.windows_driver:
+        yield f"AMD names {line.windows_driver} as the driver on Windows; colab-ready cannot see which one is there"
+    named = catalog.UBUNTU.get(getattr(catalog.family_of(adapter), "line", ""), ((), ()))[1]
+    if not host.wsl and named and (host.distribution != "ubuntu" or host.version not in named):
+        yield f"AMD makes ROCm {line.version} for Ubuntu {listed(named)}, not for this system"
+
+
+# --- what is there already ------------------------------------------------------------------------------------------
+
+# Ubuntu's own runtime of 2023 lies in the loader's path before /opt/rocm, and knows no WSL (andweng/wsl-rocm).
+SHADOWS = ("libhsa-runtime64-1", "libhsakmt1")
+# A WSL starts no kernel of a package, and has nothing that such a module could drive.
+NEVER_IN_WSL = re.compile(r"amdgpu-dkms(-\S*)?|linux-oem-\S+|linux-(image|headers|modules)-\S*oem\S*")
+_CLASSIC = re.compile(r"rocm|rocm-(core|libs|hip-\S+|dev|utils)|hsa-rocr|hip-runtime-amd")
+_ERA_A = "hsa-runtime-rocr4wsl-amdgpu"
+
+
+class Conflicts(NamedTuple):
+    """`remove`: packages that may go, after saying so. `problems`: what only the user may take away."""
+
+    remove: list[str]
+    problems: list[Problem]
+
+
+def conflicts(
+    installed: Mapping[str, str],
+    line: str,
+    wsl: bool,
+    system_packages: bool = False,
+    opt_rocm_is_folder: bool = False,
+) -> Conflicts:
+    """What a host has that does not go with a line. `installed`: names of packages, with their versions."""
+    if not wsl and not system_packages:
+        # The wheels carry all they need, and what else is there is the user's.
+        return Conflicts([], [])
+    packages = {name.partition(":")[0]: version for name, version in installed.items()}
+    classic = rocm_lines.numbers_of(line) < (7, 13)
+    problems: list[Problem] = []
+    old = sorted(name for name in packages if _is_other(name, packages[name], line, classic))
+    if old:
+        releases = sorted({_release(packages[name]) for name in old if name != _ERA_A})
+        versions = listed(releases) or "before 7.2.1"
+        usable = [release for release in releases if release in rocm_lines.offered() and (wsl or _light(release))]
+        keep = f"; or set rocm_version: {usable[0]}, which is there" if len(releases) == len(usable) == 1 else ""
+        first = "sudo amdgpu-uninstall, " if "amdgpu-install" in packages else ""
+        problems.append(
+            Problem(
+                "rocm_other_line",
+                f"another ROCm is installed ({versions}: {', '.join(old)}), and AMD supports no upgrade in place",
+                f"none but {line}",
+                f"{first}sudo apt-get autoremove --purge {' '.join(old)}, then run ./colab-ready again{keep}",
+            )
+        )
+    modules = sorted(name for name in packages if wsl and NEVER_IN_WSL.fullmatch(name))
+    if modules:
+        problems.append(
+            Problem(
+                "rocm_kernel_package",
+                f"packages of a kernel or its modules are installed in this WSL ({', '.join(modules)})",
+                "none: the driver is on Windows",
+                f"sudo apt-get remove {' '.join(modules)}",
+            )
+        )
+    if classic and opt_rocm_is_folder and "rocm-core" not in packages:
+        what = "/opt/rocm is a folder, and ROCm 7.2 wants to put a link there"
+        do = "sudo mv /opt/rocm /opt/rocm.old, then run ./colab-ready again"
+        problems.append(Problem("rocm_opt_folder", what, "nothing at /opt/rocm, or a link", do))
+    return Conflicts([name for name in SHADOWS if name in packages], problems)
+
+
+def _is_other(name: str, version: str, line: str, classic: bool) -> bool:
+    if name == _ERA_A:
+        return True
+    if _CLASSIC.fullmatch(name):
+        # hsa-rocr is 1.18.0.70201-81~24.04: the release stands in the fourth number.
+        return not classic or _release(version) not in (line, "")
+    # Releases of the Core SDK live side by side, each in a folder of its own.
+    return classic and name.startswith("amdrocm")
+
+
+def _release(version: str) -> str:
+    """The ROCm that a package's version belongs to: 7.2.1.70201-81~24.04 and 1.18.0.70201-81 are of 7.2.1."""
+    found = re.search(r"\.([0-9]{1,2})([0-9]{2})([0-9]{2})-", version)
+    if found:
+        return ".".join(str(int(part)) for part in found.groups())
+    upstream = re.match(r"(?:[0-9]+:)?([0-9]+\.[0-9]+(?:\.[0-9]+)?)", version)
+    return upstream[1] if upstream else version
+
+
+def loader_problem(ldconfig: str, line: str) -> Problem | None:
+    """What is wrong with what `ldconfig -p` says after an installation (ROCm/librocdxg#35, #46). None: all well."""
+    do = "sudo ldconfig; if it stays, run ./colab-ready again"
+    if loader_cache.first(ldconfig, "librocdxg.so") is None:
+        what = "the loader does not find librocdxg.so, AMD's bridge to WSL"
+        return Problem("rocm_bridge_not_found", what, f"{rocm_lines.BRIDGE_FOLDER} in the loader's cache", do)
+    found = rocm_lines.line_of(line)
+    runtime = loader_cache.first(ldconfig, "libhsa-runtime64.so")
+    # Where the wheels bring the runtime, nobody asks the loader for it.
+    if found is None or found.light or (runtime or "").startswith("/opt/rocm"):
+        return None
+    if runtime is None:
+        do = "sudo ldconfig; if it stays, sudo apt-get install --reinstall hsa-rocr, and run ./colab-ready again"
+        return Problem(
+            "rocm_runtime_not_found", "the loader does not find libhsa-runtime64.so", "that of /opt/rocm", do
+        )
+    what = f"the loader takes {runtime} instead of AMD's runtime"
+    return Problem(
+        "rocm_shadowed", what, "that of /opt/rocm", f"sudo apt-get remove {' '.join(SHADOWS)}; sudo ldconfig"
+    )

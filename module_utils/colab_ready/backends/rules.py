@@ -1,0 +1,502 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether a backend runs on a GPU of a host: the table of backends, what a host says about itself, and judge().
+
+Each verdict is yes, only when it is asked for (opt_in), or no, with a sentence that a student can act on. What is not
+known about a host is None and forbids nothing: the proof (tensor_add) has the last word.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields, replace
+from typing import Any, Callable, Iterator, Mapping, Sequence
+
+from ..core.refusal import Problem
+from ..gpu import catalog
+from ..gpu.catalog import NO, OPT_IN, YES
+
+CAUTION = "caution"
+
+# Windows 11 begins with this build.
+WINDOWS_11 = 22000
+# The driver model with which GPUs in WSL came: https://devblogs.microsoft.com/directx/directx-heart-linux/
+WSL_WDDM = 2.9
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One way to run PyTorch. `device_type` is torch's own word for it."""
+
+    name: str
+    device_type: str
+    on: str
+    title: str = ""
+    # The vendor whose own it is; DirectML is nobody's.
+    vendor_id: str | None = None
+    # 0: made by the GPU's vendor and kept up to date. 1: runs.
+    tier: int = 0
+    # First and last minor version of Python 3 that it has packages for.
+    python: tuple[int, int] = (10, 14)
+    architectures: tuple[str, ...] = ("x86_64",)
+    # What a build takes, about; None: not known.
+    disk_bytes: int | None = None
+    # Why other Pythons than `python` are no use, where the packages' own names promise more.
+    python_note: str = ""
+
+    @property
+    def python_requires(self) -> str:
+        return f">=3.{self.python[0]},<3.{self.python[1] + 1}"
+
+
+GB = 1000**3
+# The order is the order of preference among equals.
+# fmt: off
+BACKENDS = (
+    Backend(
+        "cuda", "cuda", "NVIDIA graphics", "CUDA", catalog.NVIDIA,
+        architectures=("x86_64", "aarch64"), disk_bytes=10 * GB,
+    ),
+    # ROCm's torch answers to the name cuda as well. Python: the wheels of ROCm 10.0; another rocm_version has others. Disk:
+    # for one chip they are 1.1 GB to fetch (ROCm/TheRock RELEASES.md), the same libraries as packages take 6.2 GB
+    # (backends/rocm/releases.py), and torch comes beside them. What AMD's packages take, where asked for, is rocm_host's to say.
+    Backend("rocm", "cuda", "AMD graphics", "ROCm", catalog.AMD, python=(11, 14), disk_bytes=8 * GB),
+    # Nobody has written down what it takes on disk.
+    Backend("xpu", "xpu", "Intel graphics", "XPU", catalog.INTEL, python=(10, 13)),
+    # torch-directml registers as PrivateUse1 and has no name of its own. Disk: with torch's CPU build, and pip's cache; the
+    # default index's build with CUDA alone takes 5.1 GB (directml_torch_build: index).
+    Backend(
+        "directml", "privateuseone", "any DirectX 12 graphics, in WSL", "DirectML",
+        tier=1, python=(10, 12), disk_bytes=2 * GB,
+        python_note="torch-directml's last wheels are for 3.8 to 3.12, and the other packages of the kernel begin with 3.10",
+    ),
+    Backend("cpu", "cpu", "every host", "CPU", tier=2, architectures=("x86_64", "aarch64")),
+)
+# fmt: on
+
+
+@dataclass(frozen=True)
+class HostFacts:
+    """What a host says about itself. None: not known."""
+
+    # 1, 2, or None outside of WSL.
+    wsl: int | None = None
+    # Whether /dev/dxg can be used, and if not the code of the failure (see DXG).
+    dxg: bool | None = None
+    dxg_failure: str | None = None
+    windows_build: int | None = None
+    # ID and VERSION_ID of os-release.
+    distribution: str | None = None
+    distribution_version: str | None = None
+    architecture: str | None = None
+    # The Pythons that are there, the preferred one first, and whether uv can fetch another.
+    pythons: Sequence[str] | None = None
+    python_fetch: bool | None = None
+    # Where those are, in the same order.
+    python_paths: Sequence[str] | None = None
+    # In /usr/lib/wsl/lib: libcuda.so.1; libd3d12.so with libd3d12core.so; libdxcore.so.
+    libcuda: bool | None = None
+    d3d12: bool | None = None
+    dxcore: bool | None = None
+    # Device files of native drivers: /dev/kfd, /dev/nvidia0, /dev/dri/renderD128 and the like.
+    kfd: bool | None = None
+    nvidia_device: bool | None = None
+    render_node: bool | None = None
+    container: bool | None = None
+    # On the file system that the environments are, or will be, on; and the backends whose environments are there already.
+    disk_free_bytes: int | None = None
+    built: Sequence[str] | None = None
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any] | HostFacts | None) -> HostFacts:
+        """From a dictionary that may have fewer keys, or others besides."""
+        if isinstance(facts, HostFacts):
+            return facts
+        known = {field.name for field in fields(cls)}
+        return cls(**{key: value for key, value in (facts or {}).items() if key in known})
+
+    @property
+    def behind_windows(self) -> bool:
+        """Whether the GPUs are those of a Windows host, as in WSL."""
+        return self.wsl is not None or bool(self.dxg)
+
+    @property
+    def windows_10(self) -> bool:
+        """Whether it is known to be an older Windows than 11."""
+        return self.windows_build is not None and self.windows_build < WINDOWS_11
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that bears on whether a backend runs on an adapter. `do`: the way out of a no; of what is only on request, the
+    variable that has to say so beside colab_backend."""
+
+    level: str
+    why: str
+    do: str = ""
+
+    def sentence(self) -> str:
+        return f"{self.why}. Do: {self.do}" if self.do else self.why
+
+
+@dataclass(frozen=True)
+class Verdict(Finding):
+    """What all findings together come to."""
+
+    cautions: tuple[str, ...] = ()
+    # It would not be a yes either if what forbids it were mended.
+    at_best_opt_in: bool = False
+    # What has to be set for what is only on request.
+    settings: tuple[str, ...] = ()
+
+    def about(self, title: str) -> str:
+        """The sentence, after the backend's name unless it begins with that."""
+        return self.sentence() if self.why.startswith(title) else f"{title}: {self.sentence()}"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A backend on an adapter."""
+
+    adapter: Mapping[str, Any]
+    backend: Backend
+    verdict: Verdict
+
+
+# --- adapters -------------------------------------------------------------------------------------------------------
+
+
+def describe(adapter: Mapping[str, Any]) -> str:
+    """An adapter in one short phrase, with no more than is known."""
+    if not adapter.get("name") and not adapter.get("vendor_id") and adapter.get("driver"):
+        return f"graphics with the driver {adapter['driver']}"
+    name = adapter.get("name") or "{} {}:{}".format(
+        adapter.get("vendor") or "adapter", adapter.get("vendor_id") or "?", adapter.get("device_id") or "?"
+    )
+    return name if str(name).startswith(str(adapter.get("vendor"))) else f"{adapter.get('vendor') or ''} {name}".strip()
+
+
+def label(adapter: Mapping[str, Any]) -> str:
+    """What a student calls it, with AMD's name of the chip where that decides: "Radeon RX 6800 XT (gfx1030)"."""
+    gfx = catalog.gfx_of(adapter)
+    return f"{catalog.product_of(adapter) or describe(adapter)}{f' ({gfx})' if gfx else ''}"
+
+
+def kind_of(adapter: Mapping[str, Any]) -> str:
+    """In one word, what an adapter is that is no GPU."""
+    if adapter.get("compute_only"):
+        return "NPU"
+    if adapter.get("software") or adapter.get("vendor_id") == catalog.MICROSOFT:
+        return "software"
+    return "display" if adapter.get("render") is False else "unknown"
+
+
+def why_no_gpu(adapter: Mapping[str, Any]) -> str | None:
+    """Why there is nothing to compute on behind an adapter; None if there is."""
+    if adapter.get("software", False) or adapter.get("vendor_id") == catalog.MICROSOFT:
+        return "it is software, not a GPU"
+    if adapter.get("compute_only"):
+        return "it is a neural processor (NPU), and PyTorch has no backend for it here"
+    if adapter.get("software", False) is None:
+        return "whether it is a GPU is not known"
+    if adapter.get("render", True) is False:
+        return "it is a display without a GPU behind it"
+    return None
+
+
+def is_integrated(adapter: Mapping[str, Any]) -> bool:
+    """Part of the processor? The table knows its chips; for others Windows' hybrid bits, then the memory of its own."""
+    family = catalog.family_of(adapter)
+    if family is not None:
+        return family.integrated
+    if adapter.get("hybrid") in ("discrete", "integrated"):
+        return bool(adapter["hybrid"] == "integrated")
+    return int(adapter.get("dedicated_bytes") or 0) < 2 * 1024**3
+
+
+# --- Python ---------------------------------------------------------------------------------------------------------
+
+
+def python_for(backend: Backend, host: HostFacts) -> dict[str, Any]:
+    """requires; use: the version that would be taken; path: where it is; fetch: whether uv has to bring it (None: not known)."""
+    first, last = backend.python
+    if host.pythons is None:
+        return {"requires": backend.python_requires, "use": None, "path": None, "fetch": None}
+    for index, version in enumerate(host.pythons):
+        match = re.match(r"3\.([0-9]+)(?![0-9])", version)
+        if match and first <= int(match.group(1)) <= last:
+            path = host.python_paths[index] if host.python_paths and index < len(host.python_paths) else None
+            return {"requires": backend.python_requires, "use": version, "path": path, "fetch": False}
+    # 3.12 is the one that every backend has.
+    use = f"3.{12 if first <= 12 <= last else last}"
+    return {"requires": backend.python_requires, "use": use, "path": None, "fetch": True}
+
+
+def _of_python(backend: Backend, host: HostFacts) -> Iterator[Finding]:
+    python = python_for(backend, host)
+    if not python["fetch"]:
+        return
+    note = f" ({backend.python_note})" if backend.python_note else ""
+    first, last = backend.python
+    needs = f"{backend.title} needs Python 3.{first} to 3.{last}{note}, this host has {listed(host.pythons)}"
+    if host.python_fetch is False:
+        yield Finding(NO, f"{needs}, and no other can be fetched", f"install Python {python['use']}")
+    else:
+        yield Finding(CAUTION, f"{needs}: Python {python['use']} is fetched for it")
+
+
+def listed(words: Sequence[str] | None, nothing: str = "none") -> str:
+    words = list(words or ())
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else nothing
+
+
+# --- what bears on every backend --------------------------------------------------------------------------------------
+
+_SHUTDOWN = "in PowerShell: wsl --shutdown"
+_UBUNTU = "in PowerShell: wsl --install Ubuntu-24.04, and run colab-ready there"
+_UPDATE = "in PowerShell: wsl --update, then wsl --shutdown; and install the newest driver of the GPU on Windows"
+_NO_DEVICE = (
+    "the GPU device of WSL, /dev/dxg, is not there, so Windows gives this WSL no GPU",
+    _UPDATE,
+)
+_NO_ANSWER = ("Windows did not say which GPUs there are", _UPDATE)
+# What went wrong with /dev/dxg, by dxg.py's code: what it means, what to do.
+DXG: Mapping[str, tuple[str, str]] = {
+    "dxg_missing": _NO_DEVICE,
+    "dxg_no_driver": _NO_DEVICE,
+    "dxg_no_device": ("the GPU device of WSL, /dev/dxg, has lost its connection to Windows", _SHUTDOWN),
+    "dxg_denied": (
+        "this user may not open /dev/dxg, though WSL lets everybody",
+        f"{_SHUTDOWN}; if it is so again, look for a udev rule or a script that changes the mode of /dev/dxg",
+    ),
+    "dxg_forbidden": ("this container may not open /dev/dxg", "start the container with --device /dev/dxg"),
+    "dxg_unopenable": ("/dev/dxg, the GPU device of WSL, cannot be opened", _UPDATE),
+    "dxg_not_dxg": ("/dev/dxg is something else than WSL's GPU device", f"{_SHUTDOWN}, which makes /dev anew"),
+    "too_many_adapters": ("Windows names more adapters than WSL can list", "deactivate virtual displays on Windows"),
+    "timeout": ("Windows did not say in time which GPUs there are", f"{_SHUTDOWN}, then run colab-ready again"),
+    **dict.fromkeys(("enum_failed", "enum_unstable", "query_failed", "crashed", "no_child", "unexpected"), _NO_ANSWER),
+}
+# With these no backend can reach a GPU, even if another way has told which there are.
+DXG_SHUT = frozenset(
+    "dxg_missing dxg_no_driver dxg_no_device dxg_denied dxg_forbidden dxg_unopenable dxg_not_dxg".split()
+)
+
+
+def of_windows(host: HostFacts) -> Iterator[Finding]:
+    """Whether a GPU of Windows can be reached at all."""
+    if host.wsl == 1:
+        do = "in PowerShell: wsl --set-version NAME 2 (wsl --list says this distribution's NAME)"
+        yield Finding(NO, "WSL 1 has no GPUs, only WSL 2 does", do)
+    elif host.behind_windows and (host.dxg is False or host.dxg_failure):
+        code = host.dxg_failure or "dxg_missing"
+        why, do = DXG.get(code, (f"/dev/dxg does not work ({code})", _UPDATE))
+        if host.container and code == "dxg_missing":
+            why = "there is no /dev/dxg in this container"
+            do = "start the container with --device /dev/dxg and /usr/lib/wsl mounted"
+        yield Finding(NO if code in DXG_SHUT else CAUTION, why, do)
+    elif host.behind_windows and host.dxcore is False:
+        # The drivers of all vendors speak to Windows through it.
+        yield Finding(NO, "libdxcore.so, through which WSL reaches the GPU, is not in /usr/lib/wsl/lib", _UPDATE)
+
+
+def check_windows(
+    backend: str, wsl: int | None, dxg: bool | None, dxg_failure: str | None, otherwise: str
+) -> Problem | None:
+    """What keeps a backend from the GPU of Windows, before the backend's own files are looked at; `otherwise` is the way out."""
+    if wsl == 1:
+        do = f"in PowerShell: wsl --set-version NAME 2 (wsl -l shows the name), {otherwise}"
+        return Problem(f"{backend}_wsl", "this is WSL 1, which has no GPU", "WSL 2 on Windows 11", do)
+    if wsl == 2 and dxg is False:
+        what, do = DXG.get(dxg_failure or "", DXG["dxg_missing"])
+        expected = "a /dev/dxg through which Windows' GPU can be reached"
+        return Problem(f"{backend}_dxg", what, expected, f"{do}; {otherwise}")
+    return None
+
+
+def _of_machine(backend: Backend, adapter: Mapping[str, Any], host: HostFacts) -> Iterator[Finding]:
+    if host.architecture and host.architecture not in backend.architectures:
+        yield Finding(
+            NO, f"{backend.title} has packages for {listed(backend.architectures)} only, this is {host.architecture}"
+        )
+    if adapter.get("detachable"):
+        yield Finding(CAUTION, f"{label(adapter)} can be unplugged; run ./colab-ready again when it was")
+    # On Windows 10 every driver is, and no newer one helps.
+    if host.behind_windows and _number(adapter.get("wddm")) < WSL_WDDM and not host.windows_10:
+        why = f"the Windows driver of {label(adapter)} is older than GPUs in WSL (WDDM {adapter.get('wddm')})"
+        yield Finding(CAUTION, why, "install the newest one")
+    if (
+        backend.disk_bytes
+        and host.disk_free_bytes is not None
+        and host.disk_free_bytes < backend.disk_bytes
+        and backend.name not in (host.built or ())
+    ):
+        # Never a no: once it is built, the disk is that much fuller, and the next run would decide otherwise.
+        need, free = backend.disk_bytes // GB, host.disk_free_bytes / GB
+        yield Finding(CAUTION, f"building {backend.title} takes about {need} GB of disk, and {free:.3g} GB are free")
+
+
+def _number(text: Any) -> float:
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return float("inf")
+
+
+def _system(host: HostFacts) -> str:
+    return f"{(host.distribution or '').capitalize()} {host.distribution_version or ''}".strip()
+
+
+def _on_ubuntu(host: HostFacts, line: str) -> tuple[tuple[str, ...], bool]:
+    """The releases that the vendor names, and whether this is one of them, or nobody knows."""
+    named = catalog.UBUNTU.get(line, ((), ()))[0 if host.behind_windows else 1]
+    known = host.distribution is not None
+    return named, not named or not known or (host.distribution == "ubuntu" and host.distribution_version in named)
+
+
+def _own_support(family: catalog.Family, host: HostFacts) -> Finding:
+    support = family.wsl if host.behind_windows else family.linux
+    return Finding(support.level or OPT_IN, support.why)
+
+
+# --- one function per backend ---------------------------------------------------------------------------------------
+
+
+def _of_cuda(adapter: Mapping[str, Any], host: HostFacts) -> Iterator[Finding]:
+    family = catalog.family_of(adapter)
+    yield _own_support(family, host) if family else Finding(YES, "NVIDIA's driver brings CUDA")
+    if host.behind_windows:
+        if host.libcuda is False:
+            why = "the NVIDIA driver on Windows has put no libcuda.so into /usr/lib/wsl/lib"
+            yield Finding(NO, why, f"install NVIDIA's current driver on Windows, then {_SHUTDOWN}")
+    elif adapter.get("driver") != "nvidia":
+        do = "install NVIDIA's driver (on Ubuntu: sudo ubuntu-drivers install), then restart the computer"
+        yield _other_driver(adapter, "which has no CUDA", do)
+    elif host.nvidia_device is False:
+        yield _no_device_file(host, "/dev/nvidia0", "--gpus all")
+
+
+def _of_rocm(adapter: Mapping[str, Any], host: HostFacts) -> Iterator[Finding]:
+    family = catalog.family_of(adapter)
+    if family is None:
+        why = f"the table of AMD's GPUs does not have {adapter.get('vendor_id')}:{adapter.get('device_id')}"
+        yield Finding(NO, why, "if AMD lists it for ROCm, tell us, or add its line to module_utils/colab_ready/gpu/catalog.py")
+        return
+    own = _own_support(family, host)
+    # The card is what takes a wish of its own (backends/rocm/plan.py); a system that AMD does not name takes none.
+    yield replace(own, do="rocm_experimental: true") if own.level == OPT_IN else own
+    named, fits = _on_ubuntu(host, family.line)
+    if host.behind_windows:
+        if not fits:
+            kind = "Ryzen processors" if family.line == "ryzen" else "Radeon cards"
+            why = f"AMD's ROCm in WSL for {kind} is made for Ubuntu {listed(named)}, this is {_system(host)}"
+            yield Finding(NO, why, _UBUNTU)
+        if host.windows_10:
+            yield Finding(NO, "AMD supports ROCm in WSL on Windows 11 only, this is Windows 10", "update to Windows 11")
+        return
+    if not fits:
+        yield Finding(OPT_IN, f"AMD's ROCm for it is made for Ubuntu {listed(named)}, this is {_system(host)}")
+    if adapter.get("driver") != "amdgpu":
+        yield _other_driver(adapter, "which ROCm cannot use", "use the kernel's amdgpu driver")
+    elif host.kfd is False:
+        yield _no_device_file(host, "/dev/kfd", "--device /dev/kfd --device /dev/dri")
+
+
+_ELSE_DIRECTML = "if ./colab-ready ends with NOT READY, set colab_backend: directml"
+
+
+def _of_xpu(adapter: Mapping[str, Any], host: HostFacts) -> Iterator[Finding]:
+    family = catalog.family_of(adapter)
+    unknown = Finding(OPT_IN, "the table of Intel's GPUs does not have it; if it is a new one, XPU may work")
+    yield _own_support(family, host) if family else unknown
+    named, fits = _on_ubuntu(host, family.line if family else "")
+    has_runtime = host.distribution == "ubuntu" and host.distribution_version in catalog.INTELS_RUNTIME
+    if None not in (host.distribution, host.distribution_version) and not has_runtime:
+        why = f"Intel's compute runtime is for Ubuntu {listed(catalog.INTELS_RUNTIME)}, this is {_system(host)}"
+        yield Finding(NO, why, _UBUNTU if host.behind_windows else "run colab-ready on one of these")
+    elif not fits:
+        yield Finding(OPT_IN, f"PyTorch lists Ubuntu {listed(named)} for XPU on it, this is {_system(host)}")
+    if host.behind_windows:
+        if host.windows_10:
+            yield Finding(OPT_IN, "PyTorch lists Windows 11 for XPU, this is Windows 10")
+        # torch 2.13 ended on an Arc in WSL (intel/torch-xpu-ops#4045). PyTorch lists WSL from 2.14 on (pytorch/pytorch#192398),
+        # which was seen to compute wrong (roles/xpu/vars). Others run 2.13 in WSL (pytorch/pytorch#194576), and the proof tells.
+        yield Finding(
+            CAUTION, "PyTorch 2.13 does not promise XPU in WSL, and crashed there on an Arc card", _ELSE_DIRECTML
+        )
+    elif adapter.get("driver") not in ("i915", "xe"):
+        yield _other_driver(adapter, "which XPU cannot use", "use the kernel's xe or i915 driver")
+    elif host.render_node is False:
+        yield _no_device_file(host, "/dev/dri/renderD128", "--device /dev/dri")
+
+
+NOT_WINDOWS = "DirectML is a part of Windows, and this is not WSL"
+
+
+def _of_directml(adapter: Mapping[str, Any], host: HostFacts) -> Iterator[Finding]:
+    if not host.behind_windows:
+        yield Finding(NO, NOT_WINDOWS)
+        return
+    family = catalog.family_of(adapter)
+    vendor = adapter.get("vendor_id")
+    if family is not None:
+        yield Finding(family.directml.level or OPT_IN, family.directml.why)
+    elif vendor in (catalog.AMD, catalog.NVIDIA, catalog.INTEL, *catalog.QUALCOMM):
+        yield Finding(YES, "DirectML works on every DirectX 12 GPU whose Windows driver supports WSL")
+    else:
+        yield Finding(OPT_IN, f"GPUs of this vendor ({vendor}) are not known to work with DirectML in WSL")
+    if host.d3d12 is False:
+        yield Finding(NO, "libd3d12.so, WSL's DirectX, is not in /usr/lib/wsl/lib", _UPDATE)
+    if host.windows_10:
+        yield Finding(CAUTION, "Microsoft promises DirectML in WSL from Windows 11 on, and this is Windows 10")
+
+
+def _of_cpu(_adapter: Mapping[str, Any], _host: HostFacts) -> Iterator[Finding]:
+    yield Finding(YES, "PyTorch runs on every processor")
+
+
+RULES: Mapping[str, Callable[[Mapping[str, Any], HostFacts], Iterator[Finding]]] = {
+    "cuda": _of_cuda,
+    "rocm": _of_rocm,
+    "xpu": _of_xpu,
+    "directml": _of_directml,
+    "cpu": _of_cpu,
+}
+
+
+def _other_driver(adapter: Mapping[str, Any], but: str, do: str) -> Finding:
+    driver = adapter.get("driver")
+    if driver == "vfio-pci":
+        return Finding(NO, "it is reserved for a virtual machine (driver vfio-pci)", "run colab-ready in that one")
+    return Finding(NO, f"its driver is {driver}, {but}" if driver else "no driver has taken it", do)
+
+
+def _no_device_file(host: HostFacts, path: str, option: str) -> Finding:
+    if host.container:
+        return Finding(NO, f"there is no {path} in this container", f"start the container with {option}")
+    return Finding(NO, f"there is no {path}", "restart the computer; if it is still missing, install the driver again")
+
+
+def judge(backend: Backend, adapter: Mapping[str, Any], host: HostFacts) -> Verdict:
+    """Whether this backend runs on this adapter of this host, and why, or why not."""
+    findings: list[Finding] = []
+    if backend.name != "cpu":
+        no_gpu = why_no_gpu(adapter)
+        if no_gpu:
+            findings.append(Finding(NO, no_gpu))
+        elif backend.vendor_id not in (None, adapter.get("vendor_id")):
+            findings.append(Finding(NO, f"{backend.title} is for {backend.on}"))
+        findings += of_windows(host)
+    findings += RULES[backend.name](adapter, host)
+    findings += _of_machine(backend, adapter, host)
+    findings += _of_python(backend, host)
+    cautions = tuple(found.sentence() for found in findings if found.level == CAUTION)
+    on_request = [found for found in findings if found.level == OPT_IN]
+    wanted = [found.why for found in on_request]
+    for found in findings:
+        if found.level == NO:
+            return Verdict(NO, "; ".join([*wanted[:1], found.why]), found.do, cautions, bool(wanted))
+    if wanted:
+        settings = (f"colab_backend: {backend.name}", *dict.fromkeys(found.do for found in on_request if found.do))
+        return Verdict(OPT_IN, "; ".join(wanted), f"to try it, set {listed(settings)}", cautions, settings=settings)
+    return Verdict(YES, next(found.why for found in findings if found.level == YES), "", cautions)

@@ -1,0 +1,411 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which backend a host gets, and why: one pure function.
+
+gpu/catalog.py knows the cards, backends/rules.py judges each backend on each GPU; decide() takes the best pair, meets the user's
+wishes or refuses them, and says what became of the others.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, Sequence
+
+from ..backends.rocm import releases as rocm_lines
+from ..backends.rules import (
+    BACKENDS,
+    NOT_WINDOWS,
+    Backend,
+    Candidate,
+    HostFacts,
+    describe,
+    is_integrated,
+    judge,
+    kind_of,
+    label,
+    listed,
+    of_windows,
+    python_for,
+    why_no_gpu,
+)
+from ..core.refusal import Problem, Refusal
+from ..gpu import catalog
+from ..gpu.catalog import NO, OPT_IN, YES
+
+CPU = next(backend for backend in BACKENDS if backend.name == "cpu")
+# What colab_backend may say.
+BACKEND_WISHES = ("auto", *(backend.name for backend in BACKENDS))
+SHOWN_NONE = "Windows shows WSL no GPU. Do: install the newest driver of the GPU on Windows"
+
+
+def choose_adapter(wish: str | None, adapters: Sequence[Mapping[str, Any]] | None) -> Mapping[str, Any] | None:
+    """The adapter that was asked for: by index, or by part of its name, product or address."""
+    if not wish or adapters is None:
+        return None
+    # "7900" is part of a name: no host has that many adapters (the kernel's limit is 64).
+    if wish.isdecimal() and len(wish) < 3:
+        found = [adapter for adapter in adapters if adapter.get("index") == int(wish)]
+    else:
+        keys = ("name", "vendor", "address")
+        found = [
+            adapter
+            for adapter in adapters
+            if any(wish.lower() in str(text or "").lower() for text in [*map(adapter.get, keys), label(adapter)])
+        ]
+    if len(found) == 1:
+        return found[0]
+    if not adapters:
+        what = f"colab_gpu is {wish!r}, but no GPU was found on this host"
+        raise Refusal(Problem("gpu", what, "an empty colab_gpu", "leave colab_gpu out"))
+    there = "; ".join(f"{adapter.get('index')}: {describe(adapter)}" for adapter in adapters)
+    fits = f"{'no' if not found else len(found)} adapter{'s' if len(found) > 1 else ''}"
+    what = f"colab_gpu is {wish!r}, which fits {fits} of this host"
+    raise Refusal(Problem("gpu", what, f"one of {there}", "set colab_gpu to the number in front, or leave it empty"))
+
+
+def card_for(
+    gpu: Mapping[str, Any], backend: str, vendor_id: str, wsl: bool, unknown: str = NO
+) -> Mapping[str, Any] | None:
+    """From what gpu_device returned: the adapter that was decided on for a backend, or the vendor's best one. Never by its
+    place in a list: a processor's own graphics often come first. `unknown`: as what a card counts that no table has."""
+    adapters = gpu.get("adapters") or []
+    decided = gpu.get("backend") or {}
+    for one in (decided, decided.get("recommended") or {}):
+        if one.get("name") == backend and one.get("adapter") is not None:
+            return next((adapter for adapter in adapters if adapter.get("index") == one["adapter"]), None)
+    levels = [NO, OPT_IN, YES]
+
+    def rank(adapter: Mapping[str, Any]) -> tuple[int, bool, int]:
+        family = catalog.family_of(adapter)
+        level = ((family.wsl if wsl else family.linux).level or NO) if family else unknown
+        return levels.index(level), bool(adapter.get("primary")), int(adapter.get("dedicated_bytes") or 0)
+
+    theirs = [one for one in adapters if one.get("vendor_id") == vendor_id and not one.get("software")]
+    return max(theirs, key=rank, default=None)
+
+
+def card_of(adapter: Mapping[str, Any], adapters: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What tells an adapter among the devices that torch counts: the fields of torch_devices.Wanted."""
+    own = catalog.gfx_of(adapter) or adapter.get("gfx")
+    # With HSA_OVERRIDE_GFX_VERSION it says that it is the other one.
+    borrowed = rocm_lines.BORROWED_TARGETS.get(str(own))
+    others = [one for one in adapters if one is not adapter and why_no_gpu(one) is None]
+    return {
+        "names": catalog.names_of(adapter),
+        "gfx": [*([own] if own else []), *([borrowed[0]] if borrowed else [])],
+        "others": list(dict.fromkeys(name for one in others for name in catalog.names_of(one))),
+        # A family of NVIDIA's is of several, and a wrong one would hide the right card.
+        "capability": "",
+    }
+
+
+def decide(
+    wish: str,
+    adapters: Sequence[Mapping[str, Any]] | None,
+    why_unknown: str | None = None,
+    gpu: str | None = None,
+    host: Mapping[str, Any] | HostFacts | None = None,
+) -> dict[str, Any]:
+    """The backend that this host gets, or a Refusal of a wish that cannot be met.
+
+    `adapters` is None when they cannot be known, for the reason `why_unknown`.
+
+    name, device_type, adapter (index), gfx, card (see card_of; None for the CPU); chosen_by auto, colab_backend or colab_gpu.
+    recommended {name, device_type, adapter, gfx, why}: what would be taken if colab_backend were auto. reasons, cautions,
+    rejected [{name, why}], opt_in [{name, adapter, why, do}]. python {requires, use, path, fetch}, and python_requires once more.
+    """
+    wished = next((backend for backend in BACKENDS if backend.name == wish), None)
+    if wish != "auto" and wished is None:
+        what = f"colab_backend is {wish!r}, which is no backend"
+        raise Refusal(Problem("backend", what, " or ".join(BACKEND_WISHES), "set colab_backend to one of them"))
+    if gpu and adapters is None and wish != "cpu":
+        what = f"colab_gpu is {gpu!r}, but which graphics this host has is not known: {why_unknown}"
+        raise Refusal(
+            Problem("gpu", what, "adapters that can be looked up", "leave colab_gpu empty, or see to the cause")
+        )
+    asked = choose_adapter(gpu, adapters)
+    case = _Case(adapters, why_unknown, HostFacts.of(host), asked if wish != "cpu" else None)
+
+    chosen = recommended = case.best([YES])
+    if wished is None:
+        if asked is not None and recommended is None:
+            raise _unusable_adapter(case, asked, str(gpu))
+    elif wished.name == "cpu":
+        chosen = None
+    else:
+        chosen = case.best([YES, OPT_IN], wished.name)
+        if chosen is None:
+            raise _impossible_backend(case, wished)
+
+    hints = case.hints(chosen) if wished is None else []
+    backend = chosen.backend if chosen else CPU
+    python = python_for(backend, case.host)
+    return {
+        **_pair(chosen),
+        "chosen_by": "colab_backend" if wished else "colab_gpu" if asked is not None and chosen else "auto",
+        "card": card_of(chosen.adapter, adapters or ()) if chosen else None,
+        "recommended": _recommended(case, recommended),
+        "reasons": _reasons(case, wished, gpu, chosen, hints),
+        "cautions": list(chosen.verdict.cautions) if chosen else [],
+        "rejected": _rejected(case, backend, chosen, wished is not None),
+        "opt_in": hints,
+        "python": python,
+        "python_requires": python["requires"],
+    }
+
+
+class _Case:
+    """Every GPU that may be taken, with every backend, judged."""
+
+    def __init__(
+        self,
+        adapters: Sequence[Mapping[str, Any]] | None,
+        why_unknown: str | None,
+        host: HostFacts,
+        asked: Mapping[str, Any] | None,
+    ) -> None:
+        self.adapters, self.why_unknown, self.host, self.asked = adapters, why_unknown, host, asked
+        self.gpus = [adapter for adapter in adapters or () if why_no_gpu(adapter) is None]
+        self.candidates = [
+            Candidate(adapter, backend, judge(backend, adapter, host))
+            for adapter in (self.gpus if asked is None else [asked])
+            for backend in BACKENDS
+            # The CPU needs no GPU, and ROCm on a GeForce needs no sentence.
+            if backend.name != "cpu" and backend.vendor_id in (None, adapter.get("vendor_id"))
+        ]
+
+    def best(
+        self,
+        levels: Sequence[str],
+        backend: str | None = None,
+        without: Mapping[str, Any] | None = None,
+        on: Mapping[str, Any] | None = None,
+    ) -> Candidate | None:
+        """Never the first by index. A card of its own before one in the processor; then what its vendor keeps up to
+        date; then the larger memory, where that is known of all; then the order of the backends."""
+        fitting = [
+            one
+            for one in self.candidates
+            if one.verdict.level in levels
+            and backend in (None, one.backend.name)
+            and one.adapter is not without
+            and (on is None or one.adapter is on)
+        ]
+        sizes_known = all(one.adapter.get("dedicated_bytes") is not None for one in fitting)
+
+        def rank(one: Candidate) -> tuple[Any, ...]:
+            size = int(one.adapter["dedicated_bytes"]) if sizes_known else 0
+            order = BACKENDS.index(one.backend)
+            willing = one.verdict.level == YES
+            return (
+                not willing,
+                is_integrated(one.adapter),
+                one.backend.tier,
+                -size,
+                order,
+                one.adapter.get("index") or 0,
+            )
+
+        return min(fitting, key=rank, default=None)
+
+    def on(self, adapter: Mapping[str, Any]) -> list[Candidate]:
+        return [one for one in self.candidates if one.adapter is adapter]
+
+    def blocked(self) -> str | None:
+        """Why no GPU of this host can be reached, whichever it is."""
+        return next((found.sentence() for found in of_windows(self.host) if found.level == NO), None)
+
+    def why_not(self, backend: Backend) -> str:
+        """Why a backend is out, in one sentence."""
+        blocked = self.blocked()
+        if self.adapters is None and not blocked:
+            return f"which graphics this host has is not known: {self.why_unknown}"
+        if self.asked is not None:
+            no_gpu = why_no_gpu(self.asked)
+            if no_gpu or backend.vendor_id not in (None, self.asked.get("vendor_id")):
+                return f"{label(self.asked)}: {no_gpu or f'{backend.title} is for {backend.on}'}"
+        first = self.best([YES, OPT_IN, NO], backend.name)
+        if blocked:
+            return blocked
+        if first is None and backend.vendor_id is None and not self.host.behind_windows:
+            return NOT_WINDOWS
+        if first is None:
+            advice = f"; {SHOWN_NONE}" if backend.vendor_id is None and not self.gpus else ""
+            return f"it is for {backend.on}, and there is none{advice}"
+        return f"{label(first.adapter)}: {first.verdict.sentence()}"
+
+    def why_none(self) -> list[str]:
+        """Why no GPU is used: one sentence for each, or one for all."""
+        blocked = self.blocked()
+        if blocked:
+            return [blocked]
+        if self.adapters is None:
+            return [found.sentence() for found in of_windows(self.host)]
+        sentences = []
+        for adapter in self.gpus:
+            # That DirectML needs Windows is no news to who runs Linux.
+            about = [one for one in self.on(adapter) if one.backend.vendor_id or self.host.behind_windows]
+            why = "; ".join(one.verdict.about(one.backend.title) for one in about)
+            sentences.append(f"{label(adapter)}: {why or 'PyTorch has no backend for it here'}")
+        if not self.gpus and self.host.behind_windows:
+            sentences.append(SHOWN_NONE)
+        return sentences
+
+    def why_this(self, chosen: Candidate) -> str:
+        """Why this backend runs on its adapter, and if it is not the vendor's own, why not that one."""
+        own = next((one for one in self.on(chosen.adapter) if one.backend.vendor_id), None)
+        before = f"{own.verdict.why}; " if own is not None and own is not chosen and own.verdict.level != YES else ""
+        return f"{label(chosen.adapter)}: {before}{chosen.verdict.why}"
+
+    def remedies(self, chosen: Candidate) -> list[str]:
+        """What would have to be done for the vendor's own backend, where that is not the one."""
+        return [
+            f"for {one.backend.title} on it: {one.verdict.do}"
+            for one in self.on(chosen.adapter)
+            if one is not chosen and one.verdict.level == NO and one.verdict.do and not one.verdict.at_best_opt_in
+        ]
+
+    def passed_over(self, chosen: Candidate) -> list[Candidate]:
+        """Other cards of their own, whose vendor's backend lacks only what somebody could do."""
+        return [
+            one
+            for one in self.candidates
+            if one.adapter is not chosen.adapter and one.backend.vendor_id and not is_integrated(one.adapter)
+            if one.verdict.level == NO and one.verdict.do and not one.verdict.at_best_opt_in
+        ]
+
+    def hints(self, chosen: Candidate | None) -> list[dict[str, Any]]:
+        """What would run only when asked for: on the adapter that was chosen, or on any where none was."""
+        return [
+            {
+                "name": one.backend.name,
+                "adapter": one.adapter.get("index"),
+                "why": f"{label(one.adapter)}: {one.verdict.why}",
+                "do": listed(one.verdict.settings),
+            }
+            for one in self.candidates
+            if one.verdict.level == OPT_IN and one is not chosen and (chosen is None or one.adapter is chosen.adapter)
+        ]
+
+
+# --- telling --------------------------------------------------------------------------------------------------------
+
+
+def _what_there_is(adapters: Sequence[Mapping[str, Any]] | None, why_unknown: str | None) -> str:
+    if adapters is None:
+        return f"which graphics this host has is not known: {why_unknown}"
+    hardware = [describe(adapter) for adapter in adapters if why_no_gpu(adapter) is None]
+    if hardware:
+        return f"found {', '.join(hardware)}"
+    if adapters:
+        return "no GPU found, only " + ", ".join(f"{describe(adapter)} ({kind_of(adapter)})" for adapter in adapters)
+    return "no GPU found"
+
+
+def _reasons(
+    case: _Case,
+    wished: Backend | None,
+    gpu: str | None,
+    chosen: Candidate | None,
+    hints: Sequence[Mapping[str, Any]],
+) -> list[str]:
+    reasons = ["colab_backend asks for it"] if wished else []
+    reasons.append(_what_there_is(case.adapters, case.why_unknown))
+    if chosen is not None:
+        reasons.append(case.why_this(chosen))
+        reasons += _before_others(case, wished, chosen)
+        reasons += case.remedies(chosen)
+        titles = {backend.name: backend.title for backend in BACKENDS}
+        reasons += [f"experimental {titles[hint['name']]}: {hint['do']}" for hint in hints]
+    elif wished is None:
+        reasons += case.why_none()
+    if gpu and chosen is None:
+        reasons.append(f"colab_gpu ({gpu}) has no effect on the CPU")
+    return reasons
+
+
+def _before_others(case: _Case, wished: Backend | None, chosen: Candidate) -> list[str]:
+    """Why this one of several GPUs: what `rank` in best() found, in words."""
+    others = [adapter for adapter in case.gpus if adapter is not chosen.adapter]
+    if not others or case.asked is not None:
+        return []
+    other = case.best([YES, OPT_IN], wished.name if wished else None, without=chosen.adapter)
+    passed_over = [] if wished else case.passed_over(chosen)
+    why = [f"{label(one.adapter)}: {one.verdict.about(one.backend.title)}" for one in passed_over]
+    if other is None:
+        rest = [label(adapter) for adapter in others if not any(one.adapter is adapter for one in passed_over)]
+        return why + ([f"{listed(rest)} cannot {'run it' if wished else 'be used'}"] if rest else [])
+    return [_before(chosen, other), *why]
+
+
+def _before(chosen: Candidate, other: Candidate) -> str:
+    name = label(other.adapter)
+    if other.verdict.level != YES and chosen.verdict.level == YES:
+        return f"{name} would run {other.backend.title} only on request"
+    if is_integrated(other.adapter) and not is_integrated(chosen.adapter):
+        return f"it is a card of its own, so it comes before {name} in the processor"
+    if other.backend.tier != chosen.backend.tier:
+        return f"{chosen.backend.title} comes before {other.backend.title}, which {name} would get"
+    sizes = [candidate.adapter.get("dedicated_bytes") for candidate in (chosen, other)]
+    if None not in sizes and sizes[0] != sizes[1]:
+        return f"it has more memory than {name}"
+    return f"{name} is as good; colab_gpu: {other.adapter.get('index')} takes that one"
+
+
+def _pair(candidate: Candidate | None) -> dict[str, Any]:
+    """A backend and its adapter; the CPU needs none."""
+    backend = candidate.backend if candidate else CPU
+    return {
+        "name": backend.name,
+        "device_type": backend.device_type,
+        "adapter": candidate.adapter.get("index") if candidate else None,
+        "gfx": catalog.gfx_of(candidate.adapter) if candidate else None,
+    }
+
+
+def _recommended(case: _Case, candidate: Candidate | None) -> dict[str, Any]:
+    why = case.why_this(candidate) if candidate else "; ".join(case.why_none()) or "no GPU found"
+    return {**_pair(candidate), "why": why}
+
+
+def _rejected(case: _Case, taken: Backend, chosen: Candidate | None, wished: bool) -> list[dict[str, str]]:
+    result = []
+    for backend in BACKENDS:
+        if backend is taken:
+            continue
+        possible = case.best([YES], backend.name)
+        if backend.name == "cpu":
+            why = "colab_backend asks for another one" if wished else f"{taken.title} on a GPU is faster"
+        elif possible is None:
+            why = case.why_not(backend)
+        elif wished or chosen is None:
+            why = "colab_backend asks for another one"
+        elif any(one.backend is backend and one.verdict.level == YES for one in case.on(chosen.adapter)):
+            why = f"{taken.title} is the better one for {label(chosen.adapter)}"
+        else:
+            how = f"colab_gpu: {possible.adapter.get('index')}"
+            if case.best([YES], on=possible.adapter) is not possible:
+                how += f" with colab_backend: {backend.name}"
+            why = f"{label(chosen.adapter)} was chosen; {how} takes it, on {label(possible.adapter)}"
+        result.append({"name": backend.name, "why": why})
+    return result
+
+
+# --- refusing -------------------------------------------------------------------------------------------------------
+
+
+def _impossible_backend(case: _Case, wished: Backend) -> Refusal:
+    able = {one.backend.name for one in case.candidates if one.verdict.level != NO}
+    expected = " or ".join(["auto", *(backend.name for backend in BACKENDS if backend.name in (*able, "cpu"))])
+    where = f" on {label(case.asked)}, which colab_gpu asks for" if case.asked is not None else ""
+    why, _, do = case.why_not(wished).partition(". Do: ")
+    also = f"{do}; or set" if do else "set"
+    what = f"colab_backend is {wished.name!r}, which this host cannot have{where}: {why}"
+    return Refusal(Problem("backend", what, expected, f"{also} colab_backend to one of them"))
+
+
+def _unusable_adapter(case: _Case, asked: Mapping[str, Any], gpu: str) -> Refusal:
+    tried = [one.verdict.about(one.backend.title) for one in case.on(asked)]
+    why = why_no_gpu(asked) or case.blocked() or "; ".join(tried) or "no backend is for it"
+    what = f"colab_gpu is {gpu!r}, which is {label(asked)}, and PyTorch cannot use that here: {why}"
+    return Refusal(Problem("gpu", what, "a GPU with a backend", "leave colab_gpu empty, or set colab_backend: cpu"))
