@@ -119,13 +119,13 @@ from typing import Any, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready.backends.directml import plan as directml
+from ansible.module_utils.colab_ready.core.redact import redact, secrets_in
 from ansible.module_utils.colab_ready.core.refusal import message
 from ansible.module_utils.colab_ready.gpu.detect import Places, look
 from ansible.module_utils.colab_ready.process.fork import Say, run_forked
 from ansible.module_utils.colab_ready.python import fetched as fetched_pythons
 from ansible.module_utils.colab_ready.python import pip_config
 from ansible.module_utils.colab_ready.python.interpreters import first_fitting
-from ansible.module_utils.colab_ready.python.pip_config import redact, secrets_in
 from ansible.module_utils.colab_ready.python.sources import read_sources
 from ansible.module_utils.colab_ready.python.uv import Request
 from ansible.module_utils.colab_ready.system import host

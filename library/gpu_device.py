@@ -223,7 +223,8 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready.core.refusal import Refusal
-from ansible.module_utils.colab_ready.gpu.detect import Places, decide_on, look
+from ansible.module_utils.colab_ready.decision.decide import decide_on
+from ansible.module_utils.colab_ready.gpu.detect import Places, look
 from ansible.module_utils.colab_ready.gpu.readers.sysfs import PCI_IDS
 
 

@@ -315,8 +315,8 @@ import os
 import re
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.colab_ready.core.redact import redact, secrets_in
 from ansible.module_utils.colab_ready.python.builder import Builder
-from ansible.module_utils.colab_ready.python.pip_config import redact, secrets_in
 from ansible.module_utils.colab_ready.python.uv import ENDS, Request, as_failure
 
 PINNED = {

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready.wsl.windows_build import LIBRARY, is_open
+from ansible.module_utils.colab_ready.gpu.detect import leaves_windows_open
+from ansible.module_utils.colab_ready.wsl.windows_build import LIBRARY
 from doubles.dxg_stand_in import DxgDouble, Fault, adapter_like
 from doubles.dxg_stand_in import Machine as Device
 from fixtures.machines import MACHINES, Machine
@@ -193,7 +194,7 @@ def test_the_process_knows_of_the_host_what_the_table_says(
     assert host["pythons"] == [minor(version) for version in machine.host["pythons"]]
     assert [Path(path).name for path in host["python_paths"]] == [f"python{version}" for version in host["pythons"]]
     # What a driver of WDDM 3 says already nobody looks up.
-    asked = is_open(results[machine.name]["found"]["adapters"])
+    asked = leaves_windows_open(results[machine.name]["found"]["adapters"])
     assert host["windows_build"] == (machine.host["windows_build"] if asked else None)
     assert host["disk_free_bytes"] > 0
 
@@ -201,7 +202,7 @@ def test_the_process_knows_of_the_host_what_the_table_says(
 def test_most_of_the_table_has_the_device() -> None:
     assert len(WITH_DEVICE) > 60
     on_10 = [machine for machine in WITH_DEVICE if machine.host["windows_build"] < 22000]
-    assert len(on_10) >= 4 and all(is_open(machine.adapters) for machine in on_10)
+    assert len(on_10) >= 4 and all(leaves_windows_open(machine.adapters) for machine in on_10)
     assert {machine.host["dxg_failure"] for machine in WITH_DEVICE if machine.host.get("dxg_failure")} == set(FAULTS)
 
 

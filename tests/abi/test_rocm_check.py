@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.colab_ready.backends.rocm import check as rocm_check
 from ansible.module_utils.colab_ready.backends.rocm.check import Looked, Place
-from ansible.module_utils.colab_ready.wsl.interop import Answer
+from ansible.module_utils.colab_ready.process.program import Answer
 
 PROJECT = Path(__file__).parents[2]
 FIXTURES = PROJECT / "tests/fixtures/rocminfo"

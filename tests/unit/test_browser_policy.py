@@ -13,10 +13,7 @@ from ansible.module_utils.colab_ready.browser.policy import (
     MERGED,
     OLDER,
     OLDER_BLOCKED,
-    Entry,
     Setting,
-    Value,
-    check_origin,
     free_number,
     in_force,
     judge,
@@ -26,9 +23,12 @@ from ansible.module_utils.colab_ready.browser.policy import (
     read_policies,
     specificity,
 )
+from ansible.module_utils.colab_ready.core.origin import check_origin
+from ansible.module_utils.colab_ready.core.text import decoded, first_words
 from ansible.module_utils.colab_ready.jupyter.server_extension import Problem
 from ansible.module_utils.colab_ready.wsl import facts as wsl
 from ansible.module_utils.colab_ready.wsl import registry as windows_registry
+from ansible.module_utils.colab_ready.wsl.registry import Entry, Value
 
 COLAB = "https://colab.research.google.com"
 OURS = "/m/colab-ready.json"
@@ -343,7 +343,7 @@ def test_the_output_of_a_query_is_read(text: str, keys: dict[str, list[Value]]) 
     ],
 )
 def test_whatever_the_code_page_is_there_is_text(output: bytes, text: str) -> None:
-    assert wsl.decoded(output) == text
+    assert decoded(output) == text
 
 
 @pytest.mark.parametrize(
@@ -384,4 +384,4 @@ def test_windows_may_be_on_another_drive() -> None:
     [("\r\n\r\n ERROR: no \r\nmore", "ERROR: no"), ("", "nothing"), ("\x1b[31mx\x00", "[31mx"), ("y" * 300, "y" * 200)],
 )
 def test_a_message_quotes_the_first_words(output: str, words: str) -> None:
-    assert wsl.first_words(output) == words
+    assert first_words(output) == words

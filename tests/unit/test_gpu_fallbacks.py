@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.colab_ready.decision.decide import decide_on
 from ansible.module_utils.colab_ready.gpu import detect as gpu_look
 from ansible.module_utils.colab_ready.gpu.adapter import KEYS, Failure, Unknown, assemble
 from ansible.module_utils.colab_ready.gpu.readers import dxcore, win32_video
@@ -540,7 +541,7 @@ def test_the_primary_adapter_is_the_one_to_compute_on() -> None:
         "distribution_version": "24.04",
         "architecture": "x86_64",
     }
-    decision = gpu_look.decide_on({"adapters": adapters, "host": host, "null_reasons": reasons}, "auto", None)
+    decision = decide_on({"adapters": adapters, "host": host, "null_reasons": reasons}, "auto", None)
     assert decision["recommended"]["adapter"] == 1
     assert [adapter["primary"] for adapter in adapters] == [False, True]
     assert not [path for path in reasons if path.endswith(".primary")]

@@ -8,13 +8,11 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.colab_ready.backends.rocm import plan as rocm_plan
-from ansible.module_utils.colab_ready.backends.rocm import releases as rocm_lines
 from ansible.module_utils.colab_ready.backends.torch_devices import Device, Wanted, choose
 from ansible.module_utils.colab_ready.backends.xpu import packages as xpu_packages
 from ansible.module_utils.colab_ready.core.refusal import Refusal
-from ansible.module_utils.colab_ready.decision.decide import BACKENDS, decide
+from ansible.module_utils.colab_ready.decision.decide import BACKENDS, decide, decide_on
 from ansible.module_utils.colab_ready.gpu import catalog
-from ansible.module_utils.colab_ready.gpu import detect as gpu_look
 from ansible.module_utils.colab_ready.gpu.readers import sysfs
 from fixtures.machines import MACHINES, NATIVE_LINUX, Machine
 from fixtures.sysfs_tree import Sysfs
@@ -80,7 +78,7 @@ def test_the_primary_adapter_is_the_one_that_computes_or_else_the_one_that_would
     """A GeForce beside a Radeon that is as large: the GeForce, but for who asks for ROCm."""
     machine = next(one for one in MACHINES if one.name == "geforce-and-radeon-even")
     adapters = [dict(adapter) for adapter in machine.adapters or ()]
-    decision = gpu_look.decide_on({"adapters": adapters, "host": machine.host, "null_reasons": {}}, wish, None)
+    decision = decide_on({"adapters": adapters, "host": machine.host, "null_reasons": {}}, wish, None)
     wanted = decision["recommended"]["adapter"] if decision["adapter"] is None else decision["adapter"]
     assert [adapter["index"] for adapter in adapters if adapter["primary"]] == [wanted] == [0 if wish == "rocm" else 1]
 
@@ -126,7 +124,7 @@ def as_torch_says(index: int, backend: str, adapter: dict[str, Any]) -> Device:
     names = [one for one in catalog.names_of(adapter) if "[" not in one] or [f"GPU {adapter['device_id']}"]
     name = names[0] if adapter["wddm"] else f"{adapter['vendor']} {names[-1]}"
     gfx = catalog.gfx_of(adapter) or ""
-    borrowed = rocm_lines.BORROWED_TARGETS.get(gfx, (gfx, ""))[0]
+    borrowed = catalog.BORROWED_TARGETS.get(gfx, (gfx, ""))[0]
     return Device(index, name, gfx=borrowed if backend == "rocm" else "", bytes=adapter["dedicated_bytes"] or 0)
 
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from ansible.module_utils.colab_ready.core.redact import redact, secrets_in
 from ansible.module_utils.colab_ready.python import pip_config
 from ansible.module_utils.colab_ready.python.pip_config import PipConfigError, Sources
 from hypothesis import given
@@ -349,20 +350,20 @@ def test_one_source_goes_before_the_hosts_own(
     ],
 )
 def test_credentials_are_covered(text: str, expected: str) -> None:
-    assert pip_config.redact(text) == expected
+    assert redact(text) == expected
 
 
 def test_every_spelling_of_a_secret_is_named_for_the_log_filter() -> None:
     text = "https://user:p%40ssword@h/ by http://kid:hunter22@proxy:3128"
     secrets = {"user:p%40ssword", "p%40ssword", "p@ssword", "kid:hunter22", "hunter22"}
-    assert set(pip_config.secrets_in(text)) == secrets
+    assert set(secrets_in(text)) == secrets
 
 
 def test_a_password_that_breaks_its_address_is_covered_too() -> None:
     address = "http://me:sec/ret@pw@host.test:1/simple"
-    assert pip_config.redact(f"invalid value '{address}' for") == "invalid value 'http://***@host.test:1/simple' for"
-    assert "sec/ret@pw" in pip_config.secrets_in(address)
-    assert pip_config.redact("http://host.test:80/a@1") == "http://host.test:80/a@1"
+    assert redact(f"invalid value '{address}' for") == "invalid value 'http://***@host.test:1/simple' for"
+    assert "sec/ret@pw" in secrets_in(address)
+    assert redact("http://host.test:80/a@1") == "http://host.test:80/a@1"
 
 
 @given(user=st.text("abcXYZ019%-._~", min_size=1), password=st.text("abcXYZ019%-._~", min_size=4))

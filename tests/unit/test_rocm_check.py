@@ -13,8 +13,8 @@ from ansible.module_utils.colab_ready.backends.rocm.check import Looked, Place, 
 from ansible.module_utils.colab_ready.backends.rocm.faults import State
 from ansible.module_utils.colab_ready.backends.torch_devices import Wanted
 from ansible.module_utils.colab_ready.gpu.readers import rocminfo
+from ansible.module_utils.colab_ready.process.program import Answer, NotAnswered
 from ansible.module_utils.colab_ready.proof.report import build_report
-from ansible.module_utils.colab_ready.wsl.interop import Answer, NotAnswered
 
 FIXTURES = Path(__file__).parents[1] / "fixtures/rocminfo"
 GIB = 1 << 30

@@ -265,7 +265,7 @@ RADEON = {"vendor_id": "1002", "software": False}
     ],
 )
 def test_windows_is_asked_for_only_where_a_driver_leaves_it_open(adapters: Any, open_question: bool) -> None:
-    assert windows_build.is_open(adapters) is open_question
+    assert gpu_look.leaves_windows_open(adapters) is open_question
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ def test_the_build_is_in_a_library_of_windows(
     if data is not None:
         fake.write(f"drives/c/{windows_build.LIBRARY}", "")
         (fake.root / "drives/c" / windows_build.LIBRARY).write_bytes(data)
-    found, why = windows_build.windows_build([RADEON], str(fake.root / "etc"), str(fake.root / "proc"))
+    found, why = windows_build.windows_build(True, str(fake.root / "etc"), str(fake.root / "proc"))
     assert (found, why["reason"] if why else None) == (build, code)
 
 
@@ -300,7 +300,7 @@ def test_a_drive_that_hangs_is_left_behind(fake: FakeWsl, monkeypatch: pytest.Mo
     fake.write("etc/wsl.conf", f"[automount]\nroot = {fake.root}/drives\n")
     fake.write(f"drives/c/{windows_build.LIBRARY}", "MZ")
     monkeypatch.setattr(windows_build, "read_build", lambda path: time.sleep(600))
-    found, why = windows_build.windows_build([RADEON], str(fake.root / "etc"), str(fake.root / "proc"), 1)
+    found, why = windows_build.windows_build(True, str(fake.root / "etc"), str(fake.root / "proc"), 1)
     assert found is None
     assert why is not None and "no answer within 1 s" in why["detail"]
 
@@ -316,7 +316,7 @@ def test_only_a_plain_file_is_asked_for_the_build(fake: FakeWsl, kind: str) -> N
     else:
         (library.parent / "real.dll").write_bytes(library_of_windows(19041))
         library.symlink_to("real.dll")
-    found, why = windows_build.windows_build([RADEON], str(fake.root / "etc"), str(fake.root / "proc"))
+    found, why = windows_build.windows_build(True, str(fake.root / "etc"), str(fake.root / "proc"))
     assert (found, why["reason"] if why else None) == (None, "no_drive")
 
 

@@ -14,9 +14,9 @@ import urllib.parse
 import urllib.request
 from typing import Callable, Mapping, Sequence
 
+from ..core.redact import redact
 from ..core.refusal import Problem, Refusal
-from ..python.pip_config import redact
-from ..wsl.interop import Answer, NotAnswered, ask
+from ..process.program import Answer, NotAnswered, ask
 from . import output as apt_words
 
 DEB_BYTES_MAX = 256 << 20

@@ -24,10 +24,10 @@ from ..apt import output as apt_words
 from ..apt.client import INSTALL, Apt, fetch, take_proxies
 from ..core.problem import Problem as FileProblem
 from ..core.problem import explain
+from ..core.redact import redact, secrets_in
 from ..core.refusal import Problem, Refusal, message
 from ..files.changes import Changes
 from ..gpu.detect import Places, look
-from ..python.pip_config import redact, secrets_in
 from ..system import groups as gpu_groups
 from .host_record import Record, digest
 

@@ -14,8 +14,11 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
 from ..core.refusal import Problem
+from ..core.text import listed
 from ..gpu import catalog
 from ..gpu.catalog import NO, OPT_IN, YES
+from ..gpu.kind import label, why_no_gpu
+from ..gpu.readers.dxg import DXG_SHUT
 
 CAUTION = "caution"
 
@@ -167,54 +170,6 @@ class Candidate:
 # --- adapters -------------------------------------------------------------------------------------------------------
 
 
-def describe(adapter: Mapping[str, Any]) -> str:
-    """An adapter in one short phrase, with no more than is known."""
-    if not adapter.get("name") and not adapter.get("vendor_id") and adapter.get("driver"):
-        return f"graphics with the driver {adapter['driver']}"
-    name = adapter.get("name") or "{} {}:{}".format(
-        adapter.get("vendor") or "adapter", adapter.get("vendor_id") or "?", adapter.get("device_id") or "?"
-    )
-    return name if str(name).startswith(str(adapter.get("vendor"))) else f"{adapter.get('vendor') or ''} {name}".strip()
-
-
-def label(adapter: Mapping[str, Any]) -> str:
-    """What a student calls it, with AMD's name of the chip where that decides: "Radeon RX 6800 XT (gfx1030)"."""
-    gfx = catalog.gfx_of(adapter)
-    return f"{catalog.product_of(adapter) or describe(adapter)}{f' ({gfx})' if gfx else ''}"
-
-
-def kind_of(adapter: Mapping[str, Any]) -> str:
-    """In one word, what an adapter is that is no GPU."""
-    if adapter.get("compute_only"):
-        return "NPU"
-    if adapter.get("software") or adapter.get("vendor_id") == catalog.MICROSOFT:
-        return "software"
-    return "display" if adapter.get("render") is False else "unknown"
-
-
-def why_no_gpu(adapter: Mapping[str, Any]) -> str | None:
-    """Why there is nothing to compute on behind an adapter; None if there is."""
-    if adapter.get("software", False) or adapter.get("vendor_id") == catalog.MICROSOFT:
-        return "it is software, not a GPU"
-    if adapter.get("compute_only"):
-        return "it is a neural processor (NPU), and PyTorch has no backend for it here"
-    if adapter.get("software", False) is None:
-        return "whether it is a GPU is not known"
-    if adapter.get("render", True) is False:
-        return "it is a display without a GPU behind it"
-    return None
-
-
-def is_integrated(adapter: Mapping[str, Any]) -> bool:
-    """Part of the processor? The table knows its chips; for others Windows' hybrid bits, then the memory of its own."""
-    family = catalog.family_of(adapter)
-    if family is not None:
-        return family.integrated
-    if adapter.get("hybrid") in ("discrete", "integrated"):
-        return bool(adapter["hybrid"] == "integrated")
-    return int(adapter.get("dedicated_bytes") or 0) < 2 * 1024**3
-
-
 # --- Python ---------------------------------------------------------------------------------------------------------
 
 
@@ -246,11 +201,6 @@ def _of_python(backend: Backend, host: HostFacts) -> Iterator[Finding]:
         yield Finding(CAUTION, f"{needs}: Python {python['use']} is fetched for it")
 
 
-def listed(words: Sequence[str] | None, nothing: str = "none") -> str:
-    words = list(words or ())
-    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else nothing
-
-
 # --- what bears on every backend --------------------------------------------------------------------------------------
 
 _SHUTDOWN = "in PowerShell: wsl --shutdown"
@@ -277,10 +227,6 @@ DXG: Mapping[str, tuple[str, str]] = {
     "timeout": ("Windows did not say in time which GPUs there are", f"{_SHUTDOWN}, then run colab-ready again"),
     **dict.fromkeys(("enum_failed", "enum_unstable", "query_failed", "crashed", "no_child", "unexpected"), _NO_ANSWER),
 }
-# With these no backend can reach a GPU, even if another way has told which there are.
-DXG_SHUT = frozenset(
-    "dxg_missing dxg_no_driver dxg_no_device dxg_denied dxg_forbidden dxg_unopenable dxg_not_dxg".split()
-)
 
 
 def of_windows(host: HostFacts) -> Iterator[Finding]:
@@ -380,7 +326,9 @@ def _of_rocm(adapter: Mapping[str, Any], host: HostFacts) -> Iterator[Finding]:
     family = catalog.family_of(adapter)
     if family is None:
         why = f"the table of AMD's GPUs does not have {adapter.get('vendor_id')}:{adapter.get('device_id')}"
-        yield Finding(NO, why, "if AMD lists it for ROCm, tell us, or add its line to module_utils/colab_ready/gpu/catalog.py")
+        yield Finding(
+            NO, why, "if AMD lists it for ROCm, tell us, or add its line to module_utils/colab_ready/gpu/catalog.py"
+        )
         return
     own = _own_support(family, host)
     # The card is what takes a wish of its own (backends/rocm/plan.py); a system that AMD does not name takes none.

@@ -14,11 +14,11 @@ import os
 import re
 from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 
-from ..core.problem import Problem
+from ..core.origin import ORIGIN
 from ..files.safe_open import parse_json, parse_object
+from ..wsl.registry import POLICIES_KEY, Entry, Value
 
 FILE = "colab-ready.json"
-POLICIES_KEY = r"SOFTWARE\Policies"
 
 # Browsers from 146 on know the first, which is about this device alone. 139 to 145 know the second only; it allows
 # the page every device of the local network too, in newer browsers as well.
@@ -49,23 +49,13 @@ BROWSERS = {
     "brave": Browser("Brave", ("brave/policies/managed",), r"BraveSoftware\Brave"),
 }
 
-_ORIGIN = re.compile(r"(https?)://([a-z0-9-]+(?:\.[a-z0-9-]+)*)(?::(\d{1,5}))?")
+
 _PATTERN = re.compile(
     r"(?:(?P<scheme>\*|[a-z][a-z0-9+.-]*)://)?(?P<host>\*|(?:\[\*\.\])?[^\s/:*\[\]]*)(?::(?P<port>\*|\d+))?(?:/.*)?"
 )
 _STRING = r'"(?:\\.|[^"\\])*"'
 _COMMENTS = re.compile(_STRING + r"|//[^\n]*|/\*.*?\*/", re.DOTALL)
 _TRAILING_COMMAS = re.compile(_STRING + r"|,(?=\s*[}\]])", re.DOTALL)
-
-
-def check_origin(origin: str) -> str:
-    """The origin as it was given, if it is one and nothing wider."""
-    if not _ORIGIN.fullmatch(origin):
-        raise Problem(
-            "origin is %r. Expected one page's origin: scheme and host in small letters, without a path or a wildcard, "
-            "such as https://colab.research.google.com. Correct it." % origin
-        )
-    return origin
 
 
 # ---- what the browser makes of it -------------------------------------------------------------
@@ -117,7 +107,7 @@ def specificity(pattern: str, origin: str) -> tuple[int, int, int] | None:
 
 
 def _parts(origin: str) -> tuple[str, str, str]:
-    found = _ORIGIN.fullmatch(origin)
+    found = ORIGIN.fullmatch(origin)
     assert found
     return found[1], found[2], found[3] or {"http": "80", "https": "443"}[found[1]]
 
@@ -223,22 +213,8 @@ def blocked(title: str, verdict: Verdict, origin: str) -> str:
 # ---- the registry -----------------------------------------------------------------------------
 
 
-class Value(NamedTuple):
-    name: str
-    type: str
-    data: str
-
-
 # The values of each key that exists; keys in small letters, since the registry does not tell them apart.
 Keys = Mapping[str, Sequence[Value]]
-
-
-class Entry(NamedTuple):
-    """One value that is ours."""
-
-    key: str
-    name: str
-    data: str
 
 
 def is_number(name: str) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from ..core.origin import check_origin
 from ..core.problem import Problem, explain
 from ..files.changes import Changes
 from ..files.guarded_paths import Attributes
@@ -17,18 +18,14 @@ from ..files.journal import Journal
 from ..files.safe_open import read_bytes
 from ..system.host import wsl_facts
 from ..wsl import registry as windows_registry
-from ..wsl.registry import Refused, Registry
+from ..wsl.registry import POLICIES_KEY, Entry, Refused, Registry, Value
 from .policy import (
     BROWSERS,
     FILE,
     LOOPBACK,
     OLDER,
-    POLICIES_KEY,
-    Entry,
     Plan,
     RegistryPlan,
-    Value,
-    check_origin,
     holds,
     missing_keys,
     plan_file,

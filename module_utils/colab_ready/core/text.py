@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from typing import Any, Sequence
 
 LINE_CHARACTERS = 300
 
@@ -37,3 +37,25 @@ def cleaned(value: Any) -> Any:
     if isinstance(value, dict):
         return {printable(key): cleaned(item) for key, item in value.items()}
     return [cleaned(item) for item in value] if isinstance(value, list) else value
+
+
+def decoded(output: bytes) -> str:
+    """Return a program's text, in whichever encoding Windows gave it; what we look for is ASCII in all of them."""
+    if output.startswith(b"\xff\xfe") or output[1:2] == b"\0":
+        return output.decode("utf-16-le", "replace").lstrip("\ufeff")
+    try:
+        return output.decode("utf-8")
+    except UnicodeDecodeError:
+        return output.decode("cp437")
+
+
+def first_words(output: str) -> str:
+    """The first line that says something, for a message."""
+    lines = ("".join(c if c.isprintable() else " " for c in line).strip() for line in re.split(r"[\r\n]+", output))
+    return next((line[:200] for line in lines if line), "nothing")
+
+
+def listed(words: Sequence[str] | None, nothing: str = "none") -> str:
+    """Return the words as a list in a sentence: "a, b and c"."""
+    words = list(words or ())
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else nothing

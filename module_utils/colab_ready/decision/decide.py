@@ -11,26 +11,12 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
-from ..backends.rocm import releases as rocm_lines
-from ..backends.rules import (
-    BACKENDS,
-    NOT_WINDOWS,
-    Backend,
-    Candidate,
-    HostFacts,
-    describe,
-    is_integrated,
-    judge,
-    kind_of,
-    label,
-    listed,
-    of_windows,
-    python_for,
-    why_no_gpu,
-)
+from ..backends.rules import BACKENDS, NOT_WINDOWS, Backend, Candidate, HostFacts, judge, of_windows, python_for
 from ..core.refusal import Problem, Refusal
+from ..core.text import listed
 from ..gpu import catalog
 from ..gpu.catalog import NO, OPT_IN, YES
+from ..gpu.kind import describe, is_integrated, kind_of, label, why_no_gpu
 
 CPU = next(backend for backend in BACKENDS if backend.name == "cpu")
 # What colab_backend may say.
@@ -63,32 +49,11 @@ def choose_adapter(wish: str | None, adapters: Sequence[Mapping[str, Any]] | Non
     raise Refusal(Problem("gpu", what, f"one of {there}", "set colab_gpu to the number in front, or leave it empty"))
 
 
-def card_for(
-    gpu: Mapping[str, Any], backend: str, vendor_id: str, wsl: bool, unknown: str = NO
-) -> Mapping[str, Any] | None:
-    """From what gpu_device returned: the adapter that was decided on for a backend, or the vendor's best one. Never by its
-    place in a list: a processor's own graphics often come first. `unknown`: as what a card counts that no table has."""
-    adapters = gpu.get("adapters") or []
-    decided = gpu.get("backend") or {}
-    for one in (decided, decided.get("recommended") or {}):
-        if one.get("name") == backend and one.get("adapter") is not None:
-            return next((adapter for adapter in adapters if adapter.get("index") == one["adapter"]), None)
-    levels = [NO, OPT_IN, YES]
-
-    def rank(adapter: Mapping[str, Any]) -> tuple[int, bool, int]:
-        family = catalog.family_of(adapter)
-        level = ((family.wsl if wsl else family.linux).level or NO) if family else unknown
-        return levels.index(level), bool(adapter.get("primary")), int(adapter.get("dedicated_bytes") or 0)
-
-    theirs = [one for one in adapters if one.get("vendor_id") == vendor_id and not one.get("software")]
-    return max(theirs, key=rank, default=None)
-
-
 def card_of(adapter: Mapping[str, Any], adapters: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What tells an adapter among the devices that torch counts: the fields of torch_devices.Wanted."""
     own = catalog.gfx_of(adapter) or adapter.get("gfx")
     # With HSA_OVERRIDE_GFX_VERSION it says that it is the other one.
-    borrowed = rocm_lines.BORROWED_TARGETS.get(str(own))
+    borrowed = catalog.BORROWED_TARGETS.get(str(own))
     others = [one for one in adapters if one is not adapter and why_no_gpu(one) is None]
     return {
         "names": catalog.names_of(adapter),
@@ -409,3 +374,17 @@ def _unusable_adapter(case: _Case, asked: Mapping[str, Any], gpu: str) -> Refusa
     why = why_no_gpu(asked) or case.blocked() or "; ".join(tried) or "no backend is for it"
     what = f"colab_gpu is {gpu!r}, which is {label(asked)}, and PyTorch cannot use that here: {why}"
     return Refusal(Problem("gpu", what, "a GPU with a backend", "leave colab_gpu empty, or set colab_backend: cpu"))
+
+
+def decide_on(found: Mapping[str, Any], backend: str, gpu: str | None) -> dict[str, Any]:
+    """decide() for what look() found. The primary adapter is then the one that the machine computes on, or would."""
+    why = found["null_reasons"].get("adapters", {}).get("detail")
+    decision = decide(backend, found["adapters"], why, gpu, host=found["host"])
+    best = decision["adapter"]
+    if best is None:
+        best = decision["recommended"]["adapter"]
+    if best is not None:
+        for adapter in found["adapters"]:
+            adapter["primary"] = adapter["index"] == best
+            found["null_reasons"].pop(f"adapters[{adapter['index']}].primary", None)
+    return decision

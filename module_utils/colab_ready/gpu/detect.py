@@ -13,13 +13,12 @@ import os
 import re
 from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
-from ..backends.rules import DXG_SHUT
-from ..decision.decide import decide
 from ..system.host import os_facts, python_candidates, read_text
 from ..wsl import facts as wsl
 from ..wsl.windows_build import windows_build
 from . import catalog
 from .adapter import Reading
+from .kind import why_no_gpu
 from .readers import dxcore, dxg, win32_video
 from .readers import sysfs as drm
 from .readers import vendor_tools as gpu_tools
@@ -152,7 +151,7 @@ def of_windows(places: Places, others: Sequence[tuple[str, Way]]) -> Found:
     first = dxg.read_adapters_safely(places.dev, places.dxg_seconds)
     ways = [_way("dxg", first)]
     failure = None if first[0] is not None else first[1]["adapters"]["reason"]
-    usable = failure not in DXG_SHUT
+    usable = failure not in dxg.DXG_SHUT
     if tells_something(first[0]):
         return Found(first[0], first[1], ways, usable, failure)
     for name, ask in others:
@@ -188,6 +187,22 @@ def complete(found: Found) -> None:
             found.reasons[f"adapters[{index}].product"] = unlisted
 
 
+# A driver of this model or a newer one runs on Windows 11 alone.
+WINDOWS_11_WDDM = 3.0
+
+
+def leaves_windows_open(adapters: Sequence[Mapping[str, Any]] | None) -> bool:
+    """Whether there is a GPU whose driver leaves open which Windows it runs on."""
+    return any(why_no_gpu(adapter) is None and not _only_on_11(adapter.get("wddm")) for adapter in adapters or ())
+
+
+def _only_on_11(wddm: Any) -> bool:
+    try:
+        return float(wddm) >= WINDOWS_11_WDDM
+    except (TypeError, ValueError):
+        return False
+
+
 # --- all of it ------------------------------------------------------------------------------------------------------
 
 
@@ -211,7 +226,7 @@ def look(places: Places, environ: Mapping[str, str] | None = None) -> dict[str, 
     host["dxg_failure"] = found.dxg_failure
     looked_up = {"disk_free_bytes": disk_free_bytes(places.prefix)}
     if said:
-        looked_up["windows_build"] = windows_build(found.adapters, places.etc, places.proc)
+        looked_up["windows_build"] = windows_build(leaves_windows_open(found.adapters), places.etc, places.proc)
     for key, (value, why) in looked_up.items():
         host[key] = value
         if why is not None:
@@ -223,17 +238,3 @@ def look(places: Places, environ: Mapping[str, str] | None = None) -> dict[str, 
         "host": host,
         "null_reasons": {**reasons, **found.reasons},
     }
-
-
-def decide_on(found: Mapping[str, Any], backend: str, gpu: str | None) -> dict[str, Any]:
-    """decide() for what look() found. The primary adapter is then the one that the machine computes on, or would."""
-    why = found["null_reasons"].get("adapters", {}).get("detail")
-    decision = decide(backend, found["adapters"], why, gpu, host=found["host"])
-    best = decision["adapter"]
-    if best is None:
-        best = decision["recommended"]["adapter"]
-    if best is not None:
-        for adapter in found["adapters"]:
-            adapter["primary"] = adapter["index"] == best
-            found["null_reasons"].pop(f"adapters[{adapter['index']}].primary", None)
-    return decision

@@ -14,10 +14,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Iterable, Mapping, Sequence
 
-from ..browser import policy as browser_policy
 from ..core.accounts import RUNTIME_COMMENT
+from ..core.origin import check_origin
+from ..core.problem import Problem as InvalidValue
 from ..core.refusal import Problem
-from ..jupyter import server_extension as extension
 from ..system.host import Account, Place
 from ..system.ports import Listener, Process
 
@@ -171,8 +171,8 @@ def _is_seconds(value: Any) -> bool:
 
 def _is_origin(value: str) -> bool:
     try:
-        return bool(browser_policy.check_origin(value))
-    except extension.Problem:
+        return bool(check_origin(value))
+    except InvalidValue:
         return False
 
 

@@ -16,9 +16,9 @@ import errno
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..backends.rules import why_no_gpu
 from ..core.remedy import Remedy, check_of
 from ..files import safe_open
+from ..gpu.kind import why_no_gpu
 
 SCHEMA = 1
 

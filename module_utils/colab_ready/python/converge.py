@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Mapping, Sequence
 
+from ..core.redact import redact
 from ..files.removal import remove_path
 from ..files.safe_open import read_text
 from ..files.trust import distrust_tree
@@ -26,7 +27,7 @@ from ..process.run import child_environment
 from . import environment as env_state
 from . import fetched as fetched_pythons
 from . import lock as lockfile
-from . import pip_config, wheel
+from . import wheel
 from .environment import Installed, Interpreter, Plan, Wish
 from .installer import Installer, Outcome, Work, empty_folder
 from .trusted import ROOT, distrusted
@@ -92,7 +93,7 @@ class Convergence(Installer):
         self.outcome.packages = {name: package.version for name, package in sorted(installed.items())}
         self.outcome.python = {"path": self.python, "version": found.version, "base": found.base}
         self.outcome.pinned = self.pin_sources
-        self.outcome.notes = [pip_config.redact(note) for note in self.sources.notes]
+        self.outcome.notes = [redact(note) for note in self.sources.notes]
 
     def _reasons(self, why_new: str) -> list[str]:
         # A folder that was emptied for this is one that had its reason.

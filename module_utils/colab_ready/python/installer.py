@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Collection, Mapping, Sequence
 from urllib.parse import unquote, urlsplit
 
+from ..core.redact import redact
 from ..files.removal import empty_at, remove_path
 from ..process.identity import Account
 from ..process.run import Finished
@@ -273,7 +274,7 @@ class Installer:
         tried: list[tuple[str, uv_errors.Problem]] = []
         if first.index or first.find_links:
             own = self.sources.only(first.index, first.find_links)
-            shown = pip_config.redact(first.index or first.find_links or "")
+            shown = redact(first.index or first.find_links or "")
             missing = _not_there(first)
             if missing:
                 tried.append((shown, missing))

@@ -17,7 +17,9 @@ import os
 import re
 from dataclasses import dataclass, replace
 from typing import Any, Mapping, Sequence
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
+
+from ..core.redact import redact
 
 # pip's own long names for one destination (pip/_internal/cli/cmdoptions.py): all of them work in a file and as PIP_*.
 ALIASES = {
@@ -62,7 +64,7 @@ _BOOLEANS = {
     **dict.fromkeys(("n", "no", "f", "false", "off", "0"), False),
 }
 # A password may hold what belongs percent-encoded: then nobody can use the address, and it stands in the message that says so.
-_USERINFO = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://)(?P<userinfo>[^/\s'\"]+(:(?!\d*/)[^\s'\"]*)?)@")
+
 
 
 class PipConfigError(Exception):
@@ -129,25 +131,6 @@ class Sources:
             "find_links": [redact(one) for one in self.find_links],
             "no_index": self.no_index,
         }
-
-
-def redact(text: str) -> str:
-    """The text with the user and password of every address in it covered."""
-    return _USERINFO.sub(lambda match: match.group("scheme") + "***@", text)
-
-
-def secrets_in(text: str) -> list[str]:
-    """Every userinfo in the text and every password alone, plain and percent-decoded, for a log filter."""
-    found: list[str] = []
-    for match in _USERINFO.finditer(text):
-        userinfo = match.group("userinfo")
-        name, separator, password = userinfo.partition(":")
-        # A token is often written as the user with no password behind it.
-        secret = password if separator else name
-        for one in (userinfo, secret, unquote(secret)):
-            if len(one) >= 4 and one not in found:
-                found.append(one)
-    return found
 
 
 def global_config_files(environ: Mapping[str, str]) -> list[str]:

@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from typing import Collection
 
-from .pip_config import redact
+from ..core.redact import redact
 
 # Kinds that say "this source cannot be reached now", as opposed to "it answered, and the answer was no".
 UNREACHABLE = ("no_network", "index_silent", "proxy", "tls")

@@ -92,22 +92,6 @@ def interop_sockets(run_dir: str) -> list[str]:
     return [path for _, path in sorted(found, reverse=True)]
 
 
-def decoded(output: bytes) -> str:
-    """Text of a Windows program, whose encoding only it knows; what we look for is ASCII in all of them."""
-    if output.startswith(b"\xff\xfe") or output[1:2] == b"\0":
-        return output.decode("utf-16-le", "replace").lstrip("\ufeff")
-    try:
-        return output.decode("utf-8")
-    except UnicodeDecodeError:
-        return output.decode("cp437")
-
-
-def first_words(output: str) -> str:
-    """The first line that says something, for a message."""
-    lines = ("".join(c if c.isprintable() else " " for c in line).strip() for line in re.split(r"[\r\n]+", output))
-    return next((line[:200] for line in lines if line), "nothing")
-
-
 def interop(proc: str = "/proc", etc: str = "/etc", init: str = "/init") -> Fact:
     """Whether programs of Windows can be started; if not, or if that is not known, why."""
     enabled = wsl_conf_value((read_text(f"{etc}/wsl.conf") or "").encode(), "interop", "enabled")

@@ -1,10 +1,7 @@
 # Copyright (c) 2026, the colab-ready authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Programs, started with a limit: those of this host, and those of the Windows around it.
-
-One that hangs in a driver, or that leaves children which keep its output open, is left behind in time.
-"""
+"""Start programs of the Windows around this WSL, with a limit and with the rights of who called."""
 
 from __future__ import annotations
 
@@ -12,16 +9,16 @@ import errno
 import os
 import re
 from contextlib import suppress
-from typing import Any, Callable, Mapping, NamedTuple, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
+from ..core.text import decoded
 from ..files.plain import open_plain
 from ..process.boundary import BoundaryError, run_as
 from ..process.identity import who_called
-from ..process.run import run
+from ..process.program import Answer, NotAnswered, ask
 from ..system.host import read_text
-from .facts import decoded, first_words, init_beside, interop_sockets, program_candidates
+from .facts import init_beside, interop_sockets, program_candidates
 
-ANSWER_BYTES = 4 << 20
 # Of what a program of Windows prints; more of it than any that is asked here says.
 PIPE_BYTES = 256 << 10
 SOCKETS_TRIED = 3
@@ -29,50 +26,10 @@ SOCKETS_TRIED = 3
 _INIT_SAYS = re.compile(r"^<\d>.*ERROR|Util[A-Z]\w+:\d+", re.MULTILINE)
 
 
-class NotAnswered(Exception):
-    """It could not be started (`code` is cannot_start, `number` the errno), or took too long (timeout)."""
+def is_of_init(answer: Answer) -> bool:
+    """Tell whether it is not the program that speaks but WSL, which could not start it."""
+    return bool(_INIT_SAYS.search(decoded(answer.errors)) or _INIT_SAYS.search(answer.text))
 
-    def __init__(self, code: str, text: str, number: int | None = None) -> None:
-        super().__init__(text)
-        self.code = code
-        self.number = number
-
-
-class Answer(NamedTuple):
-    """What a program printed, and its exit status."""
-
-    status: int
-    output: bytes
-    errors: bytes
-
-    @property
-    def text(self) -> str:
-        return decoded(self.output)
-
-    @property
-    def words(self) -> str:
-        """For a message: what it says first, on stderr or else on stdout."""
-        return first_words(decoded(self.errors) if self.errors.strip() else self.text)
-
-    @property
-    def is_of_init(self) -> bool:
-        """Whether it is not the program that speaks but WSL, which could not start it."""
-        return bool(_INIT_SAYS.search(decoded(self.errors)) or _INIT_SAYS.search(self.text))
-
-
-def ask(argv: Sequence[str], seconds: float, environ: Mapping[str, str] | None = None, cwd: str = "/") -> Answer:
-    """Run a program in a session of its own, with nothing of the caller's environment but what is given. Or NotAnswered."""
-    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", **(environ or {})}
-    done = run(argv, seconds, env=environment, cwd=cwd, most=ANSWER_BYTES)
-    if done.problem:
-        why = os.strerror(done.number) if done.number else done.stderr
-        raise NotAnswered("cannot_start", f"{argv[0]} cannot be started: {why}", done.number)
-    if done.timed_out:
-        raise NotAnswered("timeout", f"{argv[0]} did not answer within {seconds:g} s")
-    return Answer(done.status, done.output, done.errors)
-
-
-# --- of Windows -----------------------------------------------------------------------------------------------------
 
 # A drive whose other end hangs must not hang us.
 DRIVE_SECONDS = 5.0

@@ -12,11 +12,13 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from ..browser.policy import POLICIES_KEY, Entry, Value
 from ..core.problem import Problem
-from .interop import Answer, NotAnswered, ask_windows, ways_to_windows, windows_program
+from ..process.program import Answer, NotAnswered
+from .interop import ask_windows, is_of_init, ways_to_windows, windows_program
 
+POLICIES_KEY = r"SOFTWARE\Policies"
 PROGRAM = "Windows/System32/reg.exe"
 _HIVES = {"HKEY_LOCAL_MACHINE": "HKLM", "HKEY_CURRENT_USER": "HKCU"}
 _VALUE = re.compile(r"(?: {4}|\t)(?P<name>.*?)(?: {4}|\t)(?P<type>REG_[A-Z0-9_]+)(?:(?: {4}|\t)(?P<data>.*))?")
@@ -26,6 +28,20 @@ _NO_INTEROP = "Let /etc/wsl.conf have enabled=true under [interop], " + _AGAIN
 _NO_DRIVE = "Let /etc/wsl.conf have enabled=true under [automount], " + _AGAIN
 _STUCK = "Run wsl --shutdown in Windows and open the WSL window again"
 _ASK_THERE = r"Run reg query HKLM\SOFTWARE\Policies in Windows' own command prompt and see what it says"
+
+
+class Value(NamedTuple):
+    name: str
+    type: str
+    data: str
+
+
+class Entry(NamedTuple):
+    """One value to be set or removed."""
+
+    key: str
+    name: str
+    data: str
 
 
 class Refused(Exception):
@@ -111,7 +127,7 @@ class Registry:
                 self._answered = True
                 return
             said = said or answer.words
-            if not answer.is_of_init:
+            if not is_of_init(answer):
                 break
             todo = _NO_INTEROP
         raise unavailable("%s says %r" % (self.program, said), todo)

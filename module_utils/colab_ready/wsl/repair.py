@@ -16,12 +16,13 @@ from ..files.guarded_paths import Attributes, read_own_file, write_file
 from ..files.guarded_paths import Entry as Found
 from ..files.journal import Journal
 from ..files.plain import open_plain, replace_plain
+from ..process.program import NotAnswered
 from ..system import ldconfig
 from ..system.host import read_text, run, service_manager, wsl_facts
 from . import conf as wsl_config
 from .conf import KEEP_RUNNING, SYSTEMD, Edit, Key
 from .facts import LIBRARY_FOLDER, automount_root
-from .interop import DRIVE_SECONDS, NotAnswered, as_caller, ask_windows, ways_to_windows, windows_program
+from .interop import DRIVE_SECONDS, as_caller, ask_windows, ways_to_windows, windows_program
 
 STATE_FILE = "/var/lib/colab-ready/wsl_host.json"
 BACKUP = ".colab-ready-backup"

@@ -16,16 +16,14 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import Any, Mapping, Sequence
 
-from ..backends.rules import why_no_gpu
 from ..files.plain import open_plain
+from ..process.program import NotAnswered
 from .facts import Fact, reason
-from .interop import NotAnswered, as_caller, windows_program
+from .interop import as_caller, windows_program
 
 # Small, on every Windows, and its resources hold nothing but its version.
 LIBRARY = "Windows/System32/kernel32.dll"
-WINDOWS_11_WDDM = 3.0
 # A drive whose other end hangs must not hang us.
 TIMEOUT_SECONDS = 2.0
 
@@ -68,26 +66,14 @@ def read_build(path: str) -> int | None:
         return parse_build(header, os.pread(handle, section[1], section[0])) if section else None
 
 
-def is_open(adapters: Sequence[Mapping[str, Any]] | None) -> bool:
-    """Whether there is a GPU whose driver leaves open which Windows it runs on."""
-    return any(why_no_gpu(adapter) is None and not _only_on_11(adapter.get("wddm")) for adapter in adapters or ())
-
-
-def _only_on_11(wddm: Any) -> bool:
-    try:
-        return float(wddm) >= WINDOWS_11_WDDM
-    except (TypeError, ValueError):
-        return False
-
-
 def windows_build(
-    adapters: Sequence[Mapping[str, Any]] | None,
+    wanted: bool,
     etc: str = "/etc",
     proc: str = "/proc",
     timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> Fact:
-    """The build; or None and why, which is also the case where nothing hangs on it."""
-    if not is_open(adapters):
+    """Return the build; or None and why, also where nothing depends on it (not `wanted`)."""
+    if not wanted:
         return None, reason("not_asked", "nothing hangs on it: each GPU has a driver of Windows 11, or there is none")
     try:
         path = windows_program(LIBRARY, etc, proc, timeout_seconds)

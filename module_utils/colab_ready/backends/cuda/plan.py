@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any, Mapping, NamedTuple, Sequence
 
 from ...core.refusal import Problem, Refusal
+from ...core.text import listed
 from ...gpu import catalog
-from ..rules import check_windows, describe, listed
+from ...gpu.kind import describe
+from ..rules import check_windows
 from . import builds as cuda_builds
 
 ARCHITECTURES = ("x86_64", "aarch64")

@@ -17,11 +17,11 @@ from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
 from ...apt.output import LIST_FORMAT, installed_packages
 from ...core.remedy import check_of
-from ...core.text import readable_lines
-from ...decision.decide import card_for
+from ...core.text import listed, readable_lines
 from ...files.safe_open import read_object, read_text
 from ...gpu import catalog
 from ...gpu.adapter import plain
+from ...gpu.kind import is_integrated, why_no_gpu
 from ...gpu.readers import rocminfo
 from ...gpu.readers.rocminfo import DONE, Agent, Rocminfo
 from ...process.run import run_program
@@ -29,7 +29,7 @@ from ...system import ldconfig
 from ...system.host import os_facts
 from ...wsl import interop as programs
 from ...wsl.facts import memory_bytes
-from ..rules import is_integrated, listed, why_no_gpu
+from ..card import card_for
 from ..torch_devices import Device, Wanted, choose, shown
 from . import dids
 from . import releases as rocm_lines

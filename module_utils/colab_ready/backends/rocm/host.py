@@ -13,12 +13,12 @@ from typing import Any, Mapping, Sequence
 
 from ...apt.client import DEB_BYTES_MAX, QUESTION_SECONDS, apt_options, fetch
 from ...apt.output import judge_steps
+from ...core.redact import redact, secrets_in
 from ...core.refusal import Problem, Refusal
-from ...decision.decide import card_for
 from ...gpu import catalog
 from ...python.lock import matches
-from ...python.pip_config import redact, secrets_in
 from ...system import host, ldconfig
+from ..card import card_for
 from ..host import GpuHost, Work, address_of
 from ..host_record import digest
 from . import host_plan as thinking

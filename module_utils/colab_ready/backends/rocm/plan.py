@@ -13,9 +13,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
 from ...core.refusal import Problem, Refusal
+from ...core.text import listed
 from ...gpu import catalog
+from ...gpu.kind import label
 from ...system import ldconfig as loader_cache
-from ..rules import WINDOWS_11, label, listed
+from ..rules import WINDOWS_11
 from . import dids
 from . import releases as rocm_lines
 from .releases import Line
@@ -153,7 +155,7 @@ def _support(adapter: Mapping[str, Any], host: Host) -> catalog.Support:
 
 def _target(gfx: str, line: Line) -> tuple[str, str]:
     """What the wheels are made for, and the override that it takes."""
-    borrowed = rocm_lines.BORROWED_TARGETS.get(gfx)
+    borrowed = catalog.BORROWED_TARGETS.get(gfx)
     return borrowed if borrowed and gfx not in line.targets else (gfx, "")
 
 

@@ -119,10 +119,6 @@ class Line:
 # AMD's ID and codename of the releases of Ubuntu that it has packages for.
 CODENAMES: Mapping[str, str] = {"22.04": "jammy", "24.04": "noble", "26.04": "resolute"}
 
-# A target is what wheels and packages are made for. These chips have none of their own; others run those of gfx1030,
-# which takes HSA_OVERRIDE_GFX_VERSION, so never without being asked for.
-BORROWED_TARGETS: Mapping[str, tuple[str, str]] = {"gfx1031": ("gfx1030", "10.3.0"), "gfx1032": ("gfx1030", "10.3.0")}
-
 _KEYRING = "/etc/apt/keyrings/amdrocm.gpg"
 _PREREQUISITES = ("libatomic1", "libquadmath0")
 # fmt: off

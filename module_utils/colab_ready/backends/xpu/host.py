@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any, Mapping
 
 from ...core.refusal import Problem, Refusal
-from ...decision.decide import card_for
 from ...gpu import catalog
 from ...system.host import os_facts
+from ..card import card_for
 from ..host import GpuHost, Work
 from ..host_record import Record, digest
 from . import packages as xpu_packages

@@ -14,9 +14,10 @@ from __future__ import annotations
 from typing import Any, Mapping, NamedTuple
 
 from ...core.refusal import Problem, Refusal
+from ...core.text import listed
 from ...gpu import catalog
 from ...gpu.catalog import NO, OPT_IN
-from ..rules import label, listed
+from ...gpu.kind import label
 
 PACKAGES = ("libze1", "libze-intel-gpu1", "intel-opencl-icd")
 ADDRESS = "https://repositories.intel.com/gpu/ubuntu"

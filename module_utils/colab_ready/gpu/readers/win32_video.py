@@ -13,8 +13,9 @@ import re
 import time
 from typing import Any
 
-from ...wsl.facts import first_words
-from ...wsl.interop import NotAnswered, ask_windows, ways_to_windows, windows_program
+from ...core.text import first_words
+from ...process.program import NotAnswered
+from ...wsl.interop import ask_windows, is_of_init, ways_to_windows, windows_program
 from ..adapter import ID_KEYS, MICROSOFT, Failure, Reading, Unknown, assemble, failed, plain
 
 PROGRAM = "Windows/System32/WindowsPowerShell/v1.0/powershell.exe"
@@ -108,7 +109,7 @@ def read_adapters(
         except Failure as failure:
             return failed(failure.why)
         said = f"powershell.exe ended with status {answer.status} and said: {answer.words}"
-        if not answer.is_of_init:
+        if not is_of_init(answer):
             return failed(Unknown("tool_failed", said))
         trouble = Unknown("no_interop", said)
     return failed(trouble)

@@ -1,0 +1,57 @@
+"""Who may use whom in module_utils/colab_ready, and the map of it in CONTRIBUTING.md: tools/rooms.py keeps both."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def test_every_room_uses_only_what_it_may_and_the_map_is_true(project: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, project / "tools" / "rooms.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("place", "text", "wrong"),
+    [
+        ("gpu/detect.py", "from ..core.text import printable", []),
+        (
+            "gpu/detect.py",
+            "def late():\n    from ..decision.decide import decide",
+            ["gpu/detect.py:2: gpu uses decision"],
+        ),
+        ("gpu/readers/dxg.py", "from ...backends import rules", ["gpu/readers/dxg.py:1: gpu uses backends"]),
+        (
+            "backends/xpu/host.py",
+            "from ..rocm import host",
+            ["backends/xpu/host.py:1: backends/xpu uses backends/rocm"],
+        ),
+        ("backends/rules.py", "from .rocm.releases import LINES", ["backends/rules.py:1: backends uses backends/rocm"]),
+        ("core/text.py", "from .. import files", ["core/text.py:1: core uses files"]),
+        (
+            "core/text.py",
+            "from ansible.module_utils.colab_ready.files.trust import x",
+            ["core/text.py:1: core uses files"],
+        ),
+        ("wsl/facts.py", "from ..proof.report import ready", ["wsl/facts.py:1: wsl uses proof"]),
+        ("proof/report.py", "from ..decision.decide import decide", []),
+        ("loose.py", "", ["loose.py: in no room"]),
+        ("shed/loose.py", "", ["shed/loose.py: in no room"]),
+        ("core/__init__.py", "import os", ["core/__init__.py: not empty"]),
+    ],
+)
+def test_a_wrong_import_is_found(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, text: str, wrong: list[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(project / "tools"))
+    import rooms
+
+    path = tmp_path / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    assert rooms.wrong_imports(tmp_path) == wrong

@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""Draw the rooms of module_utils/colab_ready, and who uses whom, into CONTRIBUTING.md; name each import that a room may not have.
+
+tools/rooms.py            writes the map
+tools/rooms.py --check    says where the map or an import is wrong, and ends with 1 (the static tests ask this)
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+CODE = PROJECT / "module_utils" / "colab_ready"
+PAGE = PROJECT / "CONTRIBUTING.md"
+BEGIN, END = "<!-- rooms: written by tools/rooms.py -->\n", "<!-- end of rooms -->\n"
+
+# What each room holds, and the rooms that it may use. A room's folder may be a room of its own: the longest name counts.
+ROOMS: dict[str, tuple[str, str]] = {
+    "core": ("problems and their messages, text, origins, accounts", ""),
+    "process": ("programs with limits, children without root's rights, probes", "core"),
+    "files": ("safe reading, atomic writing, removal, who could change a path, the journal", "core process"),
+    "system": ("the distribution, its Pythons, init, file systems, ports, groups", "core process files"),
+    "wsl": ("WSL and the Windows around it: wsl.conf, interop, registry", "core process files system"),
+    "apt": ("apt and dpkg: client, output, keys", "core process files system"),
+    "python": ("environments: lock files, pip's configuration, uv, builder", "core process files system"),
+    "gpu": ("which adapters a host has, and what is known of each; decides nothing", "core process files system wsl"),
+    "backends": (
+        "what all backends share: the table, the rules, the host's packages",
+        "core process files system wsl apt python gpu",
+    ),
+    "backends/cuda": ("CUDA", "core process files system wsl apt python gpu backends"),
+    "backends/rocm": ("ROCm", "core process files system wsl apt python gpu backends"),
+    "backends/xpu": ("XPU", "core process files system wsl apt python gpu backends"),
+    "backends/directml": ("DirectML", "core process files system wsl apt python gpu backends"),
+    "decision": ("which backend a host gets, and why", "core process files system wsl python gpu backends"),
+    "host_check": ("what a host must have before anything is changed", "core process files system wsl python backends"),
+    "jupyter": (
+        "the server's extension, configuration folders and their repair",
+        "core process files system wsl python",
+    ),
+    "browser": ("the browsers' managed policy", "core process files system wsl"),
+    "proof": ("the tensor sum, the way from Colab, remedies, the report", "*"),
+}
+
+
+def room_of(parts: list[str]) -> str:
+    """Return the room of a file or a module, by the parts of its path below the code."""
+    pair = "/".join(parts[:2])
+    return pair if pair in ROOMS else parts[0]
+
+
+def imports(path: Path, code: Path) -> Iterator[tuple[int, str]]:
+    """Yield the line and the room of each import from another room. Raises SyntaxError."""
+    parts = path.relative_to(code).with_suffix("").parts
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (
+            node.level or (node.module or "").startswith("ansible.module_utils.colab_ready")
+        ):
+            module = node.module.split(".") if node.module else []
+            base = [*parts[: -node.level], *module] if node.level else module[3:]
+            for alias in node.names:
+                # `from . import a_room` names the room, `from .a_room import x` has it in the path.
+                room = room_of([*base, alias.name])
+                if room != room_of(list(parts)):
+                    yield node.lineno, room
+
+
+def wrong_imports(code: Path) -> list[str]:
+    """Return what breaks the rule, a line each; an unknown room and a file outside of them too."""
+    wrong = []
+    for path in sorted(code.rglob("*.py")):
+        place = path.relative_to(code)
+        room = room_of(list(place.parts))
+        if path.name == "__init__.py":
+            wrong += [f"{place}: not empty"] if path.stat().st_size and len(place.parts) > 1 else []
+        elif room not in ROOMS:
+            wrong.append(f"{place}: in no room")
+        else:
+            allowed = ROOMS[room][1].split()
+            wrong += [
+                f"{place}:{line}: {room} uses {other}"
+                for line, other in imports(path, code)
+                if other not in allowed != ["*"]
+            ]
+    return wrong
+
+
+def drawing(code: Path) -> str:
+    """Return the map: a row for each room, from the ground up, with the rooms that its files do use."""
+    rows = ["| room | what is in it | it uses |", "| --- | --- | --- |"]
+    for room, (holds, allowed) in ROOMS.items():
+        files = [path for path in (code / room).rglob("*.py") if room_of(list(path.relative_to(code).parts)) == room]
+        used = {other for path in files for _, other in imports(path, code)}
+        most = (
+            "every room above" if allowed == "*" else " ".join(f"`{one}`" for one in ROOMS if one in used) or "nothing"
+        )
+        rows.append(f"| `{room}/` | {holds} | {most} |")
+    return "\n".join(rows) + "\n"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Draw the rooms into CONTRIBUTING.md.")
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing; end with 1 if the map or an import is wrong"
+    )
+    options = parser.parse_args()
+    wrong = wrong_imports(CODE)
+    page = PAGE.read_text(encoding="utf-8")
+    new = re.sub(f"{BEGIN}.*{END}", lambda _: BEGIN + drawing(CODE) + END, page, flags=re.DOTALL)
+    if new != page and options.check:
+        wrong.append("CONTRIBUTING.md: the map of the rooms is out of date. Do: tools/rooms.py")
+    elif new != page:
+        PAGE.write_text(new, encoding="utf-8")
+    print("\n".join(wrong), file=sys.stderr)
+    return bool(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
