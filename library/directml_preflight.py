@@ -123,12 +123,13 @@ from ansible.module_utils.colab_ready.core.redact import redact, secrets_in
 from ansible.module_utils.colab_ready.core.refusal import message
 from ansible.module_utils.colab_ready.gpu.detect import Places, look
 from ansible.module_utils.colab_ready.process.fork import Say, run_forked
+from ansible.module_utils.colab_ready.process.program import stdout_of
 from ansible.module_utils.colab_ready.python import fetched as fetched_pythons
 from ansible.module_utils.colab_ready.python import pip_config
 from ansible.module_utils.colab_ready.python.interpreters import first_fitting
 from ansible.module_utils.colab_ready.python.sources import read_sources
 from ansible.module_utils.colab_ready.python.uv import Request
-from ansible.module_utils.colab_ready.system import host
+from ansible.module_utils.colab_ready.system import interpreters
 
 # uv's own addresses: its mirror of the releases first, then the releases (uv 0.13.9, `uv python list --show-urls`).
 DOWNLOADS = ("https://releases.astral.sh/", "https://github.com/")
@@ -205,7 +206,7 @@ def look_for_python(options: Mapping[str, Any], requires: str) -> directml.Pytho
     # Not the environment's own Python: that is the student's to write, and this may be root.
     fetched = [] if named or fetched_pythons.folder_problem(pythons) else fetched_pythons.pythons_in(pythons)
     found, rejected = first_fitting(
-        [*([named] if named else host.python_candidates(f"{options['usr']}/bin")), *fetched], requires
+        [*([named] if named else interpreters.python_candidates(f"{options['usr']}/bin")), *fetched], requires
     )
     if found is not None:
         return directml.PythonState(fitting=found["path"])
@@ -226,7 +227,7 @@ def is_wsls(path: str) -> bool:
 
 def look_for_stubs(ldconfig: str, search_path: str) -> tuple[dict[str, str], bool | None]:
     """Where the loader takes the libraries from, if not from WSL, and whether it knows a libssl (None: not known)."""
-    printed = host.run([ldconfig, "-p"])
+    printed = stdout_of([ldconfig, "-p"])
     stubs = directml.stubs_in_cache(printed or "")
     for folder in reversed([one for one in search_path.split(":") if one.startswith("/")]):
         if os.path.realpath(folder) == os.path.realpath(directml.LIBRARY_FOLDER):

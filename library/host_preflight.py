@@ -236,17 +236,17 @@ from ansible.module_utils.colab_ready.host_check.preflight import (
 )
 from ansible.module_utils.colab_ready.python.interpreters import first_fitting
 from ansible.module_utils.colab_ready.python.lock import LockError
-from ansible.module_utils.colab_ready.system import host, ports
+from ansible.module_utils.colab_ready.system import filesystem, init, interpreters, os_release, ports, runtime_account
 
 
 def look_at_port(port: int, settings: dict[str, Any] | None) -> PortState:
-    runtime = host.account(str((settings or {}).get("user", "")))
+    runtime = runtime_account.account(str((settings or {}).get("user", "")))
     listeners, holder, ours = ports.who_listens(port, settings, runtime.uid if runtime else None)
     return PortState(
         listeners=listeners,
         holder=holder,
         ours=ours,
-        bind_error=None if listeners else host.bind_error(port),
+        bind_error=None if listeners else ports.bind_error(port),
         users=[user_name(holder.uid)] if holder else [user_name(listener.uid) for listener in listeners],
     )
 
@@ -273,7 +273,7 @@ def main() -> None:
     options["prefix"] = options["prefix"].rstrip("/") or "/"
     wishes = Wishes(**options)
     try:
-        python, rejected = first_fitting(host.python_candidates(), wishes.python_requires)
+        python, rejected = first_fitting(interpreters.python_candidates(), wishes.python_requires)
     except LockError as error:
         module.fail_json(msg=f"python_requires is {wishes.python_requires!r}: {error}")
     for name, wish in wishes.wishes.items():
@@ -291,16 +291,16 @@ def main() -> None:
         uid=uid,
         caller=caller,
         sudo_user=sudo_user,
-        accounts={name: host.account(name) for name in {wishes.user, caller, sudo_user, SYSTEM_USER} if name},
+        accounts={name: runtime_account.account(name) for name in {wishes.user, caller, sudo_user, SYSTEM_USER} if name},
         hostname=os.uname().nodename,
         architecture=os.uname().machine,
-        os=host.os_facts(),
-        service_manager=host.service_manager(),
-        systemd=host.systemd_version(),
-        uv=host.find_uv(),
+        os=os_release.os_facts(),
+        service_manager=init.service_manager(),
+        systemd=init.systemd_version(),
+        uv=interpreters.find_uv(),
         python=python,
         rejected=rejected,
-        place=None if prefix_shape(wishes.prefix) else host.look_at(wishes.prefix),
+        place=None if prefix_shape(wishes.prefix) else filesystem.look_at(wishes.prefix),
         settings=settings,
         port=PortState() if port is None else look_at_port(port, settings),
     )

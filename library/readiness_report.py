@@ -116,9 +116,9 @@ from ansible.module_utils.colab_ready.proof.report import (
     with_runtime,
 )
 from ansible.module_utils.colab_ready.proof.tensor import run_tensor
-from ansible.module_utils.colab_ready.system.host import wsl_facts
 from ansible.module_utils.colab_ready.wsl.conf import judge_wsl_host
 from ansible.module_utils.colab_ready.wsl.repair import restart_codes_here
+from ansible.module_utils.colab_ready.wsl.version import wsl_facts
 
 EXTENSION = "colab_http_over_ws"
 # A handshake starts a kernel at each of the two doors, and in WSL about one start of ROCm 10.0 in six fails (ROCm/librocdxg#33).

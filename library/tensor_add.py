@@ -252,7 +252,7 @@ seconds:
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready.proof.tensor import run_tensor
 from ansible.module_utils.colab_ready.python.trusted import refusal
-from ansible.module_utils.colab_ready.system.host import wsl_facts
+from ansible.module_utils.colab_ready.wsl.version import wsl_facts
 
 
 def main() -> None:

@@ -81,7 +81,7 @@ def add(kernel_python: Path, stand_in: Path) -> Add:
 @pytest.fixture(autouse=True)
 def no_wsl(monkeypatch: pytest.MonkeyPatch) -> None:
     """Outside of WSL, whatever computer this is: what WSL changes in a remedy is in tests/unit/test_directml_faults.py."""
-    monkeypatch.setattr("ansible.module_utils.colab_ready.system.host.wsl_facts", lambda: None)
+    monkeypatch.setattr("ansible.module_utils.colab_ready.wsl.version.wsl_facts", lambda: None)
 
 
 # --- where all is well ----------------------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ GPUS = ("cuda", "rocm", "xpu")
 @pytest.fixture(autouse=True)
 def wsl(monkeypatch: pytest.MonkeyPatch) -> None:
     """In WSL, whatever computer this is."""
-    monkeypatch.setattr("ansible.module_utils.colab_ready.system.host.wsl_facts", lambda: {"version": 2})
+    monkeypatch.setattr("ansible.module_utils.colab_ready.wsl.version.wsl_facts", lambda: {"version": 2})
 
 
 def environment(
@@ -350,7 +350,7 @@ def test_nothing_else_is_tried_again(backend: str, fault: str) -> None:
 
 
 def test_outside_of_wsl_it_is_not_tried_again_and_nothing_is_to_do_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ansible.module_utils.colab_ready.system.host.wsl_facts", lambda: None)
+    monkeypatch.setattr("ansible.module_utils.colab_ready.wsl.version.wsl_facts", lambda: None)
     result = add("rocm", "rocm_create_context")
     assert (result["ok"], result["tries"]) == (False, 1)
     for backend, fault in (("rocm", "rocm_create_context"), ("cuda", "cuda_driver_old"), ("xpu", "xpu_blind")):

@@ -23,10 +23,10 @@ from ansible.module_utils.colab_ready.apt import client as apt_client
 from ansible.module_utils.colab_ready.apt.client import Apt
 from ansible.module_utils.colab_ready.backends.xpu.host import XpuHost
 from ansible.module_utils.colab_ready.core.refusal import Refusal
+from ansible.module_utils.colab_ready.process.program import Answer
 from ansible.module_utils.colab_ready.python import lock as lockfile
 from ansible.module_utils.colab_ready.system import groups as gpu_groups
-from ansible.module_utils.colab_ready.system import host
-from ansible.module_utils.colab_ready.wsl import interop as programs
+from ansible.module_utils.colab_ready.system import runtime_account
 from conftest import ansible_environment
 
 DOUBLES = Path(__file__).parents[1] / "doubles"
@@ -467,9 +467,9 @@ class Groups:
         self.members = {"student": [], **members}
         self.status = 0
         self.numbers = {name: 5000 + place for place, name in enumerate(self.members)}
-        student = host.Account("student", 5000, "/home/student")
+        student = runtime_account.Account("student", 5000, "/home/student")
         self.ask = apt_client.ask
-        monkeypatch.setattr(host, "account", lambda name: student if name == "student" else None)
+        monkeypatch.setattr(runtime_account, "account", lambda name: student if name == "student" else None)
         monkeypatch.setattr(gpu_groups, "primary_gid", lambda uid: self.numbers[own])
         monkeypatch.setattr(grp, "getgrall", self.all)
         monkeypatch.setattr(apt_client, "ask", self.run)
@@ -477,7 +477,7 @@ class Groups:
     def all(self) -> list[grp.struct_group]:
         return [grp.struct_group((name, "x", self.numbers[name], who)) for name, who in self.members.items()]
 
-    def run(self, argv: list[str], *more: Any) -> programs.Answer:
+    def run(self, argv: list[str], *more: Any) -> Answer:
         if argv[0] == "/usr/sbin/usermod" and not self.status:
             assert argv[1:3] == ["--append", "--groups"] and argv[4] == "student"
             self.members[argv[3]].append("student")
@@ -486,7 +486,7 @@ class Groups:
             self.members[argv[3]].remove("student")
         elif argv[0] not in ("/usr/sbin/usermod", "/usr/bin/gpasswd"):
             return self.ask(argv, *more)
-        return programs.Answer(self.status, b"", b"")
+        return Answer(self.status, b"", b"")
 
     def of_the_student(self) -> list[str]:
         return sorted(name for name, who in self.members.items() if "student" in who)

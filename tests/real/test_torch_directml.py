@@ -26,7 +26,7 @@ import pytest
 import python_environments
 import torch_directml_wheel
 from ansible.module_utils.colab_ready.python import uv_errors
-from ansible.module_utils.colab_ready.system.host import wsl_facts
+from ansible.module_utils.colab_ready.wsl.version import wsl_facts
 from ansible.module_utils.testing import patch_module_args
 from conftest import RunModule
 from doubles import directx_stand_in

@@ -6,7 +6,7 @@ import grp
 
 import pytest
 from ansible.module_utils.colab_ready.system import groups as gpu_groups
-from ansible.module_utils.colab_ready.system import host
+from ansible.module_utils.colab_ready.system import runtime_account
 
 MEMBERS = {"render": ["me"], "video": ["you"], "mine": []}
 
@@ -15,7 +15,7 @@ MEMBERS = {"render": ["me"], "video": ["you"], "mine": []}
 def small_host(monkeypatch: pytest.MonkeyPatch) -> None:
     entries = [grp.struct_group((name, "x", place, who)) for place, (name, who) in enumerate(MEMBERS.items())]
     monkeypatch.setattr(grp, "getgrall", lambda: entries)
-    monkeypatch.setattr(host, "account", lambda name: host.Account("me", 7, "/") if name == "me" else None)
+    monkeypatch.setattr(runtime_account, "account", lambda name: runtime_account.Account("me", 7, "/") if name == "me" else None)
     monkeypatch.setattr(gpu_groups, "primary_gid", lambda uid: list(MEMBERS).index("mine"))
 
 

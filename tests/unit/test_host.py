@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from ansible.module_utils.colab_ready.core.accounts import user_name
 from ansible.module_utils.colab_ready.files.mounts import mount_of
-from ansible.module_utils.colab_ready.system import host
+from ansible.module_utils.colab_ready.process.program import stdout_of
+from ansible.module_utils.colab_ready.system import filesystem, init, interpreters, os_release, ports, runtime_account
+from ansible.module_utils.colab_ready.wsl.version import wsl_facts, wsl_version
 
 DEBIAN = """\
 PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"
@@ -37,7 +39,7 @@ RELEASES = [
 @pytest.mark.parametrize(("text", "facts"), RELEASES, ids=["debian", "mint", "quoted", "rubbish"])
 def test_the_distribution_is_read(tmp_path: Path, text: str, facts: dict[str, object]) -> None:
     (tmp_path / "os-release").write_text(text)
-    assert host.os_facts(str(tmp_path), str(tmp_path)) == {**facts, "apt": False}
+    assert os_release.os_facts(str(tmp_path), str(tmp_path)) == {**facts, "apt": False}
 
 
 def test_apt_is_there_only_if_it_can_be_run(tmp_path: Path) -> None:
@@ -45,9 +47,9 @@ def test_apt_is_there_only_if_it_can_be_run(tmp_path: Path) -> None:
     apt = tmp_path / "bin" / "apt-get"
     apt.write_text("")
     apt.chmod(0o644)
-    assert host.os_facts(str(tmp_path), str(tmp_path))["apt"] is False
+    assert os_release.os_facts(str(tmp_path), str(tmp_path))["apt"] is False
     apt.chmod(0o755)
-    assert host.os_facts(str(tmp_path), str(tmp_path))["apt"] is True
+    assert os_release.os_facts(str(tmp_path), str(tmp_path))["apt"] is True
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,7 @@ def test_systemd_manages_services_only_as_the_first_process(
         (tmp_path / "1" / "comm").write_text(comm + "\n")
     if booted:
         (tmp_path / "systemd" / "system").mkdir(parents=True)
-    assert host.service_manager(str(tmp_path), str(tmp_path)) == manager
+    assert init.service_manager(str(tmp_path), str(tmp_path)) == manager
 
 
 # --- programs -------------------------------------------------------------------------------------------------------
@@ -76,10 +78,10 @@ def program(path: Path, text: str) -> Path:
 
 
 def test_a_program_that_fails_hangs_or_is_missing_says_nothing(tmp_path: Path) -> None:
-    assert host.run([str(program(tmp_path / "good", "echo yes"))]) == "yes\n"
-    assert host.run([str(program(tmp_path / "bad", "echo yes; exit 1"))]) is None
-    assert host.run([str(program(tmp_path / "hung", "exec sleep 60"))], seconds=0.2) is None
-    assert host.run([str(tmp_path / "missing")]) is None
+    assert stdout_of([str(program(tmp_path / "good", "echo yes"))]) == "yes\n"
+    assert stdout_of([str(program(tmp_path / "bad", "echo yes; exit 1"))]) is None
+    assert stdout_of([str(program(tmp_path / "hung", "exec sleep 60"))], seconds=0.2) is None
+    assert stdout_of([str(tmp_path / "missing")]) is None
 
 
 def test_pythons_are_the_systems_own_in_order_of_preference(tmp_path: Path) -> None:
@@ -87,14 +89,14 @@ def test_pythons_are_the_systems_own_in_order_of_preference(tmp_path: Path) -> N
         program(tmp_path / name, "")
     (tmp_path / "python3.12").chmod(0o644)
     (tmp_path / "python3").symlink_to("python3.10")
-    names = [os.path.basename(path) for path in host.python_candidates(str(tmp_path))]
+    names = [os.path.basename(path) for path in interpreters.python_candidates(str(tmp_path))]
     assert names == ["python3", "python3.14", "python3.9"]
 
 
 def test_a_python_is_asked_and_not_guessed(tmp_path: Path) -> None:
     answer = program(tmp_path / "python3", """echo '{"version": "3.13.1", "ensurepip": false}'""")
-    assert host.ask_python(str(answer)) == {"path": str(answer), "version": "3.13.1", "ensurepip": False}
-    assert host.ask_python(str(program(tmp_path / "broken", "echo rubbish"))) is None
+    assert interpreters.ask_python(str(answer)) == {"path": str(answer), "version": "3.13.1", "ensurepip": False}
+    assert interpreters.ask_python(str(program(tmp_path / "broken", "echo rubbish"))) is None
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to keep from it")
@@ -110,34 +112,34 @@ def test_a_python_that_somebody_else_can_change_does_not_get_roots_rights(
         os.chmod(folder, 0o777)
         path = program(Path(folder) / "python", f'id -u > {folder}/who; echo \'{{"version": "3.11.2"}}\'')
         path.chmod(0o755)
-        assert host.ask_python(str(path)) == {"path": str(path), "version": "3.11.2", "ensurepip": False}
+        assert interpreters.ask_python(str(path)) == {"path": str(path), "version": "3.11.2", "ensurepip": False}
         assert int((Path(folder) / "who").read_text()) == pwd.getpwnam(caller or "nobody").pw_uid
 
 
 def test_the_systems_real_python_answers() -> None:
-    found = [host.ask_python(path) for path in host.python_candidates()]
+    found = [interpreters.ask_python(path) for path in interpreters.python_candidates()]
     assert found and found[0] is not None
     assert found[0]["version"].startswith("3.")
 
 
 def test_uv_is_found_on_the_path_and_a_shim_is_none(tmp_path: Path) -> None:
     shim = program(tmp_path / "pyenv" / "shims" / "uv", "")
-    assert host.find_uv(str(shim.parent), str(tmp_path)) in (None, "/usr/local/bin/uv")
+    assert interpreters.find_uv(str(shim.parent), str(tmp_path)) in (None, "/usr/local/bin/uv")
     real = program(tmp_path / "bin" / "uv", "")
-    assert host.find_uv(f"{shim.parent}:{real.parent}", str(tmp_path)) == str(real)
+    assert interpreters.find_uv(f"{shim.parent}:{real.parent}", str(tmp_path)) == str(real)
     at_home = program(tmp_path / ".local" / "bin" / "uv", "")
-    assert host.find_uv(str(shim.parent), str(tmp_path)) == str(at_home)
+    assert interpreters.find_uv(str(shim.parent), str(tmp_path)) == str(at_home)
 
 
 # --- accounts and file systems --------------------------------------------------------------------------------------
 
 
 def test_an_account_is_found_by_name_or_not_at_all() -> None:
-    root = host.account("root")
+    root = runtime_account.account("root")
     assert root is not None
     assert (root.uid, root.home) == (0, "/root")
-    assert host.account("nobody-of-that-name") is None
-    assert host.account("") is None
+    assert runtime_account.account("nobody-of-that-name") is None
+    assert runtime_account.account("") is None
     assert user_name(4_000_000_000) == "4000000000"
 
 
@@ -165,7 +167,7 @@ def test_the_file_system_of_a_path_is_the_nearest_and_newest_mount(
 
 
 def test_a_place_that_is_missing_is_measured_where_it_would_be(tmp_path: Path) -> None:
-    place = host.look_at(f"{tmp_path}/a/b")
+    place = filesystem.look_at(f"{tmp_path}/a/b")
     assert (place.kind, place.existing, place.entries) == ("missing", str(tmp_path), ())
     assert place.free_bytes > 0
 
@@ -174,10 +176,10 @@ def test_a_place_is_what_it_is(tmp_path: Path) -> None:
     (tmp_path / "folder" / "inside").mkdir(parents=True)
     (tmp_path / "link").symlink_to("folder")
     (tmp_path / "file").write_text("")
-    folder = host.look_at(f"{tmp_path}/folder")
+    folder = filesystem.look_at(f"{tmp_path}/folder")
     assert (folder.kind, folder.entries, folder.uid) == ("directory", ("inside",), os.getuid())
-    assert (host.look_at(f"{tmp_path}/link").kind, host.look_at(f"{tmp_path}/link").target) == ("symlink", "folder")
-    assert host.look_at(f"{tmp_path}/file").kind == "file"
+    assert (filesystem.look_at(f"{tmp_path}/link").kind, filesystem.look_at(f"{tmp_path}/link").target) == ("symlink", "folder")
+    assert filesystem.look_at(f"{tmp_path}/file").kind == "file"
 
 
 def test_a_port_that_somebody_holds_cannot_be_bound() -> None:
@@ -185,8 +187,8 @@ def test_a_port_that_somebody_holds_cannot_be_bound() -> None:
         server.bind(("127.0.0.1", 0))
         port = server.getsockname()[1]
         server.listen()
-        assert host.bind_error(port) == "Address already in use"
-    assert host.bind_error(port) is None
+        assert ports.bind_error(port) == "Address already in use"
+    assert ports.bind_error(port) is None
 
 
 # --- WSL ------------------------------------------------------------------------------------------------------------
@@ -207,7 +209,7 @@ KERNELS = [
 def test_wsl_is_told_by_its_kernel_or_its_init(
     version: str, osrelease: str, run_wsl: bool, environ: dict[str, str], wsl: int | None
 ) -> None:
-    assert host.wsl_version(version, osrelease, run_wsl, environ) == wsl
+    assert wsl_version(version, osrelease, run_wsl, environ) == wsl
 
 
 def test_wsl_says_all_of_itself_and_elsewhere_there_is_nothing_to_say(tmp_path: Path) -> None:
@@ -220,7 +222,7 @@ def test_wsl_says_all_of_itself_and_elsewhere_there_is_nothing_to_say(tmp_path: 
     (dev / "dxg").write_text("")
     osrelease = proc / "sys" / "kernel" / "osrelease"
     osrelease.write_text("6.6.87.2-microsoft-standard-WSL2\n")
-    facts = host.wsl_facts(str(proc), str(dev), str(run), {})
+    facts = wsl_facts(str(proc), str(dev), str(run), {})
     assert facts == {
         "version": 2,
         "kernel": "6.6.87.2-microsoft-standard-WSL2",
@@ -228,7 +230,7 @@ def test_wsl_says_all_of_itself_and_elsewhere_there_is_nothing_to_say(tmp_path: 
         "dxg": True,
     }
     osrelease.write_text("6.1.0-18-amd64\n")
-    assert host.wsl_facts(str(proc), str(dev), str(run), {}) is None
+    assert wsl_facts(str(proc), str(dev), str(run), {}) is None
 
 
 @pytest.mark.parametrize("place", ["", "tools", "tools/bin", "tools/bin/uv", "server", "server/bin", "pythons"])
@@ -239,18 +241,18 @@ def test_a_prefix_that_others_can_change_where_root_starts_programs_is_told(tmp_
     for folder in ("tools/bin", "server/bin", "pythons", "kernels"):
         (prefix / folder).mkdir(parents=True)
     (prefix / "tools/bin/uv").touch()
-    assert host.look_at(str(prefix)).distrust is None
+    assert filesystem.look_at(str(prefix)).distrust is None
     (prefix / "kernels").chmod(0o777)
     os.chown(prefix / "kernels", 65534, -1)
-    assert host.look_at(str(prefix)).distrust is None
+    assert filesystem.look_at(str(prefix)).distrust is None
     os.chown(prefix / place, 65534, -1)
-    assert f"{prefix / place} belongs to nobody" in str(host.look_at(str(prefix)).distrust)
+    assert f"{prefix / place} belongs to nobody" in str(filesystem.look_at(str(prefix)).distrust)
 
 
 def test_a_prefix_below_somebody_elses_folder_is_told_though_it_is_not_there_yet(tmp_path: Path) -> None:
     (tmp_path / "student").mkdir()
     (tmp_path / "student").chmod(0o777)
-    assert f"{tmp_path}/student" in str(host.look_at(str(tmp_path / "student" / "cr")).distrust)
+    assert f"{tmp_path}/student" in str(filesystem.look_at(str(tmp_path / "student" / "cr")).distrust)
 
 
 def test_a_python_that_says_nonsense_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,8 +265,8 @@ def test_a_python_that_says_nonsense_is_none(monkeypatch: pytest.MonkeyPatch) ->
         "",
         '{"version": "3.12"}',
     ):
-        monkeypatch.setattr(host, "run", lambda argv, account, said=said: said)
-        assert host.ask_python("/usr/bin/python3") is None
+        monkeypatch.setattr(interpreters, "stdout_of", lambda argv, account, said=said: said)
+        assert interpreters.ask_python("/usr/bin/python3") is None
 
 
 @pytest.mark.parametrize(
@@ -291,7 +293,7 @@ def test_only_the_home_of_an_account_that_was_made_is_open(
         return os.stat_result((mode | 0o40000, *[0] * 9))
 
     entry = pwd.struct_passwd(("colab", "x", 997, 997, comment, home, "/bin/bash"))
-    monkeypatch.setattr(host.pwd, "getpwnam", lambda name: entry)
-    monkeypatch.setattr(host.os, "lstat", lstat)
-    found = host.account("colab")
+    monkeypatch.setattr(runtime_account.pwd, "getpwnam", lambda name: entry)
+    monkeypatch.setattr(runtime_account.os, "lstat", lstat)
+    found = runtime_account.account("colab")
     assert found is not None and found.home_open is is_open

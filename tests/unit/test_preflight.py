@@ -12,8 +12,9 @@ from ansible.module_utils.colab_ready.core.refusal import message
 from ansible.module_utils.colab_ready.host_check import preflight
 from ansible.module_utils.colab_ready.host_check.preflight import PortState, Problem, Seen, Wishes
 from ansible.module_utils.colab_ready.python import interpreters
-from ansible.module_utils.colab_ready.system.host import Account, Place
+from ansible.module_utils.colab_ready.system.filesystem import Place
 from ansible.module_utils.colab_ready.system.ports import Listener, Process
+from ansible.module_utils.colab_ready.system.runtime_account import Account
 
 STUDENT = Account("student", 1000, "/home/student")
 WISHES = Wishes(

@@ -16,9 +16,9 @@ from ..files.changes import Changes
 from ..files.guarded_paths import Attributes
 from ..files.journal import Journal
 from ..files.safe_open import read_bytes
-from ..system.host import wsl_facts
 from ..wsl import registry as windows_registry
 from ..wsl.registry import POLICIES_KEY, Entry, Refused, Registry, Value
+from ..wsl.version import wsl_facts
 from .policy import (
     BROWSERS,
     FILE,

@@ -71,3 +71,8 @@ def parse_object(text: str | bytes | None) -> dict[str, Any] | None:
 def read_object(path: str, most: int = TEXT_BYTES, *, follow: bool = False) -> dict[str, Any] | None:
     """Return the JSON object in a file; None where there is none that can be read."""
     return parse_object(read_text(path, most, follow=follow))
+
+
+def read_system_text(path: str) -> str | None:
+    """Return the text of a file of the system's, which may be a link; None where there is none to read."""
+    return read_text(path, follow=True)

@@ -13,7 +13,9 @@ import os
 import re
 from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
-from ..system.host import os_facts, python_candidates, read_text
+from ..files.safe_open import read_system_text
+from ..system.interpreters import python_candidates
+from ..system.os_release import os_facts
 from ..wsl import facts as wsl
 from ..wsl.windows_build import windows_build
 from . import catalog
@@ -51,7 +53,7 @@ class Places(NamedTuple):
 def in_container(places: Places) -> bool:
     """By the marks that Docker, Podman and systemd leave. WSL is no container, whatever systemd calls it."""
     marks = (f"{places.root}/.dockerenv", f"{places.run}/.containerenv")
-    said = (read_text(f"{places.run}/systemd/container") or "wsl").strip()
+    said = (read_system_text(f"{places.run}/systemd/container") or "wsl").strip()
     return any(os.path.exists(mark) for mark in marks) or said != "wsl"
 
 

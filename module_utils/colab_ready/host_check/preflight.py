@@ -18,8 +18,9 @@ from ..core.accounts import RUNTIME_COMMENT
 from ..core.origin import check_origin
 from ..core.problem import Problem as InvalidValue
 from ..core.refusal import Problem
-from ..system.host import Account, Place
+from ..system.filesystem import Place
 from ..system.ports import Listener, Process
+from ..system.runtime_account import Account
 
 # Who runs the kernels when root itself called and nobody else is in sight (design: never root).
 SYSTEM_USER = "colab"

@@ -12,7 +12,7 @@ from typing import Any, Mapping
 
 from ..process.probe import probe_source, run_probe
 from ..system import peer
-from ..system.host import wsl_facts
+from ..wsl.version import wsl_facts
 from . import handshake_probe
 from .verdict import judge_handshake
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Iterable
 
-from ..system.host import ask_python
+from ..system.interpreters import ask_python
 from .lock import matches
 
 

@@ -14,7 +14,7 @@ from typing import Callable, NamedTuple, Sequence
 
 from ..core.accounts import primary_gid
 from ..core.refusal import Problem
-from . import host
+from . import runtime_account
 
 # Starts a program and says its exit status.
 Run = Callable[[Sequence[str]], int]
@@ -28,14 +28,14 @@ class Memberships(NamedTuple):
 
 
 def user_problem(user: str, backend: str) -> Problem | None:
-    if host.account(user) is not None:
+    if runtime_account.account(user) is not None:
         return None
     return Problem(f"{backend}_user", f"there is no user {user}", "the user who runs the kernels", "correct colab_user")
 
 
 def look(user: str, wanted: Sequence[str]) -> Memberships:
     """The group that is a user's own by passwd counts as one that the user is in. In check mode there may be no user yet."""
-    account = host.account(user)
+    account = runtime_account.account(user)
     own = primary_gid(account.uid) if account else None
     members = {one.gr_name: [*one.gr_mem, *([user] if one.gr_gid == own else [])] for one in grp.getgrall()}
     there = [name for name in wanted if name in members]

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import os
 import re
@@ -241,3 +242,17 @@ def who_listens(
         if not ours(port, [listener], holder, others, settings, runtime_uid):
             return [listener], holder, False
     return listeners, None, bool(listeners)
+
+
+def bind_error(port: int) -> str | None:
+    """Why a server could not listen on 127.0.0.1:port, asked the way tornado does it; None if it could.
+
+    With WSL's mirrored networking a Windows program can hold a port that no file in /proc shows.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            return os.strerror(error.errno or errno.EINVAL)
+    return None

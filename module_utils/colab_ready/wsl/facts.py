@@ -16,9 +16,10 @@ from contextlib import suppress
 from typing import Any, Dict, Mapping, Tuple
 
 from ..files.mounts import parse_mounts
-from ..files.safe_open import read_bytes
-from ..system.host import os_facts, read_text, wsl_facts
+from ..files.safe_open import read_bytes, read_system_text
+from ..system.os_release import os_facts
 from .conf import wsl_conf_value
+from .version import wsl_facts
 
 # Below /usr; WSL mounts it from Windows: https://devblogs.microsoft.com/directx/directx-heart-linux/
 LIBRARY_FOLDER = "lib/wsl/lib"
@@ -94,11 +95,11 @@ def interop_sockets(run_dir: str) -> list[str]:
 
 def interop(proc: str = "/proc", etc: str = "/etc", init: str = "/init") -> Fact:
     """Whether programs of Windows can be started; if not, or if that is not known, why."""
-    enabled = wsl_conf_value((read_text(f"{etc}/wsl.conf") or "").encode(), "interop", "enabled")
+    enabled = wsl_conf_value((read_system_text(f"{etc}/wsl.conf") or "").encode(), "interop", "enabled")
     if (enabled or "").lower() in ("false", "0"):
         return False, reason("switched_off", "/etc/wsl.conf has enabled=false under [interop]")
     folder = f"{proc}/sys/fs/binfmt_misc"
-    status = read_text(f"{folder}/status")
+    status = read_system_text(f"{folder}/status")
     if status is None:
         return None, reason("binfmt_unmounted", "binfmt_misc, where the kernel says it, is not mounted")
     if status.strip() == "disabled":
@@ -106,7 +107,7 @@ def interop(proc: str = "/proc", etc: str = "/etc", init: str = "/init") -> Fact
             "binfmt_disabled", "binfmt_misc, the kernel's way to start other programs, is switched off"
         )
     # The second is the name that WSL's own fix for systemd uses: microsoft/WSL#8843.
-    entries = [read_text(f"{folder}/{name}") for name in ("WSLInterop", "WSLInterop-late")]
+    entries = [read_system_text(f"{folder}/{name}") for name in ("WSLInterop", "WSLInterop-late")]
     found = [entry for entry in entries if entry is not None]
     if not found:
         why = "the kernel has no handler WSLInterop for .exe; a restart of systemd-binfmt takes it away"
@@ -153,7 +154,7 @@ def driver_folders(usr: str = "/usr") -> Fact:
 
 def memory_bytes(proc: str = "/proc") -> Fact:
     """What WSL may use at most, which is half of the computer's memory unless .wslconfig says otherwise."""
-    match = re.search(r"^MemTotal:\s+([0-9]+) kB$", read_text(f"{proc}/meminfo") or "", re.MULTILINE)
+    match = re.search(r"^MemTotal:\s+([0-9]+) kB$", read_system_text(f"{proc}/meminfo") or "", re.MULTILINE)
     if match is None:
         return None, reason("not_said", "/proc/meminfo does not say it")
     return int(match.group(1)) * 1024, None

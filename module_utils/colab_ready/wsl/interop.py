@@ -13,10 +13,10 @@ from typing import Any, Callable, Mapping, Sequence
 
 from ..core.text import decoded
 from ..files.plain import open_plain
+from ..files.safe_open import read_system_text
 from ..process.boundary import BoundaryError, run_as
 from ..process.identity import who_called
 from ..process.program import Answer, NotAnswered, ask
-from ..system.host import read_text
 from .facts import init_beside, interop_sockets, program_candidates
 
 # Of what a program of Windows prints; more of it than any that is asked here says.
@@ -58,7 +58,9 @@ def as_caller(work: Callable[[], Any], seconds: float = DRIVE_SECONDS) -> Any:
 
 def windows_program(program: str, etc: str, proc: str, seconds: float = DRIVE_SECONDS) -> str:
     """Return the place of a program of Windows ("Windows/System32/reg.exe") on this WSL. Or NotAnswered."""
-    places = program_candidates(program, read_text(f"{etc}/wsl.conf") or "", read_text(f"{proc}/self/mountinfo") or "")
+    places = program_candidates(
+        program, read_system_text(f"{etc}/wsl.conf") or "", read_system_text(f"{proc}/self/mountinfo") or ""
+    )
     found = None
     with suppress(OSError):
         found = as_caller(lambda: next((path for path in places if _is_of_windows(path)), None), seconds)

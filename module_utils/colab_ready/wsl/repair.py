@@ -16,13 +16,15 @@ from ..files.guarded_paths import Attributes, read_own_file, write_file
 from ..files.guarded_paths import Entry as Found
 from ..files.journal import Journal
 from ..files.plain import open_plain, replace_plain
-from ..process.program import NotAnswered
+from ..files.safe_open import read_system_text
+from ..process.program import NotAnswered, stdout_of
 from ..system import ldconfig
-from ..system.host import read_text, run, service_manager, wsl_facts
+from ..system.init import service_manager
 from . import conf as wsl_config
 from .conf import KEEP_RUNNING, SYSTEMD, Edit, Key
 from .facts import LIBRARY_FOLDER, automount_root
 from .interop import DRIVE_SECONDS, as_caller, ask_windows, ways_to_windows, windows_program
+from .version import wsl_facts
 
 STATE_FILE = "/var/lib/colab-ready/wsl_host.json"
 BACKUP = ".colab-ready-backup"
@@ -46,7 +48,7 @@ class Repair:
         self.skipped: list[str] = []
         self.codes: list[str] = []
         self.problems: list[str] = []
-        self._boot_id = (read_text(f"{params['proc']}/sys/kernel/random/boot_id") or "").strip()
+        self._boot_id = (read_system_text(f"{params['proc']}/sys/kernel/random/boot_id") or "").strip()
         self._wsl_conf: bytes | None = None
 
     def run(self, wanted: bool) -> None:
@@ -119,10 +121,12 @@ class Repair:
         """The Windows user's folder, as a path in WSL."""
         params = self.params
         profile = ask_profile(params)
-        drives = automount_root(read_text(f"{params['etc']}/wsl.conf") or "")
+        drives = automount_root(read_system_text(f"{params['etc']}/wsl.conf") or "")
 
         def find() -> list[Any]:
-            said = run([params["wslpath"], "-u", profile], params["timeout_seconds"]) if params["wslpath"] else None
+            said = (
+                stdout_of([params["wslpath"], "-u", profile], params["timeout_seconds"]) if params["wslpath"] else None
+            )
             path = (said or "").strip() or wsl_config.drive_path(profile, drives)
             return [path, os.path.isdir(path)]
 
@@ -221,7 +225,7 @@ class Repair:
             self.skipped.append("the loader's cache is left as it is: there is no %s" % params["ldconfig"])
             return
         # It fails where there is no cache at all.
-        said = run([params["ldconfig"], "-p"], params["timeout_seconds"]) or ""
+        said = stdout_of([params["ldconfig"], "-p"], params["timeout_seconds"]) or ""
         missing = needed - ldconfig.names_in(said, folder)
         # WSL's own is ld.wsl.conf. It is not written with ldconfig=false under [automount].
         others = self._others_name(folder)
@@ -238,7 +242,9 @@ class Repair:
         etc = self.params["etc"]
         names = os.listdir(f"{etc}/ld.so.conf.d") if os.path.isdir(f"{etc}/ld.so.conf.d") else []
         paths = [f"{etc}/ld.so.conf.d/{name}" for name in names if name.endswith(".conf") and name != LOADER_FILE]
-        return any(wsl_config.names_folder(read_text(path) or "", folder) for path in [f"{etc}/ld.so.conf", *paths])
+        return any(
+            wsl_config.names_folder(read_system_text(path) or "", folder) for path in [f"{etc}/ld.so.conf", *paths]
+        )
 
     def _fill_cache(self, needed: Sequence[str]) -> None:
         """Run ldconfig. What it says of libcuda.so.1 ("is not a symbolic link") is so on every WSL, and harmless."""
@@ -248,8 +254,8 @@ class Repair:
         self.changes.note(place, "", "%s: %s %s\n" % (place, "with" if needed else "without", folder))
         if self.changes.check:
             return
-        done = run([params["ldconfig"]], params["timeout_seconds"])
-        said = run([params["ldconfig"], "-p"], params["timeout_seconds"]) or ""
+        done = stdout_of([params["ldconfig"]], params["timeout_seconds"])
+        said = stdout_of([params["ldconfig"], "-p"], params["timeout_seconds"]) or ""
         missing = set(needed) - ldconfig.names_in(said, folder)
         if done is None or missing:
             raise Problem(
@@ -374,7 +380,7 @@ def restart_codes_here(
     content = b""
     with suppress(OSError, Problem):
         content = File(f"{etc}/wsl.conf").read() or b""
-    boot_id = (read_text(f"{proc}/sys/kernel/random/boot_id") or "").strip()
+    boot_id = (read_system_text(f"{proc}/sys/kernel/random/boot_id") or "").strip()
     record = Journal(Changes(check=True), state_file, RECORD).read("it is only looked at")
     return wsl_config.restart_codes(record, content, bool(facts["systemd"]), boot_id)
 

@@ -15,10 +15,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Mapping, Sequence
 
+from ...files import safe_open
 from ...gpu.readers import vendor_tools as gpu_tools
 from ...process.fork import Say, run_forked
-from ...system import host
-from ...wsl import interop as programs
+from ...process.program import NotAnswered, ask, stdout_of
 from . import plan as cuda_plan
 from .plan import Library, Seen, Spoken
 
@@ -30,8 +30,8 @@ def ask_nvidia_smi(program: str | None, arguments: Sequence[str], seconds: float
     if program is None:
         return Spoken(why="there is no nvidia-smi")
     try:
-        answer = programs.ask([program, *arguments], seconds)
-    except programs.NotAnswered as error:
+        answer = ask([program, *arguments], seconds)
+    except NotAnswered as error:
         return Spoken(why=str(error))
     text = f"{answer.text}\n{answer.errors.decode('utf-8', 'replace')}"
     why = "" if answer.status == 0 else f"nvidia-smi ended with status {answer.status} and said: {answer.words}"
@@ -40,7 +40,7 @@ def ask_nvidia_smi(program: str | None, arguments: Sequence[str], seconds: float
 
 def installed_packages(dpkg_query: str) -> tuple[str, ...]:
     """Not those of which only the configuration is left."""
-    said = host.run([dpkg_query, "--show", "--showformat=${Package} ${db:Status-Status}\\n"]) or ""
+    said = stdout_of([dpkg_query, "--show", "--showformat=${Package} ${db:Status-Status}\\n"]) or ""
     rows = (line.split() for line in said.splitlines())
     return tuple(row[0] for row in rows if row[1:] == ["installed"])
 
@@ -66,7 +66,7 @@ def _ask_library(names: Sequence[str], say: Say) -> dict[str, Any]:
             why = why or str(error)
     if library is None:
         return {"why": why}
-    found = _MAPPED.findall(host.read_text("/proc/self/maps") or "")
+    found = _MAPPED.findall(safe_open.read_system_text("/proc/self/maps") or "")
     said: dict[str, Any] = {"path": found[0] if found else name}
     number = ctypes.c_int(0)
     try:
@@ -107,6 +107,6 @@ def look(
         known,
         wsl_library=(wsl.get("libraries") or {}).get(cuda_plan.LIBRARY),
         packages=installed_packages(dpkg_query),
-        ldconfig=host.run([ldconfig, "-p"]) or "",
-        modules=host.read_text(f"{proc}/modules") or "",
+        ldconfig=stdout_of([ldconfig, "-p"]) or "",
+        modules=safe_open.read_system_text(f"{proc}/modules") or "",
     )

@@ -24,10 +24,10 @@ from ...gpu.adapter import plain
 from ...gpu.kind import is_integrated, why_no_gpu
 from ...gpu.readers import rocminfo
 from ...gpu.readers.rocminfo import DONE, Agent, Rocminfo
+from ...process.program import Answer, NotAnswered, ask
 from ...process.run import run_program
 from ...system import ldconfig
-from ...system.host import os_facts
-from ...wsl import interop as programs
+from ...system.os_release import os_facts
 from ...wsl.facts import memory_bytes
 from ..card import card_for
 from ..torch_devices import Device, Wanted, choose, shown
@@ -47,7 +47,7 @@ QUOTED_LINES = 3
 _FIRST_LINE = re.compile(r"WSL2? environment detected")
 DETECTION = "HSA_ENABLE_DXG_DETECTION"
 
-Ask = Callable[..., programs.Answer]
+Ask = Callable[..., Answer]
 
 
 class Place(NamedTuple):
@@ -73,7 +73,7 @@ def look(
     gpu: Mapping[str, Any],
     wsl: bool,
     timeout_seconds: float = SECONDS,
-    ask: Ask = programs.ask,
+    ask: Ask = ask,
 ) -> Looked:
     """`settings` are those of the runtime (user, environment, card), `gpu` is what gpu_device returned."""
     environment = {str(key): str(value) for key, value in (settings.get("environment") or {}).items()}
@@ -274,7 +274,7 @@ def gather(
     gpu: Mapping[str, Any],
     wsl: bool,
     environment: Mapping[str, str],
-    ask: Ask = programs.ask,
+    ask: Ask = ask,
 ) -> State:
     """What can be looked up without ROCm."""
     facts, said = gpu.get("host") or {}, gpu.get("wsl") or {}
@@ -335,7 +335,7 @@ def _id_is_known(place: Place, card: Mapping[str, Any]) -> bool | None:
 def _shadows(ask: Ask) -> Sequence[str]:
     try:
         said = ask(["/usr/bin/dpkg-query", "--show", f"--showformat={LIST_FORMAT}", *SHADOWS], QUESTION_SECONDS)
-    except programs.NotAnswered:
+    except NotAnswered:
         return ()
     there = {name.partition(":")[0] for name in installed_packages(said.text)}
     return [name for name in SHADOWS if name in there]
@@ -344,6 +344,6 @@ def _shadows(ask: Ask) -> Sequence[str]:
 def _bridge_is_cached(ask: Ask) -> bool | None:
     try:
         said = ask(["/sbin/ldconfig", "-p"], QUESTION_SECONDS)
-    except programs.NotAnswered:
+    except NotAnswered:
         return None
     return None if said.status else ldconfig.first(said.text, "librocdxg.so") is not None

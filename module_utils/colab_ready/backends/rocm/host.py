@@ -16,8 +16,9 @@ from ...apt.output import judge_steps
 from ...core.redact import redact, secrets_in
 from ...core.refusal import Problem, Refusal
 from ...gpu import catalog
+from ...process import program
 from ...python.lock import matches
-from ...system import host, ldconfig
+from ...system import interpreters, ldconfig
 from ..card import card_for
 from ..host import GpuHost, Work, address_of
 from ..host_record import digest
@@ -57,7 +58,7 @@ class RocmHost(GpuHost):
         card = self.card()
         problems += self._without_secrets()
         named = params["python"]
-        asked = host.ask_python(named) if named else None
+        asked = interpreters.ask_python(named) if named else None
         if named and asked is None:
             do = "correct python_env_python, or leave it empty"
             problems.append(Problem("rocm_python", f"{named} does not start", "an interpreter", do))
@@ -120,7 +121,7 @@ class RocmHost(GpuHost):
         params, requires = self.params, plan["python_requires"]
         if params["python"] or params["python_fetch"]:
             return []
-        seen = [(path, host.ask_python(path)) for path in host.python_candidates(f"{params['usr']}/bin")]
+        seen = [(path, interpreters.ask_python(path)) for path in interpreters.python_candidates(f"{params['usr']}/bin")]
         if any(found and matches(found["version"], requires) for _, found in seen):
             return []
         have = ", ".join(f"{path} is {found['version']}" for path, found in seen if found) or "there is none"
@@ -216,13 +217,13 @@ class RocmHost(GpuHost):
             return
         if self.record.touched or self._cache_is_wrong():
             self.record.touched = True
-            host.run([self.params["ldconfig"]], QUESTION_SECONDS)
+            program.stdout_of([self.params["ldconfig"]], QUESTION_SECONDS)
         problem = rocm_plan.loader_problem(self._cached(), self.plan["line"])
         if problem is not None:
             raise Refusal(problem)
 
     def _cached(self) -> str:
-        return host.run([self.params["ldconfig"], "-p"], QUESTION_SECONDS) or ""
+        return program.stdout_of([self.params["ldconfig"], "-p"], QUESTION_SECONDS) or ""
 
     def _cache_is_wrong(self) -> bool:
         return bool(self.plan["loader"]) and ldconfig.first(self._cached(), "librocdxg.so") is None
@@ -233,4 +234,4 @@ class RocmHost(GpuHost):
 
     def forget(self) -> None:
         if self.record.data["line"]:
-            host.run([self.params["ldconfig"]], QUESTION_SECONDS)
+            program.stdout_of([self.params["ldconfig"]], QUESTION_SECONDS)

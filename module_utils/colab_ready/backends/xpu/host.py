@@ -9,7 +9,7 @@ from typing import Any, Mapping
 
 from ...core.refusal import Problem, Refusal
 from ...gpu import catalog
-from ...system.host import os_facts
+from ...system.os_release import os_facts
 from ..card import card_for
 from ..host import GpuHost, Work
 from ..host_record import Record, digest

@@ -12,7 +12,7 @@ import os
 import re
 from typing import Any, Sequence
 
-from ...wsl import interop as programs
+from ...process.program import Answer, NotAnswered, ask
 from ...wsl.facts import LIBRARY_FOLDER
 from ..adapter import Failure, Reading, Unknown, assemble, failed, plain
 from . import rocminfo
@@ -26,17 +26,17 @@ NVIDIA_QUERY = (f"--query-gpu={','.join(NVIDIA_FIELDS)}", "--format=csv,noheader
 # --- what they have in common ---------------------------------------------------------------------------------------
 
 
-def _ask(name: str, program: str | None, arguments: Sequence[str], seconds: float) -> programs.Answer:
+def _ask(name: str, program: str | None, arguments: Sequence[str], seconds: float) -> Answer:
     """Run a program, with a limit. Or a Failure."""
     if program is None:
         raise Failure("tool_missing", f"there is no {name}")
     try:
-        return programs.ask([program, *arguments], seconds)
-    except programs.NotAnswered as error:
+        return ask([program, *arguments], seconds)
+    except NotAnswered as error:
         raise Failure(error.code, str(error)) from None
 
 
-def _need_success(name: str, answer: programs.Answer) -> None:
+def _need_success(name: str, answer: Answer) -> None:
     if answer.status != 0:
         raise Failure("tool_failed", f"{name} ended with status {answer.status} and said: {answer.words}")
 
