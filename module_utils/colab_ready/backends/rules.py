@@ -16,9 +16,8 @@ from typing import Any, Callable, Iterator, Mapping, Sequence
 from ..core.refusal import Problem
 from ..core.text import listed
 from ..gpu import catalog
-from ..gpu.catalog import NO, OPT_IN, YES
+from ..gpu.catalog import DXG_SHUT, NO, OPT_IN, YES
 from ..gpu.kind import label, why_no_gpu
-from ..gpu.readers.dxg import DXG_SHUT
 
 CAUTION = "caution"
 

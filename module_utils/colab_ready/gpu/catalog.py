@@ -446,6 +446,11 @@ def id_ranges(family: Family) -> list[tuple[int, int]]:
 _BY_ID = {(family.vendor_id, device): (family, products) for device, family, products in DEVICES}
 _RANGES = [(family.vendor_id, low, high, family) for family in FAMILIES for low, high in id_ranges(family)]
 
+# With these no backend can reach a GPU, even if another way has told which there are.
+DXG_SHUT = frozenset(
+    "dxg_missing dxg_no_driver dxg_no_device dxg_denied dxg_forbidden dxg_unopenable dxg_not_dxg".split()
+)
+
 # A target is what wheels and packages are made for. These chips have none of their own; others run those of gfx1030,
 # which takes HSA_OVERRIDE_GFX_VERSION, so never without being asked for.
 BORROWED_TARGETS: Mapping[str, tuple[str, str]] = {"gfx1031": ("gfx1030", "10.3.0"), "gfx1032": ("gfx1030", "10.3.0")}

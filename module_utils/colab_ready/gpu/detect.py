@@ -153,7 +153,7 @@ def of_windows(places: Places, others: Sequence[tuple[str, Way]]) -> Found:
     first = dxg.read_adapters_safely(places.dev, places.dxg_seconds)
     ways = [_way("dxg", first)]
     failure = None if first[0] is not None else first[1]["adapters"]["reason"]
-    usable = failure not in dxg.DXG_SHUT
+    usable = failure not in catalog.DXG_SHUT
     if tells_something(first[0]):
         return Found(first[0], first[1], ways, usable, failure)
     for name, ask in others:

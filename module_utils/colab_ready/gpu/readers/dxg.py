@@ -69,10 +69,6 @@ MISC_MAJOR = 10
 NTSTATUS_WITHOUT_ANSWER = {0x102: "STATUS_TIMEOUT", 0x103: "STATUS_PENDING"}
 
 Ioctl = Callable[[int, int, bytearray, bool], int]
-# With these no backend can reach a GPU, even if another way has told which there are.
-DXG_SHUT = frozenset(
-    "dxg_missing dxg_no_driver dxg_no_device dxg_denied dxg_forbidden dxg_unopenable dxg_not_dxg".split()
-)
 
 
 # --- decoding -------------------------------------------------------------------------------------------------------
