@@ -25,14 +25,14 @@ import pytest
 from abi.test_colab_handshake import Server, handshake
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready.process import probe as child
-from ansible.module_utils.colab_ready.proof import tensor_probe, verdict
+from ansible.module_utils.colab_ready.proof import tensor_probe, tensor_verdict
 from ansible.module_utils.colab_ready.proof.report import build_report, person_message
 from ansible.module_utils.testing import patch_module_args
 
 PROJECT = Path(__file__).parents[2]
 TORCH_STAND_IN = PROJECT / "tests/doubles/torch_stand_in"
 CARD = "AMD Radeon RX 6700 XT"
-STEPS = verdict.TENSOR_BACKENDS["directml"]["steps"]
+STEPS = tensor_verdict.TENSOR_BACKENDS["directml"]["steps"]
 SECONDS = 60.0
 
 
@@ -274,7 +274,7 @@ def judged(environment: dict[str, str], tail: str = "", **params: Any) -> dict[s
     source = child.probe_source(tensor_probe) + tail
     known = {"backend": "directml", "device": None, "adapter": CARD, "wsl": True}
     outcome = child.run_probe(source, {**known, **params}, sys.executable, SECONDS, env=environment)
-    return verdict.judge_tensor(outcome, "directml")
+    return tensor_verdict.judge_tensor(outcome, "directml")
 
 
 @pytest.mark.parametrize("begin", [True, False])

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
-from ansible.module_utils.colab_ready.proof import handshake_probe, verdict
+from ansible.module_utils.colab_ready.proof import handshake_probe, handshake_verdict, remedies
 from ansible.module_utils.colab_ready.system import peer
 
 PROJECT = Path(__file__).parents[2]
@@ -21,7 +21,7 @@ TOKEN = "b6f1c2d9a0e84b7c9d5e3f2a1b0c9d8e"
 GOOD: dict[str, Any] = {
     "steps": [
         {"step": name, "ok": True, "seconds": 0.01, "detail": "fine"}
-        for name in verdict.handshake_plan(http_over_ws=True)
+        for name in handshake_verdict.handshake_plan(http_over_ws=True)
     ],
     "running": [],
     "last_step": "session_delete",
@@ -61,7 +61,7 @@ def ended(kind: str, **more: Any) -> dict[str, Any]:
 
 
 def test_the_second_door_is_left_out_when_it_is_off_and_must_be_shut_then() -> None:
-    on, off = verdict.handshake_plan(True), verdict.handshake_plan(False)
+    on, off = handshake_verdict.handshake_plan(True), handshake_verdict.handshake_plan(False)
     assert set(on.values()) == {"direct", "http_over_ws", "shut"}
     assert set(off.values()) == {"direct", "shut"}
     assert "shut_ws_off" in off and "shut_ws_off" not in on
@@ -70,7 +70,7 @@ def test_the_second_door_is_left_out_when_it_is_off_and_must_be_shut_then() -> N
 
 def test_the_names_of_steps_are_the_documented_ones() -> None:
     """Documents refer to them: add to this list, do not change it."""
-    assert list(verdict.handshake_plan(True)) == [
+    assert list(handshake_verdict.handshake_plan(True)) == [
         *(
             "token_file",
             "port",
@@ -116,7 +116,7 @@ def steps_and_problems() -> tuple[set[str], set[str]]:
 
 def test_the_probe_runs_the_planned_steps_and_no_others() -> None:
     steps, _problems = steps_and_problems()
-    assert steps == set(verdict.handshake_plan(True)) | set(verdict.handshake_plan(False))
+    assert steps == set(handshake_verdict.handshake_plan(True)) | set(handshake_verdict.handshake_plan(False))
 
 
 def test_every_problem_that_the_probe_can_name_has_a_remedy() -> None:
@@ -134,11 +134,11 @@ def test_every_problem_that_the_probe_can_name_has_a_remedy() -> None:
     problems |= {
         handshake_probe.cell_error({"ename": name, "evalue": "'torch'"})[0] for name in ("E", "ModuleNotFoundError")
     }
-    assert problems - set(verdict.REMEDIES) == set()
+    assert problems - set(remedies.REMEDIES) == set()
 
 
 def test_every_remedy_is_a_sentence_and_says_where() -> None:
-    for name, (cause, do, where) in verdict.REMEDIES.items():
+    for name, (cause, do, where) in remedies.REMEDIES.items():
         assert where in ("wsl", "windows", "bios", "browser"), name
         named = ("colab", "jupyter", "/", "amdgpu-install", "rocminfo", "libcuda", "ldconfig", "sudo ")
         assert all(text[0].isupper() or text.startswith(named) for text in (cause, do)), name
@@ -147,7 +147,7 @@ def test_every_remedy_is_a_sentence_and_says_where() -> None:
 
 def test_probe_verdict_and_module_know_the_same_device_types() -> None:
     known = sorted(handshake_probe.DEVICE_IN_CELL)
-    assert sorted(verdict.DEVICE_TYPES) == known
+    assert sorted(handshake_verdict.DEVICE_TYPES) == known
     documentation = runpy.run_path(str(PROJECT / "library/colab_handshake.py"), run_name="read")["DOCUMENTATION"]
     assert f"choices: [{', '.join(known)}]" in documentation
 
@@ -156,13 +156,13 @@ def test_probe_verdict_and_module_know_the_same_device_types() -> None:
 
 
 def test_a_good_outcome_is_ok_and_complete() -> None:
-    answer = verdict.judge_handshake(GOOD, True)
+    answer = handshake_verdict.judge_handshake(GOOD, True)
     assert (answer["ok"], answer["reasons"], answer["remedies"], answer["not_reached"]) == (True, [], [], [])
     assert answer["steps"][0] == {"id": "token_file", "door": "direct", "ok": True, "seconds": 0.01, "detail": "fine"}
     assert (answer["cell"], answer["versions"]) == (GOOD["result"]["cell"], GOOD["result"]["versions"])
 
 
-AFTER_PORT = [name for name in verdict.handshake_plan(True) if name not in ("token_file", "port")]
+AFTER_PORT = [name for name in handshake_verdict.handshake_plan(True) if name not in ("token_file", "port")]
 
 # name: (outcome, what the reasons begin with, remedies, not reached)
 BAD: dict[str, tuple[dict[str, Any], list[str], list[str], list[str]]] = {
@@ -219,13 +219,13 @@ BAD: dict[str, tuple[dict[str, Any], list[str], list[str], list[str]]] = {
         ),
         ["the handshake could not be tried: ProbeFailed: ModuleNotFoundError: No module named 'tornado'"],
         ["python_broken"],
-        list(verdict.handshake_plan(True)),
+        list(handshake_verdict.handshake_plan(True)),
     ),
     "no server environment": (
         outcome(steps=[], result=None, exit=ended("not_started", problem="python_missing", text="/x does not exist")),
         ["the handshake could not be tried: /x does not exist"],
         ["python_missing"],
-        list(verdict.handshake_plan(True)),
+        list(handshake_verdict.handshake_plan(True)),
     ),
 }
 
@@ -233,7 +233,7 @@ BAD: dict[str, tuple[dict[str, Any], list[str], list[str], list[str]]] = {
 @pytest.mark.parametrize("name", BAD)
 def test_what_went_wrong_is_named_with_its_remedy(name: str) -> None:
     given, reasons, remedies, not_reached = BAD[name]
-    answer = verdict.judge_handshake(given, True)
+    answer = handshake_verdict.judge_handshake(given, True)
     assert answer["ok"] is False
     assert answer["reasons"] == reasons
     assert [one["id"] for one in answer["remedies"]] == remedies
@@ -241,15 +241,15 @@ def test_what_went_wrong_is_named_with_its_remedy(name: str) -> None:
 
 
 def test_the_steps_of_a_door_that_is_off_do_not_count() -> None:
-    steps = [{"step": name, "ok": True, "seconds": 0.01} for name in verdict.handshake_plan(False)]
-    assert verdict.judge_handshake(outcome(steps=steps), False)["ok"] is True
-    assert verdict.judge_handshake(outcome(steps=steps), True)["ok"] is False
+    steps = [{"step": name, "ok": True, "seconds": 0.01} for name in handshake_verdict.handshake_plan(False)]
+    assert handshake_verdict.judge_handshake(outcome(steps=steps), False)["ok"] is True
+    assert handshake_verdict.judge_handshake(outcome(steps=steps), True)["ok"] is False
 
 
 def test_what_was_left_behind_and_a_bad_end_are_warnings() -> None:
     result = {**GOOD["result"], "warnings": ["a kernel of this probe may still run: x"]}
     bad_end = ended("signal", signal="SIGSEGV", code=-11, text="killed by SIGSEGV")
-    answer = verdict.judge_handshake(outcome(result=result, exit=bad_end), True)
+    answer = handshake_verdict.judge_handshake(outcome(result=result, exit=bad_end), True)
     assert answer["ok"] is True
     assert len(answer["warnings"]) == 2
 
@@ -263,7 +263,7 @@ def test_what_was_left_behind_and_a_bad_end_are_warnings() -> None:
     ],
 )
 def test_nonsense_from_the_child_is_never_ok_and_never_an_error(junk: dict[str, Any]) -> None:
-    answer = verdict.judge_handshake(outcome(**junk), True)
+    answer = handshake_verdict.judge_handshake(outcome(**junk), True)
     assert answer["ok"] is False
     assert answer["reasons"] and answer["remedies"]
     json.dumps(answer, allow_nan=False)
@@ -374,7 +374,7 @@ def test_an_error_in_the_cell_is_told_apart(name: str, value: str, problem: str)
     )
 
 
-@pytest.mark.parametrize("device_type", verdict.DEVICE_TYPES)
+@pytest.mark.parametrize("device_type", handshake_verdict.DEVICE_TYPES)
 def test_the_cell_is_python_and_runs_as_written(device_type: str) -> None:
     code = handshake_probe.cell_code(device_type, 3, "MARK:")
     compile(code, "<cell>", "exec")
@@ -417,7 +417,7 @@ def test_a_cell_on_directml_fails_for_the_drivers_reasons(case: tuple[str, str])
     given = without("session_delete", cell=case[0])
     next(step for step in given["steps"] if step["step"] == "cell")["detail"] = case[1]
     for device_type, remedy in zip(("cpu", "privateuseone"), CELLS[case], strict=True):
-        answer = verdict.judge_handshake(given, True, device_type)
+        answer = handshake_verdict.judge_handshake(given, True, device_type)
         assert [one["id"] for one in answer["remedies"]] == [remedy]
     assert ("0x80070057" in answer["reasons"][0]) is ("-2147024809" in case[1])
 
@@ -454,9 +454,9 @@ def test_a_cell_on_a_gpu_fails_for_the_drivers_reasons(
 ) -> None:
     given = without("session_delete", cell=problem)
     next(step for step in given["steps"] if step["step"] == "cell")["detail"] = detail
-    answer = verdict.judge_handshake(given, True, device_type, backend)
+    answer = handshake_verdict.judge_handshake(given, True, device_type, backend)
     assert [one["id"] for one in answer["remedies"]] == [remedy]
-    assert remedy in verdict.REMEDIES
+    assert remedy in remedies.REMEDIES
 
 
 # The same without WSL; the backend that does not go with the device's type is none.
@@ -481,7 +481,7 @@ def test_outside_of_wsl_nothing_is_to_be_done_on_windows(
 ) -> None:
     given = without("session_delete", cell=problem)
     next(step for step in given["steps"] if step["step"] == "cell")["detail"] = detail
-    told = verdict.judge_handshake(given, True, device_type, backend, wsl=False)["remedies"]
+    told = handshake_verdict.judge_handshake(given, True, device_type, backend, wsl=False)["remedies"]
     assert [(one["id"], one["where"]) for one in told] == [(remedy, "wsl")]
     assert "Adrenalin" not in told[0]["do"]
     # What is only for WSL says so.

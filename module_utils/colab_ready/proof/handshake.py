@@ -14,7 +14,7 @@ from ..process.probe import probe_source, run_probe
 from ..system import peer
 from ..system.host import wsl_facts
 from . import handshake_probe
-from .verdict import judge_handshake
+from .handshake_verdict import judge_handshake
 
 # After its own deadline the probe deletes what it made; then it is told to end, and then ended.
 CLEARING_SECONDS = 30.0

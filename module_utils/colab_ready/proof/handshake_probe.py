@@ -82,7 +82,7 @@ print({mark!r} + json.dumps({{
     "device_type": c.device.type, "index": c.device.index, "torch": str(torch.__version__), "python": platform.python_version(),
 }}))
 """
-# A driver writes it to the descriptors, at any place (see proof/verdict.py).
+# A driver writes it to the descriptors, at any place (see proof/steps.py).
 STRAY_LINE = re.compile(r"Dropped Escape call with ulEscapeCode : 0x[0-9A-Fa-f]+\n?")
 
 Report = Callable[[dict], None]

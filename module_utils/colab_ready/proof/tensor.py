@@ -14,7 +14,7 @@ from ..backends import torch_devices
 from ..backends.rocm.faults import State
 from ..process.probe import probe_source, run_probe
 from . import tensor_probe, torch_faults
-from .verdict import judge_tensor
+from .tensor_verdict import judge_tensor
 
 
 def run_tensor(
