@@ -212,49 +212,61 @@ def _late_findings(outcome: dict[str, Any], result: dict[str, Any], backend: str
     return found
 
 
+def _failure(
+    step: dict[str, Any], outcome: dict[str, Any], backend: str, told: _Told, last: str, state: rocm_faults.State | None
+) -> tuple[str, str]:
+    """(problem, reason) for a step that failed. `last` names the last one that did not, for a step that the child died in."""
+    ended, died = outcome["exit"], step.get("died")
+    words = last_words(outcome) if died and ended["kind"] in ("signal", "exit") else ""
+    reason = f"{step['id']}: {step['detail']}" + (f" ({words})" if words else "") + (last if died else "")
+    if backend == "directml":
+        return directml_faults.step_remedy(evidence_of(step, outcome, told, [])), reason
+    if backend in torch_devices.DEVICE_TYPES:
+        evidence = evidence_of(step, outcome, told, texts_of(told.result.get("warnings")))
+        return torch_faults.remedy_for(backend, evidence, state), reason
+    return tensor_problem(step, ended), reason
+
+
+def _unfinished(outcome: dict[str, Any], not_reached: list[str], last: str) -> list[tuple[str, str]]:
+    """(problem, reason) for a run that ended between its steps, or after them without a result."""
+    if outcome["result"] and not not_reached:
+        return []
+    where = f"{not_reached[0]} was not reached" if not_reached else "no result came"
+    return [(ended_problem(outcome["exit"], "python_broken"), f"{where}: {end_of(outcome)}{last}")]
+
+
+def _warnings(outcome: dict[str, Any], told: _Told, backend: str, ok: bool) -> list[str]:
+    warned = texts_of(told.result.get("warnings"))
+    if ok:
+        late = told.throughput_warnings(outcome)
+        warned += _not_the_first(told, backend) + (late or exit_warnings(outcome))
+    return warned + noise_warnings(outcome)
+
+
 def judge_tensor(
     outcome: dict[str, Any], backend: str, state: rocm_faults.State | None = None, wsl: bool | None = None
 ) -> dict[str, Any]:
     """Everything that tensor_add returns. `state` is what is known of a host with ROCm, for the remedy. `wsl`: whether this
     is one; None: as the probe says, if it lived to say it."""
     plan = TENSOR_BACKENDS[backend]
-    ended = outcome["exit"]
     result = outcome["result"] or {}
     told = _Told(outcome)
     steps, not_reached = settle_steps(outcome, plan["steps"])
     finished = [step["id"] for step in steps if step["ok"]]
-    reasons, problems = [], []
-    for step in steps:
-        if not step["ok"]:
-            died = step.get("died")
-            words = last_words(outcome) if died and ended["kind"] in ("signal", "exit") else ""
-            last = f"; the last finished step is {finished[-1]}" if died and finished else ""
-            step["detail"] = directml_faults.with_names(step["detail"])
-            reasons.append(f"{step['id']}: {step['detail']}" + (f" ({words})" if words else "") + last)
-            if backend == "directml":
-                problems.append(directml_faults.step_remedy(evidence_of(step, outcome, told, [])))
-            elif backend in torch_devices.DEVICE_TYPES:
-                evidence = evidence_of(step, outcome, told, texts_of(told.result.get("warnings")))
-                problems.append(torch_faults.remedy_for(backend, evidence, state))
-            else:
-                problems.append(tensor_problem(step, ended))
-    if not reasons and (not_reached or not outcome["result"]):
-        where = f"{not_reached[0]} was not reached" if not_reached else "no result came"
-        last = f"; the last finished step is {finished[-1]}" if finished else ""
-        reasons.append(f"{where}: {end_of(outcome)}{last}")
-        problems.append(ended_problem(ended, "python_broken"))
-    elif not reasons:
-        for problem, reason in _late_findings(outcome, result, backend, told):
-            problems.append(problem)
-            reasons.append(reason)
-    ok = not reasons
+    last = f"; the last finished step is {finished[-1]}" if finished else ""
+    failed = [step for step in steps if not step["ok"]]
+    for step in failed:
+        step["detail"] = directml_faults.with_names(step["detail"])
+    findings = (
+        [_failure(step, outcome, backend, told, last, state) for step in failed]
+        or _unfinished(outcome, not_reached, last)
+        or _late_findings(outcome, result, backend, told)
+    )
     values = result.get("values")
-    versions = told.versions
     known = ("python", "torch", "numpy") + (("torch_directml",) if backend == "directml" else ())
-    late = told.throughput_warnings(outcome) if ok else []
     wsl = told.host.get("wsl") if wsl is None else wsl
     return {
-        "ok": ok,
+        "ok": not findings,
         "device": str(result["device"]) if result.get("device") else None,
         "device_type": str(result["device_type"]) if result.get("device_type") else None,
         "index": told.index,
@@ -266,15 +278,11 @@ def judge_tensor(
         "steps": [public(step) for step in steps],
         "not_reached": not_reached,
         "last_finished": finished[-1] if finished else None,
-        "exit": {key: ended[key] for key in ("kind", "signal", "code", "text")},
+        "exit": {key: outcome["exit"][key] for key in ("kind", "signal", "code", "text")},
         "throughput": told.throughput(),
-        "versions": {key: versions.get(key) for key in known},
-        "warnings": texts_of(result.get("warnings"))
-        + (_not_the_first(told, backend) if ok else [])
-        + late
-        + (exit_warnings(outcome) if ok and not late else [])
-        + noise_warnings(outcome),
-        "reasons": reasons,
-        "remedies": on_this_host(remedies_for(problems), plan["device_type"], wsl),
+        "versions": {key: told.versions.get(key) for key in known},
+        "warnings": _warnings(outcome, told, backend, not findings),
+        "reasons": [reason for _problem, reason in findings],
+        "remedies": on_this_host(remedies_for([problem for problem, _reason in findings]), plan["device_type"], wsl),
         "seconds": outcome["seconds"],
     }
