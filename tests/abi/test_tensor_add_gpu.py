@@ -413,7 +413,7 @@ def test_a_runtime_that_torch_brought_is_named_where_it_blinds_torch(tmp_path: P
 # --- killed at any step ---------------------------------------------------------------------------------------------
 
 KILLER = """
-import signal
+import os, signal
 _main = main
 def main(params, report):
     def deadly(line):
@@ -436,8 +436,7 @@ def test_killed_in_or_after_a_step_the_answer_names_the_last_one_that_was_finish
         "at": step,
         "begin": begin,
     }
-    params["torch_devices"] = child.probe_source(torch_devices)
-    source = child.probe_source(tensor_probe) + KILLER
+    source = child.probe_source(tensor_probe, torch_devices) + KILLER
     outcome = child.run_probe(source, params, sys.executable, SECONDS, env=environment("cuda"))
     answer = tensor_verdict.judge_tensor(outcome, "cuda")
     if step == "throughput":

@@ -24,8 +24,8 @@ GRACE_SECONDS = 12.0
 def run_handshake(params: Mapping[str, Any], python: str, user: str | None, backend: str) -> dict[str, Any]:
     """Return what colab_handshake returns, with its warnings. `params` are those of handshake_probe."""
     outcome = run_probe(
-        probe_source(handshake_probe),
-        {**params, "peer": probe_source(peer)},
+        probe_source(handshake_probe, peer),
+        dict(params),
         python,
         params["timeout_seconds"] + CLEARING_SECONDS,
         user=user,

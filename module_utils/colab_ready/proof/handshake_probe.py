@@ -28,10 +28,11 @@ import signal
 import stat
 import sys
 import time
-import types
 import uuid
 from typing import Any, Awaitable, Callable, Iterator, Mapping
 from urllib.parse import quote, quote_plus, urlencode, urlsplit
+
+from ..system import peer
 
 MIN_VERSION = "0.0.7"
 STRANGER = "https://evil.example"
@@ -203,13 +204,10 @@ class Ledger:
 # --- whom it asks ---------------------------------------------------------------------------------------------------
 
 
-def guard_connections(source: str, uid: int) -> None:
-    """Let tornado send nothing, from now on, over a connection of which this user does not have the other end. `source` is the
-    text of system/peer.py, which came with the parameters: nothing of ours is installed here."""
+def guard_connections(uid: int) -> None:
+    """Let tornado send nothing, from now on, over a connection of which this user does not have the other end."""
     from tornado import tcpclient
 
-    peer: Any = types.ModuleType("peer")
-    exec(compile(source, "<peer>", "exec"), peer.__dict__)
     of_tornado: Any = tcpclient.TCPClient
     connect = of_tornado.connect
 
@@ -597,7 +595,7 @@ class Visit:
 
     async def port_owner(self) -> tuple[None, str]:
         """That what answers is the runtime's; after this nothing is sent to anybody else."""
-        guard_connections(self.params["peer"], self.uid)
+        guard_connections(self.uid)
         await self.page.but(token=None).fetch("GET", "/api")
         return None, f"uid {self.uid}"
 
