@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import copy
 import errno
+import inspect
+import itertools
 import json
 import re
 import runpy
@@ -13,7 +15,15 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
-from ansible.module_utils.colab_ready.proof import handshake_probe, handshake_verdict, remedies
+from ansible.module_utils.colab_ready.proof import (
+    handshake,
+    handshake_cell,
+    handshake_ledger,
+    handshake_page,
+    handshake_verdict,
+    handshake_visit,
+    remedies,
+)
 from ansible.module_utils.colab_ready.system import peer
 
 PROJECT = Path(__file__).parents[2]
@@ -93,7 +103,8 @@ def test_the_names_of_steps_are_the_documented_ones() -> None:
 def steps_and_problems() -> tuple[set[str], set[str]]:
     """As written in the probe's source: the first arguments of step() and Problem(), and the tables of refusals."""
     steps, problems = set(), {"no_answer", "broken_answer"}
-    for node in ast.walk(ast.parse((PROJECT / "module_utils/colab_ready/proof/handshake_probe.py").read_text())):
+    trees = [ast.parse(inspect.getsource(module)) for module in handshake.PROBE]
+    for node in itertools.chain(*map(ast.walk, trees)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("shut_"):
             steps.add(node.value)
         if not isinstance(node, ast.Call):
@@ -126,13 +137,13 @@ def test_every_problem_that_the_probe_can_name_has_a_remedy() -> None:
     assert "peer_unseen" in problems
     problems |= {name.replace("shut_", "open_", 1) for name in steps if name.startswith("shut_")}
     problems |= {
-        handshake_probe.answer_problem(method, path, status)
+        handshake_page.answer_problem(method, path, status)
         for method in ("GET", "POST", "DELETE")
         for path in ("/api/sessions", "/base/api/sessions/1", "/api/kernelspecs")
         for status in (400, 404, 500)
     } - {"session_gone"}  # which is as good as deleted
     problems |= {
-        handshake_probe.cell_error({"ename": name, "evalue": "'torch'"})[0] for name in ("E", "ModuleNotFoundError")
+        handshake_cell.cell_error({"ename": name, "evalue": "'torch'"})[0] for name in ("E", "ModuleNotFoundError")
     }
     assert problems - set(remedies.REMEDIES) == set()
 
@@ -146,7 +157,7 @@ def test_every_remedy_is_a_sentence_and_says_where() -> None:
 
 
 def test_probe_verdict_and_module_know_the_same_device_types() -> None:
-    known = sorted(handshake_probe.DEVICE_IN_CELL)
+    known = sorted(handshake_cell.DEVICE_IN_CELL)
     assert sorted(handshake_verdict.DEVICE_TYPES) == known
     documentation = runpy.run_path(str(PROJECT / "library/colab_handshake.py"), run_name="read")["DOCUMENTATION"]
     assert f"choices: [{', '.join(known)}]" in documentation
@@ -293,7 +304,7 @@ def test_no_form_of_the_token_gets_through(text: str, token: str, form: str) -> 
         "twice": quote(quote(token, safe=""), safe=""),
         "json": json.dumps(token)[1:-1],
     }[form]
-    redactor = handshake_probe.Redactor()
+    redactor = handshake_ledger.Redactor()
     redactor.learn(token)
     told = redactor.any({"detail": [text.format(shape)], "number": 3, "nothing": None})
     assert shape not in told["detail"][0]
@@ -302,11 +313,11 @@ def test_no_form_of_the_token_gets_through(text: str, token: str, form: str) -> 
 
 
 def test_a_token_in_an_address_is_taken_out_even_when_it_is_not_ours() -> None:
-    assert handshake_probe.Redactor().text("/?token=abc&x=1 token%3Dabc") == "/?token=[token]&x=1 token%3D[token]"
+    assert handshake_ledger.Redactor().text("/?token=abc&x=1 token%3Dabc") == "/?token=[token]&x=1 token%3D[token]"
 
 
 def test_a_token_of_one_letter_does_not_turn_every_text_into_dots() -> None:
-    redactor = handshake_probe.Redactor()
+    redactor = handshake_ledger.Redactor()
     redactor.learn("a")
     assert redactor.text("an answer") == "an answer"
 
@@ -323,7 +334,7 @@ STRAY = "Dropped Escape call with ulEscapeCode : 0x03007703"
     "stdout", [printed(), printed(before=""), printed(after=STRAY), printed(before=f"x {STRAY}\n"), printed(after="")]
 )
 def test_a_right_cell_is_read_whatever_else_was_printed(stdout: str) -> None:
-    cell = handshake_probe.read_cell(stdout, "MARK:", "cpu")
+    cell = handshake_cell.read_cell(stdout, "MARK:", "cpu")
     assert cell["sum"] == [0.75] * 10
     assert "MARK" not in cell["output"]
 
@@ -343,8 +354,8 @@ def test_a_right_cell_is_read_whatever_else_was_printed(stdout: str) -> None:
     ],
 )
 def test_a_cell_that_is_not_right_is_a_problem(stdout: str, problem: str) -> None:
-    with pytest.raises(handshake_probe.Problem) as caught:
-        handshake_probe.read_cell(stdout, "MARK:", "cpu")
+    with pytest.raises(handshake_ledger.Problem) as caught:
+        handshake_cell.read_cell(stdout, "MARK:", "cpu")
     assert caught.value.problem == problem
 
 
@@ -352,10 +363,10 @@ def test_a_cell_that_is_not_right_is_a_problem(stdout: str, problem: str) -> Non
 def test_a_cell_on_another_card_than_the_proven_one_is_a_problem(index: int | None, right: bool) -> None:
     text = printed(device=f"cuda:{index}", device_type="cuda", index=index)
     if right:
-        assert handshake_probe.read_cell(text, "MARK:", "cuda", 1)["sum"] == [0.75] * 10
+        assert handshake_cell.read_cell(text, "MARK:", "cuda", 1)["sum"] == [0.75] * 10
         return
-    with pytest.raises(handshake_probe.Problem, match="the sum is on cuda:0, expected number 1") as caught:
-        handshake_probe.read_cell(text, "MARK:", "cuda", 1)
+    with pytest.raises(handshake_ledger.Problem, match="the sum is on cuda:0, expected number 1") as caught:
+        handshake_cell.read_cell(text, "MARK:", "cuda", 1)
     assert caught.value.problem == "wrong_device"
 
 
@@ -368,7 +379,7 @@ def test_a_cell_on_another_card_than_the_proven_one_is_a_problem(index: int | No
     ],
 )
 def test_an_error_in_the_cell_is_told_apart(name: str, value: str, problem: str) -> None:
-    assert handshake_probe.cell_error({"ename": name, "evalue": value}) == (
+    assert handshake_cell.cell_error({"ename": name, "evalue": value}) == (
         problem,
         f"the cell ended with {name}: {value}",
     )
@@ -376,21 +387,21 @@ def test_an_error_in_the_cell_is_told_apart(name: str, value: str, problem: str)
 
 @pytest.mark.parametrize("device_type", handshake_verdict.DEVICE_TYPES)
 def test_the_cell_is_python_and_runs_as_written(device_type: str) -> None:
-    code = handshake_probe.cell_code(device_type, 3, "MARK:")
+    code = handshake_cell.cell_code(device_type, 3, "MARK:")
     compile(code, "<cell>", "exec")
     assert ("torch_directml.device(3)" in code) is (device_type == "privateuseone")
     assert (f"torch.device('{device_type}', 3)" in code) is (device_type in ("cuda", "xpu"))
 
 
 def test_the_cell_asks_directml_whether_there_is_a_device_before_it_names_one() -> None:
-    code = handshake_probe.cell_code("privateuseone", 0, "MARK:")
+    code = handshake_cell.cell_code("privateuseone", 0, "MARK:")
     assert 0 < code.index("is_available()") < code.index("torch_directml.device(")
 
 
 def test_the_drivers_stray_line_may_stand_anywhere_in_what_the_cell_prints() -> None:
     text = printed(device="privateuseone:0", device_type="privateuseone")
     for place in range(len(text) + 1):
-        cell = handshake_probe.read_cell(text[:place] + STRAY + "\n" + text[place:], "MARK:", "privateuseone")
+        cell = handshake_cell.read_cell(text[:place] + STRAY + "\n" + text[place:], "MARK:", "privateuseone")
         assert (cell["device"], cell["output"]) == ("privateuseone:0", "tensor([1.0]) cpu")
 
 
@@ -499,4 +510,4 @@ def test_outside_of_wsl_nothing_is_to_be_done_on_windows(
     ],
 )
 def test_a_port_that_nobody_listens_on_is_told_from_one_that_is_silent(error: Exception, problem: str) -> None:
-    assert handshake_probe.port_problem(error) == problem
+    assert handshake_visit.port_problem(error) == problem

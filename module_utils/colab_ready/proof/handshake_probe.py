@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Be Colab's page for three seconds: its requests, in its order, with its Origin, and then those of strangers.
 
-The text of this file is run by the server environment's Python (process/probe.py), which has tornado. Two doors lead in: the
-direct one (HTTP with CORS and the kernel's websocket: what Colab was seen to use in googlecolab/colabtools#5302 and
-#5371), and /http_over_websocket (the jupyter_http_over_ws package's protocol 0.0.7). Both must end in an executed cell:
-on a broken stack the second one opens and answers its own diagnosis, and still serves nothing.
+The text of this file, with those that it imports, is run by the server environment's Python (process/probe.py), which has
+tornado. Two doors lead in: the direct one (HTTP with CORS and the kernel's websocket: what Colab was seen to use in
+googlecolab/colabtools#5302 and #5371), and /http_over_websocket (the jupyter_http_over_ws package's protocol 0.0.7). Both
+must end in an executed cell: on a broken stack the second one opens and answers its own diagnosis, and still serves nothing.
 
 The token is read here, from its file, and every text that leaves this process goes through `Redactor`. It is sent over no
 connection of which the other end is not known to be the runtime's (`guard_connections`).
@@ -15,611 +15,42 @@ connection of which the other end is not known to be the runtime's (`guard_conne
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
-import errno
 import json
 import logging
-import os
-import platform
-import pwd
-import re
 import signal
-import stat
 import sys
-import time
 import uuid
-from typing import Any, Awaitable, Callable, Iterator, Mapping
-from urllib.parse import quote, quote_plus, urlencode, urlsplit
+from typing import Any, Awaitable, Callable
+from urllib.parse import urlsplit
 
-from ..system import peer
+from .handshake_cell import COUNT, execute
+from .handshake_ledger import REQUEST_SECONDS, DoorStays, Problem, RedactedStream, Redactor, Report, short
+from .handshake_page import (
+    MIN_VERSION,
+    OVER,
+    OverHttp,
+    Page,
+    answer_problem,
+    handshake_status,
+    refused_socket,
+    status,
+    unrefused,
+)
+from .handshake_visit import Visit, kernel_of
 
-MIN_VERSION = "0.0.7"
 STRANGER = "https://evil.example"
 STRANGER_HOST = "evil.example"
-OVER = "/http_over_websocket"
 WRONG_TOKEN = "0" * 48
-# Not a browser's: the server notes when one of those came (browser_seen.json).
-USER_AGENT = "colab-ready"
-TOKEN_CHARACTERS = 16
 
-REQUEST_SECONDS = 15.0
 FIRST_ANSWER_SECONDS = 10.0
 # A kernel that starts from a cold disk takes its time; jupyter_server itself gives one up after five starts, 18 s.
 KERNEL_SECONDS = 30.0
 CLEANUP_SECONDS = 10.0
-TEXT_CHARACTERS = 300
-OUTPUT_CHARACTERS = 2000
-# As tensor_probe.py has it.
-COUNT = 10
-TOLERANCE = 1e-6
-
-# How a cell comes to its device, by torch's word for its type. On DirectML it asks first: device() answers without any
-# adapter too, and the first tensor on it ends the kernel.
-DEVICE_IN_CELL = {
-    "cpu": "device = torch.device('cpu')",
-    "privateuseone": """\
-import torch_directml
-if not torch_directml.is_available():
-    raise RuntimeError("torch_directml found 0 compatible adapters")
-device = torch_directml.device({index})""",
-    # Here the first tensor raises, with the driver's own words.
-    "cuda": "device = torch.device('cuda', {index})",
-    "xpu": "device = torch.device('xpu', {index})",
-}
-
-# The article's program. What it prints is made from copies on the CPU (see tensor_probe.py).
-CELL = """
-import json, platform, torch
-{device}
-a, b = torch.rand({count}), torch.rand({count})
-x, y = a.to(device), b.to(device)
-c = x + y
-for tensor in (x, y, c):
-    shown = str(tensor.to("cpu"))
-    print(shown if c.device.type == "cpu" else shown[:-1] + ", device='" + str(tensor.device) + "')")
-print({mark!r} + json.dumps({{
-    "a": a.tolist(), "b": b.tolist(), "sum": c.to("cpu").tolist(), "device": str(c.device),
-    "device_type": c.device.type, "index": c.device.index, "torch": str(torch.__version__), "python": platform.python_version(),
-}}))
-"""
-# A driver writes it to the descriptors, at any place (see proof/steps.py).
-STRAY_LINE = re.compile(r"Dropped Escape call with ulEscapeCode : 0x[0-9A-Fa-f]+\n?")
-
-Report = Callable[[dict], None]
-
-
-# --- what a step may say --------------------------------------------------------------------------------------------
-
-
-class Problem(Exception):
-    """A step's bad end. `problem` is the word that the verdict looks up."""
-
-    def __init__(self, problem: str, text: str) -> None:
-        super().__init__(text)
-        self.problem = problem
 
 
 class ProbeFailed(Exception):
     """This probe itself could not go on."""
-
-
-class DoorStays(Exception):
-    """A step has failed and was reported; what depends on it is not reached."""
-
-
-class Redactor:
-    """Takes the token out of texts, in each form in which an address may carry it."""
-
-    def __init__(self) -> None:
-        self._secrets: list[str] = []
-
-    def learn(self, token: str) -> None:
-        once = quote(token, safe="")
-        forms = {token, token.strip(), once, quote_plus(token), quote(once, safe=""), json.dumps(token)[1:-1]}
-        # A word of a few letters is no secret (`token_weak`), and would turn every text into dots.
-        self._secrets = sorted((form for form in forms if len(form) >= 8), key=len, reverse=True)
-
-    def text(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "[token]")
-        return re.sub(r"(token(?:=|%3D|%253D))[^&\s\"'\\]+", r"\1[token]", text, flags=re.IGNORECASE)
-
-    def any(self, value: Any) -> Any:
-        if isinstance(value, str):
-            return self.text(value)
-        if isinstance(value, dict):
-            return {key: self.any(item) for key, item in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [self.any(item) for item in value]
-        return value
-
-
-class RedactedStream:
-    """stdout and stderr of this process: asyncio and tornado write tracebacks there by themselves."""
-
-    def __init__(self, stream: Any, redactor: Redactor) -> None:
-        self._stream = stream
-        self._redactor = redactor
-
-    def write(self, text: str) -> int:
-        self._stream.write(self._redactor.text(text))
-        return len(text)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
-def port_problem(error: BaseException) -> str:
-    """Whether nothing listens. A host without IPv6 says EADDRNOTAVAIL for ::1, the other address of localhost."""
-    nobody = isinstance(error, OSError) and error.errno in (errno.ECONNREFUSED, errno.EADDRNOTAVAIL)
-    return "port_refused" if nobody else "no_http_answer"
-
-
-def short(error: BaseException) -> str:
-    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return " ".join(text.split())[:TEXT_CHARACTERS]
-
-
-class Ledger:
-    """Runs steps and writes down how each ended."""
-
-    def __init__(self, report: Report, deadline: float) -> None:
-        self._report = report
-        self._deadline = deadline
-
-    async def step(
-        self,
-        name: str,
-        work: Awaitable[Any],
-        limit: float = REQUEST_SECONDS,
-        silence: str = "no_answer",
-        late: bool = False,
-    ) -> Any:
-        """The work's value; it returns (value, detail). `silence` is the problem if it takes too long. `late`: it may
-        pass the deadline, because it clears away."""
-        if not late:
-            limit = max(min(limit, self._deadline - time.monotonic()), 0.01)
-        self._report({"step": name, "begin": True})
-        started = time.perf_counter()
-
-        def tell(ok: bool, detail: str, **more: Any) -> None:
-            seconds = round(time.perf_counter() - started, 4)
-            self._report({"step": name, "ok": ok, "seconds": seconds, "detail": detail[:TEXT_CHARACTERS], **more})
-
-        try:
-            value, detail = await asyncio.wait_for(work, limit)
-        except Problem as problem:
-            tell(False, str(problem), problem=problem.problem)
-        except asyncio.TimeoutError:
-            tell(False, f"no answer within {limit:.3g} s", problem=silence)
-        except Exception as error:
-            tell(False, short(error), problem="broken_answer")
-        else:
-            tell(True, detail)
-            return value
-        raise DoorStays(name)
-
-
-# --- whom it asks ---------------------------------------------------------------------------------------------------
-
-
-def guard_connections(uid: int) -> None:
-    """Let tornado send nothing, from now on, over a connection of which this user does not have the other end."""
-    from tornado import tcpclient
-
-    of_tornado: Any = tcpclient.TCPClient
-    connect = of_tornado.connect
-
-    async def guarded(client: Any, *arguments: Any, **more: Any) -> Any:
-        stream = await connect(client, *arguments, **more)
-        try:
-            await asyncio.get_running_loop().run_in_executor(None, peer.require_peer, stream.socket, uid)
-        except peer.ForeignPeer as foreign:
-            stream.close()
-            raise Problem(foreign.problem, str(foreign)) from None
-        except BaseException:
-            stream.close()
-            raise
-        return stream
-
-    of_tornado.connect = guarded
-
-
-# --- who asks -------------------------------------------------------------------------------------------------------
-
-
-class Page:
-    """A page in a browser: where it comes from, and the token it knows (or none)."""
-
-    def __init__(self, base: str, origin: str, token: str | None, host: str | None = None) -> None:
-        from tornado.httpclient import AsyncHTTPClient
-
-        self.base = base
-        # What the page puts into the messages of /http_over_websocket is a path, the server's base URL included.
-        self.prefix = urlsplit(base).path
-        self.origin = origin
-        self.token = token
-        self._host = host
-        self._client = AsyncHTTPClient(force_instance=True, max_clients=20)
-
-    def but(self, **changes: str | None) -> Page:
-        """The same page from elsewhere, with another token (None: without), or under another name for this host."""
-        same: dict[str, Any] = {"base": self.base, "origin": self.origin, "token": self.token, "host": self._host}
-        return Page(**{**same, **changes})
-
-    def _request(self, url: str, **more: Any) -> Any:
-        from tornado.httpclient import HTTPRequest
-
-        headers = {"Origin": self.origin, **more.pop("headers", {})}
-        if self._host is not None:
-            headers["Host"] = self._host
-        more.update(connect_timeout=5, request_timeout=REQUEST_SECONDS, user_agent=USER_AGENT)
-        return HTTPRequest(url, headers=headers, **more)
-
-    def _url(self, path: str, query: dict[str, str]) -> str:
-        return f"{self.base}{path}?{urlencode(query)}" if query else f"{self.base}{path}"
-
-    async def fetch(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Any:
-        query = {"token": self.token} if self.token else {}
-        text = None if body is None else json.dumps(body)
-        sent = dict(headers or {})
-        if text is not None:
-            sent["Content-Type"] = "application/json"
-        request = self._request(self._url(path, query), method=method, body=text, headers=sent, follow_redirects=False)
-        return await self._client.fetch(request, raise_error=False)
-
-    async def socket(self, path: str, query: dict[str, str]) -> Any:
-        from tornado.websocket import websocket_connect
-
-        url = self._url(path, query)
-        return await websocket_connect(self._request("ws" + url[len("http") :]))
-
-    async def kernel_socket(self, kernel: str) -> Any:
-        query = {"session_id": uuid.uuid4().hex}
-        if self.token:
-            query["token"] = self.token
-        return await self.socket(f"/api/kernels/{kernel}/channels", query)
-
-    def over_query(self, auth_base: str | None = None) -> dict[str, str]:
-        """What Colab appends (googlecolab/jupyter_http_over_ws#26): the credentials go into the authentication URL, which
-        is this server's unless another base is given."""
-        query = {"min_version": MIN_VERSION}
-        if self.token:
-            query["jupyter_http_over_ws_auth_url"] = f"{auth_base or self.base}/?token={quote(self.token, safe='')}"
-        return query
-
-    async def over_socket(self, path: str = "", auth_base: str | None = None, **query: str) -> Any:
-        return await self.socket(OVER + path, {**query, **self.over_query(auth_base)})
-
-    async def proxied_kernel_socket(self, kernel: str, auth_base: str | None = None) -> Any:
-        path = f"/proxied_ws/api/kernels/{kernel}/channels"
-        return await self.over_socket(path, auth_base, session_id=uuid.uuid4().hex)
-
-
-async def handshake_status(opening: Awaitable[Any]) -> int:
-    """101 when the server let the socket open (it is closed again), else the HTTP status it refused it with."""
-    from tornado.httpclient import HTTPError
-
-    try:
-        socket = await opening
-    except HTTPError as error:
-        return error.code
-    socket.close()
-    return 101
-
-
-async def status(request: Awaitable[Any]) -> int:
-    return int((await request).code)
-
-
-async def unrefused(
-    tries: Mapping[str, Awaitable[int]], allowed: tuple[int, ...], who: str, expected: str = "403"
-) -> list[str]:
-    """What was answered otherwise than a stranger is to be answered."""
-    codes = dict(zip((f"{what} {who}".strip() for what in tries), await asyncio.gather(*tries.values())))
-    return [f"{what} was answered {code}, expected {expected}" for what, code in codes.items() if code not in allowed]
-
-
-@contextlib.contextmanager
-def refused_socket(problems: dict[int, str], otherwise: str) -> Iterator[None]:
-    """Turns the HTTP status with which a websocket was refused into the problem it stands for."""
-    from tornado.httpclient import HTTPError
-
-    try:
-        yield
-    except HTTPError as error:
-        if error.code == 599:
-            raise Problem("no_answer", f"the websocket did not open: {error.message}") from error
-        problem = problems.get(error.code, otherwise)
-        raise Problem(problem, f"the websocket was refused with {error.code} {error.message}") from error
-
-
-class OverHttp:
-    """HTTP requests through an open /http_over_websocket."""
-
-    def __init__(self, socket: Any) -> None:
-        self._socket = socket
-
-    async def request(self, method: str, path: str, body: Any = None) -> tuple[int, str, bytes]:
-        message_id = uuid.uuid4().hex
-        asked = {"path": path, "method": method, "message_id": message_id}
-        if body is not None:
-            asked["body"] = json.dumps(body)
-        await self._socket.write_message(json.dumps(asked))
-        status, text, data = 0, "", b""
-        while True:
-            message = await self._socket.read_message()
-            if message is None:
-                said = f"{self._socket.close_code} {self._socket.close_reason or ''}".strip()
-                raise Problem("ws_closed", f"{method} {path}: the server closed the websocket ({said})")
-            answer = json.loads(message)
-            if answer.get("message_id") != message_id:
-                continue
-            status, text = answer.get("status", status), answer.get("statusText", text)
-            data += base64.b64decode(answer.get("data", ""))
-            if answer.get("done"):
-                return status, text, data
-
-    async def expect(self, expected: int, method: str, path: str, body: Any = None) -> Any:
-        status, text, data = await self.request(method, path, body)
-        if status == expected:
-            return json.loads(data.decode()) if data else None
-        if status == 403:
-            raise Problem("ws_token_refused", f"{method} {path} was answered 403 {text}, expected {expected}")
-        if status == 500 and "server-side exception" in text:
-            # Fixed text of jupyter_http_over_ws: what was asked for inside could not be asked for.
-            raise Problem("ws_authentication_broken", f"{method} {path} was answered 500 {text}")
-        said = data.decode("utf-8", "replace") or text
-        text = f"{method} {path} was answered {status}, expected {expected}: {said}"
-        raise Problem(answer_problem(method, path, status), text)
-
-    def close(self) -> None:
-        self._socket.close()
-
-
-# --- the kernel -----------------------------------------------------------------------------------------------------
-
-
-async def execute(socket: Any, code: str) -> dict[str, str]:
-    """Run a cell; {stdout, result}. Messages as jupyter_server's default (JSON text) protocol has them."""
-    message_id = uuid.uuid4().hex
-    header = {
-        "msg_id": message_id,
-        "msg_type": "execute_request",
-        "session": uuid.uuid4().hex,
-        "username": "",
-        "version": "5.3",
-        "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }
-    content = {"code": code, "silent": False, "store_history": False, "user_expressions": {}, "allow_stdin": False}
-    request = {"channel": "shell", "header": header, "parent_header": {}, "metadata": {}, "content": content}
-    await socket.write_message(json.dumps({**request, "buffers": []}))
-    said = {"stdout": "", "result": ""}
-    replied = idle = False
-    while not (replied and idle):
-        text = await socket.read_message()
-        if text is None:
-            reason = f"{socket.close_code} {socket.close_reason or ''}".strip()
-            raise Problem("kernel_socket_closed", f"the kernel's websocket was closed ({reason})")
-        message = json.loads(text)
-        kind, content = message.get("msg_type"), message.get("content", {})
-        if kind == "status" and content.get("execution_state") in ("restarting", "autorestarting", "dead"):
-            raise Problem("kernel_died", "the kernel died; jupyter_server says it is " + content["execution_state"])
-        if message.get("parent_header", {}).get("msg_id") != message_id:
-            continue
-        if kind == "stream" and content.get("name") == "stdout":
-            said["stdout"] = (said["stdout"] + content.get("text", ""))[-(1 << 16) :]
-        elif kind == "execute_result":
-            said["result"] = str(content.get("data", {}).get("text/plain", ""))
-        elif kind == "error":
-            raise Problem(*cell_error(content))
-        elif kind == "execute_reply":
-            replied = True
-            if content.get("status") != "ok":
-                raise Problem(*cell_error(content))
-        elif kind == "status":
-            idle = content.get("execution_state") == "idle"
-    return said
-
-
-def cell_error(content: dict[str, Any]) -> tuple[str, str]:
-    name, value = str(content.get("ename")), str(content.get("evalue"))
-    missing = name == "ModuleNotFoundError" and "'torch'" in value
-    return ("torch_missing" if missing else "cell_failed", f"the cell ended with {name}: {value}")
-
-
-def read_cell(stdout: str, mark: str, device_type: str, index: int = 0) -> dict[str, Any]:
-    """What the torch cell printed: checked against plain Python's own addition, and against the device that was named."""
-    shown, found, rest = STRAY_LINE.sub("", stdout).partition(mark)
-    if not found:
-        raise Problem("cell_failed", f"the cell did not print its values, but: {stdout[-TEXT_CHARACTERS:]}")
-    values, _end = json.JSONDecoder().raw_decode(rest)
-    a, b, c = values["a"], values["b"], values["sum"]
-    if not {len(a), len(b), len(c)} == {COUNT}:
-        raise Problem("wrong_sum", f"expected {COUNT} values, got {len(a)}, {len(b)} and {len(c)}")
-    for place in range(COUNT):
-        if not abs(a[place] + b[place] - c[place]) <= TOLERANCE:
-            text = f"value {place}: {a[place]!r} + {b[place]!r} gave {c[place]!r}"
-            raise Problem("wrong_sum", text)
-    if values["device_type"] != device_type:
-        raise Problem("wrong_device", f"the sum is on {values['device']}, expected a device of type {device_type}")
-    if device_type != "cpu" and values.get("index") not in (None, index):
-        raise Problem("wrong_device", f"the sum is on {values['device']}, expected number {index}")
-    return {"output": shown.strip()[:OUTPUT_CHARACTERS], **values}
-
-
-def cell_code(device_type: str, index: int, mark: str) -> str:
-    return CELL.format(device=DEVICE_IN_CELL[device_type].format(index=index), mark=mark, count=COUNT)
-
-
-async def torch_cell(socket: Any, device_type: str, index: int) -> dict[str, Any]:
-    mark = f"colab-ready-{uuid.uuid4().hex}:"
-    code = cell_code(device_type, index, mark)
-    return read_cell((await execute(socket, code))["stdout"], mark, device_type, index)
-
-
-def answer_problem(method: str, path: str, status: int) -> str:
-    """What an unexpected status means."""
-    if "/api/sessions" not in path:
-        return "broken_answer"
-    if method == "DELETE":
-        return "session_gone" if status in (404, 410) else "session_not_deleted"
-    return "kernel_not_started" if status >= 500 else "session_refused"
-
-
-async def insist(delete: Callable[[], Awaitable[Any]]) -> None:
-    """jupyter_server answers 500 while it restarts a kernel that has died; a moment later it deletes it. When it gave
-    the kernel up it has forgotten the session by itself."""
-    for patience in (0.5, 1.0, 2.0, 0.0):
-        try:
-            await delete()
-            return
-        except Problem as problem:
-            if problem.problem == "session_gone":
-                return
-            if problem.problem != "session_not_deleted" or not patience:
-                raise
-        await asyncio.sleep(patience)
-
-
-def kernel_of(session: Any) -> tuple[str, str]:
-    """(session id, kernel id)"""
-    return str(session["id"]), str(session["kernel"]["id"])
-
-
-# --- the visit ------------------------------------------------------------------------------------------------------
-
-
-class Visit:
-    """The page's visit to one server: what its doors share."""
-
-    def __init__(self, params: dict[str, Any], report: Report, redactor: Redactor) -> None:
-        self.params = params
-        self.redactor = redactor
-        self.token: str | None = None
-        # Who has to have the port: the server runs as who asks here, or else as the owner of the token.
-        self.uid = os.geteuid()
-        self.page = Page(params["url"].rstrip("/"), params["origin"], None)
-        self.ledger = Ledger(report, time.monotonic() + params["timeout_seconds"])
-        # The paths of the sessions that were asked for and may still be there.
-        self.paths: set[str] = set()
-        self.cells: dict[str, dict[str, Any]] = {}
-        self.versions = {"server_python": platform.python_version()}
-        self.warnings: list[str] = []
-        # The torch cell of the second door runs on the first door's kernel, which has imported torch already: a second
-        # import would cost a second. If the first door did not get there (None), the second does it all by itself.
-        self.direct_kernel: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        self.over_done = asyncio.Event()
-
-    async def run(self) -> None:
-        with contextlib.suppress(DoorStays):
-            self.token = await self.ledger.step("token_file", self.token_file())
-        self.page = self.page.but(token=self.token)
-        try:
-            wait = self.params["wait_seconds"]
-            await self.ledger.step("port", self.port(wait), limit=wait + REQUEST_SECONDS)
-            await self.ledger.step("port_owner", self.port_owner())
-        except DoorStays:
-            return
-        over = self.params["http_over_ws"]
-        if not over:
-            self.over_done.set()
-        doors = [DirectDoor(self).walk(), *([OverDoor(self).walk()] if over else []), *ShutDoors(self).tries(over)]
-        await asyncio.gather(*doors)
-
-    def result(self) -> dict[str, Any]:
-        return {"cell": self.cells, "versions": self.versions, "warnings": self.warnings}
-
-    async def token_file(self) -> tuple[str, str]:
-        path = self.params["token_file"]
-        try:
-            # Neither wait at a named pipe nor follow a link that somebody put there.
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except FileNotFoundError:
-            raise Problem("token_missing", f"{path} does not exist") from None
-        except OSError as error:
-            me = pwd.getpwuid(os.geteuid()).pw_name
-            raise Problem("token_unreadable", f"{me} cannot read {path}: {error.strerror}") from None
-        try:
-            about = os.fstat(descriptor)
-            self.uid = self.uid or about.st_uid
-            if not stat.S_ISREG(about.st_mode):
-                raise Problem("token_unreadable", f"{path} is not a regular file")
-            token = os.read(descriptor, 4096).decode("ascii", "replace")
-        finally:
-            os.close(descriptor)
-        self.redactor.learn(token)
-        if token.strip() == "":
-            raise Problem("token_empty", f"{path} is empty: that would switch authentication off")
-        if token != token.strip() or not token.isprintable() or not token.isascii():
-            # jupyter_server takes the file's text as it is, and strips what a request brings: the two never match.
-            raise Problem(
-                "token_malformed", f"{path} has blanks, line ends or other characters that no address can carry"
-            )
-        if len(token) < TOKEN_CHARACTERS:
-            raise Problem("token_weak", f"{path} has {len(token)} characters, expected at least {TOKEN_CHARACTERS}")
-        # From here on the token is known, and the doors can be tried; a wrong mode is this step's failure alone.
-        self.token = token
-        mode = stat.S_IMODE(about.st_mode)
-        if mode & 0o077:
-            raise Problem(
-                "token_mode", f"{path} has mode {mode:04o}, expected 0600: other users of this host can read it"
-            )
-        if about.st_uid != os.geteuid() and os.geteuid() != 0:
-            raise Problem("token_owner", f"{path} belongs to uid {about.st_uid}, expected {os.geteuid()}")
-        return token, f"mode {mode:04o}, {len(token)} characters"
-
-    async def port(self, wait: float) -> tuple[None, str]:
-        """Any HTTP answer will do: whether it is a good one is the doors' business."""
-        from tornado.httpclient import HTTPError
-
-        started = time.monotonic()
-        pause = 0.05
-        last = "nothing was tried"
-        problem = "port_refused"
-        stranger = self.page.but(token=None)
-        while True:
-            try:
-                await stranger.fetch("GET", "/api")
-            except (OSError, HTTPError, EOFError) as error:
-                last, problem = short(error), port_problem(error)
-            except Exception as error:
-                last, problem = short(error), "no_http_answer"
-            else:
-                return None, f"answered after {time.monotonic() - started:.2f} s"
-            if time.monotonic() - started + pause > wait:
-                raise Problem(problem, f"no answer from {self.page.base} within {wait:g} s: {last}")
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, 0.5)
-
-    async def port_owner(self) -> tuple[None, str]:
-        """That what answers is the runtime's; after this nothing is sent to anybody else."""
-        guard_connections(self.uid)
-        await self.page.but(token=None).fetch("GET", "/api")
-        return None, f"uid {self.uid}"
-
-    async def torch_cell(self, door: str, socket: Any) -> dict[str, Any]:
-        said = await torch_cell(socket, self.params["device_type"], int(self.params.get("device") or 0))
-        self.cells[door] = {key: said[key] for key in ("output", "device", "device_type", "sum")}
-        self.versions.update(torch=said["torch"], kernel_python=said["python"])
-        return said
-
-    async def clear_away(self) -> None:
-        """End what a failed or interrupted step may have left: a session is known by its path even if the answer to the
-        request that made it never came."""
-        if not self.paths or self.token is None:
-            return
-        try:
-            response = await self.page.fetch("GET", "/api/sessions")
-            sessions = [one for one in json.loads(response.body.decode()) if one.get("path") in self.paths]
-            for one in sessions:
-                session, kernel = kernel_of(one)
-                done = await self.page.fetch("DELETE", f"/api/sessions/{session}")
-                if done.code != 204:
-                    await self.page.fetch("DELETE", f"/api/kernels/{kernel}")
-        except Exception as error:
-            self.warnings.append(f"a kernel of this probe may still run: {short(error)}")
 
 
 # --- the doors ------------------------------------------------------------------------------------------------------
@@ -662,6 +93,21 @@ class OpenDoor(Door):
         await insist(lambda: self.ask("DELETE", f"/api/sessions/{session}", 204))
         self.visit.paths.discard(self.path)
         return None, "the kernel has ended"
+
+
+async def insist(delete: Callable[[], Awaitable[Any]]) -> None:
+    """jupyter_server answers 500 while it restarts a kernel that has died; a moment later it deletes it. When it gave
+    the kernel up it has forgotten the session by itself."""
+    for patience in (0.5, 1.0, 2.0, 0.0):
+        try:
+            await delete()
+            return
+        except Problem as problem:
+            if problem.problem == "session_gone":
+                return
+            if problem.problem != "session_not_deleted" or not patience:
+                raise
+        await asyncio.sleep(patience)
 
 
 class DirectDoor(OpenDoor):
@@ -963,12 +409,33 @@ class ShutDoors(Door):
         return await unrefused(requests, (404,), "", "404")
 
 
+# --- the visit ------------------------------------------------------------------------------------------------------
+
+
+async def try_doors(visit: Visit) -> None:
+    """Read the token, see whose the port is, and then try each door, all at once."""
+    with contextlib.suppress(DoorStays):
+        visit.token = await visit.ledger.step("token_file", visit.token_file())
+    visit.page = visit.page.but(token=visit.token)
+    try:
+        wait = visit.params["wait_seconds"]
+        await visit.ledger.step("port", visit.port(wait), limit=wait + REQUEST_SECONDS)
+        await visit.ledger.step("port_owner", visit.port_owner())
+    except DoorStays:
+        return
+    over = visit.params["http_over_ws"]
+    if not over:
+        visit.over_done.set()
+    doors = [DirectDoor(visit).walk(), *([OverDoor(visit).walk()] if over else []), *ShutDoors(visit).tries(over)]
+    await asyncio.gather(*doors)
+
+
 async def visit(params: dict[str, Any], report: Report, redactor: Redactor) -> None:
     import tornado
 
     made = Visit(params, report, redactor)
     made.versions["tornado"] = str(tornado.version)
-    task = asyncio.ensure_future(made.run())
+    task = asyncio.ensure_future(try_doors(made))
     # Told to end (the parent's time is up, or it was interrupted itself): stop asking, but still clear away.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     with contextlib.suppress(asyncio.CancelledError):
