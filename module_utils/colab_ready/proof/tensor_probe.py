@@ -99,8 +99,8 @@ class Run:
     report: Report
     result: dict
     caught: list
-    # The device of torch_devices that was chosen, where the backend has any.
-    chosen: Any = None
+    # The one that was chosen, where the backend has any of torch_devices.
+    chosen: torch_devices.Device | None = None
 
 
 @dataclass(frozen=True)
@@ -269,7 +269,7 @@ def gpu_device(run: Run, torch: Any) -> Any:
         card = params.get("card") or {"names": [params["adapter"]] if params.get("adapter") else []}
         wanted = torch_devices.Wanted(**card)
         chosen, problem, why = torch_devices.choose(backend, there, wanted, params.get("device"))
-        if problem:
+        if chosen is None:
             raise Wrong(problem, why)
         said["index"], said["adapter"] = chosen.index, chosen.name
         said["gpu"] = result["gpu"] = torch_devices.facts(backend, chosen, built)
