@@ -336,14 +336,14 @@ def test_no_descriptor_is_left_open() -> None:
 
 
 MODULES = {
-    "rooms/one/probe.py": """
+    "house/one/probe.py": """
         from ..two import helper
         from .beside import WORD
         def main(params, report):
             report({"result": {"said": helper.say(WORD), "names": [__name__, helper.__name__]}})
         """,
-    "rooms/one/beside.py": "WORD = 'ä'",
-    "rooms/two/helper.py": """
+    "house/one/beside.py": "WORD = 'ä'",
+    "house/two/helper.py": """
         from dataclasses import dataclass
         @dataclass
         class Said:
@@ -364,7 +364,7 @@ def test_a_probe_of_several_modules_imports_them_where_nothing_of_ours_is(
     monkeypatch.syspath_prepend(str(tmp_path))
     modules = [importlib.import_module(name[:-3].replace("/", ".")) for name in MODULES]
     outcome = child.run_probe(child.probe_source(*modules), {}, sys.executable, 10)
-    assert outcome["result"] == {"said": "ä", "names": ["rooms.one.probe", "rooms.two.helper"]}
+    assert outcome["result"] == {"said": "ä", "names": ["house.one.probe", "house.two.helper"]}
     lacking = child.run_probe(child.probe_source(*modules[:2]), {}, sys.executable, 10)
     assert lacking["exit"]["class"] == "ModuleNotFoundError"
 
