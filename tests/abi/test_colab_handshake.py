@@ -28,7 +28,7 @@ from typing import Any
 import ansible.module_utils
 import pytest
 import requests
-from ansible.module_utils.colab_ready.proof import handshake_page
+from ansible.module_utils.colab_ready.proof.probes import handshake_page
 from ansible.module_utils.testing import patch_module_args
 from tornado.tcpclient import TCPClient
 

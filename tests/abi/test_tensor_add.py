@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 from ansible.module_utils.colab_ready.backends import torch_devices
 from ansible.module_utils.colab_ready.process import probe as child
-from ansible.module_utils.colab_ready.proof import tensor_probe, tensor_verdict
+from ansible.module_utils.colab_ready.proof import tensor_verdict
+from ansible.module_utils.colab_ready.proof.probes import tensor_probe
 from ansible.module_utils.testing import patch_module_args
 
 PROJECT = Path(__file__).parents[2]

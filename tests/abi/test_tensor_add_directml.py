@@ -26,7 +26,8 @@ from abi.test_colab_handshake import Server, handshake
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready.backends import torch_devices
 from ansible.module_utils.colab_ready.process import probe as child
-from ansible.module_utils.colab_ready.proof import tensor_probe, tensor_verdict
+from ansible.module_utils.colab_ready.proof import tensor_verdict
+from ansible.module_utils.colab_ready.proof.probes import tensor_probe
 from ansible.module_utils.colab_ready.proof.report import build_report, person_message
 from ansible.module_utils.testing import patch_module_args
 

@@ -28,7 +28,8 @@ from ansible.module_utils.colab_ready.backends.rocm.faults import State
 from ansible.module_utils.colab_ready.gpu.readers.rocminfo import Agent, Rocminfo
 from ansible.module_utils.colab_ready.process import probe as child
 from ansible.module_utils.colab_ready.proof import tensor as tensor_run
-from ansible.module_utils.colab_ready.proof import tensor_probe, tensor_verdict
+from ansible.module_utils.colab_ready.proof import tensor_verdict
+from ansible.module_utils.colab_ready.proof.probes import tensor_probe
 from ansible.module_utils.testing import patch_module_args
 from doubles.torch_stand_in import build
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.colab_ready.backends.directml import faults
-from ansible.module_utils.colab_ready.proof import remedies, tensor_probe
+from ansible.module_utils.colab_ready.proof import remedies
+from ansible.module_utils.colab_ready.proof.probes import tensor_probe
 
 PROJECT = Path(__file__).parents[2]
 IN_WSL = {"wsl": True, "dxg": "open", "libraries": list(faults.D3D12_LIBRARIES)}
@@ -121,7 +122,7 @@ def test_no_remedy_stands_there_for_nothing() -> None:
 
 def test_every_problem_that_the_probe_can_name_has_a_remedy() -> None:
     named = set()
-    for node in ast.walk(ast.parse((PROJECT / "module_utils/colab_ready/proof/tensor_probe.py").read_text())):
+    for node in ast.walk(ast.parse((PROJECT / "module_utils/colab_ready/proof/probes/tensor_probe.py").read_text())):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Wrong":
             # The others are words of torch_devices.
             named |= {str(word.value) for word in node.args[:1] if isinstance(word, ast.Constant)}

@@ -15,14 +15,12 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
-from ansible.module_utils.colab_ready.proof import (
-    handshake,
+from ansible.module_utils.colab_ready.proof import handshake, handshake_verdict, remedies
+from ansible.module_utils.colab_ready.proof.probes import (
     handshake_cell,
     handshake_ledger,
     handshake_page,
-    handshake_verdict,
     handshake_visit,
-    remedies,
 )
 from ansible.module_utils.colab_ready.system import peer
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready.proof import remedies, tensor_probe, tensor_verdict
+from ansible.module_utils.colab_ready.proof import remedies, tensor_verdict
+from ansible.module_utils.colab_ready.proof.probes import tensor_probe
 
 PROJECT = Path(__file__).parents[2]
 STEPS = tensor_verdict.TENSOR_BACKENDS["cpu"]["steps"]

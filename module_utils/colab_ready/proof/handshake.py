@@ -13,8 +13,8 @@ from typing import Any, Mapping
 from ..process.probe import probe_source, run_probe
 from ..system import peer
 from ..system.host import wsl_facts
-from . import handshake_cell, handshake_ledger, handshake_page, handshake_probe, handshake_visit
 from .handshake_verdict import judge_handshake
+from .probes import handshake_cell, handshake_ledger, handshake_page, handshake_probe, handshake_visit
 
 # The probe, and what it imports.
 PROBE = (handshake_probe, handshake_visit, handshake_page, handshake_cell, handshake_ledger, peer)

@@ -13,7 +13,8 @@ from typing import Any, Mapping
 from ..backends import torch_devices
 from ..backends.rocm.faults import State
 from ..process.probe import probe_source, run_probe
-from . import tensor_probe, torch_faults
+from . import torch_faults
+from .probes import tensor_probe
 from .tensor_verdict import judge_tensor
 
 

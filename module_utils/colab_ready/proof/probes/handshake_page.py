@@ -13,7 +13,7 @@ import uuid
 from typing import Any, Awaitable, Iterator, Mapping
 from urllib.parse import quote, urlencode, urlsplit
 
-from ..system import peer
+from ...system import peer
 from .handshake_ledger import REQUEST_SECONDS, Problem
 
 MIN_VERSION = "0.0.7"

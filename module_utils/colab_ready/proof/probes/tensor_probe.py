@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Callable, Iterator
 
-from ..backends import torch_devices
+from ...backends import torch_devices
 
 COUNT = 10
 # Single precision: the last bit of a sum below 2 is 1.2e-7.
