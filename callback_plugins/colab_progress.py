@@ -21,7 +21,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ansible import context
@@ -71,40 +70,28 @@ MARKS = {
 # Steps that only prepare others say nothing to a person when they go well.
 QUIET_ACTIONS = frozenset(("assert", "include_vars", "meta", "set_fact", "set_stats", "validate_argument_spec"))
 
-COLUMNS = (
-    ("host", "host"),
-    ("backend", "backend"),
-    ("GPU", "gpu"),
-    ("tensor sum", "tensor_sum"),
-    ("handshake", "handshake"),
-    ("seconds", "seconds"),
-)
+# The titles of the table; the summary's keys are these in small letters, with underscores.
+COLUMNS = ("host", "backend", "GPU", "tensor sum", "handshake", "seconds")
 
 PLACES = {"windows": "in Windows", "browser": "in the browser", "wsl": "in Linux", "bios": "in the BIOS"}
 
 # What Ansible says about sudo's password in its versions, and what a person can act on.
-PASSWORD_TROUBLES = (
-    (
-        re.compile("Duplicate become password prompt|Incorrect sudo password"),
-        "sudo did not accept the password.\nExpected the password of a user who may use sudo. Do: start again.",
+PASSWORD_TROUBLES = {
+    "Duplicate become password prompt|Incorrect sudo password": (
+        "sudo did not accept the password.\nExpected the password of a user who may use sudo. Do: start again."
     ),
-    (
-        re.compile("Missing sudo password|sudo: a password is required"),
-        "sudo wants a password, and none was given.\nDo: start again with --ask-become-pass, or through ./colab-ready.",
+    "Missing sudo password|sudo: a password is required": (
+        "sudo wants a password, and none was given.\nDo: start again with --ask-become-pass, or through ./colab-ready."
     ),
-    (
-        # sudo-rs, Ubuntu's sudo since 25.10, asks in words that Ansible does not know.
-        re.compile(
-            "Timed out waiting for become|waiting for privilege escalation prompt|Premature end of stream waiting for"
-        ),
+    # sudo-rs, Ubuntu's sudo since 25.10, asks in words that Ansible does not know.
+    "Timed out waiting for become|waiting for privilege escalation prompt|Premature end of stream waiting for": (
         "Ansible waited in vain for sudo, whose way to ask for a password it may not know (sudo-rs).\n"
-        "Expected a sudo that needs no password, or one that Ansible knows. Do: ./colab-ready, which leaves the asking to sudo.",
+        "Expected a sudo that needs no password, or one that Ansible knows. Do: ./colab-ready, which leaves the asking to sudo."
     ),
-)
+}
 
 # So much of a failed command's output is shown; the rest is there with -v.
 COMMAND_TAIL_LINES = 10
-
 
 # What moves the cursor, changes colours, titles or the order of letters; the text that carries it may be another user's.
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -138,9 +125,7 @@ def duration(seconds: float) -> str:
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02d} s"
 
 
 def ticking(seconds: float) -> str:
@@ -161,9 +146,8 @@ def cell(value: Any) -> str:
 
 def table_rows(summaries: Iterable[Summary]) -> list[list[str]]:
     """The table that ends a run, its heading first."""
-    return [[title for title, _key in COLUMNS]] + [
-        [cell(summary.row.get(key)) for _title, key in COLUMNS] for summary in summaries
-    ]
+    keys = [title.lower().replace(" ", "_") for title in COLUMNS]
+    return [list(COLUMNS)] + [[cell(summary.row.get(key)) for key in keys] for summary in summaries]
 
 
 def aligned(rows: list[list[str]]) -> list[str]:
@@ -194,13 +178,11 @@ def failure_text(result: Mapping[str, Any]) -> str:
     if failed_items:
         return "\n".join(dict.fromkeys(failure_text(item) for item in failed_items))
     message = result.get("msg") or "failed without a message"
-    for pattern, text in PASSWORD_TROUBLES:
-        if pattern.search(str(message)):
+    for pattern, text in PASSWORD_TROUBLES.items():
+        if re.search(pattern, str(message)):
             return text
-    if isinstance(message, list):
-        lines = [str(part) for part in message]
-    else:
-        lines = [str(message).removeprefix("Task failed: ").strip()]
+    told = message if isinstance(message, list) else [str(message).removeprefix("Task failed: ").strip()]
+    lines = [str(part) for part in told]
     command = result.get("cmd")
     if command and result.get("rc"):
         words = command if isinstance(command, str) else " ".join(str(word) for word in command)
@@ -250,7 +232,7 @@ def verdict_lines(
     stopped_at: Mapping[str, str],
     changed: int,
     seconds: float,
-    unproven: Mapping[str, Sequence[Mapping[str, Any]]] = MappingProxyType({}),
+    unproven: Mapping[str, Sequence[Mapping[str, Any]]] = {},
 ) -> list[Line]:
     """What stands below the table. `unproven` is what is to do on hosts of which no report speaks."""
     if word == "check":
@@ -285,7 +267,7 @@ def summary_of(action: str, result: Mapping[str, Any]) -> Summary | None:
     if action.rpartition(".")[2] != "readiness_report" or not isinstance(row, Mapping):
         return None
     report = result.get("report")
-    remedies = row.get("remedies") or (report.get("remedies") if isinstance(report, Mapping) else None) or []
+    remedies = (report.get("remedies") if isinstance(report, Mapping) else None) or []
     return Summary(row, [remedy for remedy in remedies if isinstance(remedy, Mapping)])
 
 
@@ -323,13 +305,6 @@ def misspelt(names: Iterable[str], variables: Mapping[str, Iterable[str]]) -> li
     return said
 
 
-class Step(NamedTuple):
-    """A step that is running on a host."""
-
-    name: str
-    started: float
-
-
 class Screen:
     """Writes lines, and below them, on a terminal, the one line that ticks.
 
@@ -342,11 +317,11 @@ class Screen:
         self._write = display.display
         self._main_process = os.getpid()
         self._lock = threading.RLock()
-        self._steps: dict[tuple[str, str], Step] = {}
+        # What is running, by host and task: its name, and since when.
+        self._steps: dict[tuple[str, str], tuple[str, float]] = {}
         self._said: dict[tuple[str, str], int] = {}
         self._end = threading.Event()
-        self._drawn = False
-        self._blank = False
+        self._drawn = self._blank = False
         self._frames = itertools.cycle(FRAMES)
         self.ticks = ticks
         if ticks:
@@ -357,12 +332,14 @@ class Screen:
 
     def start(self, key: tuple[str, str], name: str) -> None:
         with self._lock:
-            self._steps[key] = Step(name, time.monotonic())
+            self._steps[key] = (name, time.monotonic())
 
-    def finish(self, key: tuple[str, str]) -> Step | None:
+    def finish(self, key: tuple[str, str]) -> float:
+        """End a step and return its seconds."""
         with self._lock:
             self._said.pop(key, None)
-            return self._steps.pop(key, None)
+            _name, started = self._steps.pop(key, ("", time.monotonic()))
+        return time.monotonic() - started
 
     def line(self, *parts: tuple[str, str]) -> None:
         parts = tuple((harmless(part).replace("\n", " "), style) for part, style in parts)
@@ -411,20 +388,20 @@ class Screen:
                         sys.stdout.flush()
 
     def _draw(self) -> None:
-        step = min(self._steps.values(), key=lambda step: step.started)
+        name, started = min(self._steps.values(), key=lambda step: step[1])
         others = len(self._steps) - 1
-        text = f"  {next(self._frames)} {ticking(time.monotonic() - step.started):>11}  {step.name}"
+        text = f"  {next(self._frames)} {ticking(time.monotonic() - started):>11}  {name}"
         text += f" (and {others} more)" if others else ""
         self._to_terminal("\r\x1b[2K" + text[: shutil.get_terminal_size().columns - 1])
         self._drawn = True
 
     def _say_alive(self) -> None:
-        for key, step in self._steps.items():
-            seconds = time.monotonic() - step.started
+        for key, (name, started) in self._steps.items():
+            seconds = time.monotonic() - started
             tens = int(seconds // HEARTBEAT_SECONDS)
             if tens > self._said.get(key, 0):
                 self._said[key] = tens
-                self._write(running_line(tens * HEARTBEAT_SECONDS, step.name))
+                self._write(running_line(tens * HEARTBEAT_SECONDS, name))
 
     def _erase(self) -> None:
         if self._drawn:
@@ -442,13 +419,8 @@ def styled(text: str, style: str) -> str:
     return f"\x1b[{STYLES[style]}m{text}\x1b[0m" if style else text
 
 
-def understands_cursor() -> bool:
-    """Whether there is a terminal that understands cursor movements."""
-    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-
-
 class Event:
-    """See unless_verbose."""
+    """With -v, leave this event to the default callback. What it brings is made harmless either way."""
 
     def __init__(self, method: Callable[..., Any]) -> None:
         self.method = method
@@ -465,9 +437,8 @@ class Event:
         setattr(owner, name, choose)
 
 
-def unless_verbose(method: Callable[..., Any]) -> Any:
-    """With -v, leave this event to the default callback. What it brings is made harmless either way."""
-    return Event(method)
+# Of any type: an event stands in its class for a method, which it makes of itself.
+unless_verbose: Any = Event
 
 
 def nothing(_plugin: CallbackModule, *_args: Any, **_kwargs: Any) -> None:
@@ -500,7 +471,8 @@ class CallbackModule(DefaultCallback):
         if self._display.verbosity > 0:
             super().v2_playbook_on_start(playbook)
             return
-        self.screen = Screen(self._display, understands_cursor())
+        understands_cursor = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        self.screen = Screen(self._display, understands_cursor)
         if context.CLIARGS.get("check"):
             self.screen.line(("check mode: nothing will be changed", "bold"))
 
@@ -584,8 +556,7 @@ class CallbackModule(DefaultCallback):
             self.screen.close()
         path = os.environ.get("COLAB_READY_RESULT")
         if path:
-            with open(path, "w", encoding="utf-8") as result:
-                result.write(word + "\n")
+            Path(path).write_text(word + "\n", encoding="utf-8")
 
     def _show_end(self, word: str, stopped: list[str], changed: int) -> None:
         self.screen.line()
@@ -601,9 +572,8 @@ class CallbackModule(DefaultCallback):
 
     def _finished(self, result: Any, state: str | None) -> None:
         """End a step; say so unless its state is None."""
-        step = self.screen.finish(self._key(result))
+        seconds = self.screen.finish(self._key(result))
         if state is not None:
-            seconds = time.monotonic() - step.started if step else 0.0
             host = self.host_label(result) if self._hosts > 1 else ""
             self.screen.line(*step_line(state, seconds, self._name(result._task), host, self.screen.ticks))
         self._handle_warnings(result._result)

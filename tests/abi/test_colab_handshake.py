@@ -28,9 +28,7 @@ from typing import Any
 import ansible.module_utils
 import pytest
 import requests
-from ansible.module_utils.colab_ready.process.probe import probe_source
-from ansible.module_utils.colab_ready.proof import handshake_probe
-from ansible.module_utils.colab_ready.system import peer
+from ansible.module_utils.colab_ready.proof.probes import handshake_page
 from ansible.module_utils.testing import patch_module_args
 from tornado.tcpclient import TCPClient
 
@@ -619,7 +617,7 @@ def test_no_kind_of_connection_tells_a_stranger_anything(tmp_path: Path, monkeyp
     """Also one who takes the port after it was seen to be the runtime's."""
     monkeypatch.setattr(TCPClient, "connect", TCPClient.connect)
     with Recorder(tmp_path) as stranger:
-        page = handshake_probe.Page(f"http://localhost:{stranger.port}", ORIGIN, "0123456789abcdef" * 3)
+        page = handshake_page.Page(f"http://localhost:{stranger.port}", ORIGIN, "0123456789abcdef" * 3)
         ways = [
             lambda: page.fetch("GET", "/api"),
             lambda: page.fetch("POST", "/api/sessions", {}),
@@ -629,7 +627,7 @@ def test_no_kind_of_connection_tells_a_stranger_anything(tmp_path: Path, monkeyp
         ]
 
         async def try_them() -> list[Any]:
-            handshake_probe.guard_connections(probe_source(peer), os.geteuid())
+            handshake_page.guard_connections(os.geteuid())
             return await asyncio.gather(*(way() for way in ways), return_exceptions=True)
 
         problems = asyncio.run(try_them())

@@ -24,15 +24,17 @@ from typing import Any
 import pytest
 from abi.test_colab_handshake import Server, handshake
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.colab_ready.backends import torch_devices
 from ansible.module_utils.colab_ready.process import probe as child
-from ansible.module_utils.colab_ready.proof import tensor_probe, verdict
+from ansible.module_utils.colab_ready.proof import tensor_verdict
+from ansible.module_utils.colab_ready.proof.probes import tensor_probe
 from ansible.module_utils.colab_ready.proof.report import build_report, person_message
 from ansible.module_utils.testing import patch_module_args
 
 PROJECT = Path(__file__).parents[2]
 TORCH_STAND_IN = PROJECT / "tests/doubles/torch_stand_in"
 CARD = "AMD Radeon RX 6700 XT"
-STEPS = verdict.TENSOR_BACKENDS["directml"]["steps"]
+STEPS = tensor_verdict.TENSOR_BACKENDS["directml"]["steps"]
 SECONDS = 60.0
 
 
@@ -110,11 +112,10 @@ def test_the_sum_is_on_the_device_and_reads_like_the_article(
 
 
 PRINTS = """
-import sys, types
+import sys
 import torch, torch_directml
-probe = types.ModuleType("tensor_probe")
-sys.modules["tensor_probe"] = probe
-exec(sys.stdin.read(), probe.__dict__)
+exec(sys.stdin.read())
+probe = sys.modules[main.__module__]
 for size in (1, 3, 10, 40):
     tensor = torch.rand(size).to(torch_directml.device())
     print(repr(str(tensor)), repr(probe.article_text(tensor.to("cpu"), tensor.device)), sep="\\n")
@@ -127,7 +128,7 @@ def test_the_text_made_from_a_copy_is_the_one_that_torch_prints_for_the_device(
     """Of ten values; torch breaks its lines by their width, and a copy does not know how wide the device's name is."""
     done = subprocess.run(
         [kernel_python, "-c", PRINTS],
-        input=child.probe_source(tensor_probe),
+        input=child.probe_source(tensor_probe, torch_devices),
         env={"PYTHONPATH": str(stand_in)},
         capture_output=True,
         text=True,
@@ -252,7 +253,7 @@ def default_device(): return 0
 def device(number=None): return torch.device(f"privateuseone:{number or 0}")
 """
 KILLER = """
-import signal
+import os, signal
 _main = main
 def main(params, report):
     def deadly(line):
@@ -271,10 +272,10 @@ def names_only(tmp_path: Path) -> dict[str, str]:
 
 
 def judged(environment: dict[str, str], tail: str = "", **params: Any) -> dict[str, Any]:
-    source = child.probe_source(tensor_probe) + tail
+    source = child.probe_source(tensor_probe, torch_devices) + tail
     known = {"backend": "directml", "device": None, "adapter": CARD, "wsl": True}
     outcome = child.run_probe(source, {**known, **params}, sys.executable, SECONDS, env=environment)
-    return verdict.judge_tensor(outcome, "directml")
+    return tensor_verdict.judge_tensor(outcome, "directml")
 
 
 @pytest.mark.parametrize("begin", [True, False])

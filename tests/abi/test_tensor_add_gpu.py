@@ -28,13 +28,14 @@ from ansible.module_utils.colab_ready.backends.rocm.faults import State
 from ansible.module_utils.colab_ready.gpu.readers.rocminfo import Agent, Rocminfo
 from ansible.module_utils.colab_ready.process import probe as child
 from ansible.module_utils.colab_ready.proof import tensor as tensor_run
-from ansible.module_utils.colab_ready.proof import tensor_probe, verdict
+from ansible.module_utils.colab_ready.proof import tensor_verdict
+from ansible.module_utils.colab_ready.proof.probes import tensor_probe
 from ansible.module_utils.testing import patch_module_args
 from doubles.torch_stand_in import build
 
 PROJECT = Path(__file__).parents[2]
 TORCH_STAND_IN = PROJECT / "tests/doubles/torch_stand_in"
-STEPS = verdict.TENSOR_BACKENDS["rocm"]["steps"]
+STEPS = tensor_verdict.TENSOR_BACKENDS["rocm"]["steps"]
 SECONDS = 30.0
 
 IGPU = {"name": "AMD Radeon(TM) Graphics (stand-in)", "gfx": "gfx1036", "bytes": 1 << 29}
@@ -413,7 +414,7 @@ def test_a_runtime_that_torch_brought_is_named_where_it_blinds_torch(tmp_path: P
 # --- killed at any step ---------------------------------------------------------------------------------------------
 
 KILLER = """
-import signal
+import os, signal
 _main = main
 def main(params, report):
     def deadly(line):
@@ -436,10 +437,9 @@ def test_killed_in_or_after_a_step_the_answer_names_the_last_one_that_was_finish
         "at": step,
         "begin": begin,
     }
-    params["torch_devices"] = child.probe_source(torch_devices)
-    source = child.probe_source(tensor_probe) + KILLER
+    source = child.probe_source(tensor_probe, torch_devices) + KILLER
     outcome = child.run_probe(source, params, sys.executable, SECONDS, env=environment("cuda"))
-    answer = verdict.judge_tensor(outcome, "cuda")
+    answer = tensor_verdict.judge_tensor(outcome, "cuda")
     if step == "throughput":
         assert (answer["ok"], answer["reasons"]) == (True, [])
         assert any("SIGKILL" in text for text in answer["warnings"])

@@ -14,7 +14,7 @@ import checkout
 import pytest
 import yaml
 from ansible.module_utils.colab_ready.backends.rocm import check as rocm_check
-from ansible.module_utils.colab_ready.proof import report, verdict
+from ansible.module_utils.colab_ready.proof import handshake_verdict, remedies, report, tensor_verdict
 from ansible.module_utils.colab_ready.wsl import conf as wsl_config
 
 LINK = re.compile(r"\[[^\]]*\]\(\s*<?([^)\s>]*)#([^)\s>]+)>?[^)]*\)")
@@ -71,9 +71,9 @@ def checked_in(module: Any) -> set[str]:
 
 
 def known_steps() -> set[str]:
-    tensor = {step for backend in verdict.TENSOR_BACKENDS.values() for step in backend["steps"]}
+    tensor = {step for backend in tensor_verdict.TENSOR_BACKENDS.values() for step in backend["steps"]}
     others = {step for module in (report, rocm_check, wsl_config) for step in checked_in(module)}
-    return {*verdict.handshake_plan(True), *verdict.handshake_plan(False), *tensor, *others}
+    return {*handshake_verdict.handshake_plan(True), *handshake_verdict.handshake_plan(False), *tensor, *others}
 
 
 # --- docs/connect.md ------------------------------------------------------------------------------------------------
@@ -87,7 +87,7 @@ def test_every_step_that_verify_prints_has_one_heading_and_no_other_looks_like_a
 
 
 def test_every_remedy_is_mentioned_and_no_other(project: Path) -> None:
-    known = {*verdict.REMEDIES, *report.REMEDIES, *written_in(wsl_config, "cause")}
+    known = {*remedies.REMEDIES, *report.REMEDIES, *written_in(wsl_config, "cause")}
     text = text_of(project, "docs/connect.md")
     assert not {remedy for remedy in known if f"`{remedy}`" not in text}
     listed = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", text))

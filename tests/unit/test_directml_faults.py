@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.colab_ready.backends.directml import faults
-from ansible.module_utils.colab_ready.proof import tensor_probe, verdict
+from ansible.module_utils.colab_ready.proof import remedies
+from ansible.module_utils.colab_ready.proof.probes import tensor_probe
 
 PROJECT = Path(__file__).parents[2]
 IN_WSL = {"wsl": True, "dxg": "open", "libraries": list(faults.D3D12_LIBRARIES)}
@@ -108,7 +109,7 @@ CASES = {**RUN, **MET}
 def test_each_recorded_failure_has_its_remedy(name: str) -> None:
     evidence, remedy = CASES[name]
     assert faults.remedy_for(evidence) == remedy
-    assert remedy in verdict.REMEDIES
+    assert remedy in remedies.REMEDIES
 
 
 # microsoft/DirectML#239 is a question of the name: the probe finds it out.
@@ -121,12 +122,12 @@ def test_no_remedy_stands_there_for_nothing() -> None:
 
 def test_every_problem_that_the_probe_can_name_has_a_remedy() -> None:
     named = set()
-    for node in ast.walk(ast.parse((PROJECT / "module_utils/colab_ready/proof/tensor_probe.py").read_text())):
+    for node in ast.walk(ast.parse((PROJECT / "module_utils/colab_ready/proof/probes/tensor_probe.py").read_text())):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Wrong":
             # The others are words of torch_devices.
             named |= {str(word.value) for word in node.args[:1] if isinstance(word, ast.Constant)}
     assert named >= NAMED_BY_THE_PROBE
-    assert not named - set(verdict.REMEDIES)
+    assert not named - set(remedies.REMEDIES)
 
 
 def test_the_error_itself_counts_more_than_what_was_heard_besides() -> None:

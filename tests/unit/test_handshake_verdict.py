@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import copy
 import errno
+import inspect
+import itertools
 import json
 import re
 import runpy
@@ -13,7 +15,13 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
-from ansible.module_utils.colab_ready.proof import handshake_probe, verdict
+from ansible.module_utils.colab_ready.proof import handshake, handshake_verdict, remedies
+from ansible.module_utils.colab_ready.proof.probes import (
+    handshake_cell,
+    handshake_ledger,
+    handshake_page,
+    handshake_visit,
+)
 from ansible.module_utils.colab_ready.system import peer
 
 PROJECT = Path(__file__).parents[2]
@@ -21,7 +29,7 @@ TOKEN = "b6f1c2d9a0e84b7c9d5e3f2a1b0c9d8e"
 GOOD: dict[str, Any] = {
     "steps": [
         {"step": name, "ok": True, "seconds": 0.01, "detail": "fine"}
-        for name in verdict.handshake_plan(http_over_ws=True)
+        for name in handshake_verdict.handshake_plan(http_over_ws=True)
     ],
     "running": [],
     "last_step": "session_delete",
@@ -61,7 +69,7 @@ def ended(kind: str, **more: Any) -> dict[str, Any]:
 
 
 def test_the_second_door_is_left_out_when_it_is_off_and_must_be_shut_then() -> None:
-    on, off = verdict.handshake_plan(True), verdict.handshake_plan(False)
+    on, off = handshake_verdict.handshake_plan(True), handshake_verdict.handshake_plan(False)
     assert set(on.values()) == {"direct", "http_over_ws", "shut"}
     assert set(off.values()) == {"direct", "shut"}
     assert "shut_ws_off" in off and "shut_ws_off" not in on
@@ -70,7 +78,7 @@ def test_the_second_door_is_left_out_when_it_is_off_and_must_be_shut_then() -> N
 
 def test_the_names_of_steps_are_the_documented_ones() -> None:
     """Documents refer to them: add to this list, do not change it."""
-    assert list(verdict.handshake_plan(True)) == [
+    assert list(handshake_verdict.handshake_plan(True)) == [
         *(
             "token_file",
             "port",
@@ -93,7 +101,8 @@ def test_the_names_of_steps_are_the_documented_ones() -> None:
 def steps_and_problems() -> tuple[set[str], set[str]]:
     """As written in the probe's source: the first arguments of step() and Problem(), and the tables of refusals."""
     steps, problems = set(), {"no_answer", "broken_answer"}
-    for node in ast.walk(ast.parse((PROJECT / "module_utils/colab_ready/proof/handshake_probe.py").read_text())):
+    trees = [ast.parse(inspect.getsource(module)) for module in handshake.PROBE]
+    for node in itertools.chain(*map(ast.walk, trees)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("shut_"):
             steps.add(node.value)
         if not isinstance(node, ast.Call):
@@ -116,7 +125,7 @@ def steps_and_problems() -> tuple[set[str], set[str]]:
 
 def test_the_probe_runs_the_planned_steps_and_no_others() -> None:
     steps, _problems = steps_and_problems()
-    assert steps == set(verdict.handshake_plan(True)) | set(verdict.handshake_plan(False))
+    assert steps == set(handshake_verdict.handshake_plan(True)) | set(handshake_verdict.handshake_plan(False))
 
 
 def test_every_problem_that_the_probe_can_name_has_a_remedy() -> None:
@@ -126,19 +135,19 @@ def test_every_problem_that_the_probe_can_name_has_a_remedy() -> None:
     assert "peer_unseen" in problems
     problems |= {name.replace("shut_", "open_", 1) for name in steps if name.startswith("shut_")}
     problems |= {
-        handshake_probe.answer_problem(method, path, status)
+        handshake_page.answer_problem(method, path, status)
         for method in ("GET", "POST", "DELETE")
         for path in ("/api/sessions", "/base/api/sessions/1", "/api/kernelspecs")
         for status in (400, 404, 500)
     } - {"session_gone"}  # which is as good as deleted
     problems |= {
-        handshake_probe.cell_error({"ename": name, "evalue": "'torch'"})[0] for name in ("E", "ModuleNotFoundError")
+        handshake_cell.cell_error({"ename": name, "evalue": "'torch'"})[0] for name in ("E", "ModuleNotFoundError")
     }
-    assert problems - set(verdict.REMEDIES) == set()
+    assert problems - set(remedies.REMEDIES) == set()
 
 
 def test_every_remedy_is_a_sentence_and_says_where() -> None:
-    for name, (cause, do, where) in verdict.REMEDIES.items():
+    for name, (cause, do, where) in remedies.REMEDIES.items():
         assert where in ("wsl", "windows", "bios", "browser"), name
         named = ("colab", "jupyter", "/", "amdgpu-install", "rocminfo", "libcuda", "ldconfig", "sudo ")
         assert all(text[0].isupper() or text.startswith(named) for text in (cause, do)), name
@@ -146,8 +155,8 @@ def test_every_remedy_is_a_sentence_and_says_where() -> None:
 
 
 def test_probe_verdict_and_module_know_the_same_device_types() -> None:
-    known = sorted(handshake_probe.DEVICE_IN_CELL)
-    assert sorted(verdict.DEVICE_TYPES) == known
+    known = sorted(handshake_cell.DEVICE_IN_CELL)
+    assert sorted(handshake_verdict.DEVICE_TYPES) == known
     documentation = runpy.run_path(str(PROJECT / "library/colab_handshake.py"), run_name="read")["DOCUMENTATION"]
     assert f"choices: [{', '.join(known)}]" in documentation
 
@@ -156,13 +165,13 @@ def test_probe_verdict_and_module_know_the_same_device_types() -> None:
 
 
 def test_a_good_outcome_is_ok_and_complete() -> None:
-    answer = verdict.judge_handshake(GOOD, True)
+    answer = handshake_verdict.judge_handshake(GOOD, True)
     assert (answer["ok"], answer["reasons"], answer["remedies"], answer["not_reached"]) == (True, [], [], [])
     assert answer["steps"][0] == {"id": "token_file", "door": "direct", "ok": True, "seconds": 0.01, "detail": "fine"}
     assert (answer["cell"], answer["versions"]) == (GOOD["result"]["cell"], GOOD["result"]["versions"])
 
 
-AFTER_PORT = [name for name in verdict.handshake_plan(True) if name not in ("token_file", "port")]
+AFTER_PORT = [name for name in handshake_verdict.handshake_plan(True) if name not in ("token_file", "port")]
 
 # name: (outcome, what the reasons begin with, remedies, not reached)
 BAD: dict[str, tuple[dict[str, Any], list[str], list[str], list[str]]] = {
@@ -219,13 +228,13 @@ BAD: dict[str, tuple[dict[str, Any], list[str], list[str], list[str]]] = {
         ),
         ["the handshake could not be tried: ProbeFailed: ModuleNotFoundError: No module named 'tornado'"],
         ["python_broken"],
-        list(verdict.handshake_plan(True)),
+        list(handshake_verdict.handshake_plan(True)),
     ),
     "no server environment": (
         outcome(steps=[], result=None, exit=ended("not_started", problem="python_missing", text="/x does not exist")),
         ["the handshake could not be tried: /x does not exist"],
         ["python_missing"],
-        list(verdict.handshake_plan(True)),
+        list(handshake_verdict.handshake_plan(True)),
     ),
 }
 
@@ -233,7 +242,7 @@ BAD: dict[str, tuple[dict[str, Any], list[str], list[str], list[str]]] = {
 @pytest.mark.parametrize("name", BAD)
 def test_what_went_wrong_is_named_with_its_remedy(name: str) -> None:
     given, reasons, remedies, not_reached = BAD[name]
-    answer = verdict.judge_handshake(given, True)
+    answer = handshake_verdict.judge_handshake(given, True)
     assert answer["ok"] is False
     assert answer["reasons"] == reasons
     assert [one["id"] for one in answer["remedies"]] == remedies
@@ -241,15 +250,15 @@ def test_what_went_wrong_is_named_with_its_remedy(name: str) -> None:
 
 
 def test_the_steps_of_a_door_that_is_off_do_not_count() -> None:
-    steps = [{"step": name, "ok": True, "seconds": 0.01} for name in verdict.handshake_plan(False)]
-    assert verdict.judge_handshake(outcome(steps=steps), False)["ok"] is True
-    assert verdict.judge_handshake(outcome(steps=steps), True)["ok"] is False
+    steps = [{"step": name, "ok": True, "seconds": 0.01} for name in handshake_verdict.handshake_plan(False)]
+    assert handshake_verdict.judge_handshake(outcome(steps=steps), False)["ok"] is True
+    assert handshake_verdict.judge_handshake(outcome(steps=steps), True)["ok"] is False
 
 
 def test_what_was_left_behind_and_a_bad_end_are_warnings() -> None:
     result = {**GOOD["result"], "warnings": ["a kernel of this probe may still run: x"]}
     bad_end = ended("signal", signal="SIGSEGV", code=-11, text="killed by SIGSEGV")
-    answer = verdict.judge_handshake(outcome(result=result, exit=bad_end), True)
+    answer = handshake_verdict.judge_handshake(outcome(result=result, exit=bad_end), True)
     assert answer["ok"] is True
     assert len(answer["warnings"]) == 2
 
@@ -263,7 +272,7 @@ def test_what_was_left_behind_and_a_bad_end_are_warnings() -> None:
     ],
 )
 def test_nonsense_from_the_child_is_never_ok_and_never_an_error(junk: dict[str, Any]) -> None:
-    answer = verdict.judge_handshake(outcome(**junk), True)
+    answer = handshake_verdict.judge_handshake(outcome(**junk), True)
     assert answer["ok"] is False
     assert answer["reasons"] and answer["remedies"]
     json.dumps(answer, allow_nan=False)
@@ -293,7 +302,7 @@ def test_no_form_of_the_token_gets_through(text: str, token: str, form: str) -> 
         "twice": quote(quote(token, safe=""), safe=""),
         "json": json.dumps(token)[1:-1],
     }[form]
-    redactor = handshake_probe.Redactor()
+    redactor = handshake_ledger.Redactor()
     redactor.learn(token)
     told = redactor.any({"detail": [text.format(shape)], "number": 3, "nothing": None})
     assert shape not in told["detail"][0]
@@ -302,11 +311,11 @@ def test_no_form_of_the_token_gets_through(text: str, token: str, form: str) -> 
 
 
 def test_a_token_in_an_address_is_taken_out_even_when_it_is_not_ours() -> None:
-    assert handshake_probe.Redactor().text("/?token=abc&x=1 token%3Dabc") == "/?token=[token]&x=1 token%3D[token]"
+    assert handshake_ledger.Redactor().text("/?token=abc&x=1 token%3Dabc") == "/?token=[token]&x=1 token%3D[token]"
 
 
 def test_a_token_of_one_letter_does_not_turn_every_text_into_dots() -> None:
-    redactor = handshake_probe.Redactor()
+    redactor = handshake_ledger.Redactor()
     redactor.learn("a")
     assert redactor.text("an answer") == "an answer"
 
@@ -323,7 +332,7 @@ STRAY = "Dropped Escape call with ulEscapeCode : 0x03007703"
     "stdout", [printed(), printed(before=""), printed(after=STRAY), printed(before=f"x {STRAY}\n"), printed(after="")]
 )
 def test_a_right_cell_is_read_whatever_else_was_printed(stdout: str) -> None:
-    cell = handshake_probe.read_cell(stdout, "MARK:", "cpu")
+    cell = handshake_cell.read_cell(stdout, "MARK:", "cpu")
     assert cell["sum"] == [0.75] * 10
     assert "MARK" not in cell["output"]
 
@@ -343,8 +352,8 @@ def test_a_right_cell_is_read_whatever_else_was_printed(stdout: str) -> None:
     ],
 )
 def test_a_cell_that_is_not_right_is_a_problem(stdout: str, problem: str) -> None:
-    with pytest.raises(handshake_probe.Problem) as caught:
-        handshake_probe.read_cell(stdout, "MARK:", "cpu")
+    with pytest.raises(handshake_ledger.Problem) as caught:
+        handshake_cell.read_cell(stdout, "MARK:", "cpu")
     assert caught.value.problem == problem
 
 
@@ -352,10 +361,10 @@ def test_a_cell_that_is_not_right_is_a_problem(stdout: str, problem: str) -> Non
 def test_a_cell_on_another_card_than_the_proven_one_is_a_problem(index: int | None, right: bool) -> None:
     text = printed(device=f"cuda:{index}", device_type="cuda", index=index)
     if right:
-        assert handshake_probe.read_cell(text, "MARK:", "cuda", 1)["sum"] == [0.75] * 10
+        assert handshake_cell.read_cell(text, "MARK:", "cuda", 1)["sum"] == [0.75] * 10
         return
-    with pytest.raises(handshake_probe.Problem, match="the sum is on cuda:0, expected number 1") as caught:
-        handshake_probe.read_cell(text, "MARK:", "cuda", 1)
+    with pytest.raises(handshake_ledger.Problem, match="the sum is on cuda:0, expected number 1") as caught:
+        handshake_cell.read_cell(text, "MARK:", "cuda", 1)
     assert caught.value.problem == "wrong_device"
 
 
@@ -368,29 +377,29 @@ def test_a_cell_on_another_card_than_the_proven_one_is_a_problem(index: int | No
     ],
 )
 def test_an_error_in_the_cell_is_told_apart(name: str, value: str, problem: str) -> None:
-    assert handshake_probe.cell_error({"ename": name, "evalue": value}) == (
+    assert handshake_cell.cell_error({"ename": name, "evalue": value}) == (
         problem,
         f"the cell ended with {name}: {value}",
     )
 
 
-@pytest.mark.parametrize("device_type", verdict.DEVICE_TYPES)
+@pytest.mark.parametrize("device_type", handshake_verdict.DEVICE_TYPES)
 def test_the_cell_is_python_and_runs_as_written(device_type: str) -> None:
-    code = handshake_probe.cell_code(device_type, 3, "MARK:")
+    code = handshake_cell.cell_code(device_type, 3, "MARK:")
     compile(code, "<cell>", "exec")
     assert ("torch_directml.device(3)" in code) is (device_type == "privateuseone")
     assert (f"torch.device('{device_type}', 3)" in code) is (device_type in ("cuda", "xpu"))
 
 
 def test_the_cell_asks_directml_whether_there_is_a_device_before_it_names_one() -> None:
-    code = handshake_probe.cell_code("privateuseone", 0, "MARK:")
+    code = handshake_cell.cell_code("privateuseone", 0, "MARK:")
     assert 0 < code.index("is_available()") < code.index("torch_directml.device(")
 
 
 def test_the_drivers_stray_line_may_stand_anywhere_in_what_the_cell_prints() -> None:
     text = printed(device="privateuseone:0", device_type="privateuseone")
     for place in range(len(text) + 1):
-        cell = handshake_probe.read_cell(text[:place] + STRAY + "\n" + text[place:], "MARK:", "privateuseone")
+        cell = handshake_cell.read_cell(text[:place] + STRAY + "\n" + text[place:], "MARK:", "privateuseone")
         assert (cell["device"], cell["output"]) == ("privateuseone:0", "tensor([1.0]) cpu")
 
 
@@ -417,7 +426,7 @@ def test_a_cell_on_directml_fails_for_the_drivers_reasons(case: tuple[str, str])
     given = without("session_delete", cell=case[0])
     next(step for step in given["steps"] if step["step"] == "cell")["detail"] = case[1]
     for device_type, remedy in zip(("cpu", "privateuseone"), CELLS[case], strict=True):
-        answer = verdict.judge_handshake(given, True, device_type)
+        answer = handshake_verdict.judge_handshake(given, True, device_type)
         assert [one["id"] for one in answer["remedies"]] == [remedy]
     assert ("0x80070057" in answer["reasons"][0]) is ("-2147024809" in case[1])
 
@@ -454,9 +463,9 @@ def test_a_cell_on_a_gpu_fails_for_the_drivers_reasons(
 ) -> None:
     given = without("session_delete", cell=problem)
     next(step for step in given["steps"] if step["step"] == "cell")["detail"] = detail
-    answer = verdict.judge_handshake(given, True, device_type, backend)
+    answer = handshake_verdict.judge_handshake(given, True, device_type, backend)
     assert [one["id"] for one in answer["remedies"]] == [remedy]
-    assert remedy in verdict.REMEDIES
+    assert remedy in remedies.REMEDIES
 
 
 # The same without WSL; the backend that does not go with the device's type is none.
@@ -481,7 +490,7 @@ def test_outside_of_wsl_nothing_is_to_be_done_on_windows(
 ) -> None:
     given = without("session_delete", cell=problem)
     next(step for step in given["steps"] if step["step"] == "cell")["detail"] = detail
-    told = verdict.judge_handshake(given, True, device_type, backend, wsl=False)["remedies"]
+    told = handshake_verdict.judge_handshake(given, True, device_type, backend, wsl=False)["remedies"]
     assert [(one["id"], one["where"]) for one in told] == [(remedy, "wsl")]
     assert "Adrenalin" not in told[0]["do"]
     # What is only for WSL says so.
@@ -499,4 +508,4 @@ def test_outside_of_wsl_nothing_is_to_be_done_on_windows(
     ],
 )
 def test_a_port_that_nobody_listens_on_is_told_from_one_that_is_silent(error: Exception, problem: str) -> None:
-    assert handshake_probe.port_problem(error) == problem
+    assert handshake_visit.port_problem(error) == problem

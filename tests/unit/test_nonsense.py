@@ -15,7 +15,7 @@ from ansible.module_utils.colab_ready.files import safe_open
 from ansible.module_utils.colab_ready.gpu.readers import rocminfo
 from ansible.module_utils.colab_ready.jupyter import config_paths as config_dirs
 from ansible.module_utils.colab_ready.jupyter import planted_config as planted
-from ansible.module_utils.colab_ready.proof import report, verdict
+from ansible.module_utils.colab_ready.proof import handshake_verdict, report, tensor_verdict
 
 NONSENSE: list[Any] = [
     None,
@@ -60,7 +60,7 @@ TORCH = {
     "problem": "torch_broken",
 }
 RESULT = {
-    "values": {key: [0.5] * 10 for key in verdict.VALUES},
+    "values": {key: [0.5] * 10 for key in tensor_verdict.VALUES},
     "device": "cpu",
     "device_type": "cpu",
     "text": "tensor",
@@ -99,25 +99,27 @@ def assert_harmless(answer: Any) -> None:
 
 @pytest.mark.parametrize("nonsense", NONSENSE, ids=lambda one: repr(one)[:20])
 @pytest.mark.parametrize("ok", [True, False])
-@pytest.mark.parametrize("backend", sorted(verdict.TENSOR_BACKENDS))
+@pytest.mark.parametrize("backend", sorted(tensor_verdict.TENSOR_BACKENDS))
 def test_a_probe_of_tensors_that_says_nonsense_is_judged(backend: str, ok: bool, nonsense: Any) -> None:
-    outcome = told(verdict.TENSOR_BACKENDS[backend]["steps"], ok)
+    outcome = told(tensor_verdict.TENSOR_BACKENDS[backend]["steps"], ok)
     for result in damaged(outcome["result"], nonsense):
-        assert_harmless(verdict.judge_tensor({**outcome, "result": as_heard(result)}, backend))
+        assert_harmless(tensor_verdict.judge_tensor({**outcome, "result": as_heard(result)}, backend))
     for name in {step["step"] for step in outcome["steps"]}:
         index = next(number for number, step in enumerate(outcome["steps"]) if step["step"] == name)
         for step in damaged(outcome["steps"][index], nonsense):
             heard = as_heard({**step, "step": name})
             steps = [*outcome["steps"][:index], heard, *outcome["steps"][index + 1 :]]
-            assert_harmless(verdict.judge_tensor({**outcome, "steps": steps}, backend))
+            assert_harmless(tensor_verdict.judge_tensor({**outcome, "steps": steps}, backend))
 
 
 @pytest.mark.parametrize("nonsense", NONSENSE, ids=lambda one: repr(one)[:20])
 @pytest.mark.parametrize("ok", [True, False])
 def test_a_handshake_that_says_nonsense_is_judged(ok: bool, nonsense: Any) -> None:
-    outcome = told(list(verdict.handshake_plan(True)), ok)
+    outcome = told(list(handshake_verdict.handshake_plan(True)), ok)
     for result in damaged(outcome["result"], nonsense):
-        assert_harmless(verdict.judge_handshake({**outcome, "result": as_heard(result)}, True, "cuda", "rocm"))
+        assert_harmless(
+            handshake_verdict.judge_handshake({**outcome, "result": as_heard(result)}, True, "cuda", "rocm")
+        )
     for index, known in enumerate(outcome["steps"][:-1]):
         for step in damaged({key: known[key] for key in ("ok", "seconds", "detail", "problem", "error")}, nonsense):
             steps = [
@@ -125,7 +127,7 @@ def test_a_handshake_that_says_nonsense_is_judged(ok: bool, nonsense: Any) -> No
                 as_heard({**step, "step": known["step"]}),
                 *outcome["steps"][index + 1 :],
             ]
-            assert_harmless(verdict.judge_handshake({**outcome, "steps": steps}, True, "cuda", "rocm"))
+            assert_harmless(handshake_verdict.judge_handshake({**outcome, "steps": steps}, True, "cuda", "rocm"))
 
 
 def as_heard(said: Any) -> Any:

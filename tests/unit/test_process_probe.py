@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import pwd
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,6 @@ import pytest
 from ansible.module_utils.colab_ready.core import text
 from ansible.module_utils.colab_ready.process import probe as child
 from ansible.module_utils.colab_ready.process import run as program_run
-from ansible.module_utils.colab_ready.proof import tensor_probe
 
 HELLO = """
 def main(params, report):
@@ -334,8 +335,46 @@ def test_no_descriptor_is_left_open() -> None:
     assert set(os.listdir("/proc/self/fd")) == before
 
 
-def test_the_source_of_a_probe_is_at_hand() -> None:
-    assert "def main(" in child.probe_source(tensor_probe)
+MODULES = {
+    "house/one/probe.py": """
+        from ..two import helper
+        from .beside import WORD
+        def main(params, report):
+            report({"result": {"said": helper.say(WORD), "names": [__name__, helper.__name__]}})
+        """,
+    "house/one/beside.py": "WORD = 'ä'",
+    "house/two/helper.py": """
+        from dataclasses import dataclass
+        @dataclass
+        class Said:
+            word: 'str'
+        def say(word):
+            return Said(word).word
+        """,
+}
+
+
+def test_a_probe_of_several_modules_imports_them_where_nothing_of_ours_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, source in MODULES.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(source))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    modules = [importlib.import_module(name[:-3].replace("/", ".")) for name in MODULES]
+    outcome = child.run_probe(child.probe_source(*modules), {}, sys.executable, 10)
+    assert outcome["result"] == {"said": "ä", "names": ["house.one.probe", "house.two.helper"]}
+    lacking = child.run_probe(child.probe_source(*modules[:2]), {}, sys.executable, 10)
+    assert lacking["exit"]["class"] == "ModuleNotFoundError"
+
+
+def test_a_module_that_came_in_a_zip_file_has_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with zipfile.ZipFile(tmp_path / "sent.zip", "w") as archive:
+        archive.writestr("zipped_probe.py", HELLO)
+    monkeypatch.syspath_prepend(str(tmp_path / "sent.zip"))
+    source = child.probe_source(importlib.import_module("zipped_probe"))
+    assert child.run_probe(source, {}, sys.executable, 10)["result"] == {"got": {}}
 
 
 def test_lines_for_a_report_are_printable() -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready.proof import tensor_probe, verdict
+from ansible.module_utils.colab_ready.proof import remedies, tensor_verdict
+from ansible.module_utils.colab_ready.proof.probes import tensor_probe
 
 PROJECT = Path(__file__).parents[2]
-STEPS = verdict.TENSOR_BACKENDS["cpu"]["steps"]
+STEPS = tensor_verdict.TENSOR_BACKENDS["cpu"]["steps"]
 A = [0.5, 0.25, 0.125, 0.75, 0.0, 0.5, 0.5, 0.5, 0.5, 0.5]
 B = [0.25, 0.25, 0.5, 0.125, 0.0, 0.5, 0.5, 0.5, 0.5, 0.25]
 SUM = [a + b for a, b in zip(A, B, strict=True)]
@@ -61,7 +62,7 @@ def with_values(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_good_outcome_is_ok_and_complete() -> None:
-    answer = verdict.judge_tensor(GOOD, "cpu")
+    answer = tensor_verdict.judge_tensor(GOOD, "cpu")
     assert (answer["ok"], answer["reasons"], answer["remedies"], answer["warnings"]) == (True, [], [], [])
     assert (answer["device"], answer["device_type"], answer["seconds"]) == ("cpu", "cpu", 1.5)
     assert answer["steps"][0] == {"id": "import_torch", "ok": True, "seconds": 0.1, "detail": "fine"}
@@ -139,7 +140,7 @@ BAD: dict[str, tuple[dict[str, Any], list[str], str]] = {
 @pytest.mark.parametrize("name", BAD)
 def test_what_went_wrong_is_named_with_its_remedy(name: str) -> None:
     given, remedies, words = BAD[name]
-    answer = verdict.judge_tensor(given, "cpu")
+    answer = tensor_verdict.judge_tensor(given, "cpu")
     assert answer["ok"] is False
     assert words in answer["reasons"][0]
     assert [one["id"] for one in answer["remedies"]] == remedies
@@ -147,14 +148,14 @@ def test_what_went_wrong_is_named_with_its_remedy(name: str) -> None:
 
 
 def test_a_step_that_was_died_in_has_no_time_and_the_later_ones_are_not_reached() -> None:
-    answer = verdict.judge_tensor(died_in("add", SIGSEGV), "cpu")
+    answer = tensor_verdict.judge_tensor(died_in("add", SIGSEGV), "cpu")
     assert answer["steps"][-1] == {"id": "add", "ok": False, "seconds": None, "detail": "killed by SIGSEGV"}
     assert answer["not_reached"] == ["copy_back", "compare"]
     assert answer["exit"] == {"kind": "signal", "signal": "SIGSEGV", "code": -11, "text": "killed by SIGSEGV"}
 
 
 def test_a_death_at_exit_is_passed_with_a_warning() -> None:
-    answer = verdict.judge_tensor(outcome(exit=SIGSEGV), "cpu")
+    answer = tensor_verdict.judge_tensor(outcome(exit=SIGSEGV), "cpu")
     assert answer["ok"] is True
     assert answer["warnings"] == ["everything was done, but then the process did not end well: killed by SIGSEGV"]
 
@@ -175,7 +176,7 @@ STRAY = "Dropped Escape call with ulEscapeCode : 0x03007703"
 def test_the_stray_line_is_harmless_and_the_rest_is_quoted(
     noise: list[str], stderr: list[str], expected: list[str]
 ) -> None:
-    answer = verdict.judge_tensor(outcome(noise=noise, noise_lines=len(noise), stderr_tail=stderr), "cpu")
+    answer = tensor_verdict.judge_tensor(outcome(noise=noise, noise_lines=len(noise), stderr_tail=stderr), "cpu")
     assert answer["ok"] is True
     assert len(answer["warnings"]) == len(expected)
     assert all(words in text for words, text in zip(expected, answer["warnings"], strict=True))
@@ -192,7 +193,7 @@ def test_the_stray_line_is_harmless_and_the_rest_is_quoted(
     ],
 )
 def test_nonsense_from_the_child_is_never_ok_and_never_an_error(junk: dict[str, Any]) -> None:
-    answer = verdict.judge_tensor(outcome(**junk), "cpu")
+    answer = tensor_verdict.judge_tensor(outcome(**junk), "cpu")
     assert answer["ok"] is False
     assert answer["reasons"] and answer["remedies"]
     json.dumps(answer, allow_nan=False)
@@ -200,16 +201,16 @@ def test_nonsense_from_the_child_is_never_ok_and_never_an_error(junk: dict[str, 
 
 def test_probe_verdict_and_module_know_the_same_backends() -> None:
     known = sorted(tensor_probe.BACKENDS)
-    assert sorted(verdict.TENSOR_BACKENDS) == known
+    assert sorted(tensor_verdict.TENSOR_BACKENDS) == known
     for name, backend in tensor_probe.BACKENDS.items():
-        assert verdict.TENSOR_BACKENDS[name]["device_type"] == backend.device_type
+        assert tensor_verdict.TENSOR_BACKENDS[name]["device_type"] == backend.device_type
     documentation = runpy.run_path(str(PROJECT / "library/tensor_add.py"), run_name="read")["DOCUMENTATION"]
     assert f"choices: [{', '.join(known)}]" in documentation
 
 
 # --- DirectML -------------------------------------------------------------------------------------------------------
 
-DML_STEPS = verdict.TENSOR_BACKENDS["directml"]["steps"]
+DML_STEPS = tensor_verdict.TENSOR_BACKENDS["directml"]["steps"]
 CARD = "AMD Radeon RX 6700 XT"
 TOLD: dict[str, dict[str, Any]] = {
     "import_torch": {
@@ -258,7 +259,7 @@ def dml_result(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_good_sum_on_directml_says_which_card_and_how_fast() -> None:
-    answer = verdict.judge_tensor(ON_DML, "directml")
+    answer = tensor_verdict.judge_tensor(ON_DML, "directml")
     assert (answer["ok"], answer["reasons"], answer["warnings"]) == (True, [], [])
     assert (answer["device_type"], answer["index"], answer["adapter"]) == ("privateuseone", 1, CARD)
     assert answer["devices"] == TOLD["name"]["devices"]
@@ -269,7 +270,7 @@ def test_a_good_sum_on_directml_says_which_card_and_how_fast() -> None:
 
 
 def test_the_cpu_has_no_list_of_devices_and_no_throughput() -> None:
-    answer = verdict.judge_tensor(GOOD, "cpu")
+    answer = tensor_verdict.judge_tensor(GOOD, "cpu")
     assert (answer["index"], answer["devices"], answer["adapter"], answer["throughput"]) == (None, [], None, None)
 
 
@@ -309,7 +310,7 @@ BAD_ON_DML: dict[str, tuple[dict[str, Any], list[str], str]] = {
 @pytest.mark.parametrize("name", BAD_ON_DML)
 def test_what_went_wrong_on_directml_is_named_with_its_remedy(name: str) -> None:
     given, remedies, words = BAD_ON_DML[name]
-    answer = verdict.judge_tensor(given, "directml")
+    answer = tensor_verdict.judge_tensor(given, "directml")
     assert answer["ok"] is False
     assert words in answer["reasons"][0]
     assert [one["id"] for one in answer["remedies"]] == remedies
@@ -321,18 +322,18 @@ def test_an_adapter_that_is_not_there_is_first_a_question_of_dev_dxg(dxg: str) -
     given = dml_failed_in("count", "none", problem="directml_no_adapter")
     given["steps"][0]["host"]["dxg"] = dxg
     remedy = {"missing": "directml_no_dxg", "denied": "directml_dxg_denied"}[dxg]
-    assert [one["id"] for one in verdict.judge_tensor(given, "directml")["remedies"]] == [remedy]
+    assert [one["id"] for one in tensor_verdict.judge_tensor(given, "directml")["remedies"]] == [remedy]
 
 
 def test_what_was_found_before_a_death_is_told() -> None:
-    answer = verdict.judge_tensor(dml_died_in("copy", SIGSEGV), "directml")
+    answer = tensor_verdict.judge_tensor(dml_died_in("copy", SIGSEGV), "directml")
     assert (answer["index"], answer["adapter"], answer["devices"]) == (1, CARD, TOLD["name"]["devices"])
     assert (answer["versions"]["torch"], answer["versions"]["torch_directml"]) == ("2.4.1+cpu", "0.2.5.dev240914")
     assert answer["last_finished"] == "device"
 
 
 def test_another_operator_that_falls_back_is_a_warning() -> None:
-    answer = verdict.judge_tensor(dml_result(warnings=["UserWarning: " + OTHER_FELL_BACK]), "directml")
+    answer = tensor_verdict.judge_tensor(dml_result(warnings=["UserWarning: " + OTHER_FELL_BACK]), "directml")
     assert (answer["ok"], len(answer["warnings"])) == (True, 1)
 
 
@@ -346,7 +347,7 @@ def test_another_operator_that_falls_back_is_a_warning() -> None:
 )  # fmt: skip
 def test_a_throughput_that_goes_wrong_is_one_warning_and_no_more(changes: dict[str, Any], words: str) -> None:
     steps = [step for step in ON_DML["steps"] if step["step"] != "throughput"]
-    answer = verdict.judge_tensor(on_dml(**{"steps": steps, **changes}), "directml")
+    answer = tensor_verdict.judge_tensor(on_dml(**{"steps": steps, **changes}), "directml")
     assert (answer["ok"], answer["reasons"], answer["throughput"]) == (True, [], None)
     assert [words in text and "throughput" in text for text in answer["warnings"]] == [True]
 
@@ -361,7 +362,7 @@ def test_a_throughput_that_goes_wrong_is_one_warning_and_no_more(changes: dict[s
     ],
 )
 def test_nonsense_from_the_child_on_directml_is_never_ok_and_never_an_error(junk: dict[str, Any]) -> None:
-    answer = verdict.judge_tensor(on_dml(**junk), "directml")
+    answer = tensor_verdict.judge_tensor(on_dml(**junk), "directml")
     assert answer["ok"] is False
     assert answer["reasons"] and answer["remedies"]
     json.dumps(answer, allow_nan=False)
@@ -390,7 +391,7 @@ def test_the_articles_text_names_a_device_that_is_not_the_cpu(device: str, expec
 
 # --- CUDA, ROCm, XPU ------------------------------------------------------------------------------------------------
 
-GPU_STEPS = verdict.TENSOR_BACKENDS["rocm"]["steps"]
+GPU_STEPS = tensor_verdict.TENSOR_BACKENDS["rocm"]["steps"]
 RADEON = {"name": "AMD Radeon RX 9070 XT", "index": 1, "memory_bytes": 16 << 30, "hip": "10.0.25264", "gfx": "gfx1201"}
 OF_GPU: dict[str, dict[str, Any]] = {
     "import_torch": {"version": "2.13.0+rocm10.0.0", "host": {"wsl": True}},
@@ -414,7 +415,7 @@ def on_gpu(name: dict[str, Any] | None = None, **result: Any) -> dict[str, Any]:
 
 
 def test_a_good_sum_on_rocm_shows_the_card_hip_and_the_gfx() -> None:
-    answer = verdict.judge_tensor(ON_GPU, "rocm")
+    answer = tensor_verdict.judge_tensor(ON_GPU, "rocm")
     assert (answer["ok"], answer["reasons"]) == (True, [])
     assert answer["gpu"] == {**RADEON, "free_bytes": 14 << 30}
     assert (answer["index"], answer["adapter"]) == (1, RADEON["name"])
@@ -440,7 +441,7 @@ LATE: dict[str, tuple[dict[str, Any], str, str]] = {
 @pytest.mark.parametrize("name", LATE)
 def test_the_probes_own_word_is_not_enough_on_a_gpu(name: str) -> None:
     given, remedy, words = LATE[name]
-    answer = verdict.judge_tensor(given, "rocm")
+    answer = tensor_verdict.judge_tensor(given, "rocm")
     assert answer["ok"] is False and words in answer["reasons"][0]
     assert answer["remedies"][0]["id"] == remedy
 
@@ -449,13 +450,13 @@ def test_the_probes_own_word_is_not_enough_on_a_gpu(name: str) -> None:
 def test_a_card_that_is_not_the_first_has_the_device_for_a_notebook_said_once(backend: str, kind: str) -> None:
     card = {**RADEON, "cuda": "13.2", "capability": "8.9"}
     given = on_gpu({"gpu": card}, device=f"{kind}:1", device_type=kind)
-    (told,) = verdict.judge_tensor(given, backend)["warnings"]
+    (told,) = tensor_verdict.judge_tensor(given, backend)["warnings"]
     assert f"torch.device('{kind}:1')" in told
     first = on_gpu({"gpu": {**card, "index": 0}, "index": 0}, device=f"{kind}:0", device_type=kind)
-    assert verdict.judge_tensor(first, backend)["warnings"] == []
+    assert tensor_verdict.judge_tensor(first, backend)["warnings"] == []
     # Where the sum is wrong, the device is not one to be used.
     wrong = on_gpu({"gpu": card}, device=f"{kind}:0", device_type=kind)
-    assert verdict.judge_tensor(wrong, backend)["warnings"] == []
+    assert tensor_verdict.judge_tensor(wrong, backend)["warnings"] == []
 
 
 # the step that the child died in, or that failed, on which backend: the remedy. Of a death before torch is there, the probe
@@ -473,11 +474,11 @@ NATIVELY: list[tuple[str, str, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("backend", "step", "how", "remedy"), NATIVELY)
 def test_outside_of_wsl_no_remedy_sends_to_windows(backend: str, step: str, how: dict[str, Any], remedy: str) -> None:
-    (told,) = verdict.judge_tensor(died_in(step, how), backend, wsl=False)["remedies"]
+    (told,) = tensor_verdict.judge_tensor(died_in(step, how), backend, wsl=False)["remedies"]
     assert (told["id"], told["where"]) == (remedy, "wsl")
     assert "wsl --shutdown" not in told["do"] or re.search(r"\b[Ii]n WSL: ", told["do"])
-    (in_wsl,) = verdict.judge_tensor(died_in(step, how), backend, wsl=True)["remedies"]
-    assert in_wsl["do"] == verdict.REMEDIES[remedy][1]
+    (in_wsl,) = tensor_verdict.judge_tensor(died_in(step, how), backend, wsl=True)["remedies"]
+    assert in_wsl["do"] == remedies.REMEDIES[remedy][1]
 
 
 def test_outside_of_wsl_a_card_that_torch_does_not_see_is_looked_for_in_the_kernel() -> None:
@@ -490,14 +491,14 @@ def test_outside_of_wsl_a_card_that_torch_does_not_see_is_looked_for_in_the_kern
         "problem": "adapter_not_seen",
     }
     given.update(steps=[*given["steps"][: GPU_STEPS.index("name")], failed], result=None)
-    (told,) = verdict.judge_tensor(given, "cuda", wsl=False)["remedies"]
+    (told,) = tensor_verdict.judge_tensor(given, "cuda", wsl=False)["remedies"]
     assert (told["id"], told["where"]) == ("adapter_not_seen", "wsl")
     assert "lspci" in told["do"] and "Windows" not in told["do"]
-    assert "Windows" in verdict.judge_tensor(given, "cuda")["remedies"][0]["do"]
+    assert "Windows" in tensor_verdict.judge_tensor(given, "cuda")["remedies"][0]["do"]
 
 
 def test_torch_may_leave_out_the_number_of_the_current_device() -> None:
-    assert verdict.judge_tensor(on_gpu(device="cuda"), "rocm")["ok"] is True
+    assert tensor_verdict.judge_tensor(on_gpu(device="cuda"), "rocm")["ok"] is True
 
 
 @pytest.mark.parametrize("backend", ["cuda", "rocm", "xpu"])
@@ -511,7 +512,7 @@ def test_torch_may_leave_out_the_number_of_the_current_device() -> None:
     ],
 )
 def test_nonsense_from_the_child_on_a_gpu_is_never_ok_and_never_an_error(backend: str, junk: dict[str, Any]) -> None:
-    answer = verdict.judge_tensor({**copy.deepcopy(ON_GPU), **junk}, backend)
+    answer = tensor_verdict.judge_tensor({**copy.deepcopy(ON_GPU), **junk}, backend)
     assert answer["ok"] is False
     assert answer["reasons"] and answer["remedies"]
     json.dumps(answer, allow_nan=False)

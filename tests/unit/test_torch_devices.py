@@ -14,7 +14,7 @@ import pytest
 from ansible.module_utils.colab_ready.backends import torch_devices
 from ansible.module_utils.colab_ready.backends.torch_devices import Built, Device, Wanted
 from ansible.module_utils.colab_ready.core.remedy import Evidence
-from ansible.module_utils.colab_ready.proof import torch_faults, verdict
+from ansible.module_utils.colab_ready.proof import remedies, torch_faults
 
 IGPU = Device(0, "AMD Radeon(TM) Graphics", "gfx1036")
 CARD = Device(1, "AMD Radeon RX 9070 XT", "gfx1201")
@@ -225,7 +225,7 @@ def test_every_word_for_the_verdict_has_a_remedy() -> None:
         }
     for table in torch_faults.TEXTS.values():
         words |= {remedy for _pattern, remedy in table}
-    assert words <= set(verdict.REMEDIES)
+    assert words <= set(remedies.REMEDIES)
 
 
 def test_no_remedy_for_cuda_and_xpu_stands_there_for_nothing() -> None:

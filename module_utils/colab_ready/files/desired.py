@@ -343,27 +343,69 @@ def decide(entry: Entry, seen: Seen, host: Host, check: bool = False) -> Change 
     """The one step that makes `entry` true, or None when it is true already."""
     if entry.state == "absent":
         return _decide_absent(entry, seen, host)
-
-    want_directory = entry.state == "directory"
-    if want_directory and seen.kind not in ("missing", "directory"):
-        target = f" to {seen.target}" if seen.target else ""
-        raise Problem(f"a {seen.kind}{target} is there. Expected a directory, or nothing. Move it away.")
-    if not want_directory and seen.kind == "directory":
-        raise Problem("a directory is there. Expected a file, or nothing. Move it away.")
-    if not want_directory and seen.kind == "special file":
-        raise Problem("a device, pipe or socket is there. Expected a file, or nothing. Move it away.")
-
+    _require_its_place(entry, seen)
+    directory = entry.state == "directory"
     # A link in a file's place is not looked through: where it leads may be another user's choice.
     present = seen.kind in ("file", "directory")
-    default = DIRECTORY_MODE if want_directory else SECRET_MODE if entry.secret else FILE_MODE
-    mode = default if entry.mode is None else entry.mode
+    mode = entry.mode
+    if mode is None:
+        mode = DIRECTORY_MODE if directory else SECRET_MODE if entry.secret else FILE_MODE
     uid, gid = _accounts(entry, host, check)
-    # Whoever owned it or could write to it may have it open for writing; what was made for few must not be known to more.
-    others = 0o022 if entry.generate is None else 0o077
-    touched = present and ((uid is not None and seen.uid not in (uid, 0)) or bool(seen.mode & others & ~mode))
-    good = seen.content == entry.content if entry.generate is None else is_good_token(seen.content, entry.generate)
-    rewrite = not want_directory and (touched or not (present and good))
+    touched = present and _others_could_touch(entry, seen, mode, uid)
+    rewrite = not directory and (touched or not present or not _has_its_content(entry, seen))
+    before, after = _differences(entry, seen, mode, uid, gid, present)
+    if not rewrite and not after:
+        return None
+    if not rewrite and seen.kind == "file" and seen.links > 1:
+        # In a directory of somebody else's, the other name may be a file of the system's.
+        raise Problem("the file has other names (hard links). Expected a file of its own. Remove it; it is made again.")
+    _need_root(seen, host, uid, gid, rewrite or not present)
 
+    about = f"owner {user_name(seen.uid)}, mode {seen.mode:04o}"
+    known = (
+        f"{entry.path} gets new content: others could know the old one ({about})" if touched and entry.generate else ""
+    )
+    return Change(
+        path=entry.path,
+        action="write" if rewrite else "make_directory" if directory and not present else "attributes",
+        created=seen.kind == "missing",
+        content=entry.content,
+        generate=entry.generate,
+        mode=mode,
+        uid=uid,
+        gid=gid,
+        before=_attribute_lines(before) + (_shown(seen.content, entry.secret, False) if rewrite and present else ""),
+        after=_attribute_lines(after) + (_shown(entry.content, entry.secret, True) if rewrite else ""),
+        warning=known,
+    )
+
+
+def _require_its_place(entry: Entry, seen: Seen) -> None:
+    """Refuse what is not a file in a file's place, or not a directory in a directory's."""
+    if entry.state == "directory":
+        if seen.kind not in ("missing", "directory"):
+            target = f" to {seen.target}" if seen.target else ""
+            raise Problem(f"a {seen.kind}{target} is there. Expected a directory, or nothing. Move it away.")
+    elif seen.kind == "directory":
+        raise Problem("a directory is there. Expected a file, or nothing. Move it away.")
+    elif seen.kind == "special file":
+        raise Problem("a device, pipe or socket is there. Expected a file, or nothing. Move it away.")
+
+
+def _others_could_touch(entry: Entry, seen: Seen, mode: int, uid: int | None) -> bool:
+    """Whoever owned it or could write to it may have it open for writing; what was made for few must not be known to more."""
+    others = 0o022 if entry.generate is None else 0o077
+    return (uid is not None and seen.uid not in (uid, 0)) or bool(seen.mode & others & ~mode)
+
+
+def _has_its_content(entry: Entry, seen: Seen) -> bool:
+    return seen.content == entry.content if entry.generate is None else is_good_token(seen.content, entry.generate)
+
+
+def _differences(
+    entry: Entry, seen: Seen, mode: int, uid: int | None, gid: int | None, present: bool
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Return the attributes that change, as they are and as they will be."""
     before: list[tuple[str, str]] = []
     after: list[tuple[str, str]] = []
     if not present:
@@ -380,36 +422,7 @@ def decide(entry: Entry, seen: Seen, host: Host, check: bool = False) -> Change 
         if differs or not present:
             before += [(key, now)] if present else []
             after.append((key, wanted))
-    if not rewrite and not after:
-        return None
-    if not rewrite and seen.kind == "file" and seen.links > 1:
-        # In a directory of somebody else's, the other name may be a file of the system's.
-        raise Problem("the file has other names (hard links). Expected a file of its own. Remove it; it is made again.")
-
-    _need_root(seen, host, uid, gid, rewrite or not present)
-    before_text = _attribute_lines(before)
-    after_text = _attribute_lines(after)
-    if rewrite:
-        before_text += _shown(seen.content, entry.secret, False) if present else ""
-        after_text += _shown(entry.content, entry.secret, True)
-    about = f"owner {user_name(seen.uid)}, mode {seen.mode:04o}"
-    known = (
-        f"{entry.path} gets new content: others could know the old one ({about})" if touched and entry.generate else ""
-    )
-    action = ("attributes" if present else "make_directory") if want_directory else "write" if rewrite else "attributes"
-    return Change(
-        path=entry.path,
-        action=action,
-        created=seen.kind == "missing",
-        content=entry.content,
-        generate=entry.generate,
-        mode=mode,
-        uid=uid,
-        gid=gid,
-        before=before_text,
-        after=after_text,
-        warning=known,
-    )
+    return before, after
 
 
 def _decide_absent(entry: Entry, seen: Seen, host: Host) -> Change | None:

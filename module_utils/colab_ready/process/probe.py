@@ -61,6 +61,21 @@ except BaseException as error:
     sys.exit(1)
 """
 
+# The start of a text that is made of several modules: they find each other by their names, relative ones too, and the packages
+# around them are as empty as ours.
+IMPORTER = r"""
+import sys
+from importlib.machinery import ModuleSpec
+class Sources(dict):
+    def find_spec(self, name, path=None, target=None):
+        package = any(other.startswith(name + ".") for other in self)
+        return ModuleSpec(name, self, is_package=package) if package or name in self else None
+    def create_module(self, spec):
+        return None
+    def exec_module(self, module):
+        exec(compile(self.get(module.__name__, ""), "<" + module.__name__ + ">", "exec"), module.__dict__)
+"""
+
 CHANNEL_BYTES = 4 << 20
 NOISE_BYTES = 16 << 10
 NOISE_LINES = 20
@@ -106,12 +121,18 @@ def run_probe(
     return _outcome(heard, how_it_ended(talk), started)
 
 
-def probe_source(probe: types.ModuleType) -> str:
-    """Return the text of a probe's module; a module that Ansible sent is in a zip file, so there is no file to open."""
-    loader = getattr(probe, "__loader__", None)
-    text = loader.get_source(probe.__name__) if loader is not None else None
+def probe_source(probe: types.ModuleType, *others: types.ModuleType) -> str:
+    """Return one text that is this probe and those of our modules that it imports, which are nowhere in the other Python."""
+    sources = {module.__name__.removeprefix("ansible.module_utils."): _text_of(module) for module in (probe, *others)}
+    return f"{IMPORTER}sys.meta_path.insert(0, Sources({sources!r}))\nfrom {next(iter(sources))} import main\n"
+
+
+def _text_of(module: types.ModuleType) -> str:
+    """A module that Ansible sent is in a zip file, so there is no file to open."""
+    loader = getattr(module, "__loader__", None)
+    text = loader.get_source(module.__name__) if loader is not None else None
     if text is None:
-        raise ValueError(f"the source of {probe.__name__} is not at hand")
+        raise ValueError(f"the source of {module.__name__} is not at hand")
     return str(text)
 
 

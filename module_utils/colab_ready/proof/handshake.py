@@ -13,9 +13,11 @@ from typing import Any, Mapping
 from ..process.probe import probe_source, run_probe
 from ..system import peer
 from ..wsl.version import wsl_facts
-from . import handshake_probe
-from .verdict import judge_handshake
+from .handshake_verdict import judge_handshake
+from .probes import handshake_cell, handshake_ledger, handshake_page, handshake_probe, handshake_visit
 
+# The probe, and what it imports.
+PROBE = (handshake_probe, handshake_visit, handshake_page, handshake_cell, handshake_ledger, peer)
 # After its own deadline the probe deletes what it made; then it is told to end, and then ended.
 CLEARING_SECONDS = 30.0
 GRACE_SECONDS = 12.0
@@ -24,8 +26,8 @@ GRACE_SECONDS = 12.0
 def run_handshake(params: Mapping[str, Any], python: str, user: str | None, backend: str) -> dict[str, Any]:
     """Return what colab_handshake returns, with its warnings. `params` are those of handshake_probe."""
     outcome = run_probe(
-        probe_source(handshake_probe),
-        {**params, "peer": probe_source(peer)},
+        probe_source(*PROBE),
+        dict(params),
         python,
         params["timeout_seconds"] + CLEARING_SECONDS,
         user=user,

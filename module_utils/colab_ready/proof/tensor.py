@@ -13,8 +13,9 @@ from typing import Any, Mapping
 from ..backends import torch_devices
 from ..backends.rocm.faults import State
 from ..process.probe import probe_source, run_probe
-from . import tensor_probe, torch_faults
-from .verdict import judge_tensor
+from . import torch_faults
+from .probes import tensor_probe
+from .tensor_verdict import judge_tensor
 
 
 def run_tensor(
@@ -33,12 +34,10 @@ def run_tensor(
     """What tensor_add returns, with its warnings, and `tries`: how often the program ran. `timeout_seconds` is for each of
     them. `rocm_state` is what is known of the host, for the remedy of a run on ROCm that failed."""
     params = {"backend": backend, "device": device, "adapter": adapter, "card": card and dict(card), "wsl": wsl}
-    if backend in torch_devices.DEVICE_TYPES:
-        params["torch_devices"] = probe_source(torch_devices)
 
     def run() -> dict[str, Any]:
         outcome = run_probe(
-            probe_source(tensor_probe),
+            probe_source(tensor_probe, torch_devices),
             params,
             python,
             timeout_seconds,

@@ -4,7 +4,8 @@
 """The article's program, step by step: add two tensors of ten random values on the device and look at the sum.
 
 The text of this file is run by the kernel environment's Python (process/probe.py); torch is nowhere else. It needs nothing but
-torch and the backend: not even numpy, since `tolist()` on the copy in the CPU's memory is enough.
+torch and the backend, and torch_devices, whose text comes with it: not even numpy, since `tolist()` on the copy in the CPU's
+memory is enough.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ import importlib.util
 import os
 import platform
 import re
-import sys
 import time
 import traceback
-import types
 import warnings
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Callable, Iterator
+
+from ...backends import torch_devices
 
 COUNT = 10
 # Single precision: the last bit of a sum below 2 is 1.2e-7.
@@ -98,8 +99,8 @@ class Run:
     report: Report
     result: dict
     caught: list
-    # The device of torch_devices that was chosen, where the backend has any.
-    chosen: Any = None
+    # The one that was chosen, where the backend has any of torch_devices.
+    chosen: torch_devices.Device | None = None
 
 
 @dataclass(frozen=True)
@@ -225,17 +226,6 @@ def directml_device(run: Run, torch: Any) -> Any:
 # --- cuda, rocm, xpu -------------------------------------------------------------------------------------------------
 
 
-def torch_devices(params: dict) -> Any:
-    """The module of that name, whose text came with the parameters: nothing of ours is installed here."""
-    name = "torch_devices"
-    if name not in sys.modules:
-        module = types.ModuleType(name)
-        # dataclass looks its class's module up there.
-        sys.modules[name] = module
-        exec(compile(params[name], f"<{name}>", "exec"), module.__dict__)
-    return sys.modules[name]
-
-
 def why_none(namespace: Any) -> str:
     """What torch says when it is made to start although it counts nothing: mostly the driver's own words."""
     try:
@@ -256,36 +246,36 @@ def bundled_hsa(torch: Any) -> bool:
 
 def gpu_device(run: Run, torch: Any) -> Any:
     report, params, result = run.report, run.params, run.result
-    backend, devices = params["backend"], torch_devices(params)
+    backend = params["backend"]
     with step(report, "build") as said:
-        built = devices.built_for(torch)
+        built = torch_devices.built_for(torch)
         versions = {"cuda": built.cuda, "hip": built.hip, "xpu": built.xpu}
         said["built"] = {key: version for key, version in versions.items() if version}
         if backend == "rocm":
             said["bundled_hsa"] = bundled_hsa(torch)
-        wrong = devices.build_problem(backend, built)
+        wrong = torch_devices.build_problem(backend, built)
         if wrong:
             raise Wrong(*wrong)
         said["detail"] = ", ".join(f"{key} {version}" for key, version in said["built"].items()) or "xpu"
     with step(report, "count") as said:
-        namespace = getattr(torch, devices.DEVICE_TYPES[backend])
+        namespace = getattr(torch, torch_devices.DEVICE_TYPES[backend])
         count = said["count"] = int(namespace.device_count())
         said["detail"] = f"{count} device{'' if count == 1 else 's'}"
         if count < 1:
             raise Wrong(f"{backend}_no_device", f"torch sees no GPU{why_none(namespace)}")
     with step(report, "name") as said:
-        there = devices.devices(backend, namespace)
-        said["devices"] = [devices.facts(backend, device, built) for device in there]
+        there = torch_devices.devices(backend, namespace)
+        said["devices"] = [torch_devices.facts(backend, device, built) for device in there]
         card = params.get("card") or {"names": [params["adapter"]] if params.get("adapter") else []}
-        wanted = devices.Wanted(**card)
-        chosen, problem, why = devices.choose(backend, there, wanted, params.get("device"))
-        if problem:
+        wanted = torch_devices.Wanted(**card)
+        chosen, problem, why = torch_devices.choose(backend, there, wanted, params.get("device"))
+        if chosen is None:
             raise Wrong(problem, why)
         said["index"], said["adapter"] = chosen.index, chosen.name
-        said["gpu"] = result["gpu"] = devices.facts(backend, chosen, built)
+        said["gpu"] = result["gpu"] = torch_devices.facts(backend, chosen, built)
         said["detail"] = why
     with step(report, "device") as said:
-        device = torch.device(f"{devices.DEVICE_TYPES[backend]}:{chosen.index}")
+        device = torch.device(f"{torch_devices.DEVICE_TYPES[backend]}:{chosen.index}")
         said["detail"] = str(device)
     run.chosen = chosen
     return device
@@ -356,8 +346,7 @@ def add(backend: Backend, run: Run) -> Any:
         if t3.device.type != backend.device_type:
             raise Wrong("wrong_device", f"the sum is on {t3.device}, expected a device of type {backend.device_type}")
         if run.chosen is not None:
-            devices = torch_devices(run.params)
-            other = devices.same_device(t3.device.type, t3.device.index, run.chosen, run.params["backend"])
+            other = torch_devices.same_device(t3.device.type, t3.device.index, run.chosen, run.params["backend"])
             if other:
                 raise Wrong("wrong_device", other)
     with step(report, "copy_back"):
