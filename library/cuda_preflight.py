@@ -179,8 +179,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready.backends.cuda import host as cuda_look
 from ansible.module_utils.colab_ready.backends.cuda import plan as cuda_plan
+from ansible.module_utils.colab_ready.core.problem import message
 from ansible.module_utils.colab_ready.core.redact import secrets_in
-from ansible.module_utils.colab_ready.core.refusal import message
 from ansible.module_utils.colab_ready.gpu.detect import Places, look
 
 

@@ -119,8 +119,8 @@ from typing import Any, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready.backends.directml import plan as directml
+from ansible.module_utils.colab_ready.core.problem import message
 from ansible.module_utils.colab_ready.core.redact import redact, secrets_in
-from ansible.module_utils.colab_ready.core.refusal import message
 from ansible.module_utils.colab_ready.gpu.detect import Places, look
 from ansible.module_utils.colab_ready.process.fork import Say, run_forked
 from ansible.module_utils.colab_ready.process.program import stdout_of

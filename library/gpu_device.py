@@ -222,7 +222,7 @@ seconds:
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.colab_ready.core.refusal import Refusal
+from ansible.module_utils.colab_ready.core.problem import Refused
 from ansible.module_utils.colab_ready.decision.decide import decide_on
 from ansible.module_utils.colab_ready.gpu.detect import Places, look
 from ansible.module_utils.colab_ready.gpu.readers.sysfs import PCI_IDS
@@ -253,7 +253,7 @@ def main() -> None:
     refusal = None
     try:
         found["backend"] = decide_on(found, backend, gpu)
-    except Refusal as error:
+    except Refused as error:
         refusal = str(error)
     found["seconds"] = round(time.monotonic() - started, 4)
     # Of the reasons people read the words; the codes are for programs, in `ways`.

@@ -220,7 +220,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready.core.accounts import user_name
-from ansible.module_utils.colab_ready.core.refusal import message
+from ansible.module_utils.colab_ready.core.problem import message
 from ansible.module_utils.colab_ready.decision.decide import BACKEND_WISHES
 from ansible.module_utils.colab_ready.files.safe_open import read_object
 from ansible.module_utils.colab_ready.files.trust import distrust_way

@@ -192,7 +192,7 @@ import pwd
 import re
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.colab_ready.core.problem import Problem, explain
+from ansible.module_utils.colab_ready.core.problem import Refused, explain
 from ansible.module_utils.colab_ready.files.guarded_paths import Attributes
 from ansible.module_utils.colab_ready.jupyter.config_paths import User
 from ansible.module_utils.colab_ready.jupyter.config_repair import Repair, Settings
@@ -203,15 +203,15 @@ def settings_of(module: AnsibleModule) -> Settings:
     params = module.params
     for key in ("prefix", "extension_source", "state_file"):
         if not os.path.isabs(params[key]):
-            raise Problem("%s is %r. Expected an absolute path. Correct it." % (key, params[key]))
+            raise Refused("%s is %r. Expected an absolute path. Correct it." % (key, params[key]))
     if not re.fullmatch(r"[0-7]{4}", params["mode"]):
-        raise Problem('mode is %r. Expected four octal digits in quotes, such as "0755". Correct it.' % params["mode"])
+        raise Refused('mode is %r. Expected four octal digits in quotes, such as "0755". Correct it.' % params["mode"])
     if params["extension"]:
         check_name(params["extension"])
     try:
         uid, gid = pwd.getpwnam(params["owner"]).pw_uid, grp.getgrnam(params["group"]).gr_gid
     except KeyError as error:
-        raise Problem("%s. Expected an owner and a group that this host has. Correct it." % error.args[0]) from None
+        raise Refused("%s. Expected an owner and a group that this host has. Correct it." % error.args[0]) from None
     return Settings(
         prefix=params["prefix"].rstrip("/") or "/",
         directory_as=Attributes(uid, gid, int(params["mode"], 8)),
@@ -234,7 +234,7 @@ def accounts(names: list[str], check: bool) -> list[User]:
         except KeyError:
             if check:
                 continue
-            raise Problem(
+            raise Refused(
                 "users has %r, which this host does not have. Expected existing users. Correct it." % name
             ) from None
         # As Jupyter does: the home may be reached over a link.
@@ -269,7 +269,7 @@ def main() -> None:
             repair.converge()
         else:
             repair.remove()
-    except (Problem, OSError) as error:
+    except (Refused, OSError) as error:
         module.fail_json(msg=explain(error, module.params["prefix"]))
 
     settings = repair.settings

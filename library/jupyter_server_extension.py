@@ -86,7 +86,7 @@ import os
 import pwd
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.colab_ready.core.problem import Problem, explain
+from ansible.module_utils.colab_ready.core.problem import Refused, explain
 from ansible.module_utils.colab_ready.files.changes import Changes
 from ansible.module_utils.colab_ready.jupyter.server_extension import check_name, converge, path_of
 
@@ -108,7 +108,7 @@ def main() -> None:
     try:
         check_name(name)
         if not os.path.isabs(config_dir):
-            raise Problem("config_dir is %r. Expected an absolute path. Correct it." % config_dir)
+            raise Refused("config_dir is %r. Expected an absolute path. Correct it." % config_dir)
         account = pwd.getpwnam(module.params["owner"])
         converge(changes, config_dir, name, ENABLED[module.params["state"]], (account.pw_uid, account.pw_gid))
     except KeyError:
@@ -116,7 +116,7 @@ def main() -> None:
             msg="owner is %r, which this host does not have. Expected an existing account. Create it first, or correct it."
             % module.params["owner"]
         )
-    except (Problem, OSError) as error:
+    except (Refused, OSError) as error:
         module.fail_json(msg=explain(error, path_of(config_dir, name)))
     for warning in changes.warnings:
         module.warn(warning)

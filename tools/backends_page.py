@@ -23,7 +23,7 @@ ansible.module_utils.__path__ = [*ansible.module_utils.__path__, str(PROJECT / "
 sys.path.insert(0, str(PROJECT / "tests"))
 
 from ansible.module_utils.colab_ready.backends.rules import GB, Backend  # noqa: E402  needs the paths above
-from ansible.module_utils.colab_ready.core.refusal import Refusal  # noqa: E402  needs the paths above
+from ansible.module_utils.colab_ready.core.problem import Refused  # noqa: E402  needs the paths above
 from ansible.module_utils.colab_ready.decision.decide import BACKENDS, decide  # noqa: E402  needs the paths above
 from ansible.module_utils.colab_ready.gpu import catalog  # noqa: E402  needs the paths above
 from fixtures.machines import GROUPS, MACHINES, Machine  # noqa: E402  needs the paths above
@@ -150,7 +150,7 @@ def machine_row(machine: Machine) -> tuple[str, ...]:
     """What it is, what it gets, and the sentence that the test looks for."""
     try:
         decision = decide(machine.wish, machine.adapters, machine.why_unknown, machine.gpu, host=machine.host)
-    except Refusal as refusal:
+    except Refused as refusal:
         return machine.about, "refused", str(refusal)
     said = [*decision["reasons"], *decision["cautions"]]
     why = next((sentence for sentence in said if machine.says in sentence), "")

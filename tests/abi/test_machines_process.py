@@ -44,7 +44,7 @@ import ansible.module_utils
 ansible.module_utils.__path__ = [*ansible.module_utils.__path__, sys.argv[1]]
 from ansible.module_utils.colab_ready.gpu import detect as gpu_look
 from ansible.module_utils.colab_ready.decision.decide import decide
-from ansible.module_utils.colab_ready.core.refusal import Refusal
+from ansible.module_utils.colab_ready.core.problem import Refused
 for line in sys.stdin:
     job = json.loads(line)
     found = gpu_look.look(gpu_look.Places(**job["places"]), {})
@@ -54,7 +54,7 @@ for line in sys.stdin:
     result = {"found": found}
     try:
         result["decision"] = decide(job["wish"], told, why, job["gpu"], host)
-    except Refusal as refusal:
+    except Refused as refusal:
         result["refusal"] = str(refusal)
     print(json.dumps(result))
 """

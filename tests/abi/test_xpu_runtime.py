@@ -22,7 +22,7 @@ import yaml
 from ansible.module_utils.colab_ready.apt import client as apt_client
 from ansible.module_utils.colab_ready.apt.client import Apt
 from ansible.module_utils.colab_ready.backends.xpu.host import XpuHost
-from ansible.module_utils.colab_ready.core.refusal import Refusal
+from ansible.module_utils.colab_ready.core.problem import Refused
 from ansible.module_utils.colab_ready.process.program import Answer
 from ansible.module_utils.colab_ready.python import lock as lockfile
 from ansible.module_utils.colab_ready.system import groups as gpu_groups
@@ -367,13 +367,13 @@ def test_a_removal_that_failed_half_way_has_changed_something(
     def stops(self: Apt, words: list[str], where: str = "apt", strict: bool = False) -> str:
         said = asked(self, words, where, strict)
         if "--yes" in words:
-            raise Refusal(self.problem("E: dpkg", where))
+            raise Refused(self.problem("E: dpkg", where))
         return said
 
     runtime = host_of(system, "absent")
     with monkeypatch.context() as patch:
         patch.setattr(Apt, "apt", stops)
-        with pytest.raises(Refusal):
+        with pytest.raises(Refused):
             runtime.absent()
     assert runtime.record.touched is True
     assert system.record.exists() and system.module(state="absent")["failed"] is False
@@ -590,7 +590,7 @@ def test_a_group_that_cannot_be_joined_is_one_message_and_the_rest_stays(
     groups = Groups(monkeypatch, {"video": []})
     groups.status = 10
     runtime = host_of(system)
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(Refused) as refusal:
         runtime.present()
     assert runtime.record.touched is True and str(system.source) in runtime.changes.places
     assert refusal.value.problems[0].id == "xpu_group"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.colab_ready.backends.torch_devices import Wanted
-from ansible.module_utils.colab_ready.core.refusal import Refusal
+from ansible.module_utils.colab_ready.core.problem import Refused
 from ansible.module_utils.colab_ready.decision import decide as backend
 from ansible.module_utils.colab_ready.decision.decide import BACKENDS
 from ansible.module_utils.colab_ready.gpu import catalog
@@ -166,7 +166,7 @@ def test_the_interpreter_of_the_host_is_named() -> None:
 def test_why_directml_takes_fewer_pythons_than_its_wheels_is_said() -> None:
     host = {"wsl": 2, "pythons": ["3.9"], "python_fetch": False}
     with pytest.raises(
-        Refusal, match=re.escape("needs Python 3.10 to 3.12 (torch-directml's last wheels are for 3.8 to 3.12, and")
+        Refused, match=re.escape("needs Python 3.10 to 3.12 (torch-directml's last wheels are for 3.8 to 3.12, and")
     ):
         backend.decide("directml", [RADEON], host=host)
 
@@ -228,7 +228,7 @@ REFUSALS: list[tuple[str, str, list[dict[str, Any]] | None, str | None, list[str
 def test_a_wish_that_cannot_be_met_is_refused_with_what_can(
     wish: str, adapters: list[dict[str, Any]] | None, gpu: str | None, words: list[str]
 ) -> None:
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(Refused) as refusal:
         backend.decide(wish, adapters, gpu=gpu)
     assert all(word in str(refusal.value) for word in [*words, "Do:"])
 

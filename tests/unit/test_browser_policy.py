@@ -24,8 +24,8 @@ from ansible.module_utils.colab_ready.browser.policy import (
     specificity,
 )
 from ansible.module_utils.colab_ready.core.origin import check_origin
+from ansible.module_utils.colab_ready.core.problem import Refused
 from ansible.module_utils.colab_ready.core.text import decoded, first_words
-from ansible.module_utils.colab_ready.jupyter.server_extension import Problem
 from ansible.module_utils.colab_ready.wsl import facts as wsl
 from ansible.module_utils.colab_ready.wsl import registry as windows_registry
 from ansible.module_utils.colab_ready.wsl.registry import Entry, Value
@@ -57,7 +57,7 @@ LIST = f"{TOP}\\Google\\Chrome\\{LOOPBACK}"
     ],
 )
 def test_what_is_more_than_one_page_is_no_origin(origin: str) -> None:
-    with pytest.raises(Problem, match="Expected one page's origin"):
+    with pytest.raises(Refused, match="Expected one page's origin"):
         check_origin(origin)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from ansible.module_utils.colab_ready.backends.cuda import builds as cuda_builds
-from ansible.module_utils.colab_ready.core.refusal import Refusal
+from ansible.module_utils.colab_ready.core.problem import Refused
 from ansible.module_utils.colab_ready.system import ldconfig as loader_cache
 
 HEADINGS = [
@@ -106,7 +106,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("wish", "what", "do"), REFUSED)
 def test_what_cannot_run_is_refused_in_one_message(wish: dict[str, object], what: str, do: str) -> None:
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(Refused) as refusal:
         cuda_builds.choose_build(**wish)  # type: ignore[arg-type]  # one dictionary for all of the arguments
     text = str(refusal.value)
     assert what in text

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready.core.problem import Problem, UnsafePath
+from ansible.module_utils.colab_ready.core.problem import Refused, UnsafePath
 from ansible.module_utils.colab_ready.files.changes import Changes
 from ansible.module_utils.colab_ready.jupyter import server_extension as extension
 from hypothesis import given
@@ -94,7 +94,7 @@ def test_no_content_can_break_it_and_a_second_run_has_nothing_to_do(content: byt
 
 @pytest.mark.parametrize("name", ["", "a b", "../x", "a/b", "a.json/..", "1a", "a..b", "é", "a\n"])
 def test_a_name_that_is_no_module_is_refused(name: str) -> None:
-    with pytest.raises(Problem, match="Expected the name of the Python module"):
+    with pytest.raises(Refused, match="Expected the name of the Python module"):
         extension.check_name(name)
 
 
@@ -167,7 +167,7 @@ def test_a_link_in_the_files_place_is_replaced_and_its_target_untouched(tmp_path
 
 def test_a_directory_in_the_files_place_is_an_error(tmp_path: Path) -> None:
     (folder_with(tmp_path) / f"{NAME}.json").mkdir()
-    with pytest.raises(Problem, match="is a directory. Expected a file"):
+    with pytest.raises(Refused, match="is a directory. Expected a file"):
         converge(tmp_path, True)
 
 

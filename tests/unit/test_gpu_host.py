@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.colab_ready.backends.rocm.host import RocmHost
 from ansible.module_utils.colab_ready.backends.xpu.host import XpuHost
-from ansible.module_utils.colab_ready.core.refusal import Refusal
+from ansible.module_utils.colab_ready.core.problem import Refused
 
 XT = {"index": 1, "vendor_id": "1002", "device_id": "7550", "revision": "c0", "dedicated_bytes": 16 << 30}
 IGPU = {"index": 0, "vendor_id": "1002", "device_id": "164e", "primary": True}
@@ -48,7 +48,7 @@ def test_amd_s_card_is_chosen_by_what_it_is_and_not_by_its_place(gpu: dict[str, 
 
 @pytest.mark.parametrize("adapters", [None, [], [NVIDIA], [SOFTWARE]])
 def test_without_a_card_of_amd_nothing_is_chosen(adapters: Any) -> None:
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(Refused) as refusal:
         RocmHost({"gpu": {"adapters": adapters}, "state_file": "/x"}, True).card()
     assert [problem.id for problem in refusal.value.problems] == ["rocm_no_card"]
 
@@ -72,7 +72,7 @@ def test_intel_s_decided_card_counts_or_else_the_best_one(gpu: dict[str, Any], n
     if name is not None:
         assert host.card()["name"] == name
         return
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(Refused) as refusal:
         host.card()
     assert [problem.id for problem in refusal.value.problems] == ["xpu_no_card"]
 

@@ -10,7 +10,7 @@ import pytest
 from ansible.module_utils.colab_ready.backends.rocm import plan as rocm_plan
 from ansible.module_utils.colab_ready.backends.torch_devices import Device, Wanted, choose
 from ansible.module_utils.colab_ready.backends.xpu import packages as xpu_packages
-from ansible.module_utils.colab_ready.core.refusal import Refusal
+from ansible.module_utils.colab_ready.core.problem import Refused
 from ansible.module_utils.colab_ready.decision.decide import BACKENDS, decide, decide_on
 from ansible.module_utils.colab_ready.gpu import catalog
 from ansible.module_utils.colab_ready.gpu.readers import sysfs
@@ -56,7 +56,7 @@ def test_what_runs_only_on_request_is_hinted_at(machine: Machine) -> None:
 
 @pytest.mark.parametrize("machine", REFUSED, ids=by_name)
 def test_an_impossible_wish_is_refused_with_the_reason(machine: Machine) -> None:
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(Refused) as refusal:
         decision_of(machine)
     said = str(refusal.value)
     assert machine.says in said
@@ -87,7 +87,7 @@ def test_the_primary_adapter_is_the_one_that_computes_or_else_the_one_that_would
 
 
 def role_takes(machine: Machine, decision: dict[str, Any], settings: str = "") -> None:
-    """What the backend's role asks of the tables before it installs anything; it raises a Refusal."""
+    """What the backend's role asks of the tables before it installs anything; it raises a Refused."""
     adapter = dict((machine.adapters or ())[decision["adapter"]])
     host, wsl = machine.host, machine.host.get("wsl") is not None
     distribution, version = host.get("distribution"), host.get("distribution_version")
@@ -114,7 +114,7 @@ def test_who_does_what_the_hint_says_is_refused_by_nobody(machine: Machine) -> N
         wished = decide(hint["name"], machine.adapters, gpu=str(hint["adapter"]), host=machine.host)
         role_takes(machine, wished, hint["do"])
         if "rocm_experimental" in hint["do"]:
-            with pytest.raises(Refusal, match="rocm_experimental: true"):
+            with pytest.raises(Refused, match="rocm_experimental: true"):
                 role_takes(machine, wished)
 
 

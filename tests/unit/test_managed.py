@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.colab_ready.core.problem import Refused
 from ansible.module_utils.colab_ready.files import desired as managed
-from ansible.module_utils.colab_ready.files.desired import Entry, Host, Problem, Seen
+from ansible.module_utils.colab_ready.files.desired import Entry, Host, Seen
 
 TOKEN = b"0123456789abcdef" * 4
 
@@ -91,7 +92,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("raw", "words"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED])
 def test_a_senseless_entry_is_refused_with_what_was_expected(raw: dict[str, Any], words: str) -> None:
-    with pytest.raises(Problem, match="Expected") as refusal:
+    with pytest.raises(Refused, match="Expected") as refusal:
         managed.parse_entry(raw)
     assert words in str(refusal.value)
 
@@ -244,7 +245,7 @@ IMPOSSIBLE: list[tuple[str, Entry, Seen, Host, str]] = [
     ("entry", "seen", "host", "words"), [case[1:] for case in IMPOSSIBLE], ids=[case[0] for case in IMPOSSIBLE]
 )
 def test_what_cannot_be_is_refused_with_what_to_do(entry: Entry, seen: Seen, host: Host, words: str) -> None:
-    with pytest.raises(Problem, match="Expected") as refusal:
+    with pytest.raises(Refused, match="Expected") as refusal:
         managed.decide(entry, seen, host)
     assert words in str(refusal.value)
 

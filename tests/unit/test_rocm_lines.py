@@ -17,7 +17,7 @@ from ansible.module_utils.colab_ready.backends.rocm.plan import (
     loader_problem,
 )
 from ansible.module_utils.colab_ready.backends.rocm.releases import LINES
-from ansible.module_utils.colab_ready.core.refusal import Refusal
+from ansible.module_utils.colab_ready.core.problem import Refused
 from ansible.module_utils.colab_ready.gpu import catalog
 
 
@@ -366,7 +366,7 @@ REFUSED: list[tuple[dict[str, Any], Host, Wish, list[str], list[str]]] = [
 def test_what_cannot_be_is_refused_with_all_that_is_wrong(
     adapter: dict[str, Any], host: Host, wish: Wish, ids: list[str], words: list[str]
 ) -> None:
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(Refused) as refusal:
         choose_line(adapter, host, wish)
     assert [problem.id for problem in refusal.value.problems] == ids
     text = str(refusal.value)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.colab_ready.backends.xpu import packages as xpu_packages
-from ansible.module_utils.colab_ready.core.refusal import Refusal
+from ansible.module_utils.colab_ready.core.problem import Refused
 
 ARC = {"vendor_id": "8086", "vendor": "Intel", "device_id": "56a0", "name": "Intel(R) Arc(TM) A770 Graphics"}
 LUNAR_LAKE = {**ARC, "device_id": "64a0", "name": "Intel(R) Arc(TM) 140V GPU"}
@@ -64,7 +64,7 @@ REFUSED: list[tuple[dict[str, Any], str, str, bool, str, str]] = [
 def test_what_cannot_have_it_is_refused_in_one_message(
     adapter: dict[str, Any], distribution: str, version: str, wsl: bool, what: str, do: str
 ) -> None:
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(Refused) as refusal:
         xpu_packages.choose_packages(adapter, distribution, version, wsl)
     text = str(refusal.value)
     assert what in text

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the colab-ready authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""apt, dpkg, and what is fetched for them: each call gives an answer, or a Refusal that says what to do."""
+"""apt, dpkg, and what is fetched for them: each call gives an answer, or a Refused that says what to do."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import urllib.parse
 import urllib.request
 from typing import Callable, Mapping, Sequence
 
+from ..core.problem import Problem, Refused
 from ..core.redact import redact
-from ..core.refusal import Problem, Refusal
 from ..process.program import Answer, NotAnswered, ask
 from . import output as apt_words
 
@@ -60,7 +60,7 @@ class Apt:
             return ask(command, self.seconds, {**ENVIRONMENT, **proxies})
         except NotAnswered as error:
             do = f"{self.more.get('timeout', 'see what holds it up')}, and run ./colab-ready again"
-            raise Refusal(Problem(f"{self.owner}_apt_timeout", str(error), "an answer in time", do)) from None
+            raise Refused(Problem(f"{self.owner}_apt_timeout", str(error), "an answer in time", do)) from None
 
     def ask(self, command: Sequence[str]) -> str:
         """What a program says; what it says when it fails is no answer to the question."""
@@ -68,7 +68,7 @@ class Apt:
             return ask(command, QUESTION_SECONDS, ENVIRONMENT).output.decode("utf-8", "replace")
         except NotAnswered as error:
             do = "run ./colab-ready again"
-            raise Refusal(Problem(f"{self.owner}_dpkg", str(error), "an answer", do)) from None
+            raise Refused(Problem(f"{self.owner}_dpkg", str(error), "an answer", do)) from None
 
     def problem(self, text: str, where: str) -> Problem:
         return apt_words.apt_problem(text, where, self.owner, self.more)
@@ -79,7 +79,7 @@ class Apt:
         output = answer.output.decode("utf-8", "replace")
         errors = answer.errors.decode("utf-8", "replace")
         if answer.status or (strict and re.search(r"^W: (Failed to fetch|An error occurred)", errors, re.MULTILINE)):
-            raise Refusal(self.problem(f"{errors}\n{output}", where))
+            raise Refused(self.problem(f"{errors}\n{output}", where))
         return output
 
     def listing(self) -> str:
@@ -147,7 +147,7 @@ class Apt:
                 return
             problem = self.problem((answer.errors + answer.output).decode("utf-8", "replace"), name)
             if problem.id != f"{self.owner}_apt_busy" or time.monotonic() > limit:
-                raise Refusal(problem)
+                raise Refused(problem)
             time.sleep(2)
 
 
@@ -170,9 +170,9 @@ def fetch(address: str, limit: int, name: str, variable: str) -> bytes:
         why = getattr(error, "reason", None) or error
         what = f"{redact(address)} cannot be read ({getattr(why, 'strerror', None) or why})"
         do = f"look whether this computer reaches it (a proxy?), or set {variable} to a mirror"
-        raise Refusal(Problem(name, what, "an answer", do)) from None
+        raise Refused(Problem(name, what, "an answer", do)) from None
     if len(raw) > limit:
-        raise Refusal(Problem(name, f"{redact(address)} is longer than {limit} bytes", "less", f"correct {variable}"))
+        raise Refused(Problem(name, f"{redact(address)} is longer than {limit} bytes", "less", f"correct {variable}"))
     return bytes(raw)
 
 

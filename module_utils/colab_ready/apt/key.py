@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from typing import Any, Mapping, Sequence
 
+from ..core.problem import Problem
 from ..core.redact import redact
-from ..core.refusal import Problem
 
 _FINGERPRINT = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Mapping, NamedTuple, Sequence
 
-from ..core.refusal import Problem
+from ..core.problem import Problem
 
 # Asked of dpkg-query, so that versions and states are not guessed from columns.
 LIST_FORMAT = "${Package}\t${Version}\t${db:Status-Status}\n"

@@ -22,10 +22,8 @@ from ..apt import key as apt_key
 from ..apt import openpgp
 from ..apt import output as apt_words
 from ..apt.client import INSTALL, Apt, fetch, take_proxies
-from ..core.problem import Problem as FileProblem
-from ..core.problem import explain
+from ..core.problem import Problem, Refused, explain, message
 from ..core.redact import redact, secrets_in
-from ..core.refusal import Problem, Refusal, message
 from ..files.changes import Changes
 from ..gpu.detect import Places, look
 from ..system import groups as gpu_groups
@@ -123,7 +121,7 @@ class GpuHost:
             problems += apt_key.check_wish(self.plan["repository"], self.key_variable)
         work = self._compare(problems)
         if problems:
-            raise Refusal(*problems)
+            raise Refused(*problems)
         self._say(work)
         if self.changes.check:
             return
@@ -144,7 +142,7 @@ class GpuHost:
         needs_dpkg = bool(plan["packages"] or plan["debs"] or record["packages"] or record["debs"])
         if needs_dpkg and not os.access(self.apt.apt_get[0], os.X_OK):
             do = "set colab_backend: directml (in WSL) or cpu"
-            raise Refusal(
+            raise Refused(
                 *problems, Problem(f"{self.owner}_no_apt", f"there is no {self.apt.apt_get[0]}", "apt and dpkg", do)
             )
         there = self.apt.installed() if needs_dpkg else {}
@@ -236,7 +234,7 @@ class GpuHost:
             what = f"what {redact(address)} answers is no key: {error}"
             problem = Problem(name, what, "the repository's public key", f"set {name} to it")
         if problem is not None:
-            raise Refusal(problem)
+            raise Refused(problem)
         if not (repository["fingerprints"] or repository["key_sha256"]):
             self.changes.warnings.append(
                 f"{redact(address)} is taken because of its address alone: its fingerprint is published nowhere that "
@@ -325,7 +323,7 @@ class GpuHost:
             return
         try:
             steps = self.apt.simulate(["install", *work.packages], where)
-        except Refusal:
+        except Refused:
             # The lists of the distribution may be old, or not there at all; or what ours depend on was forced away.
             self.apt.apt(["update"], "the distribution's packages")
             there = self.apt.installed()
@@ -333,7 +331,7 @@ class GpuHost:
             steps = self.apt.simulate(["install", *work.packages], where)
         problems = apt_words.judge_steps(steps, [*work.stale_packages, *work.shadows], self.owner, self.title)
         if problems:
-            raise Refusal(*problems)
+            raise Refused(*problems)
         self.apt.apt(["install", "--download-only", *INSTALL, *work.packages], where)
         for name in steps.new:
             self.record.data["packages"].setdefault(name, steps.install[name])
@@ -347,7 +345,7 @@ class GpuHost:
         there = self.apt.installed()
         gone = [name for name in work.packages if name not in there]
         if gone:
-            raise Refusal(self.apt.problem(f"E: {', '.join(gone)} did not get installed", "the installation"))
+            raise Refused(self.apt.problem(f"E: {', '.join(gone)} did not get installed", "the installation"))
         self.record.data["settled"] = list(self.plan["packages"])
         self.record.write()
 
@@ -387,7 +385,7 @@ class GpuHost:
             self.record.touched = True
             problem = gpu_groups.join(self.params["user"], name, recorded, self.record.write, self._status, self.owner)
             if problem is not None:
-                raise Refusal(problem)
+                raise Refused(problem)
 
     def _status(self, command: Sequence[str]) -> int:
         return self.apt.run(command).status
@@ -434,7 +432,7 @@ class GpuHost:
         if back:
             try:
                 self.apt.apt(["install", *INSTALL, *back])
-            except Refusal:
+            except Refused:
                 names = " ".join(back)
                 warnings.append(f"removed for {self.owner}, and not put back: {names} (sudo apt-get install {names})")
         self.record.clear()
@@ -473,10 +471,10 @@ def settle(host: GpuHost) -> tuple[dict[str, Any], list[str]]:
             host.present()
         else:
             host.absent()
-    except Refusal as refusal:
+    except Refused as refusal:
         problems = refusal.problems
-        text = message(problems)
-    except (FileProblem, OSError) as error:
+        text = message(problems) if problems else str(refusal)
+    except OSError as error:
         text = explain(error, host.params["state_file"])
     touched = host.record.touched
     if text and touched:

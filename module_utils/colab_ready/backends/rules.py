@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, fields, replace
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
-from ..core.refusal import Problem
+from ..core.problem import Problem
 from ..core.text import listed
 from ..gpu import catalog
 from ..gpu.catalog import DXG_SHUT, NO, OPT_IN, YES

@@ -11,13 +11,13 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from ..core.origin import check_origin
-from ..core.problem import Problem, explain
+from ..core.problem import Refused, explain
 from ..files.changes import Changes
 from ..files.guarded_paths import Attributes
 from ..files.journal import Journal
 from ..files.safe_open import read_bytes
 from ..wsl import registry as windows_registry
-from ..wsl.registry import POLICIES_KEY, Entry, Refused, Registry, Value
+from ..wsl.registry import POLICIES_KEY, ChangeRefused, Entry, Registry, Value
 from ..wsl.version import wsl_facts
 from .policy import (
     BROWSERS,
@@ -172,9 +172,9 @@ class Repair:
             if not self.changes.check:
                 try:
                     registry.change(step.command)
-                except Refused as error:
+                except ChangeRefused as error:
                     left = "; ".join(" ".join(one.command) for one in steps[number:])
-                    raise Problem(refused(str(error), left)) from None
+                    raise Refused(refused(str(error), left)) from None
                 self._remember(step, made)
             absent = "%s: absent\n" % step.place
             there = "%s: %s\n" % (step.place, step.content)
@@ -203,7 +203,7 @@ def settle(params: Mapping[str, Any], check: bool) -> tuple[dict[str, Any], list
     try:
         check_origin(params["origin"])
         repair.run([name for name in BROWSERS if name in params["browsers"]] if params["state"] == "present" else [])
-    except (Problem, OSError) as error:
+    except (Refused, OSError) as error:
         problems.append(explain(error, params["etc"]))
     result = {
         "changed": bool(changes.places),

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import re
 
-from .problem import Problem
+from .problem import Refused
 
 ORIGIN = re.compile(r"(https?)://([a-z0-9-]+(?:\.[a-z0-9-]+)*)(?::(\d{1,5}))?")
 
 
 def check_origin(origin: str) -> str:
-    """Return the origin as it was given, if it is one and nothing wider. Raises Problem."""
+    """Return the origin as it was given, if it is one and nothing wider. Raises Refused."""
     if not ORIGIN.fullmatch(origin):
-        raise Problem(
+        raise Refused(
             "origin is %r. Expected one page's origin: scheme and host in small letters, without a path or a wildcard, "
             "such as https://colab.research.google.com. Correct it." % origin
         )

@@ -7,10 +7,32 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import asdict, dataclass
+from typing import Sequence
 
 
-class Problem(Exception):
+@dataclass(frozen=True)
+class Problem:
     """What is wrong, what was expected, what to do."""
+
+    id: str
+    what: str
+    expected: str
+    do: str
+
+    def as_dict(self) -> dict[str, str]:
+        return asdict(self)
+
+    def sentence(self) -> str:
+        return f"{self.what}. Expected: {self.expected}. Do: {self.do}."
+
+
+class Refused(Exception):
+    """What cannot be, with all that is wrong; a text says by itself what was expected and what to do."""
+
+    def __init__(self, *problems: Problem | str) -> None:
+        super().__init__("\n".join(one if isinstance(one, str) else one.sentence() for one in problems))
+        self.problems = tuple(one for one in problems if not isinstance(one, str))
 
 
 class UnsafePath(OSError):
@@ -23,9 +45,9 @@ class UnsafePath(OSError):
         return str(self.strerror)
 
 
-def explain(error: Problem | OSError, path: str) -> str:
-    """Return the message: a Problem's own, or a sentence for what the kernel said of a path, and one for what to do."""
-    if isinstance(error, Problem):
+def explain(error: Refused | OSError, path: str) -> str:
+    """Return the message: that of Refused, or a sentence for what the kernel said of a path, and one for what to do."""
+    if isinstance(error, Refused):
         return str(error)
     if isinstance(error, UnsafePath):
         return (
@@ -40,3 +62,10 @@ def explain(error: Problem | OSError, path: str) -> str:
     }.get(error.errno or 0, "Look at it with ls -la, then run again.")
     place = error.filename if isinstance(error.filename, str) and os.path.isabs(error.filename) else path
     return f"{place}: {os.strerror(error.errno or 0)}. Expected to be able to read and write it. {todo}"
+
+
+def message(problems: Sequence[Problem]) -> str:
+    """All problems as one text to act on."""
+    count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
+    lines = [f"{number}. {problem.sentence()}" for number, problem in enumerate(problems, 1)]
+    return "\n".join([f"This host and what was asked for do not fit yet ({count}). Nothing was changed.", *lines])

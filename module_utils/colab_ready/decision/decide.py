@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any, Mapping, Sequence
 
 from ..backends.rules import BACKENDS, NOT_WINDOWS, Backend, Candidate, HostFacts, judge, of_windows, python_for
-from ..core.refusal import Problem, Refusal
+from ..core.problem import Problem, Refused
 from ..core.text import listed
 from ..gpu import catalog
 from ..gpu.catalog import NO, OPT_IN, YES
@@ -42,11 +42,11 @@ def choose_adapter(wish: str | None, adapters: Sequence[Mapping[str, Any]] | Non
         return found[0]
     if not adapters:
         what = f"colab_gpu is {wish!r}, but no GPU was found on this host"
-        raise Refusal(Problem("gpu", what, "an empty colab_gpu", "leave colab_gpu out"))
+        raise Refused(Problem("gpu", what, "an empty colab_gpu", "leave colab_gpu out"))
     there = "; ".join(f"{adapter.get('index')}: {describe(adapter)}" for adapter in adapters)
     fits = f"{'no' if not found else len(found)} adapter{'s' if len(found) > 1 else ''}"
     what = f"colab_gpu is {wish!r}, which fits {fits} of this host"
-    raise Refusal(Problem("gpu", what, f"one of {there}", "set colab_gpu to the number in front, or leave it empty"))
+    raise Refused(Problem("gpu", what, f"one of {there}", "set colab_gpu to the number in front, or leave it empty"))
 
 
 def card_of(adapter: Mapping[str, Any], adapters: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def decide(
     gpu: str | None = None,
     host: Mapping[str, Any] | HostFacts | None = None,
 ) -> dict[str, Any]:
-    """The backend that this host gets, or a Refusal of a wish that cannot be met.
+    """The backend that this host gets, or a Refused of a wish that cannot be met.
 
     `adapters` is None when they cannot be known, for the reason `why_unknown`.
 
@@ -82,10 +82,10 @@ def decide(
     wished = next((backend for backend in BACKENDS if backend.name == wish), None)
     if wish != "auto" and wished is None:
         what = f"colab_backend is {wish!r}, which is no backend"
-        raise Refusal(Problem("backend", what, " or ".join(BACKEND_WISHES), "set colab_backend to one of them"))
+        raise Refused(Problem("backend", what, " or ".join(BACKEND_WISHES), "set colab_backend to one of them"))
     if gpu and adapters is None and wish != "cpu":
         what = f"colab_gpu is {gpu!r}, but which graphics this host has is not known: {why_unknown}"
-        raise Refusal(
+        raise Refused(
             Problem("gpu", what, "adapters that can be looked up", "leave colab_gpu empty, or see to the cause")
         )
     asked = choose_adapter(gpu, adapters)
@@ -359,21 +359,21 @@ def _rejected(case: _Case, taken: Backend, chosen: Candidate | None, wished: boo
 # --- refusing -------------------------------------------------------------------------------------------------------
 
 
-def _impossible_backend(case: _Case, wished: Backend) -> Refusal:
+def _impossible_backend(case: _Case, wished: Backend) -> Refused:
     able = {one.backend.name for one in case.candidates if one.verdict.level != NO}
     expected = " or ".join(["auto", *(backend.name for backend in BACKENDS if backend.name in (*able, "cpu"))])
     where = f" on {label(case.asked)}, which colab_gpu asks for" if case.asked is not None else ""
     why, _, do = case.why_not(wished).partition(". Do: ")
     also = f"{do}; or set" if do else "set"
     what = f"colab_backend is {wished.name!r}, which this host cannot have{where}: {why}"
-    return Refusal(Problem("backend", what, expected, f"{also} colab_backend to one of them"))
+    return Refused(Problem("backend", what, expected, f"{also} colab_backend to one of them"))
 
 
-def _unusable_adapter(case: _Case, asked: Mapping[str, Any], gpu: str) -> Refusal:
+def _unusable_adapter(case: _Case, asked: Mapping[str, Any], gpu: str) -> Refused:
     tried = [one.verdict.about(one.backend.title) for one in case.on(asked)]
     why = why_no_gpu(asked) or case.blocked() or "; ".join(tried) or "no backend is for it"
     what = f"colab_gpu is {gpu!r}, which is {label(asked)}, and PyTorch cannot use that here: {why}"
-    return Refusal(Problem("gpu", what, "a GPU with a backend", "leave colab_gpu empty, or set colab_backend: cpu"))
+    return Refused(Problem("gpu", what, "a GPU with a backend", "leave colab_gpu empty, or set colab_backend: cpu"))
 
 
 def decide_on(found: Mapping[str, Any], backend: str, gpu: str | None) -> dict[str, Any]:

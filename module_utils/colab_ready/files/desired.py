@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Collection, Iterable, Iterator, Mapping, Optional, Sequence
 
 from ..core.accounts import gid_of, group_name, primary_gid, uid_of, user_name
-from ..core.problem import Problem, explain
+from ..core.problem import Refused, explain
 from .atomic import replace_at
 from .mounts import parse_mounts
 from .removal import remove_at
@@ -125,7 +125,7 @@ def canonical_json(data: Any) -> bytes:
 def parse_mode(text: str) -> int:
     """Four octal digits. Fewer are refused: YAML reads an unquoted 0644 as the number 420."""
     if not re.fullmatch(r"[0-7]{4}", text):
-        raise Problem(f'mode is {text!r}. Expected a quoted string of four octal digits. Write it as in mode: "0644".')
+        raise Refused(f'mode is {text!r}. Expected a quoted string of four octal digits. Write it as in mode: "0644".')
     return int(text, 8)
 
 
@@ -135,12 +135,12 @@ def _content(raw: Mapping[str, Any]) -> bytes | None:
         given = raw.get("content")
     if raw.get("json"):
         if given is None:
-            raise Problem("json is true without content. Expected the data. Give it as content.")
+            raise Refused("json is true without content. Expected the data. Give it as content.")
         if isinstance(given, str):
             try:
                 given = json.loads(given)
             except ValueError as error:
-                raise Problem(
+                raise Refused(
                     f"content is text that is not JSON ({error}). Expected data, or JSON text. "
                     "Correct it, or leave json out."
                 ) from error
@@ -148,20 +148,20 @@ def _content(raw: Mapping[str, Any]) -> bytes | None:
     if given is None:
         return None
     if not isinstance(given, str):
-        raise Problem(
+        raise Refused(
             f"content is {type(given).__name__}, not text. Expected text. Quote it, or set json: true to write data."
         )
     try:
         return given.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise Problem("content holds characters that UTF-8 has no bytes for. Expected text. Correct it.") from error
+        raise Refused("content holds characters that UTF-8 has no bytes for. Expected text. Correct it.") from error
 
 
 def parse_entry(raw: Mapping[str, Any]) -> Entry:
     path = str(raw.get("path") or "")
     parts = path.split("/")
     if not path.startswith("/") or not any(parts) or "." in parts or ".." in parts or "\0" in path or "\n" in path:
-        raise Problem("the path is not absolute and plain. Expected one that starts with / and has no . or .. in it.")
+        raise Refused("the path is not absolute and plain. Expected one that starts with / and has no . or .. in it.")
     path = "/" + "/".join(part for part in parts if part)
     state = raw.get("state") or "file"
     given = {key for key, value in raw.items() if value is not None and value is not False} - {"path", "state"}
@@ -172,27 +172,27 @@ def parse_entry(raw: Mapping[str, Any]) -> Entry:
         "absent": {"recursive", "owner"},
     }
     if state not in allowed:
-        raise Problem(f"state is {state!r}. Expected one of absent, directory, file.")
+        raise Refused(f"state is {state!r}. Expected one of absent, directory, file.")
     foreign = given - allowed[state]
     if foreign:
-        raise Problem(
+        raise Refused(
             f"{' and '.join(sorted(foreign))} means nothing for state {state}. "
             f"Expected only {', '.join(sorted(allowed[state]))}. Remove it."
         )
     generate = raw.get("generate")
     if generate is not None and not GENERATE_BYTES_MIN <= generate <= GENERATE_BYTES_MAX:
-        raise Problem(
+        raise Refused(
             f"generate is {generate}. Expected a number of random bytes "
             f"from {GENERATE_BYTES_MIN} to {GENERATE_BYTES_MAX}. Correct it."
         )
     sources = [key for key in ("content", "secret_content", "generate") if raw.get(key) is not None]
     if state == "file" and len(sources) != 1:
-        raise Problem(
+        raise Refused(
             f"{' and '.join(sources) or 'no content'} given. "
             "Expected exactly one of content, secret_content and generate. Keep one."
         )
     if raw.get("json") and generate is not None:
-        raise Problem("json is true together with generate. Expected one of them. Leave json out.")
+        raise Refused("json is true together with generate. Expected one of them. Leave json out.")
     mode = raw.get("mode")
     return Entry(
         path=path,
@@ -217,8 +217,8 @@ def parse_entries(raws: Sequence[Mapping[str, Any]]) -> tuple[list[Entry], list[
         try:
             entry = parse_entry(raw)
             if entry.path in paths:
-                raise Problem("the path is listed twice. Expected one entry for one path. Remove one.")
-        except Problem as error:
+                raise Refused("the path is listed twice. Expected one entry for one path. Remove one.")
+        except Refused as error:
             problems.append(f"{raw.get('path') or '(no path)'}: {error}")
         else:
             paths.add(entry.path)
@@ -358,7 +358,7 @@ def decide(entry: Entry, seen: Seen, host: Host, check: bool = False) -> Change 
         return None
     if not rewrite and seen.kind == "file" and seen.links > 1:
         # In a directory of somebody else's, the other name may be a file of the system's.
-        raise Problem("the file has other names (hard links). Expected a file of its own. Remove it; it is made again.")
+        raise Refused("the file has other names (hard links). Expected a file of its own. Remove it; it is made again.")
     _need_root(seen, host, uid, gid, rewrite or not present)
 
     about = f"owner {user_name(seen.uid)}, mode {seen.mode:04o}"
@@ -385,11 +385,11 @@ def _require_its_place(entry: Entry, seen: Seen) -> None:
     if entry.state == "directory":
         if seen.kind not in ("missing", "directory"):
             target = f" to {seen.target}" if seen.target else ""
-            raise Problem(f"a {seen.kind}{target} is there. Expected a directory, or nothing. Move it away.")
+            raise Refused(f"a {seen.kind}{target} is there. Expected a directory, or nothing. Move it away.")
     elif seen.kind == "directory":
-        raise Problem("a directory is there. Expected a file, or nothing. Move it away.")
+        raise Refused("a directory is there. Expected a file, or nothing. Move it away.")
     elif seen.kind == "special file":
-        raise Problem("a device, pipe or socket is there. Expected a file, or nothing. Move it away.")
+        raise Refused("a device, pipe or socket is there. Expected a file, or nothing. Move it away.")
 
 
 def _others_could_touch(entry: Entry, seen: Seen, mode: int, uid: int | None) -> bool:
@@ -430,14 +430,14 @@ def _decide_absent(entry: Entry, seen: Seen, host: Host) -> Change | None:
         return None
     if seen.kind == "directory":
         if not entry.recursive:
-            raise Problem("a directory is there. Expected a file, or recursive: true to remove a directory.")
+            raise Refused("a directory is there. Expected a file, or recursive: true to remove a directory.")
         why = why_protected(entry.path, host.mounts, host.homes)
         if why:
-            raise Problem(f"it is not removed: {why}. Expected a directory of our own. Correct the path.")
+            raise Refused(f"it is not removed: {why}. Expected a directory of our own. Correct the path.")
         uid = host.uid_of(entry.owner) if entry.owner else None
         why = host.distrust(os.path.dirname(entry.path), {0, host.euid, *([] if uid is None else [uid])})
         if why:
-            raise Problem(
+            raise Refused(
                 f"it is not removed: {why}, and could lead us elsewhere. Expected folders above it that nobody else can "
                 "change. Look into it, remove it by hand, and run this again."
             )
@@ -469,7 +469,7 @@ def _accounts(entry: Entry, host: Host, check: bool) -> tuple[int | None, int | 
         gid = host.primary_gid(uid)
     for key, name, number in (("owner", entry.owner, uid), ("group", entry.group, gid)):
         if name is not None and number is None and not check:
-            raise Problem(
+            raise Refused(
                 f"{key} is {name!r}, which this host does not have. Expected an existing account. "
                 "Create it first, or correct it."
             )
@@ -481,7 +481,7 @@ def _need_root(seen: Seen, host: Host, uid: int | None, gid: int | None, new: bo
         return
     reachable = {None, *host.groups} | (set() if new else {seen.gid})
     if uid not in (None, host.euid) or (not new and seen.uid != host.euid) or gid not in reachable:
-        raise Problem(
+        raise Refused(
             "it is not ours to change, or to give away. Expected to run as root. Run the task with become: true."
         )
 
@@ -500,12 +500,12 @@ def plan(entries: Iterable[Entry], host: Host, check: bool = False) -> tuple[lis
         try:
             seen = MISSING if above_is_gone or parent in made else host.look(entry.path)
             if entry.state != "absent" and parent not in made and (above_is_gone or not host.is_directory(parent)):
-                raise Problem(
+                raise Refused(
                     f"its directory {parent} does not exist. Expected it to exist, or to be made by an earlier entry. "
                     "List it first with state: directory."
                 )
             change = decide(entry, seen, host, check)
-        except Problem as error:
+        except Refused as error:
             problems.append(f"{entry.path}: {error}")
         except OSError as error:
             problems.append(explain(error, entry.path))

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from ..core.problem import Problem, UnsafePath
+from ..core.problem import Refused, UnsafePath
 from . import safe_open
 from .atomic import replace_at
 
@@ -164,7 +164,7 @@ def read_file(path: str) -> tuple[Entry | None, bytes | None]:
         with open_parent(path) as (handle, name):
             entry = look_at(handle, name)
             if entry is not None and entry.kind not in ("file", "link"):
-                raise Problem("%s is a %s. Expected a file, or nothing. Move it away." % (path, entry.kind))
+                raise Refused("%s is a %s. Expected a file, or nothing. Move it away." % (path, entry.kind))
             return entry, read(handle, name) if entry is not None and entry.kind == "file" else None
     except FileNotFoundError:
         return None, None
@@ -174,7 +174,7 @@ def read_own_file(path: str) -> tuple[Entry | None, bytes | None]:
     """The same of a place where a link is an error."""
     entry, content = read_file(path)
     if entry is not None and entry.kind == "link":
-        raise Problem("%s is a link. Expected a file, or nothing. Replace it by one." % path)
+        raise Refused("%s is a link. Expected a file, or nothing. Replace it by one." % path)
     return entry, content
 
 

@@ -10,7 +10,7 @@ import json
 import os
 from typing import Any, Mapping
 
-from ..core.problem import Problem
+from ..core.problem import Refused
 from .changes import Changes
 from .guarded_paths import Attributes, open_directory, read_file, write_file
 from .safe_open import parse_object
@@ -55,7 +55,7 @@ class Journal:
         try:
             entry, text = read_file(self.path)
             found = self.adopted({**self.data, **(parse_object(text) or {})})
-        except (OSError, Problem, KeyError, TypeError, AttributeError) as error:
+        except (OSError, Refused, KeyError, TypeError, AttributeError) as error:
             problem = str(error)
         else:
             if entry is None:

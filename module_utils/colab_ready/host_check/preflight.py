@@ -16,8 +16,7 @@ from typing import Any, Iterable, Mapping, Sequence
 
 from ..core.accounts import RUNTIME_COMMENT
 from ..core.origin import check_origin
-from ..core.problem import Problem as InvalidValue
-from ..core.refusal import Problem
+from ..core.problem import Problem, Refused
 from ..system.filesystem import Place
 from ..system.ports import Listener, Process
 from ..system.runtime_account import Account
@@ -173,7 +172,7 @@ def _is_seconds(value: Any) -> bool:
 def _is_origin(value: str) -> bool:
     try:
         return bool(check_origin(value))
-    except InvalidValue:
+    except Refused:
         return False
 
 

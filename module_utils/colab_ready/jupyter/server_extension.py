@@ -16,7 +16,7 @@ import os
 import re
 from typing import Any, NamedTuple
 
-from ..core.problem import Problem
+from ..core.problem import Refused
 from ..files.changes import Changes
 from ..files.guarded_paths import Attributes, read_file, write_file
 
@@ -33,7 +33,7 @@ class Decision(NamedTuple):
 
 def check_name(name: str) -> None:
     if not _MODULE_NAME.fullmatch(name):
-        raise Problem(
+        raise Refused(
             "name is %r. Expected the name of the Python module of a server extension, such as colab_http_over_ws. "
             "Correct it." % name
         )

@@ -10,7 +10,7 @@ import os
 from typing import NamedTuple
 from urllib.parse import quote
 
-from ..core.problem import Problem
+from ..core.problem import Refused
 from ..files.changes import Changes
 from ..files.guarded_paths import look_at, open_directory, open_entry, read
 from ..files.removal import remove_at
@@ -41,7 +41,7 @@ class Package(NamedTuple):
             # The task that puts the source there has not run.
             wanted = installed or Content("of the source", {})
         if wanted is None:
-            raise Problem(
+            raise Refused(
                 "extension_source is %s, which holds no package %s. Expected its pyproject.toml and src/%s. "
                 "Let the role jupyter_http_over_ws put it there first, or correct the path."
                 % (self.source, self.name, self.name)
@@ -97,7 +97,7 @@ class Package(NamedTuple):
         except FileNotFoundError:
             return None
         except LockError as error:
-            raise Problem(str(error)) from None
+            raise Refused(str(error)) from None
 
     def _of_the_module(self, package: wheel.Package) -> dict[str, bytes]:
         files = ((os.path.split(path), content) for path, content in package.files.items())

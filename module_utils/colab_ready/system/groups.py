@@ -13,7 +13,7 @@ import grp
 from typing import Callable, NamedTuple, Sequence
 
 from ..core.accounts import primary_gid
-from ..core.refusal import Problem
+from ..core.problem import Problem
 from . import runtime_account
 
 # Starts a program and says its exit status.

@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..core.problem import Problem
+from ..core.problem import Refused
 from ..core.remedy import Remedy, check_of
 
 UTF8_BOM = b"\xef\xbb\xbf"
@@ -418,16 +418,16 @@ def judge_wsl_host(codes: Sequence[str]) -> dict[str, Any]:
 # ---- telling ----------------------------------------------------------------------------------
 
 
-def unusable(path: str, why: str, key: Key) -> Problem:
-    return Problem(
+def unusable(path: str, why: str, key: Key) -> Refused:
+    return Refused(
         "%s cannot be changed: %s. Expected a text file that WSL reads to its end, with lines such as [%s] and %s=%s, and "
         "comments that begin with #. Correct it there." % (path, why, key.section, key.name, key.value)
     )
 
 
-def by_hand(why: str) -> Problem:
+def by_hand(why: str) -> Refused:
     """The user's folder in Windows cannot be reached."""
-    return Problem(
+    return Refused(
         "WSL could not be told to keep running when its last window is closed: %s. Expected to reach the Windows user's "
         "folder without a link, and in it a plain file or none. Write these two lines into the file .wslconfig there (in "
         "Windows' PowerShell: notepad $env:USERPROFILE\\.wslconfig), the first only if it is not there yet: [%s] and %s=%s. "

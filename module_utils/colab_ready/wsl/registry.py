@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..core.problem import Problem
+from ..core.problem import Refused
 from ..process.program import Answer, NotAnswered
 from .interop import ask_windows, is_of_init, ways_to_windows, windows_program
 
@@ -44,12 +44,12 @@ class Entry(NamedTuple):
     data: str
 
 
-class Refused(Exception):
+class ChangeRefused(Exception):
     """Windows did not let a change happen, and what it said."""
 
 
-def unavailable(why: str, todo: str) -> Problem:
-    return Problem(
+def unavailable(why: str, todo: str) -> Refused:
+    return Refused(
         "The registry of Windows cannot be reached from this WSL: %s. Expected Windows' reg.exe to answer, because the "
         "browser runs on Windows. %s. To leave Windows out: -e browser_policy_windows=never." % (why, todo)
     )
@@ -115,7 +115,7 @@ class Registry:
     def change(self, command: Sequence[str]) -> None:
         answer = self._run(command[1:])
         if answer.status != 0:
-            raise Refused(answer.words)
+            raise ChangeRefused(answer.words)
 
     def _wake(self) -> None:
         """Find the way to Windows. sudo takes WSL_INTEROP away; WSL mostly finds its socket without, and not always."""

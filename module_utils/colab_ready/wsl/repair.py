@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from ..core.problem import Problem, explain
+from ..core.problem import Refused, explain
 from ..files.changes import Changes, describe
 from ..files.guarded_paths import Attributes, read_own_file, write_file
 from ..files.guarded_paths import Entry as Found
@@ -65,7 +65,7 @@ class Repair:
             for part in (self._systemd, self._keep_running, self._loader):
                 try:
                     part(wanted)
-                except (Problem, OSError) as error:
+                except (Refused, OSError) as error:
                     self.problems.append(explain(error, params["etc"]))
         finally:
             self.journal.write()
@@ -77,7 +77,7 @@ class Repair:
 
     def _systemd(self, wanted: bool) -> None:
         file = File(os.path.join(self.params["etc"], "wsl.conf"))
-        with suppress(FileNotFoundError, Problem):
+        with suppress(FileNotFoundError, Refused):
             self._wsl_conf = file.read()
         if wanted and not self.params["systemd"]:
             self.skipped.append("systemd is left as it is (wsl_host_systemd)")
@@ -114,7 +114,7 @@ class Repair:
         """Whether the file that was changed before says it still. Then nothing of Windows is started."""
         try:
             return wsl_config.set_in(WindowsFile(path).read() or b"", KEEP_RUNNING, windows=True).edit is None
-        except (OSError, ValueError, Problem):
+        except (OSError, ValueError, Refused):
             return False
 
     def _profile(self) -> str:
@@ -182,7 +182,7 @@ class Repair:
         # Where something else was changed meanwhile it is all there is of the file before that, so it stays.
         if record["backup"] and after is not None:
             kept = None
-            with suppress(OSError, Problem):
+            with suppress(OSError, Refused):
                 kept = backup.read()
             if kept == after:
                 self._put(backup, kept, None)
@@ -258,7 +258,7 @@ class Repair:
         said = stdout_of([params["ldconfig"], "-p"], params["timeout_seconds"]) or ""
         missing = set(needed) - ldconfig.names_in(said, folder)
         if done is None or missing:
-            raise Problem(
+            raise Refused(
                 "The loader does not find %s. Expected %s to put the libraries of %s into its cache. Run sudo %s and see what "
                 "it says." % (", ".join(sorted(missing)) or "its cache", params["ldconfig"], folder, params["ldconfig"])
             )
@@ -313,7 +313,7 @@ class WindowsFile(File):
             return None
         self.entry = Found("file", *found)
         if len(content) > FILE_BYTES:
-            raise Problem(
+            raise Refused(
                 "%s is longer than %d bytes. Expected a small text file. Look at it." % (self.path, FILE_BYTES)
             )
         return bytes(content.encode("latin-1"))
@@ -378,7 +378,7 @@ def restart_codes_here(
     if facts is None or facts["version"] == 1:
         return []
     content = b""
-    with suppress(OSError, Problem):
+    with suppress(OSError, Refused):
         content = File(f"{etc}/wsl.conf").read() or b""
     boot_id = (read_system_text(f"{proc}/sys/kernel/random/boot_id") or "").strip()
     record = Journal(Changes(check=True), state_file, RECORD).read("it is only looked at")
@@ -393,7 +393,7 @@ def settle(params: Mapping[str, Any], check: bool) -> tuple[dict[str, Any], list
     repair = Repair(params, check)
     try:
         repair.run(params["state"] == "present")
-    except (Problem, OSError) as error:
+    except (Refused, OSError) as error:
         repair.problems.append(explain(error, params["etc"]))
     result = {
         "changed": bool(repair.changes.places),

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from typing import Any, Iterable, NamedTuple, Sequence
 
-from ...core.refusal import Problem, Refusal
+from ...core.problem import Problem, Refused
 from ...system import ldconfig as loader_cache
 
 INDEX = "https://download.pytorch.org/whl/"
@@ -82,7 +82,7 @@ def choose_build(
     wish: str = "",
     index: str = INDEX,
 ) -> dict[str, Any]:
-    """The newest build that the driver runs and that has code for the card. Or a Refusal.
+    """The newest build that the driver runs and that has code for the card. Or a Refused.
 
     {tag, torch, torchvision, index, requirements, why, cautions}. What is not known is None and forbids nothing, but
     without a ceiling the oldest build is taken, as every driver that is in use runs it.
@@ -133,8 +133,8 @@ def _dotted(version: tuple[int, int] | None) -> str:
     return "?" if version is None else f"{version[0]}.{version[1]}"
 
 
-def _refusal(what: str, expected: str, do: str) -> Refusal:
-    return Refusal(Problem("cuda_build", what, expected, do))
+def _refusal(what: str, expected: str, do: str) -> Refused:
+    return Refused(Problem("cuda_build", what, expected, do))
 
 
 def _no_fit(
@@ -143,7 +143,7 @@ def _no_fit(
     capability: tuple[int, int] | None,
     wish: str,
     builds: Sequence[Build],
-) -> Refusal:
+) -> Refused:
     if wish and wish not in [build.tag for build in builds]:
         what = f"The build {wish} has no code for a card of compute capability {_dotted(capability)}"
         return _refusal(what, " or ".join(build.tag for build in builds), "leave cuda_build empty")

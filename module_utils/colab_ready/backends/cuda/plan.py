@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Mapping, NamedTuple, Sequence
 
-from ...core.refusal import Problem, Refusal
+from ...core.problem import Problem, Refused
 from ...core.text import listed
 from ...gpu import catalog
 from ...gpu.kind import describe
@@ -275,12 +275,12 @@ def weakest(cards: Sequence[Card]) -> tuple[int, int] | None:
 
 
 def check_lock(build: Mapping[str, Any], locks: Sequence[str]) -> None:
-    """A Refusal where the build cannot be made."""
+    """A Refused where the build cannot be made."""
     name = lock_name(build)
     if name not in locks:
         what = f"there is no lock for PyTorch {build['torch']}+{build['tag']} ({name})"
         do = "leave cuda_torch and cuda_build empty, or give the lock in cuda_locks"
-        raise Refusal(Problem("cuda_lock", what, f"one of {listed(sorted(locks), 'none')}", do))
+        raise Refused(Problem("cuda_lock", what, f"one of {listed(sorted(locks), 'none')}", do))
 
 
 def lock_name(build: Mapping[str, Any]) -> str:
@@ -313,7 +313,7 @@ def judge(seen: Seen, wish: Wish) -> Verdict:
     try:
         build = cuda_builds.choose_build(top.version, capability, wish.torch, wish.build, wish.index)
         check_lock(build, wish.locks)
-    except Refusal as refusal:
+    except Refused as refusal:
         return Verdict(refusal.problems, driver=said)
     cautions = list(build["cautions"])
     if top.source == "libcuda" and seen.heading.why:

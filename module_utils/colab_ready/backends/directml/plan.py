@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
 
-from ...core.refusal import Problem
+from ...core.problem import Problem
 from ...python.lock import LockError, matches, split_specifier
 from ...system import ldconfig
 from ..rules import check_windows

@@ -14,7 +14,7 @@ import os
 import re
 from typing import Iterable, NamedTuple
 
-from ...core.refusal import Problem
+from ...core.problem import Problem
 
 FILE = "share/rocdxg/dids.conf"
 ENTRIES_MAX = 256

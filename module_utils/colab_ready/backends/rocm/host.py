@@ -13,8 +13,8 @@ from typing import Any, Mapping, Sequence
 
 from ...apt.client import DEB_BYTES_MAX, QUESTION_SECONDS, apt_options, fetch
 from ...apt.output import judge_steps
+from ...core.problem import Problem, Refused
 from ...core.redact import redact, secrets_in
-from ...core.refusal import Problem, Refusal
 from ...gpu import catalog
 from ...process import program
 from ...python.lock import matches
@@ -74,8 +74,8 @@ class RocmHost(GpuHost):
         )
         try:
             plan = rocm_plan.choose_line(card, here, wish)
-        except Refusal as refusal:
-            raise Refusal(*problems, *refusal.problems) from None
+        except Refused as refusal:
+            raise Refused(*problems, *refusal.problems) from None
         self.dids = DidsFile(self.record, plan["dids"])
         problems += self._pythons(plan)
         repository = plan["repository"]
@@ -101,7 +101,7 @@ class RocmHost(GpuHost):
         )
         where = "Windows shows it to this WSL" if self.wsl else "its driver amdgpu is loaded"
         # ROCm/rocm-systems#1153: without a card its programs hang.
-        raise Refusal(Problem("rocm_no_card", seen, f"one of AMD, and that {where}", "set colab_backend: auto"))
+        raise Refused(Problem("rocm_no_card", seen, f"one of AMD, and that {where}", "set colab_backend: auto"))
 
     def _without_secrets(self) -> list[Problem]:
         """Addresses end up in files and messages that everybody reads."""
@@ -174,7 +174,7 @@ class RocmHost(GpuHost):
         raw = fetch(deb["url"], DEB_BYTES_MAX, "rocm_bridge_unreachable", "rocm_bridge_address")
         problem = thinking.judge_deb(deb, digest(raw), "rocm_bridge_address")
         if problem is not None:
-            raise Refusal(problem)
+            raise Refused(problem)
         private = f"{folder}/debs"
         os.makedirs(private, 0o700, exist_ok=True)
         path = f"{private}/{os.path.basename(deb['file'])}"
@@ -184,7 +184,7 @@ class RocmHost(GpuHost):
         if said != f"Package: {deb['package']}\nVersion: {deb['version']}\n":
             what = f"{deb['file']} says of itself: {' '.join(said.split()) or 'nothing'}"
             do = "correct rocm_bridge_version or the checksum that you set"
-            raise Refusal(Problem("rocm_bridge", what, f"{deb['package']} {deb['version']}", do))
+            raise Refused(Problem("rocm_bridge", what, f"{deb['package']} {deb['version']}", do))
         return path
 
     def _try_repository(self, keyring: bytes | None, folder: str) -> None:
@@ -207,7 +207,7 @@ class RocmHost(GpuHost):
         options = apt_options({"Dir::Etc::SourceList": source, "Dir::Etc::SourceParts": "/dev/null", **places})
         for package in self.plan["packages"]:
             if not self.apt.ask(["/usr/bin/apt-cache", *options, "show", package]).strip():
-                raise Refusal(self.apt.problem(f"E: Unable to locate package {package}", where))
+                raise Refused(self.apt.problem(f"E: Unable to locate package {package}", where))
 
     # ---- the bridge ---------------------------------------------------------------------------
 
@@ -220,7 +220,7 @@ class RocmHost(GpuHost):
             program.stdout_of([self.params["ldconfig"]], QUESTION_SECONDS)
         problem = rocm_plan.loader_problem(self._cached(), self.plan["line"])
         if problem is not None:
-            raise Refusal(problem)
+            raise Refused(problem)
 
     def _cached(self) -> str:
         return program.stdout_of([self.params["ldconfig"], "-p"], QUESTION_SECONDS) or ""

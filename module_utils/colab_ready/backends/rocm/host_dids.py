@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import Sequence
 
-from ...core.refusal import Problem, Refusal
+from ...core.problem import Problem, Refused
 from ...files.guarded_paths import write_file
 from ..host_record import Record
 from . import dids
@@ -54,7 +54,7 @@ class DidsFile:
         path, (text, after) = self.path(), self.texts()
         merged = self._merged(text)
         if merged.problems:
-            raise Refusal(*merged.problems)
+            raise Refused(*merged.problems)
         kept = [line for line in known.get("added") or [] if line in self.wanted]
         added = [*kept, *(line for line in merged.added if line not in kept)]
         created = bool(known.get("created")) or self.record.content(path) is None

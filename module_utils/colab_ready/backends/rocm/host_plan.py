@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Any, Mapping
 
-from ...core.refusal import Problem
+from ...core.problem import Problem
 
 
 def judge_deb(deb: Mapping[str, str], sha256: str, variable: str) -> Problem | None:

@@ -12,7 +12,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
-from ...core.refusal import Problem, Refusal
+from ...core.problem import Problem, Refused
 from ...core.text import listed
 from ...gpu import catalog
 from ...gpu.kind import label
@@ -61,7 +61,7 @@ class Host:
 
 
 def choose_line(adapter: Mapping[str, Any], host: Host, wish: Wish | None = None) -> dict[str, Any]:
-    """What to put on a host for this card of AMD. Or a Refusal.
+    """What to put on a host for this card of AMD. Or a Refused.
 
     line, gfx, target; repository {path, text, key, key_sha256, key_fingerprint, keyring, pin_path, pin} or None; packages,
     prerequisites; debs [{package, file, url, sha256}]; environment {..}; loader [folders]; dids [lines]; groups;
@@ -72,7 +72,7 @@ def choose_line(adapter: Mapping[str, Any], host: Host, wish: Wish | None = None
     line = _line(wish.version or rocm_lines.DEFAULT, host)
     problems = [*_of_card(adapter, line, host, wish), *_of_host(adapter, line, host, wish), *_of_pair(line, host, wish)]
     if problems:
-        raise Refusal(*problems)
+        raise Refused(*problems)
     gfx = str(catalog.gfx_of(adapter))
     target, override = _target(gfx, line)
     torch = next(one for one in line.torch if wish.torch in ("", one.version))
@@ -130,13 +130,13 @@ def _line(version: str, host: Host) -> Line:
     expected = f"{listed([one for one in rocm_lines.offered() if host.wsl or _light(one)])}"
     do = f"set rocm_version to one of them, or leave it empty ({rocm_lines.DEFAULT})"
     if line is None:
-        raise Refusal(Problem("rocm_version", f"ROCm {version} is not in the table of this version", expected, do))
+        raise Refused(Problem("rocm_version", f"ROCm {version} is not in the table of this version", expected, do))
     if not line.offered:
         why = line.why_not.format(rocm_lines.DEFAULT)
-        raise Refusal(Problem("rocm_no_wsl", f"ROCm {line.version} {why}", expected, do))
+        raise Refused(Problem("rocm_no_wsl", f"ROCm {line.version} {why}", expected, do))
     if not host.wsl and not line.light:
         why = f"ROCm {line.version} is offered here for WSL alone; without WSL only the wheels are installed"
-        raise Refusal(Problem("rocm_only_wsl", why, expected, do))
+        raise Refused(Problem("rocm_only_wsl", why, expected, do))
     return line
 
 

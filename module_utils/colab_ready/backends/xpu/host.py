@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from ...core.refusal import Problem, Refusal
+from ...core.problem import Problem, Refused
 from ...gpu import catalog
 from ...system.os_release import os_facts
 from ..card import card_for
@@ -52,7 +52,7 @@ class XpuHost(GpuHost):
         if card is not None:
             return card
         what = "Windows shows this WSL no graphics of Intel" if gpu.get("wsl") else "this host has no graphics of Intel"
-        raise Refusal(Problem("xpu_no_card", what, "an Intel GPU", "set colab_backend: auto"))
+        raise Refused(Problem("xpu_no_card", what, "an Intel GPU", "set colab_backend: auto"))
 
     def choose(self, problems: list[Problem]) -> dict[str, Any]:
         params, card = self.params, self.card()

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping, NamedTuple
 
-from ...core.refusal import Problem, Refusal
+from ...core.problem import Problem, Refused
 from ...core.text import listed
 from ...gpu import catalog
 from ...gpu.catalog import NO, OPT_IN
@@ -48,7 +48,7 @@ def choose_packages(
     address: str = ADDRESS,
     key: str = KEY,
 ) -> dict[str, Any]:
-    """{packages, repository or None, groups, cautions}. Or a Refusal: of a card, or of a distribution."""
+    """{packages, repository or None, groups, cautions}. Or a Refused: of a card, or of a distribution."""
     instead = "set colab_backend to directml" if in_wsl else "set colab_backend to cpu"
     family = catalog.family_of(adapter)
     support = catalog.Support(OPT_IN, "the table of Intel's GPUs does not have it")
@@ -56,15 +56,15 @@ def choose_packages(
         support = family.wsl if in_wsl else family.linux
     if adapter.get("vendor_id") != catalog.INTEL:
         what = f"XPU is for Intel's graphics, and this is {label(adapter)}"
-        raise Refusal(Problem("xpu_unsupported", what, "an Intel GPU", instead))
+        raise Refused(Problem("xpu_unsupported", what, "an Intel GPU", instead))
     if support.level == NO:
         what = f"{label(adapter)} cannot have XPU: {support.why}"
-        raise Refusal(Problem("xpu_unsupported", what, "an Intel Arc or newer", instead))
+        raise Refused(Problem("xpu_unsupported", what, "an Intel Arc or newer", instead))
     release = RELEASES.get(version) if distribution == "ubuntu" else None
     if release is None:
         new = "in PowerShell: wsl --install Ubuntu-24.04, and run colab-ready there" if in_wsl else "use one of them"
         what = f"Intel has no compute runtime for {distribution.capitalize()} {version}"
-        raise Refusal(Problem("xpu_unsupported", what, f"Ubuntu {listed(sorted(RELEASES))}", f"{new}; or {instead}"))
+        raise Refused(Problem("xpu_unsupported", what, f"Ubuntu {listed(sorted(RELEASES))}", f"{new}; or {instead}"))
     cautions = [] if support.level == catalog.YES else [f"{label(adapter)}: {support.why}"]
     named = catalog.UBUNTU.get(family.line, ((), ()))[0 if in_wsl else 1] if family else ()
     if named and version not in named:
