@@ -20,6 +20,7 @@ import converged_host
 import docker_engine
 import pytest
 import python_environments
+from ansible_server import AnsibleServer
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and so would every program that they start and
 # want to interrupt.
@@ -110,7 +111,15 @@ def result_in(output: str) -> dict[str, Any] | None:
 
 
 @pytest.fixture(scope="session")
-def run_module() -> RunModule:
+def ansible_server() -> Iterator[AnsibleServer]:
+    """Ansible, loaded once for all the modules that tests run."""
+    server = AnsibleServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def run_module(ansible_server: AnsibleServer) -> RunModule:
     """Run one of our modules on this computer the way a play does; returns its result, a failed one too."""
 
     def run(
@@ -123,20 +132,10 @@ def run_module() -> RunModule:
         env: dict[str, str] | None = None,
         timeout: float = 120,
     ) -> dict[str, Any]:
-        command = [sys.executable, "-m", "ansible", "adhoc", "localhost"]
-        command += ["--inventory", "localhost,", "--connection", "local", "--module-name", name]
+        command = ["localhost", "--inventory", "localhost,", "--connection", "local", "--module-name", name]
         command += ["--args", json.dumps(args), "--extra-vars", f"ansible_python_interpreter={sys.executable}"]
         command += ["--check"] * check + ["--diff"] * diff + ["--become"] * become
-        done = subprocess.run(
-            command,
-            env={**ansible_environment(), **(env or {})},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            cwd=PROJECT,
-            check=False,
-        )
+        done = ansible_server.run(command, {**ansible_environment(), **(env or {})}, timeout)
         result = result_in(done.stdout) or result_in(done.stderr)
         assert result is not None, f"{name} said nothing readable ({done.returncode}):\n{done.stdout}\n{done.stderr}"
         return result
