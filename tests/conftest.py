@@ -268,12 +268,50 @@ def inside(converged: converged_host.ConvergedHost) -> Iterator[converged_host.C
         yield converged
 
 
+# --- what runs beside what ------------------------------------------------------------------------------------------
+
+# Hosts that tests share, by the fixtures that give them: one worker has all the tests of one.
+SHARED = ("converged", "root_host", "student_host", "plain_host", "student")
+# Hosts of one test alone.
+OWN = ("scenario", "start_host")
+# Whoever takes longest begins first, and what is quick fills the gaps at the end.
+LONGEST = ("directml", "plain_host", "cuda_xpu", "root_host", "rocm", "converged")
+
+
+def lane(item: pytest.Item) -> str:
+    """Whatever may not run beside this test bears the same name."""
+    fixtures = getattr(item, "fixturenames", ())
+    if any(name in fixtures for name in OWN):
+        return item.nodeid
+    return next((name for name in SHARED if name in fixtures), str(item.path))
+
+
+def begins(item: pytest.Item) -> int:
+    """The linters first, then what needs hosts, the longest first, then the rest."""
+    if item.path.parent.name == "static":
+        return 0
+    if item.get_closest_marker("docker") is None:
+        return len(LONGEST) + 2
+    texts = (*getattr(item, "fixturenames", ()), item.name)
+    found = (number for number, name in enumerate(LONGEST, 1) if any(name in text for text in texts))
+    return next(found, len(LONGEST) + 1)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whoever uses the engine bears the mark, and comes last: the quick tests speak first."""
+    """Whoever uses the engine bears the mark; every test has its lane and its place."""
     for item in items:
         if not {"docker", "converged"}.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker("docker")
-    items.sort(key=lambda item: item.get_closest_marker("docker") is not None)
+        item.add_marker(pytest.mark.xdist_group(lane(item)))
+    items.sort(key=begins)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One more than there are processors, as hosts wait a lot; none for a choice of tests, which would wait for the workers."""
+    if config.option.keyword or any(".py" in argument for argument in config.args):
+        return 0
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

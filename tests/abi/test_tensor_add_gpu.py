@@ -25,6 +25,7 @@ from abi.test_colab_handshake import Server, handshake
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready import tensor_probe, tensor_run, torch_devices, verdict
 from ansible.module_utils.colab_ready.process import probe as child
+from ansible.module_utils.colab_ready.report import REQUIRED_CHECKS, build_report, person_message
 from ansible.module_utils.colab_ready.rocm_faults import State
 from ansible.module_utils.colab_ready.rocminfo import Agent, Rocminfo
 from ansible.module_utils.testing import patch_module_args
@@ -249,6 +250,10 @@ def test_each_fault_is_an_answer_that_names_the_step_and_the_remedy(
     expected = {"rocm_crashes": "rocm_unknown" if kind == "exit" else "rocm_start_failed"}
     named = remedy.format(backend)
     assert [one["id"] for one in result["remedies"]] == [expected.get(named, named)]
+    # The host is not ready, and the person reads what to do.
+    report = build_report({}, {}, {**{name: {"ok": True} for name in REQUIRED_CHECKS}, "tensor_add": result}, "now")
+    assert report["ready"] is False
+    assert result["remedies"][0]["do"] in person_message(report)
     known = build.faults().get(fault)
     assert known is None or known["step"] == step
 
