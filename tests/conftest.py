@@ -299,10 +299,12 @@ def begins(item: pytest.Item) -> int:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whoever uses the engine bears the mark; every test has its lane and its place."""
+    """Whoever uses the engine bears the mark, and whoever is quick; every test has its lane and its place."""
     for item in items:
         if not {"docker", "converged"}.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker("docker")
+        if item.path.parent.name in ("static", "unit") or item.get_closest_marker("smoke"):
+            item.add_marker("quick")
         item.add_marker(pytest.mark.xdist_group(lane(item)))
     items.sort(key=begins)
 

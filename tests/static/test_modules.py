@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -20,6 +21,11 @@ NAMESPACE = ("colab", "ready")
 
 def test_there_are_modules() -> None:
     assert checkout.modules()
+
+
+def test_each_module_has_one_quick_test_as_a_process(project: Path) -> None:
+    tests = "".join(path.read_text(encoding="utf-8") for path in project.glob("tests/abi/test_*.py"))
+    assert sorted(re.findall(r"^@pytest\.mark\.smoke\(\"(\w+)\"\)$", tests, re.MULTILINE)) == sorted(checkout.modules())
 
 
 @pytest.mark.parametrize("name", checkout.modules())
