@@ -263,7 +263,6 @@ def test_a_bad_rocminfo_does_not_outvote_a_right_sum(runtime: Runtime, output: s
         (GOOD, "rocm_kernel_image", "rocm_wrong_device"),
         (GOOD, "rocm_only_igpu", "adapter_not_seen"),
         ("bad_no_wddm_10.0", "rocm_blind", "rocm_no_adapter"),
-        ("bad_not_loaded", "rocm_blind", "rocm_without_bridge"),
         ("bad_unsupported_gpu", "rocm_blind", "rocm_card_unsupported"),
         ("bad_vram_10", "rocm_blind", "rocm_no_free_memory"),
         ("bad_bridge_not_found", "rocm_blind", "rocm_bridge_not_found"),
