@@ -21,6 +21,7 @@ import docker_engine
 import pytest
 import python_environments
 from ansible_server import AnsibleServer
+from xdist.scheduler import LoadGroupScheduling
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and so would every program that they start and
 # want to interrupt.
@@ -272,26 +273,30 @@ def inside(converged: converged_host.ConvergedHost) -> Iterator[converged_host.C
 
 # Hosts that tests share, by the fixtures that give them: one worker has all the tests of one.
 SHARED = ("converged", "root_host", "student_host", "plain_host", "student")
-# Hosts of one test alone.
-OWN = ("scenario", "start_host")
+# Stories with hosts of their own: each may run beside the others of its file.
+ALONE = re.compile("test_scenario|test_one_command")
 # Whoever takes longest begins first, and what is quick fills the gaps at the end.
-LONGEST = ("directml", "plain_host", "cuda_xpu", "root_host", "rocm", "converged")
+LONGEST = ("scenario[directml]", "plain_host", "scenario[cuda_xpu]", "root_host", "scenario[rocm]", "converged")
 
 
-def lane(item: pytest.Item) -> str:
-    """Whatever may not run beside this test bears the same name."""
-    fixtures = getattr(item, "fixturenames", ())
-    if any(name in fixtures for name in OWN):
-        return item.nodeid
-    return next((name for name in SHARED if name in fixtures), str(item.path))
+class Lanes(LoadGroupScheduling):  # type: ignore[misc]  # xdist has no types
+    """A worker has a group of tests to itself; where they share no host, the group is their file."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        group = str(super()._split_scope(nodeid))
+        return nodeid.split("::")[0] if group == nodeid and not ALONE.search(nodeid) else group
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Lanes:
+    return Lanes(config, log)
 
 
 def begins(item: pytest.Item) -> int:
-    """The linters first, then what needs hosts, the longest first, then the rest."""
+    """The linters first, then what needs hosts, the longest first, then processes, then functions."""
     if item.path.parent.name == "static":
         return 0
     if item.get_closest_marker("docker") is None:
-        return len(LONGEST) + 2
+        return len(LONGEST) + (3 if item.path.parent.name == "unit" else 2)
     texts = (*getattr(item, "fixturenames", ()), item.name)
     found = (number for number, name in enumerate(LONGEST, 1) if any(name in text for text in texts))
     return next(found, len(LONGEST) + 1)
@@ -299,13 +304,17 @@ def begins(item: pytest.Item) -> int:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whoever uses the engine bears the mark, and whoever is quick; every test has its lane and its place."""
+    """Whoever uses the engine bears the mark, and whoever is quick; every test has its place, and who shares a host its group."""
     for item in items:
-        if not {"docker", "converged"}.isdisjoint(getattr(item, "fixturenames", ())):
+        fixtures = getattr(item, "fixturenames", ())
+        if not {"docker", "converged"}.isdisjoint(fixtures):
             item.add_marker("docker")
         if item.path.parent.name in ("static", "unit") or item.get_closest_marker("smoke"):
             item.add_marker("quick")
-        item.add_marker(pytest.mark.xdist_group(lane(item)))
+        for name in SHARED:
+            if name in fixtures:
+                item.add_marker(pytest.mark.xdist_group(name))
+                break
     items.sort(key=begins)
 
 
