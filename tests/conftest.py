@@ -279,7 +279,7 @@ ALONE = re.compile("test_scenario|test_one_command")
 LONGEST = ("scenario[directml]", "plain_host", "scenario[cuda_xpu]", "root_host", "scenario[rocm]", "converged")
 
 
-class Lanes(LoadGroupScheduling):  # type: ignore[misc]  # xdist has no types
+class Lanes(LoadGroupScheduling):
     """A worker has a group of tests to itself; where they share no host, the group is their file."""
 
     def _split_scope(self, nodeid: str) -> str:
