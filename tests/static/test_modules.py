@@ -10,6 +10,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import checkout
 import pytest
@@ -28,10 +29,17 @@ def test_each_module_has_one_quick_test_as_a_process(project: Path) -> None:
     assert sorted(re.findall(r"^@pytest\.mark\.smoke\(\"(\w+)\"\)$", tests, re.MULTILINE)) == sorted(checkout.modules())
 
 
-@pytest.mark.parametrize("name", checkout.modules())
-def test_module_documentation_renders(project: Path, name: str) -> None:
+@pytest.fixture(scope="module")
+def rendered(project: Path) -> dict[str, Any]:
+    """What ansible-doc makes of all modules, in one run."""
     done = subprocess.run(
-        [Path(sys.executable).parent / "ansible-doc", "--json", "--module-path", project / "library", name],
+        [
+            Path(sys.executable).parent / "ansible-doc",
+            "--json",
+            "--module-path",
+            project / "library",
+            *checkout.modules(),
+        ],
         capture_output=True,
         text=True,
         cwd=project,
@@ -39,7 +47,12 @@ def test_module_documentation_renders(project: Path, name: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    text = json.loads(done.stdout)[name]
+    return dict(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize("name", checkout.modules())
+def test_module_documentation_renders(rendered: dict[str, Any], name: str) -> None:
+    text = rendered[name]
     assert text["doc"]["description"]
     assert text["examples"]
     assert text["return"], "RETURN is empty"
