@@ -27,7 +27,8 @@ PARTS = {
     "security": ["security"],
 }
 # Never among all.
-NAMED = {"directml-real": ["real"]}
+NAMED = {"quick": ["static", "unit", "abi"], "directml-real": ["real"]}
+MARKED = {"quick": ["-m", "quick"]}
 TOKEN = "/etc/colab-ready/token"
 
 
@@ -137,7 +138,7 @@ class Launcher:
         folder = others.environment(self, "dev")
         environ["PATH"] = f"{folder}/bin:{self.environ.get('PATH', os.defpath)}"
         os.chdir(self.checkout)
-        rest = [word for word in rest if word not in ("--no-docker", "--here")]
+        rest = MARKED.get(parts[0], []) + [word for word in rest if word not in ("--no-docker", "--here")]
         os.execve(folder / "bin/python", [str(folder / "bin/python"), "-m", "pytest", *rest, *places], environ)
 
 

@@ -22,6 +22,7 @@ Usage: ./colab-ready [COMMAND] [OPTION...]
   url                 print the address to paste into Colab (it holds the token: keep it to yourself)
   remove              take away what was put here, and nothing else
   test [PART]         run the project's tests: static, unit, molecule, browser, security, or all of them; never among all:
+                      quick (static, unit's functions, each module once), and
                       directml-real (torch-directml as it is published, without a GPU; fetches 2.9 GB)
                       (--no-docker leaves out what needs Docker; --here has browser set up and try this computer itself,
                       a throw-away one; more options go to pytest)

@@ -20,6 +20,8 @@ import converged_host
 import docker_engine
 import pytest
 import python_environments
+from ansible_server import AnsibleServer
+from xdist.scheduler import LoadGroupScheduling
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and so would every program that they start and
 # want to interrupt.
@@ -110,7 +112,15 @@ def result_in(output: str) -> dict[str, Any] | None:
 
 
 @pytest.fixture(scope="session")
-def run_module() -> RunModule:
+def ansible_server() -> Iterator[AnsibleServer]:
+    """Ansible, loaded once for all the modules that tests run."""
+    server = AnsibleServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def run_module(ansible_server: AnsibleServer) -> RunModule:
     """Run one of our modules on this computer the way a play does; returns its result, a failed one too."""
 
     def run(
@@ -123,20 +133,10 @@ def run_module() -> RunModule:
         env: dict[str, str] | None = None,
         timeout: float = 120,
     ) -> dict[str, Any]:
-        command = [sys.executable, "-m", "ansible", "adhoc", "localhost"]
-        command += ["--inventory", "localhost,", "--connection", "local", "--module-name", name]
+        command = ["localhost", "--inventory", "localhost,", "--connection", "local", "--module-name", name]
         command += ["--args", json.dumps(args), "--extra-vars", f"ansible_python_interpreter={sys.executable}"]
         command += ["--check"] * check + ["--diff"] * diff + ["--become"] * become
-        done = subprocess.run(
-            command,
-            env={**ansible_environment(), **(env or {})},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            cwd=PROJECT,
-            check=False,
-        )
+        done = ansible_server.run(command, {**ansible_environment(), **(env or {})}, timeout)
         result = result_in(done.stdout) or result_in(done.stderr)
         assert result is not None, f"{name} said nothing readable ({done.returncode}):\n{done.stdout}\n{done.stderr}"
         return result
@@ -269,12 +269,60 @@ def inside(converged: converged_host.ConvergedHost) -> Iterator[converged_host.C
         yield converged
 
 
+# --- what runs beside what ------------------------------------------------------------------------------------------
+
+# Hosts that tests share, by the fixtures that give them: one worker has all the tests of one.
+SHARED = ("converged", "root_host", "student_host", "plain_host", "student")
+# Stories with hosts of their own: each may run beside the others of its file.
+ALONE = re.compile("test_scenario|test_one_command")
+# Whoever takes longest begins first, and what is quick fills the gaps at the end.
+LONGEST = ("scenario[directml]", "plain_host", "scenario[cuda_xpu]", "root_host", "scenario[rocm]", "converged")
+
+
+class Lanes(LoadGroupScheduling):
+    """A worker has a group of tests to itself; where they share no host, the group is their file."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        group = str(super()._split_scope(nodeid))
+        return nodeid.split("::")[0] if group == nodeid and not ALONE.search(nodeid) else group
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Lanes:
+    return Lanes(config, log)
+
+
+def begins(item: pytest.Item) -> int:
+    """The linters first, then what needs hosts, the longest first, then processes, then functions."""
+    if item.path.parent.name == "static":
+        return 0
+    if item.get_closest_marker("docker") is None:
+        return len(LONGEST) + (3 if item.path.parent.name == "unit" else 2)
+    texts = (*getattr(item, "fixturenames", ()), item.name)
+    found = (number for number, name in enumerate(LONGEST, 1) if any(name in text for text in texts))
+    return next(found, len(LONGEST) + 1)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whoever uses the engine bears the mark, and comes last: the quick tests speak first."""
+    """Whoever uses the engine bears the mark, and whoever is quick; every test has its place, and who shares a host its group."""
     for item in items:
-        if not {"docker", "converged"}.isdisjoint(getattr(item, "fixturenames", ())):
+        fixtures = getattr(item, "fixturenames", ())
+        if not {"docker", "converged"}.isdisjoint(fixtures):
             item.add_marker("docker")
-    items.sort(key=lambda item: item.get_closest_marker("docker") is not None)
+        if item.path.parent.name in ("static", "unit") or item.get_closest_marker("smoke"):
+            item.add_marker("quick")
+        for name in SHARED:
+            if name in fixtures:
+                item.add_marker(pytest.mark.xdist_group(name))
+                break
+    items.sort(key=begins)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One more than there are processors, as hosts wait a lot; none for a choice of tests, which would wait for the workers."""
+    if config.option.keyword or any(".py" in argument for argument in config.args):
+        return 0
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

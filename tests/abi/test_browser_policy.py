@@ -141,6 +141,7 @@ def wsl(run_module: Any) -> Iterator[Wsl]:
 # --- Linux ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.smoke("browser_policy")
 def test_every_browser_gets_a_file_once_and_nothing_is_left_of_it(linux: Place) -> None:
     (linux.etc / "chromium").mkdir()
     before = linux.listing()

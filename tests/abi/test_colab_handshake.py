@@ -277,6 +277,7 @@ def test_a_good_server_passes_every_step_and_adds_with_the_real_torch(ask: Ask) 
     assert result["changed"] is False
 
 
+@pytest.mark.smoke("colab_handshake")
 def test_ansible_runs_the_module_and_check_mode_is_the_same(
     run_module: Any, servers: dict[str, Server], server_python: Path
 ) -> None:

@@ -87,6 +87,7 @@ def small_host(tmp_path: Path, run_module: Any, libcuda: Path) -> SmallHost:
     return SmallHost(tmp_path, run_module, libcuda)
 
 
+@pytest.mark.smoke("cuda_preflight")
 def test_a_wsl_gets_the_newest_build_and_nothing_is_changed(small_host: SmallHost) -> None:
     before = {path: path.read_bytes() for path in small_host.root.rglob("*") if path.is_file()}
     found = small_host.look()

@@ -87,6 +87,7 @@ def answering() -> Iterator[str]:
     server.server_close()
 
 
+@pytest.mark.smoke("directml_preflight")
 def test_a_fitting_host_passes_and_nothing_is_changed_or_asked(small_host: SmallHost) -> None:
     python = small_host.python("3.12.3")
     small_host.python("3.13.5")

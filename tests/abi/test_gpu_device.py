@@ -57,6 +57,7 @@ def look(run_module: RunModule) -> Any:
     return lambda args, env=None, **how: run_module("gpu_device", args, env={"WSL_INTEROP": "", **(env or {})}, **how)
 
 
+@pytest.mark.smoke("gpu_device")
 def test_this_host_gets_a_backend_and_every_null_has_its_reason(look: Any) -> None:
     """Which one depends on the computer that the tests run on."""
     result = look({"backend": "auto"})

@@ -63,6 +63,7 @@ def wishes(tmp_path: Path, free_port: int) -> dict[str, Any]:
     }
 
 
+@pytest.mark.smoke("host_preflight")
 def test_a_good_host_passes_with_its_facts_and_nothing_is_changed(
     run_module: RunModule, wishes: dict[str, Any], free_port: int
 ) -> None:

@@ -84,6 +84,7 @@ def prefix(tmp_path: Path, run_module: Any, project: Path) -> Prefix:
     return Prefix(tmp_path / "host", run_module, source)
 
 
+@pytest.mark.smoke("jupyter_config_dir")
 def test_the_extension_is_enabled_and_importable_stays_so_and_goes_without_a_trace(prefix: Prefix) -> None:
     prefix.install("jupyter_server", "jupyter_http_over_ws", "six")
     before = prefix.listing()

@@ -35,6 +35,7 @@ def jupyters_word(python: Path, config_dir: Path) -> Any:
     return json.loads(done.stdout).get(NAME)
 
 
+@pytest.mark.smoke("jupyter_server_extension")
 def test_jupyter_sees_it_enabled_then_disabled_then_not_at_all(
     extension: Any, server_python: Path, tmp_path: Path
 ) -> None:

@@ -631,6 +631,7 @@ def test_test_runs_pytest_in_the_checkout_as_the_last_word(box: Sandbox) -> None
         (("browser", "--here"), "[tests/browser] [tests/door]"),
         (("security", "-x"), "[-x] [tests/security]"),
         (("directml-real", "-x"), "[-x] [tests/real]"),
+        (("quick", "-x"), "[-m] [quick] [-x] [tests/static] [tests/unit] [tests/abi]"),
     ],
 )
 def test_test_runs_the_folders_of_the_parts(box: Sandbox, arguments: tuple[str, ...], places: str) -> None:

@@ -31,6 +31,7 @@ def mode(path: Path) -> str:
     return f"{stat.S_IMODE(path.stat().st_mode):04o}"
 
 
+@pytest.mark.smoke("managed_files")
 def test_a_state_is_foreseen_made_kept_and_repaired(run_module: RunModule, tmp_path: Path) -> None:
     (tmp_path / "old" / "deep").mkdir(parents=True)
     args = {"files": wanted(tmp_path)}

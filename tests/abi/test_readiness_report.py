@@ -33,6 +33,7 @@ def settings(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.smoke("readiness_report")
 def test_a_host_that_was_set_up_with_another_backend_is_not_reported_as_the_one_of_today(
     run_module: Any, settings: Path
 ) -> None:

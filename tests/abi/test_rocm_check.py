@@ -18,6 +18,7 @@ import pytest
 from ansible.module_utils.colab_ready.backends.rocm import check as rocm_check
 from ansible.module_utils.colab_ready.backends.rocm.check import Looked, Place
 from ansible.module_utils.colab_ready.process.program import Answer
+from ansible.module_utils.colab_ready.proof.report import person_message
 
 PROJECT = Path(__file__).parents[2]
 FIXTURES = PROJECT / "tests/fixtures/rocminfo"
@@ -244,8 +245,9 @@ def test_with_rocm_the_report_has_rocminfo_beside_the_sum_and_what_the_card_is(r
     assert not any(remedy["id"].startswith("rocm_") for remedy in report["remedies"])
 
 
-def test_a_bad_rocminfo_does_not_outvote_a_right_sum(runtime: Runtime) -> None:
-    runtime.rocminfo(f"{replay('bad_no_wddm_10.0')}; exit 1")
+@pytest.mark.parametrize("output", ["bad_no_wddm_10.0", "bad_create_context"])
+def test_a_bad_rocminfo_does_not_outvote_a_right_sum(runtime: Runtime, output: str) -> None:
+    runtime.rocminfo(f"{replay(output)}; exit 1")
     report = runtime.report()
     assert (report["checks"]["rocminfo"]["ok"], report["checks"]["tensor_add"]["ok"]) == (False, True)
     assert not any(reason.startswith(("rocminfo", "tensor_add")) for reason in report["reasons"])
@@ -257,6 +259,12 @@ def test_a_bad_rocminfo_does_not_outvote_a_right_sum(runtime: Runtime) -> None:
     ("output", "fault", "remedy"),
     [
         (GOOD, "rocm_blind", "rocm_torch_blind"),
+        (GOOD, "rocm_create_context", "rocm_start_failed"),
+        (GOOD, "rocm_kernel_image", "rocm_wrong_device"),
+        (GOOD, "rocm_only_igpu", "adapter_not_seen"),
+        ("bad_no_wddm_10.0", "rocm_blind", "rocm_no_adapter"),
+        ("bad_unsupported_gpu", "rocm_blind", "rocm_card_unsupported"),
+        ("bad_vram_10", "rocm_blind", "rocm_no_free_memory"),
         ("bad_bridge_not_found", "rocm_blind", "rocm_bridge_not_found"),
         ("bad_override", "rocm_blind", "rocm_override_wanted"),
         ("cpu_only_6.3.4_rx_6800_xt", "rocm_blind", "rocm_only_cpu"),
@@ -276,3 +284,5 @@ def test_where_the_sum_fails_what_rocminfo_said_decides_about_the_remedy(
     assert tensor["ok"] is False
     ids = [one["id"] for one in report["remedies"] if one["id"].startswith("rocm_") or one["id"] == remedy]
     assert ids[0] == remedy, tensor["reasons"]
+    assert report["ready"] is False
+    assert next(one["do"] for one in report["remedies"] if one["id"] == remedy) in person_message(report)

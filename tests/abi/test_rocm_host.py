@@ -478,6 +478,12 @@ SPOILED: list[tuple[Callable[[StandIn], dict[str, Any]], str, str]] = [
 ]
 
 
+@pytest.mark.smoke("rocm_host")
+def test_a_host_without_a_card_is_refused_before_anything_is_asked(run_module: Any) -> None:
+    found = run_module("rocm_host", {"gpu": machine()}, check=True)
+    assert ([one["id"] for one in found["problems"]], found["failed"]) == (["rocm_no_card"], True)
+
+
 def test_what_is_wrong_is_one_message_and_nothing_is_half_installed(pc: RocmPc) -> None:
     pc.write("/usr/bin/python3.13-stand-in", """#!/bin/sh\necho '{"version": "3.13.5", "ensurepip": true}'\n""")
     pc.must("chmod", "+x", "/usr/bin/python3.13-stand-in")

@@ -46,6 +46,7 @@ def judged(fault: str) -> dict[str, Any]:
     return tensor_verdict.judge_tensor(child.run_probe(source, params, sys.executable, 20, env=environment), "cpu")
 
 
+@pytest.mark.smoke("tensor_add")
 def test_the_real_torch_adds_and_ansible_shows_the_articles_text(run_module: Any, kernel_python: Path) -> None:
     result = run_module("tensor_add", {"python": str(kernel_python)}, check=True)
     assert result["reasons"] == []

@@ -28,7 +28,7 @@ from ansible.module_utils.colab_ready.backends import torch_devices
 from ansible.module_utils.colab_ready.process import probe as child
 from ansible.module_utils.colab_ready.proof import tensor_verdict
 from ansible.module_utils.colab_ready.proof.probes import tensor_probe
-from ansible.module_utils.colab_ready.proof.report import build_report, person_message
+from ansible.module_utils.colab_ready.proof.report import REQUIRED_CHECKS, build_report, person_message
 from ansible.module_utils.testing import patch_module_args
 
 PROJECT = Path(__file__).parents[2]
@@ -36,6 +36,7 @@ TORCH_STAND_IN = PROJECT / "tests/doubles/torch_stand_in"
 CARD = "AMD Radeon RX 6700 XT"
 STEPS = tensor_verdict.TENSOR_BACKENDS["directml"]["steps"]
 SECONDS = 60.0
+REST_IS_FINE = {name: {"ok": True} for name in REQUIRED_CHECKS}
 
 
 @pytest.fixture(scope="session")
@@ -175,6 +176,7 @@ FAULTS: dict[str, tuple[str, str, str, str]] = {
     "copy_abort": ("copy", "signal", "directml_torch_build", "killed by SIGABRT"),
     "copy_error_80070005": ("copy", "ok", "directml_access_denied", "0x80070005 E_ACCESSDENIED"),
     "copy_error_80004005": ("copy", "ok", "directml_failed", "0x80004005 E_FAIL"),
+    "copy_error_887a0004": ("copy", "ok", "directml_unsupported", "0x887A0004 DXGI_ERROR_UNSUPPORTED"),
     "copy_error_887a0007": ("copy", "ok", "directml_device_removed", "0x887A0007 DXGI_ERROR_DEVICE_RESET"),
     "out_of_memory": ("copy", "ok", "directml_allocator", "0x8007000E E_OUTOFMEMORY"),
     "video_memory": ("copy", "ok", "directml_video_memory", "not enough GPU video memory"),
@@ -202,6 +204,10 @@ def test_each_fault_is_an_answer_that_names_the_step_and_the_remedy(add: Add, fa
     assert result["reasons"][0].startswith(f"{step}: ") and words in result["reasons"][0]
     assert [one["id"] for one in result["remedies"]] == [remedy]
     assert result["throughput"] is None
+    # The host is not ready, and the person reads what to do.
+    report = build_report({}, {}, {**REST_IS_FINE, "tensor_add": result}, "now")
+    assert (report["ready"], report["remedies"][0]["id"]) == (False, remedy)
+    assert report["remedies"][0]["do"] in person_message(report)
 
 
 def test_a_driver_that_does_not_come_back_is_given_up(add: Add) -> None:
@@ -232,6 +238,7 @@ def test_what_does_not_touch_the_sum_is_one_warning(add: Add, fault: str, monkey
     assert PASSED_BUT[fault] in json.dumps(shown)
     assert "0x03007703" not in json.dumps([result, shown])
     assert (result["throughput"] is None) is (fault == "throughput_crash")
+    assert build_report({}, {}, {**REST_IS_FINE, "tensor_add": result}, "now")["ready"] is True
 
 
 def test_the_stand_in_knows_every_fault_of_these_tables(double: ModuleType) -> None:

@@ -30,6 +30,7 @@ from ansible.module_utils.colab_ready.process import probe as child
 from ansible.module_utils.colab_ready.proof import tensor as tensor_run
 from ansible.module_utils.colab_ready.proof import tensor_verdict
 from ansible.module_utils.colab_ready.proof.probes import tensor_probe
+from ansible.module_utils.colab_ready.proof.report import REQUIRED_CHECKS, build_report, person_message
 from ansible.module_utils.testing import patch_module_args
 from doubles.torch_stand_in import build
 
@@ -252,6 +253,10 @@ def test_each_fault_is_an_answer_that_names_the_step_and_the_remedy(
     expected = {"rocm_crashes": "rocm_unknown" if kind == "exit" else "rocm_start_failed"}
     named = remedy.format(backend)
     assert [one["id"] for one in result["remedies"]] == [expected.get(named, named)]
+    # The host is not ready, and the person reads what to do.
+    report = build_report({}, {}, {**{name: {"ok": True} for name in REQUIRED_CHECKS}, "tensor_add": result}, "now")
+    assert report["ready"] is False
+    assert result["remedies"][0]["do"] in person_message(report)
     known = build.faults().get(fault)
     assert known is None or known["step"] == step
 

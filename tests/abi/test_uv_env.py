@@ -245,6 +245,7 @@ NO_UV = "/nonexistent/uv"
 # --- building, and having nothing to do -----------------------------------------------------------------------------
 
 
+@pytest.mark.smoke("uv_env")
 def test_a_lock_becomes_an_environment_and_the_next_run_does_not_even_start_uv(place: Place, shop: Shop) -> None:
     lock = shop.lock(shop.wheel("alpha"), shop.wheel("beta", "2.0"))
     lock += f"gone==1 ; sys_platform == 'win32' \\\n    --hash=sha256:{'0' * 64}\n"

@@ -162,6 +162,7 @@ def wsl(run_module: Any) -> Iterator[Wsl]:
         yield Wsl(folder / "host", run_module)
 
 
+@pytest.mark.smoke("wsl_host")
 def test_all_of_it_is_done_once_and_nothing_is_left_of_it(wsl: Wsl) -> None:
     folder = wsl.gpu()
     wsl.users_file(b"\xef\xbb\xbf[wsl2]\r\nmemory=4GB\r\n")

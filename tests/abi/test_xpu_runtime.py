@@ -120,6 +120,7 @@ def system(tmp_path: Path, run_module: Any) -> SmallSystem:
     return SmallSystem(tmp_path, run_module)
 
 
+@pytest.mark.smoke("xpu_runtime")
 def test_check_mode_says_what_would_change_and_changes_nothing(system: SmallSystem) -> None:
     before = system.listing()
     found = system.module(check=True)

@@ -6,8 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import docker_engine
@@ -18,7 +16,7 @@ from ansible.module_utils.colab_ready.backends.rules import BACKENDS
 PROJECT = Path(__file__).resolve().parents[2]
 BASE_CONFIG = PROJECT / ".config" / "molecule" / "config.yml"
 SCENARIOS = sorted(path.parent.name for path in PROJECT.glob("molecule/*/molecule.yml"))
-# Two of them side by side took six minutes on two cores; directml, which asks verify for a verdict 45 times, took twelve alone.
+# The longest takes six minutes with two others beside it on two cores.
 LIMIT_SECONDS = 2400
 TAIL_LINES = 120
 
@@ -70,22 +68,10 @@ def play(scenario: str, work: Path) -> int:
         run_molecule("destroy", scenario, work, log_dir() / f"{scenario}.destroy.log")
 
 
-@pytest.fixture(scope="module")
-def playing(
-    docker: None, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Future[int]]]:
-    """The scenarios that were asked for, two at a time: each waits for the network and the disk most of its time."""
-    asked = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
-    scenarios = [params["scenario"] for params in asked if "scenario" in params]
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        yield {scenario: pool.submit(play, scenario, tmp_path_factory.mktemp(scenario)) for scenario in scenarios}
-        pool.shutdown(cancel_futures=True)
-
-
 @pytest.mark.timeout(LIMIT_SECONDS + 120)
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_scenario(playing: dict[str, Future[int]], scenario: str) -> None:
-    code = playing[scenario].result()
+def test_scenario(docker: None, tmp_path: Path, scenario: str) -> None:
+    code = play(scenario, tmp_path)
     if code != 0:
         log = log_dir() / f"{scenario}.log"
         last = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -13,21 +12,23 @@ from security.hosts import SecurityHost
 
 SECONDS = 15 * 60
 FAILED = pytest.StashKey[bool]()
-KINDS = ("root", "student", "plain")
 
 
 MakeHost = Callable[[str], SecurityHost]
 
 
 @pytest.fixture(scope="session")
-def make_host(request: pytest.FixtureRequest, docker: None) -> Iterator[MakeHost]:
-    """The hosts that the tests will want, in this order; the next one is made while the first ones are attacked."""
-    wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
-    with contextlib.ExitStack() as stack, concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
-        coming = {
-            kind: pool.submit(stack.enter_context, hosts.converged(kind)) for kind in KINDS if f"{kind}_host" in wanted
-        }
-        yield lambda kind: coming[kind].result()
+def make_host(docker: None) -> Iterator[MakeHost]:
+    """The hosts, each made when the first test wants it."""
+    made: dict[str, SecurityHost] = {}
+    with contextlib.ExitStack() as stack:
+
+        def make(kind: str) -> SecurityHost:
+            if kind not in made:
+                made[kind] = stack.enter_context(hosts.converged(kind))
+            return made[kind]
+
+        yield make
 
 
 def tried(request: pytest.FixtureRequest, make: MakeHost, kind: str) -> Iterator[SecurityHost]:

@@ -57,10 +57,36 @@ def test_no_package_registry_is_named(project: Path) -> None:
     assert not named, "\n".join(named)
 
 
+SYSTEM = ["/", "/home", "/root", "/tmp", "/opt", "/srv", "/mnt", "/media", "/run", "/etc", "/usr", "/var"]
+SYSTEM += [f"/usr/{name}" for name in ("lib", "share", "src", "local", "local/lib", "local/share", "local/src")]
+SYSTEM += [f"/var/{name}" for name in ("cache", "lib", "tmp")]
+
+
+def is_everywhere(place: Path) -> bool:
+    """A folder of every system's, somebody's home, or one of these with our name."""
+    if str(place) in (*SYSTEM, str(Path.home())) or str(place.parent) == "/home":
+        return True
+    return place.name in ("colab-ready", "colab_ready") and is_everywhere(place.parent)
+
+
+@pytest.mark.parametrize(
+    ("place", "everywhere"),
+    [
+        ("/tmp", True),
+        ("/opt/colab-ready", True),
+        ("/home/someone", True),
+        ("/home/someone/colab-ready", True),
+        ("/home/someone/projects/colab-ready", False),
+        ("/builds/colab-ready", False),
+    ],
+)
+def test_a_place_that_any_computer_may_have_is_nobodys_own(place: str, everywhere: bool) -> None:
+    assert is_everywhere(Path(place)) is everywhere
+
+
 def test_no_path_of_the_machine_that_it_was_made_on_is_named(project: Path) -> None:
-    # The folder around the checkout counts too, where it is not somebody's home, which every such path begins with.
-    around = [] if project.parent in (Path.home(), Path("/")) else [project.parent]
-    ours = [f"{place}/" for place in (project, *around)]
+    # The folder around the checkout counts too, but no place that is named for what it is on every computer.
+    ours = [f"{place}/" for place in (project, project.parent) if not is_everywhere(place)]
     named = [
         f"{path}: {place}"
         for path in text_files()

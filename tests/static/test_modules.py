@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import checkout
 import pytest
@@ -22,10 +24,22 @@ def test_there_are_modules() -> None:
     assert checkout.modules()
 
 
-@pytest.mark.parametrize("name", checkout.modules())
-def test_module_documentation_renders(project: Path, name: str) -> None:
+def test_each_module_has_one_quick_test_as_a_process(project: Path) -> None:
+    tests = "".join(path.read_text(encoding="utf-8") for path in project.glob("tests/abi/test_*.py"))
+    assert sorted(re.findall(r"^@pytest\.mark\.smoke\(\"(\w+)\"\)$", tests, re.MULTILINE)) == sorted(checkout.modules())
+
+
+@pytest.fixture(scope="module")
+def rendered(project: Path) -> dict[str, Any]:
+    """What ansible-doc makes of all modules, in one run."""
     done = subprocess.run(
-        [Path(sys.executable).parent / "ansible-doc", "--json", "--module-path", project / "library", name],
+        [
+            Path(sys.executable).parent / "ansible-doc",
+            "--json",
+            "--module-path",
+            project / "library",
+            *checkout.modules(),
+        ],
         capture_output=True,
         text=True,
         cwd=project,
@@ -33,7 +47,12 @@ def test_module_documentation_renders(project: Path, name: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    text = json.loads(done.stdout)[name]
+    return dict(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize("name", checkout.modules())
+def test_module_documentation_renders(rendered: dict[str, Any], name: str) -> None:
+    text = rendered[name]
     assert text["doc"]["description"]
     assert text["examples"]
     assert text["return"], "RETURN is empty"
