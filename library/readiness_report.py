@@ -93,7 +93,7 @@ import time
 from typing import Any, Callable
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.colab_ready.backends.directml.plan import warnings_for
+from ansible.module_utils.colab_ready.backends.directml.limits import warnings_for
 from ansible.module_utils.colab_ready.backends.rocm import check as rocm_check
 from ansible.module_utils.colab_ready.backends.rocm.faults import State
 from ansible.module_utils.colab_ready.files.guarded_paths import Attributes, open_directory, read, write_file

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from ansible.module_utils.colab_ready.backends import rules as gpu_rules
 from ansible.module_utils.colab_ready.backends.directml import plan as directml
+from ansible.module_utils.colab_ready.backends.directml.limits import warnings_for
 from ansible.module_utils.colab_ready.backends.directml.plan import LIBRARIES, PythonState, Seen
 from ansible.module_utils.colab_ready.python import fetched as fetched_pythons
 from ansible.module_utils.colab_ready.python import lock as lockfile
@@ -136,7 +137,7 @@ def test_a_stub_counts_where_the_loader_would_take_it(printed: str, stubs: dict[
 def test_the_warnings_name_the_holes_of_this_torch_and_no_others(
     torch: str, named: list[str], unnamed: list[str]
 ) -> None:
-    text = "\n".join(directml.warnings_for(torch))
+    text = "\n".join(warnings_for(torch))
     always = ["maintenance mode", "float64", "complex", "bfloat16", "foreach=False"]
     assert all(word in text for word in [*always, *named]), text
     assert not [word for word in unnamed if word in text]

@@ -352,7 +352,8 @@ def decide(entry: Entry, seen: Seen, host: Host, check: bool = False) -> Change 
         mode = DIRECTORY_MODE if directory else SECRET_MODE if entry.secret else FILE_MODE
     uid, gid = _accounts(entry, host, check)
     touched = present and _others_could_touch(entry, seen, mode, uid)
-    rewrite = not directory and (touched or not present or not _has_its_content(entry, seen))
+    good = seen.content == entry.content if entry.generate is None else is_good_token(seen.content, entry.generate)
+    rewrite = not directory and (touched or not (present and good))
     before, after = _differences(entry, seen, mode, uid, gid, present)
     if not rewrite and not after:
         return None
@@ -361,10 +362,10 @@ def decide(entry: Entry, seen: Seen, host: Host, check: bool = False) -> Change 
         raise Refused("the file has other names (hard links). Expected a file of its own. Remove it; it is made again.")
     _need_root(seen, host, uid, gid, rewrite or not present)
 
-    about = f"owner {user_name(seen.uid)}, mode {seen.mode:04o}"
-    known = (
-        f"{entry.path} gets new content: others could know the old one ({about})" if touched and entry.generate else ""
-    )
+    known = ""
+    if touched and entry.generate:
+        about = f"owner {user_name(seen.uid)}, mode {seen.mode:04o}"
+        known = f"{entry.path} gets new content: others could know the old one ({about})"
     return Change(
         path=entry.path,
         action="write" if rewrite else "make_directory" if directory and not present else "attributes",
@@ -396,10 +397,6 @@ def _others_could_touch(entry: Entry, seen: Seen, mode: int, uid: int | None) ->
     """Whoever owned it or could write to it may have it open for writing; what was made for few must not be known to more."""
     others = 0o022 if entry.generate is None else 0o077
     return (uid is not None and seen.uid not in (uid, 0)) or bool(seen.mode & others & ~mode)
-
-
-def _has_its_content(entry: Entry, seen: Seen) -> bool:
-    return seen.content == entry.content if entry.generate is None else is_good_token(seen.content, entry.generate)
 
 
 def _differences(
