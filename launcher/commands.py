@@ -21,13 +21,13 @@ PLAYBOOK_COMMANDS = ("verify", "remove")
 # The parts of the tests, and their folders.
 PARTS = {
     "static": ["static"],
-    "unit": ["unit", "abi"],
+    "unit": ["unit", "modules"],
     "molecule": ["molecule"],
     "browser": ["browser", "door"],
     "security": ["security"],
 }
 # Never among all.
-NAMED = {"quick": ["static", "unit", "abi"], "directml-real": ["real"]}
+NAMED = {"quick": ["static", "unit", "modules"], "directml-real": ["upstream"]}
 MARKED = {"quick": ["-m", "quick"]}
 TOKEN = "/etc/colab-ready/token"
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """STAND-IN for the server environment's Python when it runs Jupyter. It is not Jupyter and proves nothing about it.
 
-tests/abi/test_colab_runtime.py puts it at <prefix>/server/bin/python. It takes port and token from where the real
+tests/modules/test_colab_runtime.py puts it at <prefix>/server/bin/python. It takes port and token from where the real
 server takes them (the sockets named in its program, JUPYTER_TOKEN_FILE), answers /api and /api/status like it, says that
 it does (NOTIFY_SOCKET), and writes what it saw of its surroundings to standin_seen.json in the folder it was started in.
 standin_mode in that folder changes it:

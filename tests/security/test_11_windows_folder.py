@@ -1,6 +1,6 @@
 """Finding 11: in the folder of a Windows user root followed a link and copied what it leads to, and ran what is called cmd.exe.
 
-WSL is emulated, as in tests/abi/test_wsl_host.py, whose host in a folder this is.
+WSL is emulated, as in tests/modules/test_wsl_host.py, whose host in a folder this is.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from abi.test_wsl_host import BACKUP, Wsl
 from fixtures.windows_drive import open_folder
+from modules.test_wsl_host import BACKUP, Wsl
 
 SECRET = "the-content-of-a-file-of-roots\n"
 

@@ -25,7 +25,7 @@ def test_there_are_modules() -> None:
 
 
 def test_each_module_has_one_quick_test_as_a_process(project: Path) -> None:
-    tests = "".join(path.read_text(encoding="utf-8") for path in project.glob("tests/abi/test_*.py"))
+    tests = "".join(path.read_text(encoding="utf-8") for path in project.glob("tests/modules/test_*.py"))
     assert sorted(re.findall(r"^@pytest\.mark\.smoke\(\"(\w+)\"\)$", tests, re.MULTILINE)) == sorted(checkout.modules())
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from abi.test_uv_env import NO_UV, PYTHON, Place, Shop
 from ansible.module_utils.colab_ready.python.lock import normalize
 from doubles.torch_stand_in.build import wheel
+from modules.test_uv_env import NO_UV, PYTHON, Place, Shop
 
 # Where torch's own copy of AMD's runtime lies.
 HSA = "torch/lib/libhsa-runtime64.so"

@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from abi.test_uv_env import NO_UV, NOBODY, PYTHON, Index, Place, Shop, has_ensurepip, index, open_place, uv_stand_in
 from ansible.module_utils.colab_ready.process import identity
 from ansible.module_utils.colab_ready.python import builder, sources
 from ansible.module_utils.colab_ready.python import uv as uv_module
 from ansible.module_utils.colab_ready.python.builder import Builder
 from ansible.module_utils.colab_ready.python.uv import Failure, Request
+from modules.test_uv_env import NO_UV, NOBODY, PYTHON, Index, Place, Shop, has_ensurepip, index, open_place, uv_stand_in
 
 __all__ = ["has_ensurepip", "index", "open_place"]
 

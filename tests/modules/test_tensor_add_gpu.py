@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from abi.test_colab_handshake import Server, handshake
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready.backends import torch_devices
 from ansible.module_utils.colab_ready.backends.rocm.faults import State
@@ -33,6 +32,7 @@ from ansible.module_utils.colab_ready.proof.probes import tensor_probe
 from ansible.module_utils.colab_ready.proof.report import REQUIRED_CHECKS, build_report, person_message
 from ansible.module_utils.testing import patch_module_args
 from doubles.torch_stand_in import build
+from modules.test_colab_handshake import Server, handshake
 
 PROJECT = Path(__file__).parents[2]
 TORCH_STAND_IN = PROJECT / "tests/doubles/torch_stand_in"

@@ -22,7 +22,6 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from abi.test_colab_handshake import Server, handshake
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready.backends import torch_devices
 from ansible.module_utils.colab_ready.process import probe as child
@@ -30,6 +29,7 @@ from ansible.module_utils.colab_ready.proof import tensor_verdict
 from ansible.module_utils.colab_ready.proof.probes import tensor_probe
 from ansible.module_utils.colab_ready.proof.report import REQUIRED_CHECKS, build_report, person_message
 from ansible.module_utils.testing import patch_module_args
+from modules.test_colab_handshake import Server, handshake
 
 PROJECT = Path(__file__).parents[2]
 TORCH_STAND_IN = PROJECT / "tests/doubles/torch_stand_in"

@@ -128,7 +128,7 @@ class Sandbox:
             "inventory",
             "callback_plugins",
             "tests/unit",
-            "tests/abi",
+            "tests/modules",
         ):
             (self.checkout / name).mkdir(parents=True)
         (self.checkout / "ansible.cfg").write_text("[defaults]\n")
@@ -617,7 +617,7 @@ def test_test_runs_pytest_in_the_checkout_as_the_last_word(box: Sandbox) -> None
     folder = box.give_environment(box.own_cache, "dev")
     ended = box.run("test", "unit", "-k", "some thing", "--no-docker")
     assert ended.status == 0, ended.err
-    assert box.calls("python") == ["python [-m] [pytest] [-k] [some thing] [tests/unit] [tests/abi]"]
+    assert box.calls("python") == ["python [-m] [pytest] [-k] [some thing] [tests/unit] [tests/modules]"]
     assert (box.state / "directory").read_text().strip() == str(box.checkout)
     environment = box.seen_environment()
     assert environment["COLAB_READY_NO_DOCKER"] == "1" and environment["PATH"].startswith(f"{folder}/bin:")
@@ -627,11 +627,11 @@ def test_test_runs_pytest_in_the_checkout_as_the_last_word(box: Sandbox) -> None
 @pytest.mark.parametrize(
     ("arguments", "places"),
     [
-        ((), "[tests/static] [tests/unit] [tests/abi] [tests/molecule] [tests/browser] [tests/door] [tests/security]"),
+        ((), "[tests/static] [tests/unit] [tests/modules] [tests/molecule] [tests/browser] [tests/door] [tests/security]"),
         (("browser", "--here"), "[tests/browser] [tests/door]"),
         (("security", "-x"), "[-x] [tests/security]"),
-        (("directml-real", "-x"), "[-x] [tests/real]"),
-        (("quick", "-x"), "[-m] [quick] [-x] [tests/static] [tests/unit] [tests/abi]"),
+        (("directml-real", "-x"), "[-x] [tests/upstream]"),
+        (("quick", "-x"), "[-m] [quick] [-x] [tests/static] [tests/unit] [tests/modules]"),
     ],
 )
 def test_test_runs_the_folders_of_the_parts(box: Sandbox, arguments: tuple[str, ...], places: str) -> None:
