@@ -90,7 +90,8 @@ import multiprocessing
 import os
 import pwd
 import time
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready.backends.directml.limits import warnings_for

@@ -12,7 +12,7 @@ import re
 import time
 import urllib.parse
 import urllib.request
-from typing import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ..core.problem import Problem, Refused
 from ..core.redact import redact

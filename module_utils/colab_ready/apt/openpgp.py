@@ -10,7 +10,7 @@ import base64
 import binascii
 import hashlib
 import re
-from typing import Iterator
+from collections.abc import Iterator
 
 PUBLIC_KEY = 6
 KEY_BYTES_MAX = 1 << 20

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from ..gpu import catalog
 from ..gpu.catalog import NO, OPT_IN, YES

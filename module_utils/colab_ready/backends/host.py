@@ -14,9 +14,10 @@ import json
 import os
 import re
 import tempfile
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 from ..apt import key as apt_key
 from ..apt import openpgp
@@ -306,7 +307,7 @@ class GpuHost:
             self._take_away(work)
         if work.packages:
             self._install(work)
-        for deb, path in zip(work.debs, work.paths):
+        for deb, path in zip(work.debs, work.paths, strict=False):
             self._install_deb(deb, path)
         for path in self._stale_files(work):
             self.record.restore(path)

@@ -11,8 +11,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Mapping
+from typing import Any
 
 from ..files.changes import Changes
 from ..files.guarded_paths import Attributes, read_own_file, write_file

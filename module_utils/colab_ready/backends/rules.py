@@ -10,8 +10,9 @@ known about a host is None and forbids nothing: the proof (tensor_add) has the l
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from ..core.problem import Problem
 from ..core.text import listed

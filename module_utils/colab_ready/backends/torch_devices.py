@@ -12,8 +12,9 @@ never by its place: an iGPU can be the first (ROCm/TheRock#3392), and CUDA_VISIB
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Mapping, NamedTuple, Sequence
+from typing import Any, NamedTuple
 
 # What each backend is to torch. ROCm's torch calls its devices cuda, and is told from CUDA by torch.version.
 DEVICE_TYPES: Mapping[str, str] = {"cuda": "cuda", "rocm": "cuda", "xpu": "xpu"}

@@ -9,7 +9,8 @@ wishes or refuses them, and says what became of the others.
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..backends.rules import BACKENDS, NOT_WINDOWS, Backend, Candidate, HostFacts, judge, of_windows, python_for
 from ..core.problem import Problem, Refused

@@ -17,9 +17,10 @@ import pwd
 import re
 import secrets
 import stat
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Callable, Collection, Iterable, Iterator, Mapping, Optional, Sequence
+from typing import Any
 
 from ..core.accounts import gid_of, group_name, primary_gid, uid_of, user_name
 from ..core.problem import Refused, explain
@@ -54,7 +55,7 @@ PROTECTED = frozenset(
     ).split()
 )
 
-NumberOf = Callable[[str], Optional[int]]
+NumberOf = Callable[[str], int | None]
 
 
 @dataclass(frozen=True)

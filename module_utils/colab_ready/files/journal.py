@@ -8,7 +8,8 @@ from __future__ import annotations
 import copy
 import json
 import os
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from ..core.problem import Refused
 from .changes import Changes

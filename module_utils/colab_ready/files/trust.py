@@ -17,7 +17,7 @@ import os
 import pwd
 import stat
 from collections import deque
-from typing import Collection
+from collections.abc import Collection
 
 LINKS_MAX = 40  # as in the kernel (path_resolution(7))
 ENTRIES_MAX = 200_000
@@ -94,7 +94,7 @@ def distrust_tree(path: str, uids: Collection[int], limit: int = ENTRIES_MAX, *,
     return None
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def others_in_group(gid: int, uids: frozenset[int]) -> frozenset[int]:
     """Return a group's members besides root and the trusted users; a user's private group has none."""
     members = {account.pw_uid for account in pwd.getpwall() if account.pw_gid == gid}

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from ..process.fork import Say, run_forked
 
@@ -38,10 +39,10 @@ ID_KEYS = ("vendor_id", "device_id", "subsystem_vendor_id", "subsystem_id", "rev
 # The kernel's own limit.
 ADAPTERS_MAX = 64
 
-Reasons = Dict[str, Dict[str, str]]
-Adapters = List[Dict[str, Any]]
+Reasons = dict[str, dict[str, str]]
+Adapters = list[dict[str, Any]]
 # None where the adapters cannot be known; the reason is then that of "adapters".
-Reading = Tuple[Optional[Adapters], Reasons]
+Reading = tuple[Adapters | None, Reasons]
 
 
 class Unknown(NamedTuple):

@@ -23,8 +23,9 @@ Where it comes from:
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 YES = "yes"
 # Works for some, promised by nobody: only when the user asks for it.

@@ -11,7 +11,8 @@ from __future__ import annotations
 import glob
 import os
 import re
-from typing import Any, Callable, Mapping, NamedTuple, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from ..files.safe_open import read_system_text
 from ..system.interpreters import python_candidates

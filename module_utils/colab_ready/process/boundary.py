@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import os
 import resource
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from .fork import Outcome, run_forked
 from .identity import Account, become, changes_identity

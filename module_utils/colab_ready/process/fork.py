@@ -18,7 +18,8 @@ import os
 import select
 import signal
 import time
-from typing import Any, Callable, NamedTuple, NoReturn
+from collections.abc import Callable
+from typing import Any, NamedTuple, NoReturn
 
 from .identity import dump_no_core
 from .run import signal_name

@@ -19,7 +19,8 @@ import json
 import os
 import time
 import types
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from ..core.text import cleaned, readable_lines
 from .run import (

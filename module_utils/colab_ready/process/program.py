@@ -9,7 +9,8 @@ One that hangs in a driver, or that leaves children which keep its output open, 
 from __future__ import annotations
 
 import os
-from typing import Mapping, NamedTuple, Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from ..core.text import decoded, first_words
 from .identity import Account

@@ -15,8 +15,9 @@ import selectors
 import signal
 import subprocess
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any
 
 from ..core.text import readable_lines
 from .identity import Account, account_named, become, current_account, dump_no_core

@@ -8,7 +8,8 @@ The module colab_handshake and the report both prove it this way.
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from ..process.probe import probe_source, run_probe
 from ..system import peer

@@ -8,7 +8,8 @@ The module tensor_add and the report both prove it this way.
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from ..backends import torch_devices
 from ..backends.rocm.faults import State

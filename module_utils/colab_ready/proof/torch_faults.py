@@ -10,8 +10,9 @@ those of the issues named beside them.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any
 
 from ..backends.rocm import faults as rocm_faults
 from ..backends.rocm.faults import State

@@ -16,10 +16,11 @@ import os
 import stat
 import tempfile
 import time
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
-from typing import Any, Callable, Collection, Iterator, Mapping
+from typing import Any
 
 from ..core.text import printable
 from ..files.removal import remove_path

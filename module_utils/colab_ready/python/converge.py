@@ -15,9 +15,10 @@ from __future__ import annotations
 import glob
 import json
 import os
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 from ..core.redact import redact
 from ..files.removal import remove_path

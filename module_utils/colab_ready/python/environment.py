@@ -16,10 +16,11 @@ import os
 import re
 import stat
 from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Callable, Collection, Mapping, Sequence
+from typing import Any
 
 from ..files.safe_open import parse_object, read_bytes, read_object, read_text
 from .lock import (

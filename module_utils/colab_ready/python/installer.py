@@ -13,8 +13,8 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Collection, Mapping, Sequence
 from urllib.parse import unquote, urlsplit
 
 from ..core.redact import redact

@@ -12,8 +12,9 @@ from __future__ import annotations
 import ast
 import operator
 import re
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Callable, Collection, Iterable, Mapping
+from typing import Any
 
 # The marker variables whose values are versions and are compared as such; all others are compared as text.
 VERSION_VARIABLES = {"python_version", "python_full_version", "implementation_version"}

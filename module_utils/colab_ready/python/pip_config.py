@@ -15,8 +15,9 @@ import configparser
 import json
 import os
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Mapping, Sequence
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from ..core.redact import redact
@@ -64,7 +65,6 @@ _BOOLEANS = {
     **dict.fromkeys(("n", "no", "f", "false", "off", "0"), False),
 }
 # A password may hold what belongs percent-encoded: then nobody can use the address, and it stands in the message that says so.
-
 
 
 class PipConfigError(Exception):

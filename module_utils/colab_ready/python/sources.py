@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Mapping, Sequence
 
 from ..files.safe_open import read_text
 from ..process.boundary import BoundaryError, run_as

@@ -12,9 +12,10 @@ from __future__ import annotations
 import glob
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 from ..files.removal import remove_path
 from ..process.identity import Account, current_account

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import errno
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Collection
 
 from ..core.redact import redact
 

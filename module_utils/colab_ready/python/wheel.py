@@ -16,8 +16,8 @@ import os
 import re
 import stat
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Mapping
 
 from ..files.safe_open import read_bytes
 from .lock import LockError, normalize, parse_requirement, parse_version

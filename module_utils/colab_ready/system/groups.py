@@ -10,7 +10,8 @@ there is not made, as then no device file can be its own.
 from __future__ import annotations
 
 import grp
-from typing import Callable, NamedTuple, Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from ..core.accounts import primary_gid
 from ..core.problem import Problem

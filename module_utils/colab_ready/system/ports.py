@@ -17,8 +17,9 @@ import re
 import socket
 import sys
 import time
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Container, Iterable, Iterator, Mapping
+from typing import Any
 
 from ..core.text import printable
 from ..files.safe_open import read_text

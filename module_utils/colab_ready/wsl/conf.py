@@ -197,7 +197,9 @@ def set_key(text: str, key: Key, skips_invalid: bool, newline: str) -> tuple[str
     # Every one of several: that the first counts has not been so in all versions.
     if found:
         was = [None if _means(one.value, key) else one.raw for one in found]
-        return _replaced(text, [(one, key.value) for one, raw in zip(found, was) if raw is not None]), Edit(was, "")
+        return _replaced(
+            text, [(one, key.value) for one, raw in zip(found, was, strict=False) if raw is not None]
+        ), Edit(was, "")
     for at, added in _places(text, before, key, newline_of(text, newline)):
         result = text[:at] + added + text[at:]
         after = parse(result, skips_invalid)
@@ -237,7 +239,11 @@ def unset_key(text: str, key: Key, edit: Edit, skips_invalid: bool) -> str:
         return text
     if not edit.added:
         if len(found) == len(edit.was):
-            pairs = [(one, raw) for one, raw in zip(found, edit.was) if raw is not None and one.raw == key.value]
+            pairs = [
+                (one, raw)
+                for one, raw in zip(found, edit.was, strict=False)
+                if raw is not None and one.raw == key.value
+            ]
         else:
             pairs = [(ours[0], raw) for raw in edit.was if raw is not None][:1]
         return _replaced(text, pairs)

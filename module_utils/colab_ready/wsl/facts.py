@@ -12,8 +12,9 @@ from __future__ import annotations
 import glob
 import os
 import re
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Dict, Mapping, Tuple
+from typing import Any
 
 from ..files.mounts import parse_mounts
 from ..files.safe_open import read_bytes, read_system_text
@@ -43,9 +44,9 @@ GRAPHICS_DRIVER = re.compile(
 )
 DRIVERS_MAX = 16
 
-Reason = Dict[str, str]
+Reason = dict[str, str]
 # A value, or None and why.
-Fact = Tuple[Any, "Reason | None"]
+Fact = tuple[Any, "Reason | None"]
 
 
 def reason(code: str, detail: str) -> Reason:

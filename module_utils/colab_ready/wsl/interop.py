@@ -8,8 +8,9 @@ from __future__ import annotations
 import errno
 import os
 import re
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any
 
 from ..core.text import decoded
 from ..files.plain import open_plain

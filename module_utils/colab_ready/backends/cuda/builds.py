@@ -13,7 +13,8 @@ Data and pure functions. Where it comes from:
 from __future__ import annotations
 
 import re
-from typing import Any, Iterable, NamedTuple, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 from ...core.problem import Problem, Refused
 from ...system import ldconfig as loader_cache

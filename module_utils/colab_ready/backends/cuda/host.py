@@ -11,9 +11,10 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 from ...files import safe_open
 from ...gpu.readers import vendor_tools as gpu_tools

@@ -10,8 +10,9 @@ driver is Windows' alone, and nothing is put into the distribution; without WSL 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Mapping, NamedTuple, Sequence
+from typing import Any, NamedTuple
 
 from ...core.problem import Problem, Refused
 from ...core.text import listed

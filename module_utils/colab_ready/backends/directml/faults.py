@@ -10,7 +10,8 @@ are named beside them. Most causes are on Windows' side of WSL, so most remedies
 from __future__ import annotations
 
 import re
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from ...core.remedy import AGAIN, AGAIN_FIRST, BUILD_ANEW, SETTLED, Evidence, Remedy, within
 

@@ -9,8 +9,9 @@ Pure functions: what was seen goes in, problems and sentences come out. All prob
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 from ...core.problem import Problem
 from ...python.lock import LockError, split_specifier

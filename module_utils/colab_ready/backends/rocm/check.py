@@ -12,8 +12,9 @@ from __future__ import annotations
 import glob
 import os
 import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Callable, Mapping, NamedTuple, Sequence
+from typing import Any, NamedTuple
 
 from ...apt.output import LIST_FORMAT, installed_packages
 from ...core.remedy import check_of
@@ -263,7 +264,9 @@ def wanted_of(settings: Mapping[str, Any]) -> Wanted:
 def adapter_of(settings: Mapping[str, Any], gpu: Mapping[str, Any], wsl: bool) -> Mapping[str, Any] | None:
     """That card among what detection has found: by its names, else as the roles find it."""
     names = {*wanted_of(settings).names, settings.get("adapter")} - {None, ""}
-    theirs = [one for one in gpu.get("adapters") or [] if one.get("vendor_id") == catalog.AMD and why_no_gpu(one) is None]
+    theirs = [
+        one for one in gpu.get("adapters") or [] if one.get("vendor_id") == catalog.AMD and why_no_gpu(one) is None
+    ]
     named = [one for one in theirs if {one.get("name"), catalog.product_of(one)} & names]
     return named[0] if named else card_for(gpu, "rocm", catalog.AMD, wsl)
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Iterable, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from ...core.problem import Problem
 

@@ -10,8 +10,9 @@ The texts are those of the issues named beside them. `where` is wsl, windows, or
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Callable, NamedTuple, Sequence
+from typing import NamedTuple
 
 from ...core import remedy as faults
 from ...core.remedy import AGAIN, AGAIN_FIRST, BUILD_ANEW, Remedy, within

@@ -9,7 +9,8 @@ Key, lists of the repository and bridge are fetched into a folder of the run and
 from __future__ import annotations
 
 import os
-from typing import Any, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ...apt.client import DEB_BYTES_MAX, QUESTION_SECONDS, apt_options, fetch
 from ...apt.output import judge_steps
@@ -121,7 +122,9 @@ class RocmHost(GpuHost):
         params, requires = self.params, plan["python_requires"]
         if params["python"] or params["python_fetch"]:
             return []
-        seen = [(path, interpreters.ask_python(path)) for path in interpreters.python_candidates(f"{params['usr']}/bin")]
+        seen = [
+            (path, interpreters.ask_python(path)) for path in interpreters.python_candidates(f"{params['usr']}/bin")
+        ]
         if any(found and matches(found["version"], requires) for _, found in seen):
             return []
         have = ", ".join(f"{path} is {found['version']}" for path, found in seen if found) or "there is none"

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from typing import Sequence
+from collections.abc import Sequence
 
 from ...core.problem import Problem, Refused
 from ...files.guarded_paths import write_file

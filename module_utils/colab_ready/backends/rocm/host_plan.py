@@ -9,7 +9,8 @@ rocm_host_state.py looks and acts.
 from __future__ import annotations
 
 import re
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from ...core.problem import Problem
 

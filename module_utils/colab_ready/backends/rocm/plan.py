@@ -9,8 +9,9 @@ Pure functions over the tables of backends/rocm/releases.py and gpu/catalog.py.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Iterator, Mapping, NamedTuple, Sequence
+from typing import Any, NamedTuple
 
 from ...core.problem import Problem, Refused
 from ...core.text import listed

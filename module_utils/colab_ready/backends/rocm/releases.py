@@ -18,8 +18,9 @@ Which card may have ROCm, and on which Ubuntu, is in gpu/catalog.py; here is wha
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Mapping, NamedTuple, Sequence
+from typing import NamedTuple
 
 DEFAULT = "10.0.0"
 

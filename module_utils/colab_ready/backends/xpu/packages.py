@@ -11,7 +11,8 @@ it (libze-intel-gpu1), and OpenCL, which some use. Which cards can have it is in
 
 from __future__ import annotations
 
-from typing import Any, Mapping, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from ...core.problem import Problem, Refused
 from ...core.text import listed

@@ -22,7 +22,8 @@ import os
 import stat
 import struct
 from array import array
-from typing import Any, Callable, Mapping, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from ...process.fork import Say
 from ..adapter import (
@@ -81,7 +82,7 @@ def decode_ids(data: bytes) -> dict[str, Any]:
     if vendor in (0, 0xFFFF, 0xFFFFFFFF):
         return dict.fromkeys(ID_KEYS, Unknown("no_ids", f"Windows gives {vendor:04x} as the vendor, which is nobody's"))
     return {
-        **dict(zip(ID_KEYS, (f"{number:04x}" for number in (vendor, device, subvendor, subsystem)))),
+        **dict(zip(ID_KEYS, (f"{number:04x}" for number in (vendor, device, subvendor, subsystem)), strict=False)),
         "revision": f"{revision:02x}",
     }
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from ...files.safe_open import read_text
 from ..adapter import ID_KEYS, Adapters, Reasons, Unknown, assemble
@@ -103,7 +104,7 @@ def _load_ids(paths: Sequence[str]) -> bytes | None:
     return None
 
 
-_FILES = dict(zip(ID_KEYS, ("vendor", "device", "subsystem_vendor", "subsystem_device", "revision")))
+_FILES = dict(zip(ID_KEYS, ("vendor", "device", "subsystem_vendor", "subsystem_device", "revision"), strict=False))
 _ONLY_WINDOWS = Unknown("not_windows", "only Windows has it")
 
 
@@ -150,7 +151,7 @@ def read_adapters(sysfs: str = "/sys", pci_ids: Sequence[str] = PCI_IDS) -> tupl
     ids = _load_ids(pci_ids) if devices else None
     described = [read_adapter(device, sysfs, ids) for device in devices]
     adapters, reasons = assemble(described, "sysfs", "sysfs does not say it")
-    for adapter, device in zip(adapters, devices):
+    for adapter, device in zip(adapters, devices, strict=False):
         if adapter["name"] is not None:
             adapter["source"]["name"] = "pci.ids"
         adapter["primary"] = {"0": False, "1": True}.get(_read(f"{device}/boot_vga") or "")

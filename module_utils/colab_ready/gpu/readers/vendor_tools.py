@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from ...process.program import Answer, NotAnswered, ask
 from ...wsl.facts import LIBRARY_FOLDER

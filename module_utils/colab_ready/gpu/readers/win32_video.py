@@ -46,7 +46,7 @@ def parse_device(identity: str) -> dict[str, Any]:
     values = ("4d4f4351" if qualcomm else vendor, device, subvendor, subsystem, revision)
     ids = {
         field: value.lower() if value else Unknown("not_said", "Windows' id of it does not have it")
-        for field, value in zip(ID_KEYS, values)
+        for field, value in zip(ID_KEYS, values, strict=False)
     }
     return {**ids, "software": ids["vendor_id"] == MICROSOFT}
 

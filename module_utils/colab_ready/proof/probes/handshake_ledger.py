@@ -9,7 +9,8 @@ import asyncio
 import json
 import re
 import time
-from typing import Any, Awaitable, Callable
+from collections.abc import Awaitable, Callable
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 REQUEST_SECONDS = 15.0

@@ -10,7 +10,8 @@ import base64
 import contextlib
 import json
 import uuid
-from typing import Any, Awaitable, Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
+from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from ...system import peer
@@ -138,7 +139,7 @@ async def unrefused(
     tries: Mapping[str, Awaitable[int]], allowed: tuple[int, ...], who: str, expected: str = "403"
 ) -> list[str]:
     """What was answered otherwise than a stranger is to be answered."""
-    codes = dict(zip((f"{what} {who}".strip() for what in tries), await asyncio.gather(*tries.values())))
+    codes = dict(zip((f"{what} {who}".strip() for what in tries), await asyncio.gather(*tries.values()), strict=False))
     return [f"{what} was answered {code}, expected {expected}" for what, code in codes.items() if code not in allowed]
 
 

@@ -21,7 +21,8 @@ import logging
 import signal
 import sys
 import uuid
-from typing import Any, Awaitable, Callable
+from collections.abc import Awaitable, Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 from .handshake_cell import COUNT, execute

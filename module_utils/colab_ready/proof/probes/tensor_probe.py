@@ -18,9 +18,10 @@ import re
 import time
 import traceback
 import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any, Callable, Iterator
+from typing import Any
 
 from ...backends import torch_devices
 
@@ -304,7 +305,9 @@ def article_text(copy: Any, device: Any) -> str:
 
 def compare(values: dict) -> str:
     """Empty, or the first value that is wrong. Written so that a NaN is wrong too."""
-    for index, (a, b, got, expected) in enumerate(zip(values["a"], values["b"], values["sum"], values["expected"])):
+    for index, (a, b, got, expected) in enumerate(
+        zip(values["a"], values["b"], values["sum"], values["expected"], strict=False)
+    ):
         if not abs(got - expected) <= TOLERANCE:
             return f"value {index}: {a!r} + {b!r} gave {got!r}, the CPU says {expected!r}"
     lengths = {key: len(values[key]) for key in ("a", "b", "sum", "expected")}
