@@ -397,17 +397,17 @@ def test_a_kernel_that_dies_on_the_device_is_told_and_deleted_all_the_same(ask: 
 
 
 def test_a_kernel_that_never_comes_up_is_told_in_time(ask: Ask) -> None:
-    result = ask("no extension", kernel_name="broken", http_over_ws=False, timeout_seconds=2)
+    result = ask("no extension", kernel_name="broken", http_over_ws=False, timeout_seconds=8)
     assert red(result) == {"kernel_socket"}, result["reasons"]
     assert result["remedies"][0]["id"] == "kernel_silent"
-    assert result["seconds"] < 20
+    assert result["seconds"] < 60
 
 
 def test_a_cell_that_hangs_is_given_up_and_its_kernel_ended(ask: Ask) -> None:
-    result = ask("no extension", kernel_name="copy_hang", http_over_ws=False, timeout_seconds=3)
+    result = ask("no extension", kernel_name="copy_hang", http_over_ws=False, timeout_seconds=10)
     assert red(result) == {"cell"}, result["reasons"]
     assert result["remedies"][0]["id"] == "check_hangs"
-    assert result["seconds"] < 25
+    assert result["seconds"] < 60
 
 
 # --- the token ------------------------------------------------------------------------------------------------------
