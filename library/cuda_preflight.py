@@ -177,7 +177,7 @@ cautions:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.colab_ready.backends.cuda import host as cuda_look
+from ansible.module_utils.colab_ready.backends.cuda import host as cuda_host
 from ansible.module_utils.colab_ready.backends.cuda import plan as cuda_plan
 from ansible.module_utils.colab_ready.core.problem import message
 from ansible.module_utils.colab_ready.core.redact import secrets_in
@@ -205,7 +205,7 @@ def main() -> None:
     # A mirror's address may hold a password.
     module.no_log_values = set(secrets_in(options["index"]))
     gpu = options["gpu"] or look(Places(usr=options["usr"], proc=options["proc"]))
-    seen = cuda_look.look(
+    seen = cuda_host.look(
         gpu,
         options["usr"],
         options["proc"],

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible.module_utils.colab_ready.backends.cuda import builds as cuda_builds
-from ansible.module_utils.colab_ready.python import lock as lockfile
+from ansible.module_utils.colab_ready.python import lock as lock_file
 from conftest import ansible_environment
 
 DOUBLES = Path(__file__).parents[1] / "doubles"
@@ -350,7 +350,7 @@ def test_the_kernel_of_a_build_is_torch_from_its_index_and_the_rest_locked(
     assert {one["index"] for one in found["pinned"]} == {f"https://index.example/{tag}"}
     assert {str(one["allow_default"]) for one in found["pinned"]} == {"False"}
     assert found["constraints"] == [f"torch=={release}", "torchvision==0.29.0"]
-    locked = lockfile.parse_lock(found["lock_text"])
+    locked = lock_file.parse_lock(found["lock_text"])
     names = {one.name for one in locked}
     assert not names & {"torch", "torchvision"}
     assert {"triton", "ipykernel", "pip", "pillow", "numpy"} <= names

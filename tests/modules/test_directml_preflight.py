@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import trustme
 import yaml
-from ansible.module_utils.colab_ready.python import lock as lockfile
+from ansible.module_utils.colab_ready.python import lock as lock_file
 from conftest import ansible_environment
 
 NAME = "0.2.5.dev240914"
@@ -301,13 +301,13 @@ def test_the_small_build_is_the_default_and_never_the_big_one_unasked(
     assert found["constraints"] == ["torch==2.4.1", "torchvision==0.19.1", f"torch-directml=={NAME}"]
     assert found["python_requires"] == ">=3.10,<3.13"
     assert found["display_name"] == "Python 3 (DirectML)"
-    assert not [one for one in lockfile.parse_lock(found["lock_text"]) if one.name.startswith(("torch", "nvidia"))]
+    assert not [one for one in lock_file.parse_lock(found["lock_text"]) if one.name.startswith(("torch", "nvidia"))]
 
 
 def test_the_index_build_is_locked_as_a_whole(project: Path, tmp_path: Path, own_python: dict[str, Any]) -> None:
     found = describe(project, tmp_path, directml_torch_build="index", **own_python)
     assert [one["requirement"].split(" ")[0] for one in found["pinned"]] == [f"torch-directml=={NAME}"]
-    locked = {one.name: one for one in lockfile.parse_lock(found["lock_text"])}
+    locked = {one.name: one for one in lock_file.parse_lock(found["lock_text"])}
     assert (locked["torch"].version, len(locked["torch"].hashes) > 0) == ("2.4.1", True)
     assert found["constraints"][0] == "torch==2.4.1"
 
@@ -320,7 +320,7 @@ def test_the_older_release_keeps_numpy_below_2(project: Path, tmp_path: Path, ow
     ]  # fmt: skip
     assert [one.get("index") for one in found["pinned"]] == ["file:///srv/torch", "file:///srv/torch", None]
     assert str(found["pinned"][0]["allow_default"]) == "True"
-    numpy = [one for one in lockfile.parse_lock(found["lock_text"]) if one.name == "numpy"]
+    numpy = [one for one in lock_file.parse_lock(found["lock_text"]) if one.name == "numpy"]
     assert all(one.version.startswith("1.26.") for one in numpy)
 
 

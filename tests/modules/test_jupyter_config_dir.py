@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.colab_ready.files.guarded_paths import Attributes
-from ansible.module_utils.colab_ready.jupyter import config_paths as config_dirs
+from ansible.module_utils.colab_ready.jupyter import config_paths
 from ansible.module_utils.colab_ready.jupyter.config_repair import Repair, Settings
 
 NAME = "colab_http_over_ws"
@@ -239,4 +239,4 @@ def test_our_rules_for_the_search_path_are_jupyters_own(server_python: Path, bas
     done = subprocess.run(
         [server_python, "-c", source], env={"HOME": str(tmp_path)}, capture_output=True, text=True, check=True
     )
-    assert config_dirs.config_path(base, str(tmp_path)) == json.loads(done.stdout)
+    assert config_paths.config_path(base, str(tmp_path)) == json.loads(done.stdout)

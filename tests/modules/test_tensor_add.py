@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.colab_ready.backends import torch_devices
-from ansible.module_utils.colab_ready.process import probe as child
+from ansible.module_utils.colab_ready.process import probe
 from ansible.module_utils.colab_ready.proof import tensor_verdict
 from ansible.module_utils.colab_ready.proof.probes import tensor_probe
 from ansible.module_utils.testing import patch_module_args
@@ -42,8 +42,8 @@ def with_stand_in(fault: str = "", **arguments: Any) -> dict[str, Any]:
 def judged(fault: str) -> dict[str, Any]:
     """Without the module around it, which hands warnings over to Ansible and its way of showing them."""
     environment = {"PYTHONPATH": str(TORCH_STAND_IN), "TORCH_STAND_IN_FAULT": fault}
-    source, params = child.probe_source(tensor_probe, torch_devices), {"backend": "cpu", "device": None}
-    return tensor_verdict.judge_tensor(child.run_probe(source, params, sys.executable, 20, env=environment), "cpu")
+    source, params = probe.probe_source(tensor_probe, torch_devices), {"backend": "cpu", "device": None}
+    return tensor_verdict.judge_tensor(probe.run_probe(source, params, sys.executable, 20, env=environment), "cpu")
 
 
 @pytest.mark.smoke("tensor_add")

@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready.backends import torch_devices
-from ansible.module_utils.colab_ready.process import probe as child
+from ansible.module_utils.colab_ready.process import probe
 from ansible.module_utils.colab_ready.proof import tensor_verdict
 from ansible.module_utils.colab_ready.proof.probes import tensor_probe
 from ansible.module_utils.colab_ready.proof.report import REQUIRED_CHECKS, build_report, person_message
@@ -129,7 +129,7 @@ def test_the_text_made_from_a_copy_is_the_one_that_torch_prints_for_the_device(
     """Of ten values; torch breaks its lines by their width, and a copy does not know how wide the device's name is."""
     done = subprocess.run(
         [kernel_python, "-c", PRINTS],
-        input=child.probe_source(tensor_probe, torch_devices),
+        input=probe.probe_source(tensor_probe, torch_devices),
         env={"PYTHONPATH": str(stand_in)},
         capture_output=True,
         text=True,
@@ -279,9 +279,9 @@ def names_only(tmp_path: Path) -> dict[str, str]:
 
 
 def judged(environment: dict[str, str], tail: str = "", **params: Any) -> dict[str, Any]:
-    source = child.probe_source(tensor_probe, torch_devices) + tail
+    source = probe.probe_source(tensor_probe, torch_devices) + tail
     known = {"backend": "directml", "device": None, "adapter": CARD, "wsl": True}
-    outcome = child.run_probe(source, {**known, **params}, sys.executable, SECONDS, env=environment)
+    outcome = probe.run_probe(source, {**known, **params}, sys.executable, SECONDS, env=environment)
     return tensor_verdict.judge_tensor(outcome, "directml")
 
 

@@ -25,9 +25,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready.backends import torch_devices
 from ansible.module_utils.colab_ready.backends.rocm.faults import State
 from ansible.module_utils.colab_ready.gpu.readers.rocminfo import Agent, Rocminfo
-from ansible.module_utils.colab_ready.process import probe as child
-from ansible.module_utils.colab_ready.proof import tensor as tensor_run
-from ansible.module_utils.colab_ready.proof import tensor_verdict
+from ansible.module_utils.colab_ready.process import probe
+from ansible.module_utils.colab_ready.proof import tensor, tensor_verdict
 from ansible.module_utils.colab_ready.proof.probes import tensor_probe
 from ansible.module_utils.colab_ready.proof.report import REQUIRED_CHECKS, build_report, person_message
 from ansible.module_utils.testing import patch_module_args
@@ -396,7 +395,7 @@ KNOWN: dict[str, tuple[State, str, str]] = {
 @pytest.mark.parametrize("name", KNOWN)
 def test_what_is_known_of_the_host_decides_among_the_causes(name: str) -> None:
     state, fault, remedy = KNOWN[name]
-    answer = tensor_run.run_tensor(
+    answer = tensor.run_tensor(
         "rocm", sys.executable, card=CARDS["rocm"], wsl=True, env=environment("rocm", fault),
         timeout_seconds=1.5 if fault == "rocm_hang" else SECONDS, rocm_state=state,
     )  # fmt: skip
@@ -409,7 +408,7 @@ def test_a_runtime_that_torch_brought_is_named_where_it_blinds_torch(tmp_path: P
     wheel = build.torch_wheel(tmp_path, "2.9.1+rocm7.2.4.lw", "rocm", [], files=files)
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
-    answer = tensor_run.run_tensor(
+    answer = tensor.run_tensor(
         "rocm", sys.executable, wsl=True, env={"PYTHONPATH": str(tmp_path / "site")}, timeout_seconds=SECONDS,
         rocm_state=State(rocminfo=SEEN, line="7.2.4", detection="1"),
     )  # fmt: skip
@@ -442,8 +441,8 @@ def test_killed_in_or_after_a_step_the_answer_names_the_last_one_that_was_finish
         "at": step,
         "begin": begin,
     }
-    source = child.probe_source(tensor_probe, torch_devices) + KILLER
-    outcome = child.run_probe(source, params, sys.executable, SECONDS, env=environment("cuda"))
+    source = probe.probe_source(tensor_probe, torch_devices) + KILLER
+    outcome = probe.run_probe(source, params, sys.executable, SECONDS, env=environment("cuda"))
     answer = tensor_verdict.judge_tensor(outcome, "cuda")
     if step == "throughput":
         assert (answer["ok"], answer["reasons"]) == (True, [])
@@ -585,5 +584,5 @@ def test_the_stand_in_counts_nothing_without_the_variables_that_it_needs(
     (tmp_path / "site/torch/fault").write_text("gpu_wrong_sum\n")
     settings = {**environment("rocm"), "PYTHONPATH": str(tmp_path / "site"), "HSA_ENABLE_DXG_DETECTION": "1"}
     del settings["TORCH_STAND_IN_FAULT"]
-    answer = tensor_run.run_tensor("rocm", sys.executable, wsl=True, env=settings, timeout_seconds=SECONDS)
+    answer = tensor.run_tensor("rocm", sys.executable, wsl=True, env=settings, timeout_seconds=SECONDS)
     assert [one["id"] for one in answer["remedies"]] == ["wrong_sum"]

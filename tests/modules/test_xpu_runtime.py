@@ -24,7 +24,7 @@ from ansible.module_utils.colab_ready.apt.client import Apt
 from ansible.module_utils.colab_ready.backends.xpu.host import XpuHost
 from ansible.module_utils.colab_ready.core.problem import Refused
 from ansible.module_utils.colab_ready.process.program import Answer
-from ansible.module_utils.colab_ready.python import lock as lockfile
+from ansible.module_utils.colab_ready.python import lock as lock_file
 from ansible.module_utils.colab_ready.system import groups as gpu_groups
 from ansible.module_utils.colab_ready.system import runtime_account
 from conftest import ansible_environment
@@ -717,7 +717,7 @@ def test_the_kernel_is_torch_from_its_index_and_intel_s_libraries_locked(
     assert not [one for one in found["pinned"] if one.get("allow_default") or one.get("default_requirement")]
     assert found["constraints"][0] == "torch==2.13.0+xpu"
     assert found["python_requires"] == ">=3.10,<3.14"
-    locked = {one.name: one for one in lockfile.parse_lock(found["lock_text"])}
+    locked = {one.name: one for one in lock_file.parse_lock(found["lock_text"])}
     assert not set(locked) & {"torch", "torchvision", "triton", "triton-xpu"}
     assert not [name for name in locked if name.startswith(("nvidia", "cuda"))]
     assert {"intel-sycl-rt", "onemkl-sycl-blas", "intel-pti", "umf", "tcmlib", "ipykernel", "pip", "pillow"} <= set(

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from ansible.module_utils.colab_ready.backends.rocm import check as rocm_check
 from ansible.module_utils.colab_ready.proof import handshake_verdict, remedies, report, tensor_verdict
-from ansible.module_utils.colab_ready.wsl import conf as wsl_config
+from ansible.module_utils.colab_ready.wsl import conf as wsl_conf
 
 LINK = re.compile(r"\[[^\]]*\]\(\s*<?([^)\s>]*)#([^)\s>]+)>?[^)]*\)")
 FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
@@ -72,7 +72,7 @@ def checked_in(module: Any) -> set[str]:
 
 def known_steps() -> set[str]:
     tensor = {step for backend in tensor_verdict.TENSOR_BACKENDS.values() for step in backend["steps"]}
-    others = {step for module in (report, rocm_check, wsl_config) for step in checked_in(module)}
+    others = {step for module in (report, rocm_check, wsl_conf) for step in checked_in(module)}
     return {*handshake_verdict.handshake_plan(True), *handshake_verdict.handshake_plan(False), *tensor, *others}
 
 
@@ -87,7 +87,7 @@ def test_every_step_that_verify_prints_has_one_heading_and_no_other_looks_like_a
 
 
 def test_every_remedy_is_mentioned_and_no_other(project: Path) -> None:
-    known = {*remedies.REMEDIES, *report.REMEDIES, *written_in(wsl_config, "cause")}
+    known = {*remedies.REMEDIES, *report.REMEDIES, *written_in(wsl_conf, "cause")}
     text = text_of(project, "docs/connect.md")
     assert not {remedy for remedy in known if f"`{remedy}`" not in text}
     listed = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", text))

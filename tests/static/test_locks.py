@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils.colab_ready.backends.rocm import releases as rocm_lines
+from ansible.module_utils.colab_ready.backends.rocm import releases as rocm_releases
 from ansible.module_utils.colab_ready.decision.decide import BACKENDS
 from ansible.module_utils.colab_ready.python.lock import matches
 
@@ -56,7 +56,7 @@ def test_the_promises_are_those_of_the_roles(project: Path) -> None:
             assert promised[lock] == minors(cuda)
     for name, classic in (("kernel.txt", False), ("kernel_7.2.txt", True)):
         pythons = {
-            one for line in rocm_lines.LINES if matches(line.version, "<7.13") == classic for one in line.pythons
+            one for line in rocm_releases.LINES if matches(line.version, "<7.13") == classic for one in line.pythons
         }
         assert promised[files("rocm", name)] == sorted(pythons)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.colab_ready.files.guarded_paths import Attributes, Entry
-from ansible.module_utils.colab_ready.jupyter import config_paths as config_dirs
+from ansible.module_utils.colab_ready.jupyter import config_paths
 from ansible.module_utils.colab_ready.jupyter.config_paths import Installation, User
 from ansible.module_utils.colab_ready.jupyter.config_repair import Repair, Settings
 
@@ -24,7 +24,7 @@ PYTHON = "/usr/bin/python3.11"
 
 
 def test_the_systems_jupyter_looks_at_home_first_then_below_usr_then_in_etc() -> None:
-    assert config_dirs.config_path("/usr", "/home/a") == [
+    assert config_paths.config_path("/usr", "/home/a") == [
         "/home/a/.jupyter",
         "/home/a/.local/etc/jupyter",
         "/usr/etc/jupyter",
@@ -35,7 +35,7 @@ def test_the_systems_jupyter_looks_at_home_first_then_below_usr_then_in_etc() ->
 
 @pytest.mark.parametrize("prefix", ["/usr/local", "/"])
 def test_a_directory_that_is_the_systems_already_is_listed_once(prefix: str) -> None:
-    paths = config_dirs.config_path(prefix, "/home/a")
+    paths = config_paths.config_path(prefix, "/home/a")
     assert len(paths) == len(set(paths)) == 4
 
 
@@ -59,7 +59,7 @@ def test_a_directory_that_is_the_systems_already_is_listed_once(prefix: str) -> 
     ],
 )
 def test_distributions_are_read_from_names(name: str, found: dict[str, str]) -> None:
-    assert config_dirs.distributions([name]) == found
+    assert config_paths.distributions([name]) == found
 
 
 @pytest.mark.parametrize(
@@ -74,11 +74,11 @@ def test_distributions_are_read_from_names(name: str, found: dict[str, str]) -> 
     ],
 )
 def test_the_version_is_read_from_the_interpreters_name(path: str, version: str | None) -> None:
-    assert config_dirs.python_version(path) == version
+    assert config_paths.python_version(path) == version
 
 
 def installed(user: str | None, *names: str, python: str = PYTHON) -> Installation | None:
-    return config_dirs.installation(python, user, dict.fromkeys(names, "1"))
+    return config_paths.installation(python, user, dict.fromkeys(names, "1"))
 
 
 ALL = ("jupyter_server", "notebook", "jupyter_http_over_ws", "six")
@@ -108,7 +108,7 @@ ALL = ("jupyter_server", "notebook", "jupyter_http_over_ws", "six")
 def test_the_entry_is_wanted_where_the_extension_can_load(
     found: list[Installation | None], create: str, directory: bool, entry: bool, reason: str
 ) -> None:
-    wanted = config_dirs.decide(create, "colab_http_over_ws", [one for one in found if one])
+    wanted = config_paths.decide(create, "colab_http_over_ws", [one for one in found if one])
     assert (wanted.directory, wanted.entry) == (directory, entry)
     assert wanted.pythons == ([PYTHON] if entry else [])
     assert reason in " ".join(wanted.reasons)
@@ -118,7 +118,7 @@ def test_the_entry_is_wanted_where_the_extension_can_load(
 def test_a_missing_package_is_said_with_the_command_for_that_user() -> None:
     user = installed("a", "jupyter_server")
     system = installed(None, "jupyter_server")
-    wanted = config_dirs.decide("auto", "x", [one for one in (user, system) if one])
+    wanted = config_paths.decide("auto", "x", [one for one in (user, system) if one])
     assert (
         f"sudo {PYTHON} -m pip install --break-system-packages --no-deps jupyter_http_over_ws six" in wanted.reasons[0]
     )
@@ -128,7 +128,7 @@ def test_a_missing_package_is_said_with_the_command_for_that_user() -> None:
 def test_without_an_extension_there_is_no_entry() -> None:
     found = installed(None, *ALL)
     assert found
-    assert config_dirs.decide("auto", None, [found]) == config_dirs.Wanted(True, False, [], [])
+    assert config_paths.decide("auto", None, [found]) == config_paths.Wanted(True, False, [], [])
 
 
 # ---- who could write there --------------------------------------------------------------------
@@ -145,7 +145,7 @@ def judge(kind: str, uid: int, gid: int, mode: int, in_home: bool, links: int = 
         return [f"u{uid}" for uid in sorted(members[group] - {0, owner[0]})]
 
     entry = Entry(kind, uid, gid, mode, links, acl)
-    return config_dirs.weakness(entry, owner, in_home, others, lambda number: f"u{number}")
+    return config_paths.weakness(entry, owner, in_home, others, lambda number: f"u{number}")
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_who_could_write_there_and_what_it_becomes(
     ("mode", "dangerous"), [(0o777, True), (0o1777, True), (0o757, True), (0o775, False), (0o755, False)]
 )
 def test_a_mode_for_everybody_is_warned_about_with_the_reason(mode: int, dangerous: bool) -> None:
-    text = config_dirs.danger_of("/usr/etc/jupyter", mode)
+    text = config_paths.danger_of("/usr/etc/jupyter", mode)
     assert bool(text) == dangerous
     assert not dangerous or ("jupyter_server_config.py" in text and "root" in text)
 

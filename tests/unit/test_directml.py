@@ -12,8 +12,8 @@ from ansible.module_utils.colab_ready.backends import rules as gpu_rules
 from ansible.module_utils.colab_ready.backends.directml import plan as directml
 from ansible.module_utils.colab_ready.backends.directml.limits import warnings_for
 from ansible.module_utils.colab_ready.backends.directml.plan import LIBRARIES, PythonState, Seen
-from ansible.module_utils.colab_ready.python import fetched as fetched_pythons
-from ansible.module_utils.colab_ready.python import lock as lockfile
+from ansible.module_utils.colab_ready.python import fetched
+from ansible.module_utils.colab_ready.python import lock as lock_file
 
 NAME = "0.2.5.dev240914"
 RELEASE = {"package": "torch-directml", "version": NAME, "torch": "2.4.1", "python": ">=3.10,<3.13", "lock": "a.txt"}
@@ -163,12 +163,12 @@ def test_the_locks_hold_all_but_what_is_pinned(project: Path, name: str, minor: 
     assert not directml.judge(name, shipped(project), "cpu", GOOD)
     assert not directml.judge(name, shipped(project), "index", GOOD)
     assert len(row["hashes"]) == len(set(row["hashes"])) == 10
-    assert lockfile.matches(f"3.{minor}.1", row["python"])
-    python = lockfile.marker_environment(f"3.{minor}.1", "cpython", "x86_64")
+    assert lock_file.matches(f"3.{minor}.1", row["python"])
+    python = lock_file.marker_environment(f"3.{minor}.1", "cpython", "x86_64")
     locks = {}
     for key in ("lock", "lock_index"):
         text = (project / "roles" / "directml" / "files" / row[key]).read_text(encoding="utf-8")
-        locks[key] = lockfile.select(lockfile.parse_lock(text), python)
+        locks[key] = lock_file.select(lock_file.parse_lock(text), python)
     small, big = locks["lock"], locks["lock_index"]
     needed = {
         "ipykernel",
@@ -189,13 +189,13 @@ def test_the_locks_hold_all_but_what_is_pinned(project: Path, name: str, minor: 
     assert {one for one in added if not one.startswith("nvidia-")} <= {"torch", "torchvision", "triton"}
     assert (big["torch"].version, big["torchvision"].version) == (row["torch"], row["torchvision"])
     assert len([one for one in added if one.startswith("nvidia-")]) == 12
-    assert not row["numpy"] or lockfile.matches(small["numpy"].version, row["numpy"])
+    assert not row["numpy"] or lock_file.matches(small["numpy"].version, row["numpy"])
 
 
 def test_the_pythons_of_a_release_are_those_for_which_there_are_wheels(project: Path) -> None:
     backend = next(one for one in gpu_rules.BACKENDS if one.name == "directml")
     for row in shipped(project).values():
-        fitting = [minor for minor in range(5, 20) if lockfile.matches(f"3.{minor}.1", row["python"])]
+        fitting = [minor for minor in range(5, 20) if lock_file.matches(f"3.{minor}.1", row["python"])]
         assert max(fitting) == backend.python[1]
         assert min(fitting) >= backend.python[0]
 
@@ -214,7 +214,7 @@ def test_the_pythons_of_a_release_are_those_for_which_there_are_wheels(project: 
     ],
 )
 def test_the_newest_python_that_fits_is_fetched(requires: str, series: str | None) -> None:
-    assert fetched_pythons.series_for(requires) == series
+    assert fetched.series_for(requires) == series
 
 
 def test_fetched_pythons_are_found_newest_first_and_links_are_not_followed(tmp_path: Path) -> None:
@@ -230,6 +230,6 @@ def test_fetched_pythons_are_found_newest_first_and_links_are_not_followed(tmp_p
     (tmp_path / "cpython-3.12-linux-x86_64-gnu").symlink_to("cpython-3.12.16-linux-x86_64-gnu")
     (tmp_path / "cpython-3.13.1-linux-x86_64-gnu").symlink_to("cpython-3.12.16-linux-x86_64-gnu")
     (tmp_path / "cpython-3.11.1-linux-x86_64-gnu").mkdir()
-    found = [path.removeprefix(str(tmp_path)).split("/")[1] for path in fetched_pythons.pythons_in(str(tmp_path))]
+    found = [path.removeprefix(str(tmp_path)).split("/")[1] for path in fetched.pythons_in(str(tmp_path))]
     assert found == [f"cpython-{one}-linux-x86_64-gnu" for one in ("3.12.16", "3.12.9", "3.9.20")]
-    assert fetched_pythons.pythons_in(str(tmp_path / "none")) == []
+    assert fetched.pythons_in(str(tmp_path / "none")) == []

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.colab_ready.python import environment
-from ansible.module_utils.colab_ready.python import lock as lockfile
+from ansible.module_utils.colab_ready.python import lock as lock_file
 from ansible.module_utils.colab_ready.python.environment import Installed, Pin, Plan, Wish
 from ansible.module_utils.colab_ready.python.lock import LockEntry
 from ansible.module_utils.colab_ready.python.wheel import Package
 
 HASH = ("sha256:" + "a" * 64,)
-MARKERS = lockfile.marker_environment("3.11.2", "cpython", "x86_64")
+MARKERS = lock_file.marker_environment("3.11.2", "cpython", "x86_64")
 
 
 def package(
@@ -71,7 +71,7 @@ def test_what_a_user_put_in_the_place_of_a_package_s_file_is_not_waited_for_nor_
     site = tmp_path / "site"
     package(site, "b")
     path = package(site, "a", requires=("b",)) / name
-    roots = [lockfile.parse_requirement("a")]
+    roots = [lock_file.parse_requirement("a")]
     assert environment.required_by(str(site), environment.scan(str(site)), roots, MARKERS) == {"a", "b"}
     moved = path.rename(tmp_path / name)
     if planted == "fifo":
@@ -178,7 +178,7 @@ def test_a_part_of_a_note_that_makes_no_sense_is_left_out(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("resolved", [7, None, "abc", {"a": 1}, [["nested"]]])
 def test_what_was_resolved_counts_only_as_a_list_of_names(resolved: Any) -> None:
-    wish = Wish(packages=[lockfile.parse_requirement("top")])
+    wish = Wish(packages=[lock_file.parse_requirement("top")])
     memory = {"packages": {"specs": ["top"], "resolved": resolved}}
     assert {"top"} <= wish.names(memory)
     assert environment.compare(wish, have(top="1.0"), {}, memory).reasons in ([], ["['nested'] is missing"])
@@ -199,7 +199,7 @@ def test_metadata_that_make_no_sense_are_none(tmp_path: Path, line: str) -> None
         **have(a="1.0"),
         "b c": Installed("b c", "x y", "b c-x y.dist-info"),
     }
-    pin = Pin(lockfile.parse_requirement("top==1.0"), dependencies=True)
+    pin = Pin(lock_file.parse_requirement("top==1.0"), dependencies=True)
     wish = Wish(locked={"a": LockEntry("a", "1.0", HASH)}, pins=[pin])
     assert environment.required_by(str(tmp_path), installed, [pin.requirement], MARKERS) <= {"top", "a"}
     assert environment.unneeded(str(tmp_path), installed, ["a"], wish, MARKERS) == []
@@ -281,7 +281,7 @@ def test_what_a_package_pulls_in_is_followed_with_markers_and_extras(tmp_path: P
     installed = environment.scan(str(tmp_path))
 
     def roots(text: str) -> set[str]:
-        return environment.required_by(str(tmp_path), installed, [lockfile.parse_requirement(text)], MARKERS)
+        return environment.required_by(str(tmp_path), installed, [lock_file.parse_requirement(text)], MARKERS)
 
     assert roots("top") == {"top", "mid", "leaf"}
     assert roots("top[more]") == {"top", "mid", "leaf", "opt"}
@@ -299,12 +299,12 @@ def locked(**versions: str) -> dict[str, LockEntry]:
     return {name: LockEntry(name, version, HASH) for name, version in versions.items()}
 
 
-def asked(*texts: str) -> list[lockfile.Requirement]:
-    return [lockfile.parse_requirement(text) for text in texts]
+def asked(*texts: str) -> list[lock_file.Requirement]:
+    return [lock_file.parse_requirement(text) for text in texts]
 
 
-TORCH = Pin(lockfile.parse_requirement("torch==2.13.0+cpu"))
-TORCH_OR_DEFAULT = Pin(TORCH.requirement, default=lockfile.parse_requirement("torch==2.13.0"))
+TORCH = Pin(lock_file.parse_requirement("torch==2.13.0+cpu"))
+TORCH_OR_DEFAULT = Pin(TORCH.requirement, default=lock_file.parse_requirement("torch==2.13.0"))
 LOCAL = Package("ours", "0.1", "/src/ours", {"ours/__init__.py": b""})
 
 
@@ -510,7 +510,7 @@ def test_nothing_to_do_lists_what_is_there() -> None:
 
 # --- pins that bring what they depend on ----------------------------------------------------------------------------
 
-AMD = Pin(lockfile.parse_requirement("torch[device-gfx1201]==2.13.0+rocm10.0.0"), dependencies=True)
+AMD = Pin(lock_file.parse_requirement("torch[device-gfx1201]==2.13.0+rocm10.0.0"), dependencies=True)
 
 
 def amd_site(site: Path, **without: str) -> dict[str, Installed]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.colab_ready.core.problem import Refused, UnsafePath
 from ansible.module_utils.colab_ready.files.changes import Changes
-from ansible.module_utils.colab_ready.jupyter import server_extension as extension
+from ansible.module_utils.colab_ready.jupyter import server_extension
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,7 +54,7 @@ BOTH = {
     ],
 )
 def test_only_our_entry_is_changed(content: bytes | None, enabled: bool | None, written: Any) -> None:
-    decision = extension.decide(content, NAME, enabled)
+    decision = server_extension.decide(content, NAME, enabled)
     assert decision.trouble == ""
     if isinstance(written, dict):
         assert decision.content is not None
@@ -78,7 +78,7 @@ def test_only_our_entry_is_changed(content: bytes | None, enabled: bool | None, 
     ],
 )
 def test_what_jupyter_could_not_use_is_replaced_and_said(content: bytes, says: str) -> None:
-    decision = extension.decide(content, NAME, True)
+    decision = server_extension.decide(content, NAME, True)
     assert says in decision.trouble
     assert decision.content is not None
     assert json.loads(decision.content) == config(colab_http_over_ws=True)
@@ -86,27 +86,27 @@ def test_what_jupyter_could_not_use_is_replaced_and_said(content: bytes, says: s
 
 @given(st.binary(max_size=80), st.sampled_from([True, False, None]))
 def test_no_content_can_break_it_and_a_second_run_has_nothing_to_do(content: bytes, enabled: bool | None) -> None:
-    once = extension.decide(content, NAME, enabled).content
+    once = server_extension.decide(content, NAME, enabled).content
     result = content if once is None else once or None
     if result is not None or enabled is None:
-        assert extension.decide(result, NAME, enabled).content is None
+        assert server_extension.decide(result, NAME, enabled).content is None
 
 
 @pytest.mark.parametrize("name", ["", "a b", "../x", "a/b", "a.json/..", "1a", "a..b", "é", "a\n"])
 def test_a_name_that_is_no_module_is_refused(name: str) -> None:
     with pytest.raises(Refused, match="Expected the name of the Python module"):
-        extension.check_name(name)
+        server_extension.check_name(name)
 
 
 def test_a_backup_is_not_read_by_jupyter_and_has_one_name_for_one_content() -> None:
-    name = extension.backup_name(NAME, b"x")
-    assert name == extension.backup_name(NAME, b"x") != extension.backup_name(NAME, b"y")
+    name = server_extension.backup_name(NAME, b"x")
+    assert name == server_extension.backup_name(NAME, b"x") != server_extension.backup_name(NAME, b"y")
     assert not name.endswith(".json")
 
 
 def converge(config_dir: Path, enabled: bool | None, check: bool = False) -> Changes:
     changes = Changes(check)
-    extension.converge(changes, str(config_dir), NAME, enabled, ME)
+    server_extension.converge(changes, str(config_dir), NAME, enabled, ME)
     return changes
 
 
@@ -139,7 +139,7 @@ def test_check_mode_says_the_same_and_writes_nothing(tmp_path: Path) -> None:
 
 
 def folder_with(tmp_path: Path, content: bytes | None = None) -> Path:
-    folder = tmp_path / extension.FOLDER
+    folder = tmp_path / server_extension.FOLDER
     folder.mkdir()
     if content is not None:
         (folder / f"{NAME}.json").write_bytes(content)
@@ -186,7 +186,7 @@ def test_a_link_that_only_we_could_place_is_followed(tmp_path: Path) -> None:
     (tmp_path / "jupyter").symlink_to(tmp_path / "elsewhere")
     tmp_path.chmod(0o755)
     assert converge(tmp_path / "jupyter", True).places
-    assert (tmp_path / "elsewhere" / extension.FOLDER / f"{NAME}.json").is_file()
+    assert (tmp_path / "elsewhere" / server_extension.FOLDER / f"{NAME}.json").is_file()
 
 
 @pytest.mark.parametrize("mode", [0o666, 0o600])
@@ -214,7 +214,7 @@ def test_absent_leaves_a_folder_that_holds_something_else(tmp_path: Path) -> Non
 
 
 def test_absent_where_nothing_is_changes_nothing(tmp_path: Path) -> None:
-    (tmp_path / extension.FOLDER).mkdir()
+    (tmp_path / server_extension.FOLDER).mkdir()
     assert not converge(tmp_path, None).places
     assert not converge(tmp_path / "none", None).places
-    assert list(tree(tmp_path)) == [extension.FOLDER]
+    assert list(tree(tmp_path)) == [server_extension.FOLDER]

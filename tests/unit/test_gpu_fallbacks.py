@@ -13,10 +13,9 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.colab_ready.decision.decide import decide_on
-from ansible.module_utils.colab_ready.gpu import detect as gpu_look
+from ansible.module_utils.colab_ready.gpu import detect
 from ansible.module_utils.colab_ready.gpu.adapter import KEYS, Failure, Unknown, assemble
-from ansible.module_utils.colab_ready.gpu.readers import dxcore, win32_video
-from ansible.module_utils.colab_ready.gpu.readers import vendor_tools as gpu_tools
+from ansible.module_utils.colab_ready.gpu.readers import dxcore, vendor_tools, win32_video
 from ansible.module_utils.colab_ready.wsl import facts as wsl
 from doubles import dxcore_stand_in
 from fixtures.windows_drive import open_folder, uids, windows_program
@@ -242,7 +241,7 @@ GEFORCE = "NVIDIA GeForce RTX 4090, 0x268410DE, 0x167C1043, 24564, 581.29, 00000
 )
 def test_nvidia_smi_is_read(text: str, expected: list[Any]) -> None:
     keys = "name vendor_id device_id subsystem_vendor_id subsystem_id dedicated_bytes driver_version address".split()
-    found = [tuple(one.get(key) for key in keys) for one in gpu_tools.parse_nvidia_smi(text)]
+    found = [tuple(one.get(key) for key in keys) for one in vendor_tools.parse_nvidia_smi(text)]
     assert len(found) == 2 if expected == ["two"] else found == expected
 
 
@@ -260,8 +259,8 @@ def test_nvidia_smi_is_read(text: str, expected: list[Any]) -> None:
 )
 def test_nvidia_smi_answers_or_there_is_a_reason(tmp_path: Path, script: str, code: str | None) -> None:
     own = program(tmp_path / "lib/wsl/lib/nvidia-smi", f"#!/bin/sh\n{script}\n")
-    assert gpu_tools.find_nvidia_smi(str(tmp_path)) == own
-    adapters, reasons = gpu_tools.read_nvidia_smi(own, 1 if code == "timeout" else 20)
+    assert vendor_tools.find_nvidia_smi(str(tmp_path)) == own
+    adapters, reasons = vendor_tools.read_nvidia_smi(own, 1 if code == "timeout" else 20)
     if code is None:
         assert adapters is not None
         complete(adapters, reasons)
@@ -277,7 +276,7 @@ def test_nvidia_smi_answers_or_there_is_a_reason(tmp_path: Path, script: str, co
 def test_a_program_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
     own = program(tmp_path / "hangs", f"#!/bin/sh\nsleep 300 &\necho $! > {tmp_path}/pid\nsleep 300\n")
     with pytest.raises(Failure):
-        gpu_tools._ask("hangs", own, (), 2)
+        vendor_tools._ask("hangs", own, (), 2)
     child = Path("/proc", (tmp_path / "pid").read_text().strip(), "stat")
     until = time.monotonic() + 30
     while child.exists() and child.read_text().rpartition(") ")[2][0] not in "ZX":
@@ -328,7 +327,7 @@ Agent 2
 
 
 def test_rocminfo_is_read() -> None:
-    (found,) = gpu_tools.parse_rocminfo(ROCMINFO)
+    (found,) = vendor_tools.parse_rocminfo(ROCMINFO)
     assert found == {
         "name": "AMD Radeon RX 7900 XTX", "vendor_id": "1002", "gfx": "gfx1100", "software": False, "compute_only": False,
         "render": True, "device_id": "744c", "address": "0000:03:00.0", "dedicated_bytes": 25061312 << 10,
@@ -339,7 +338,7 @@ def test_rocminfo_is_read() -> None:
     "text", ["", "ROCk module is NOT loaded", ROCMINFO.replace("GPU", "DSP"), ROCMINFO.replace("gfx1100", "what")]
 )
 def test_rocminfo_without_a_gpu_tells_none(text: str) -> None:
-    assert gpu_tools.parse_rocminfo(text) == []
+    assert vendor_tools.parse_rocminfo(text) == []
 
 
 @pytest.mark.parametrize(
@@ -352,8 +351,8 @@ def test_rocminfo_without_a_gpu_tells_none(text: str) -> None:
 )
 def test_rocminfo_answers_or_there_is_a_reason(tmp_path: Path, script: str, code: str | None) -> None:
     own = program(tmp_path / "opt/rocm/bin/rocminfo", f"#!/bin/sh\n{script}\n")
-    assert gpu_tools.find_rocminfo("/nowhere", str(tmp_path)) == own
-    adapters, reasons = gpu_tools.read_rocminfo(own)
+    assert vendor_tools.find_rocminfo("/nowhere", str(tmp_path)) == own
+    adapters, reasons = vendor_tools.read_rocminfo(own)
     if code is None:
         assert adapters is not None
         complete(adapters, reasons)
@@ -363,9 +362,9 @@ def test_rocminfo_answers_or_there_is_a_reason(tmp_path: Path, script: str, code
 
 
 def test_a_program_that_cannot_be_started_is_a_reason(tmp_path: Path) -> None:
-    assert gpu_tools.read_nvidia_smi(str(tmp_path / "missing"))[1]["adapters"]["reason"] == "cannot_start"
-    assert gpu_tools.read_nvidia_smi(None)[1]["adapters"]["reason"] == "tool_missing"
-    assert gpu_tools.read_rocminfo(None)[1]["adapters"]["reason"] == "tool_missing"
+    assert vendor_tools.read_nvidia_smi(str(tmp_path / "missing"))[1]["adapters"]["reason"] == "cannot_start"
+    assert vendor_tools.read_nvidia_smi(None)[1]["adapters"]["reason"] == "tool_missing"
+    assert vendor_tools.read_rocminfo(None)[1]["adapters"]["reason"] == "tool_missing"
 
 
 # --- libdxcore ------------------------------------------------------------------------------------------------------
@@ -470,7 +469,7 @@ def test_a_libdxcore_that_answers_no_question_leaves_nulls(usr: str, monkeypatch
     adapters, reasons = dxcore.read_adapters_safely(usr)
     assert adapters is not None
     complete(adapters, reasons)
-    assert not gpu_look.tells_something(adapters)
+    assert not detect.tells_something(adapters)
     monkeypatch.setenv("DXCORE_STAND_IN", "null")
     assert dxcore.read_adapters_safely(usr) == ([], {})
 
@@ -488,23 +487,23 @@ def test_a_libdxcore_that_is_none_is_a_reason(build: Build, tmp_path: Path) -> N
 # --- one after the other --------------------------------------------------------------------------------------------
 
 
-def fallen_back(places: gpu_look.Places, *readings: Any) -> tuple[gpu_look.Found, list[str]]:
+def fallen_back(places: detect.Places, *readings: Any) -> tuple[detect.Found, list[str]]:
     asked: list[str] = []
 
-    def way(name: str, reading: Any) -> tuple[str, gpu_look.Way]:
+    def way(name: str, reading: Any) -> tuple[str, detect.Way]:
         def ask() -> Any:
             asked.append(name)
             return reading
 
         return name, ask
 
-    found = gpu_look.of_windows(places, [way(str(number), reading) for number, reading in enumerate(readings)])
+    found = detect.of_windows(places, [way(str(number), reading) for number, reading in enumerate(readings)])
     return found, asked
 
 
 def test_the_first_who_knows_an_adapter_is_believed_and_the_device_is_still_shut(tmp_path: Path) -> None:
     (tmp_path / "dxg").write_text("")
-    places = gpu_look.Places(dev=str(tmp_path))
+    places = detect.Places(dev=str(tmp_path))
     one = assemble([{"vendor_id": "1002", "software": False}], "test", "silent")
     nothing = (None, {"adapters": {"reason": "tool_missing", "detail": "there is none"}})
     nameless = assemble([{"vendor_id": Unknown("not_said", "silent"), "software": False}], "test", "silent")
@@ -517,7 +516,7 @@ def test_the_first_who_knows_an_adapter_is_believed_and_the_device_is_still_shut
 
 
 def test_a_wsl_without_the_device_has_no_adapters_unless_somebody_knows_one(tmp_path: Path) -> None:
-    found, _ = fallen_back(gpu_look.Places(dev=str(tmp_path)))
+    found, _ = fallen_back(detect.Places(dev=str(tmp_path)))
     assert (found.adapters, found.dxg, found.dxg_failure) == ([], False, "dxg_missing")
 
 
@@ -553,8 +552,8 @@ def test_what_the_table_of_gpus_adds_is_said_to_be_from_there() -> None:
         {"vendor_id": "1002", "device_id": "0001", "gfx": "gfx1300"},
     ]  # fmt: skip
     adapters, reasons = assemble(values, "test", "silent")
-    found = gpu_look.Found(adapters, reasons, [])
-    gpu_look.complete(found)
+    found = detect.Found(adapters, reasons, [])
+    detect.complete(found)
     assert [(one["gfx"], one["product"]) for one in adapters] == [
         ("gfx1100", "Radeon RX 7900 XTX"),
         (None, None),

@@ -5,8 +5,7 @@ from __future__ import annotations
 import grp
 
 import pytest
-from ansible.module_utils.colab_ready.system import groups as gpu_groups
-from ansible.module_utils.colab_ready.system import runtime_account
+from ansible.module_utils.colab_ready.system import groups, runtime_account
 
 MEMBERS = {"render": ["me"], "video": ["you"], "mine": []}
 
@@ -16,7 +15,7 @@ def small_host(monkeypatch: pytest.MonkeyPatch) -> None:
     entries = [grp.struct_group((name, "x", place, who)) for place, (name, who) in enumerate(MEMBERS.items())]
     monkeypatch.setattr(grp, "getgrall", lambda: entries)
     monkeypatch.setattr(runtime_account, "account", lambda name: runtime_account.Account("me", 7, "/") if name == "me" else None)
-    monkeypatch.setattr(gpu_groups, "primary_gid", lambda uid: list(MEMBERS).index("mine"))
+    monkeypatch.setattr(groups, "primary_gid", lambda uid: list(MEMBERS).index("mine"))
 
 
 @pytest.mark.parametrize(
@@ -33,7 +32,7 @@ def small_host(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_only_groups_that_there_are_and_that_the_user_is_not_in(
     user: str, wanted: list[str], to_join: list[str], missing: list[str]
 ) -> None:
-    assert gpu_groups.look(user, wanted) == (to_join, missing)
+    assert groups.look(user, wanted) == (to_join, missing)
 
 
 @pytest.mark.parametrize(
@@ -58,14 +57,14 @@ def test_a_membership_is_recorded_before_it_is_made_and_once(
         at_the_call.append(written[-1])
         return status
 
-    problem = gpu_groups.join("me", "video", recorded, lambda: written.append([*recorded]), run, "xpu")
+    problem = groups.join("me", "video", recorded, lambda: written.append([*recorded]), run, "xpu")
     assert (at_the_call, recorded, written[-1]) == ([seen], after, after)
     assert (problem.id if problem else None) == ("xpu_group" if status else None)
 
 
 def test_only_memberships_that_there_still_are_are_taken_back() -> None:
     recorded = [["me", "render"], ["me", "video"], ["me", "gone"], ["nobody", "video"], ["you", "video"]]
-    assert gpu_groups.still_there(recorded) == [("me", "render"), ("you", "video")]
+    assert groups.still_there(recorded) == [("me", "render"), ("you", "video")]
 
 
 @pytest.mark.parametrize(("status", "words"), [(0, None), (3, "sudo gpasswd --delete me render")])
@@ -76,7 +75,7 @@ def test_what_cannot_be_taken_back_is_said(status: int, words: str | None) -> No
         asked.append(command)
         return status
 
-    said = gpu_groups.leave("me", "render", run)
+    said = groups.leave("me", "render", run)
     assert asked == [["/usr/bin/gpasswd", "--delete", "me", "render"]]
     assert said is None if words is None else words in (said or "")
 
@@ -85,5 +84,5 @@ def test_what_cannot_be_taken_back_is_said(status: int, words: str | None) -> No
     ("user", "backend", "name"), [("me", "xpu", None), ("new", "xpu", "xpu_user"), ("new", "rocm", "rocm_user")]
 )
 def test_a_user_that_there_is_not_is_a_problem(user: str, backend: str, name: str | None) -> None:
-    problem = gpu_groups.user_problem(user, backend)
+    problem = groups.user_problem(user, backend)
     assert (problem.id if problem else None) == name

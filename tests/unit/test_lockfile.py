@@ -6,12 +6,12 @@ import itertools
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.colab_ready.python import lock as lockfile
+from ansible.module_utils.colab_ready.python import lock as lock_file
 from ansible.module_utils.colab_ready.python.lock import LockEntry, LockError, Requirement
 
 HASH = "sha256:" + "a" * 64
 OTHER = "sha256:" + "b" * 64
-PY311 = lockfile.marker_environment("3.11.2", "cpython", "x86_64")
+PY311 = lock_file.marker_environment("3.11.2", "cpython", "x86_64")
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ PY311 = lockfile.marker_environment("3.11.2", "cpython", "x86_64")
     [("Jinja2", "jinja2"), ("jupyter_http_over_ws", "jupyter-http-over-ws"), ("a.b__c--D", "a-b-c-d")],
 )
 def test_names_are_compared_as_pep_503_says(name: str, expected: str) -> None:
-    assert lockfile.normalize(name) == expected
+    assert lock_file.normalize(name) == expected
 
 
 # --- versions -------------------------------------------------------------------------------------------------------
@@ -33,7 +33,7 @@ ORDER = [
 
 @pytest.mark.parametrize(("lower", "higher"), list(itertools.combinations(ORDER, 2)))
 def test_versions_are_ordered_as_pep_440_says(lower: str, higher: str) -> None:
-    assert lockfile.parse_version(lower).key() < lockfile.parse_version(higher).key()
+    assert lock_file.parse_version(lower).key() < lock_file.parse_version(higher).key()
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_versions_are_ordered_as_pep_440_says(lower: str, higher: str) -> None:
     ],
 )  # fmt: skip
 def test_two_spellings_of_one_version_are_the_same(left: str, right: str, expected: bool) -> None:
-    assert lockfile.same_version(left, right) is expected
+    assert lock_file.same_version(left, right) is expected
 
 
 @pytest.mark.parametrize(
@@ -62,19 +62,19 @@ def test_two_spellings_of_one_version_are_the_same(left: str, right: str, expect
     ],
 )  # fmt: skip
 def test_conditions_hold_as_pep_440_says(version: str, specifier: str, expected: bool) -> None:
-    assert lockfile.matches(version, specifier) is expected
+    assert lock_file.matches(version, specifier) is expected
 
 
 @pytest.mark.parametrize("text", ["", "abc", "1.0-", "1..0", "1.0+", "1.0 2.0"])
 def test_what_is_no_version_is_refused(text: str) -> None:
     with pytest.raises(LockError, match="is no version"):
-        lockfile.parse_version(text)
+        lock_file.parse_version(text)
 
 
 @pytest.mark.parametrize("text", [">", ">=", "3.10", "=>3.10", ">=3.10 <3.15", "~3.10"])
 def test_what_is_no_condition_is_refused(text: str) -> None:
     with pytest.raises(LockError):
-        lockfile.matches("3.11", text)
+        lock_file.matches("3.11", text)
 
 
 # --- markers --------------------------------------------------------------------------------------------------------
@@ -107,11 +107,11 @@ def test_what_is_no_condition_is_refused(text: str) -> None:
     ],
 )
 def test_markers_hold_as_pep_508_says(marker: str, expected: bool) -> None:
-    assert lockfile.evaluate_marker(marker, PY311) is expected
+    assert lock_file.evaluate_marker(marker, PY311) is expected
 
 
 def test_an_extra_is_a_name() -> None:
-    assert lockfile.evaluate_marker('extra == "Some_Extra"', {**PY311, "extra": "some-extra"})
+    assert lock_file.evaluate_marker('extra == "Some_Extra"', {**PY311, "extra": "some-extra"})
 
 
 @pytest.mark.parametrize(
@@ -125,12 +125,12 @@ def test_an_extra_is_a_name() -> None:
 )  # fmt: skip
 def test_a_marker_that_cannot_be_understood_is_refused(marker: str) -> None:
     with pytest.raises(LockError):
-        lockfile.evaluate_marker(marker, PY311)
+        lock_file.evaluate_marker(marker, PY311)
 
 
 @pytest.mark.parametrize(("version", "series"), [("3.11.2", "3.11"), ("3.15.0rc1", "3.15")])
 def test_the_markers_of_a_python(version: str, series: str) -> None:
-    found = lockfile.marker_environment(version, "cpython", "aarch64")
+    found = lock_file.marker_environment(version, "cpython", "aarch64")
     assert found["python_full_version"] == version
     assert found["python_version"] == series
     assert (found["sys_platform"], found["platform_system"], found["os_name"]) == ("linux", "Linux", "posix")
@@ -163,7 +163,7 @@ def test_the_markers_of_a_python(version: str, series: str) -> None:
 def test_requirements_are_taken_apart(
     text: str, name: str, extras: tuple[str, ...], specifier: str, url: str | None, marker: str | None
 ) -> None:
-    found = lockfile.parse_requirement(text)
+    found = lock_file.parse_requirement(text)
     assert (found.name, found.extras, found.specifier, found.url, found.marker) == (
         name,
         extras,
@@ -179,7 +179,7 @@ def test_requirements_are_taken_apart(
 )
 def test_what_is_no_requirement_is_refused(text: str) -> None:
     with pytest.raises(LockError):
-        lockfile.parse_requirement(text)
+        lock_file.parse_requirement(text)
 
 
 def test_an_address_takes_any_version() -> None:
@@ -205,7 +205,7 @@ Jupyter_Server[test]==2.21.0 --hash={HASH}
 
 
 def test_a_lock_is_read_with_hashes_markers_and_extras() -> None:
-    assert lockfile.parse_lock(LOCK) == [
+    assert lock_file.parse_lock(LOCK) == [
         LockEntry("appnope", "1.0.0", (HASH,), "sys_platform == 'darwin'"),
         LockEntry("numpy", "2.2.5", (HASH, OTHER), "python_full_version < '3.11'"),
         LockEntry("numpy", "2.4.6", (OTHER,), "python_full_version >= '3.11'"),
@@ -215,20 +215,20 @@ def test_a_lock_is_read_with_hashes_markers_and_extras() -> None:
 
 @pytest.mark.parametrize(("version", "numpy"), [("3.10.12", "2.2.5"), ("3.11.2", "2.4.6"), ("3.13.0", "2.4.6")])
 def test_the_entries_of_one_python_are_chosen(version: str, numpy: str) -> None:
-    chosen = lockfile.select(lockfile.parse_lock(LOCK), lockfile.marker_environment(version, "cpython", "x86_64"))
+    chosen = lock_file.select(lock_file.parse_lock(LOCK), lock_file.marker_environment(version, "cpython", "x86_64"))
     assert {name: entry.version for name, entry in chosen.items()} == {"numpy": numpy, "jupyter-server": "2.21.0"}
 
 
 def test_what_is_handed_to_uv_keeps_the_hashes() -> None:
-    chosen = lockfile.select(lockfile.parse_lock(LOCK), PY311)
+    chosen = lock_file.select(lock_file.parse_lock(LOCK), PY311)
     assert (
-        lockfile.render(chosen.values()) == f"numpy==2.4.6 --hash={OTHER}\njupyter-server[test]==2.21.0 --hash={HASH}\n"
+        lock_file.render(chosen.values()) == f"numpy==2.4.6 --hash={OTHER}\njupyter-server[test]==2.21.0 --hash={HASH}\n"
     )
 
 
 def test_a_build_with_a_name_is_not_taken_for_the_one_without() -> None:
-    chosen = lockfile.select(lockfile.parse_lock(LOCK), PY311)
-    assert lockfile.render(chosen.values(), {"jupyter-server"}).splitlines() == [
+    chosen = lock_file.select(lock_file.parse_lock(LOCK), PY311)
+    assert lock_file.render(chosen.values(), {"jupyter-server"}).splitlines() == [
         f"numpy==2.4.6 --hash={OTHER}", f"jupyter-server[test]===2.21.0 --hash={HASH}",
     ]  # fmt: skip
 
@@ -236,8 +236,8 @@ def test_a_build_with_a_name_is_not_taken_for_the_one_without() -> None:
 def test_two_versions_for_one_python_are_refused() -> None:
     entries = [LockEntry("a", "1", (HASH,)), LockEntry("a", "2", (HASH,))]
     with pytest.raises(LockError, match="both as 1 and as 2"):
-        lockfile.select(entries, PY311)
-    assert lockfile.select([entries[0], LockEntry("a", "1.0", (HASH,))], PY311)["a"].version == "1.0"
+        lock_file.select(entries, PY311)
+    assert lock_file.select([entries[0], LockEntry("a", "1.0", (HASH,))], PY311)["a"].version == "1.0"
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_two_versions_for_one_python_are_refused() -> None:
 )
 def test_a_lock_that_leaves_something_open_is_refused_with_the_line(text: str, words: list[str]) -> None:
     with pytest.raises(LockError) as caught:
-        lockfile.parse_lock(text)
+        lock_file.parse_lock(text)
     assert all(word in str(caught.value) for word in [*words, "Expected", "Compile the lock again"]), caught.value
 
 
@@ -265,7 +265,7 @@ def test_every_lock_of_this_project_is_understood_for_every_python(project: Path
     locks = sorted((project / "roles").glob("*/files/*.txt"))
     assert locks
     for lock in locks:
-        entries = lockfile.parse_lock(lock.read_text(encoding="utf-8"))
-        chosen = lockfile.select(entries, lockfile.marker_environment(version, "cpython", machine))
+        entries = lock_file.parse_lock(lock.read_text(encoding="utf-8"))
+        chosen = lock_file.select(entries, lock_file.marker_environment(version, "cpython", machine))
         assert chosen, lock
         assert not {"appnope", "pywin32", "colorama"} & set(chosen), lock

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.colab_ready.core.problem import Refused
-from ansible.module_utils.colab_ready.files import desired as managed
+from ansible.module_utils.colab_ready.files import desired
 from ansible.module_utils.colab_ready.files.desired import Entry, Host, Seen
 
 TOKEN = b"0123456789abcdef" * 4
@@ -66,7 +66,7 @@ ENTRIES: list[tuple[str, dict[str, Any], Entry]] = [
 
 @pytest.mark.parametrize(("raw", "entry"), [case[1:] for case in ENTRIES], ids=[case[0] for case in ENTRIES])
 def test_an_entry_is_understood(raw: dict[str, Any], entry: Entry) -> None:
-    assert managed.parse_entry(raw) == entry
+    assert desired.parse_entry(raw) == entry
 
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
@@ -93,13 +93,13 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
 @pytest.mark.parametrize(("raw", "words"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED])
 def test_a_senseless_entry_is_refused_with_what_was_expected(raw: dict[str, Any], words: str) -> None:
     with pytest.raises(Refused, match="Expected") as refusal:
-        managed.parse_entry(raw)
+        desired.parse_entry(raw)
     assert words in str(refusal.value)
 
 
 def test_every_senseless_entry_of_a_list_is_named() -> None:
     raws = [{"path": "a"}, {"path": "/b", "content": ""}, {"path": "/b/", "state": "absent"}, {"path": "/c"}]
-    entries, problems = managed.parse_entries(raws)
+    entries, problems = desired.parse_entries(raws)
     assert [entry.path for entry in entries] == ["/b"]
     assert [problem.split(":")[0] for problem in problems] == ["a", "/b/", "/c"]
     assert "listed twice" in problems[1]
@@ -117,20 +117,20 @@ TRUE_ALREADY: list[tuple[str, Entry, Seen]] = [
     ("token of the right length", SECRET, Seen("file", 0o600, 0, 0, TOKEN)),
     ("token that fewer may use", replace(SECRET, mode=0o640), Seen("file", 0o640, 0, 0, TOKEN)),
     ("token that somebody made longer", SECRET, Seen("file", 0o600, 0, 0, b"x" * 99)),
-    ("absent", Entry("/a/b", "absent"), managed.MISSING),
+    ("absent", Entry("/a/b", "absent"), desired.MISSING),
 ]
 
 
 @pytest.mark.parametrize(("entry", "seen"), [case[1:] for case in TRUE_ALREADY], ids=[case[0] for case in TRUE_ALREADY])
 def test_what_is_true_already_needs_no_step(entry: Entry, seen: Seen) -> None:
-    assert managed.decide(entry, seen, ROOT) is None
+    assert desired.decide(entry, seen, ROOT) is None
 
 
 # What is there, what must happen, and the diff: one line each before and after, | for a new line.
 MADE = "mode: 0644|owner: root|group: root|"
 HIDDEN = "content: hidden, as it was| -> content: hidden, new|"
 STEPS: list[tuple[str, Entry, Seen, str, str]] = [
-    ("new file", TEXT, managed.MISSING, "write", f"state: absent| -> state: file|{MADE}text|"),
+    ("new file", TEXT, desired.MISSING, "write", f"state: absent| -> state: file|{MADE}text|"),
     ("other content", TEXT, replace(FILE, content=b"old\n"), "write", "old| -> text|"),
     ("both", TEXT, replace(FILE, content=b"old\n", mode=0o777), "write", "mode: 0777|old| -> mode: 0644|text|"),
     ("mode", TEXT, replace(FILE, mode=0o600), "attributes", "mode: 0600| -> mode: 0644|"),
@@ -155,7 +155,7 @@ STEPS: list[tuple[str, Entry, Seen, str, str]] = [
     (
         "new directory",
         Entry("/a/b", "directory"),
-        managed.MISSING,
+        desired.MISSING,
         "make_directory",
         f"state: absent| -> state: directory|{MADE.replace('644', '755')}",
     ),
@@ -169,7 +169,7 @@ STEPS: list[tuple[str, Entry, Seen, str, str]] = [
     (
         "new token",
         SECRET,
-        managed.MISSING,
+        desired.MISSING,
         "write",
         f"state: absent| -> state: file|{MADE.replace('644', '600')}content: hidden, new|",
     ),
@@ -217,9 +217,9 @@ def test_what_is_not_true_needs_this_step(
     monkeypatch: pytest.MonkeyPatch, entry: Entry, seen: Seen, action: str, diff: str
 ) -> None:
     names = {number: name for name, number in ACCOUNTS.items()}
-    monkeypatch.setattr(managed, "user_name", names.get)
-    monkeypatch.setattr(managed, "group_name", names.get)
-    change = managed.decide(entry, seen, ROOT)
+    monkeypatch.setattr(desired, "user_name", names.get)
+    monkeypatch.setattr(desired, "group_name", names.get)
+    change = desired.decide(entry, seen, ROOT)
     assert change is not None
     assert change.action == action
     assert f"{change.before} -> {change.after}".replace("\n", "|") == diff
@@ -235,9 +235,9 @@ IMPOSSIBLE: list[tuple[str, Entry, Seen, Host, str]] = [
     ("no such owner", replace(TEXT, owner="nobody-here"), FILE, ROOT, "owner is 'nobody-here'"),
     ("no such group", replace(TEXT, group="nobody-here"), FILE, ROOT, "group is 'nobody-here'"),
     ("directory without recursive", Entry("/a/b", "absent"), DIRECTORY, ROOT, "recursive: true"),
-    ("gift to root", replace(TEXT, owner="root"), managed.MISSING, STUDENT, "become: true"),
+    ("gift to root", replace(TEXT, owner="root"), desired.MISSING, STUDENT, "become: true"),
     ("root's file", replace(TEXT, owner="student"), FILE, STUDENT, "become: true"),
-    ("somebody else's group", replace(TEXT, group="staff"), managed.MISSING, STUDENT, "become: true"),
+    ("somebody else's group", replace(TEXT, group="staff"), desired.MISSING, STUDENT, "become: true"),
 ]
 
 
@@ -246,13 +246,13 @@ IMPOSSIBLE: list[tuple[str, Entry, Seen, Host, str]] = [
 )
 def test_what_cannot_be_is_refused_with_what_to_do(entry: Entry, seen: Seen, host: Host, words: str) -> None:
     with pytest.raises(Refused, match="Expected") as refusal:
-        managed.decide(entry, seen, host)
+        desired.decide(entry, seen, host)
     assert words in str(refusal.value)
 
 
 def test_an_account_that_is_still_to_be_made_counts_in_check_mode() -> None:
     entry = replace(TEXT, owner="nobody-here", group="nobody-here")
-    change = managed.decide(entry, managed.MISSING, ROOT, check=True)
+    change = desired.decide(entry, desired.MISSING, ROOT, check=True)
     assert change is not None
     assert "owner: nobody-here\ngroup: nobody-here\n" in change.after
 
@@ -269,12 +269,12 @@ NOT_OURS_TO_REMOVE: list[tuple[str, str]] = [
 
 @pytest.mark.parametrize(("path", "why"), NOT_OURS_TO_REMOVE, ids=[path for path, _ in NOT_OURS_TO_REMOVE])
 def test_directories_of_the_system_homes_and_mounts_are_never_removed(path: str, why: str) -> None:
-    assert why in (managed.why_protected(path, ROOT.mounts, ROOT.homes) or "")
+    assert why in (desired.why_protected(path, ROOT.mounts, ROOT.homes) or "")
 
 
 @pytest.mark.parametrize("path", ["/opt/colab-ready", "/etc/colab-ready", "/var/lib/colab-ready", "/usr/etc/jupyter"])
 def test_a_directory_of_our_own_may_be_removed(path: str) -> None:
-    assert managed.why_protected(path, ROOT.mounts, ROOT.homes) is None
+    assert desired.why_protected(path, ROOT.mounts, ROOT.homes) is None
 
 
 # --- a whole list ---------------------------------------------------------------------------------------------------
@@ -286,23 +286,23 @@ def host() -> Host:
 
 
 def entries_of(*raws: dict[str, Any]) -> list[Entry]:
-    entries, problems = managed.parse_entries(raws)
+    entries, problems = desired.parse_entries(raws)
     assert not problems
     return entries
 
 
 def converge(entries: list[Entry], host: Host) -> list[str]:
-    changes, problems = managed.plan(entries, host)
+    changes, problems = desired.plan(entries, host)
     assert not problems
     for change in changes:
-        managed.apply(change)
+        desired.apply(change)
     return [change.path for change in changes]
 
 
 def test_a_missing_parent_is_an_error_unless_an_earlier_entry_makes_it(tmp_path: Path, host: Host) -> None:
     inside = {"path": f"{tmp_path}/new/file", "content": ""}
     folder = {"path": f"{tmp_path}/new", "state": "directory"}
-    changes, problems = managed.plan(entries_of(inside, folder), host)
+    changes, problems = desired.plan(entries_of(inside, folder), host)
     assert "does not exist" in problems[0]
     assert len(problems) == 1
     assert converge(entries_of(folder, inside), host) == [f"{tmp_path}/new", f"{tmp_path}/new/file"]
@@ -311,7 +311,7 @@ def test_a_missing_parent_is_an_error_unless_an_earlier_entry_makes_it(tmp_path:
 def test_one_impossible_entry_leaves_all_others_alone(tmp_path: Path, host: Host) -> None:
     (tmp_path / "folder").mkdir()
     wanted = entries_of({"path": f"{tmp_path}/a", "content": ""}, {"path": f"{tmp_path}/folder", "content": ""})
-    assert len(managed.plan(wanted, host)[1]) == 1
+    assert len(desired.plan(wanted, host)[1]) == 1
     assert not (tmp_path / "a").exists()
 
 
@@ -319,9 +319,9 @@ def test_what_lies_in_a_directory_that_goes_is_missing_for_later_entries(tmp_pat
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "file").write_text("")
     gone = {"path": f"{tmp_path}/old", "state": "absent", "recursive": True}
-    changes, problems = managed.plan(entries_of(gone, {"path": f"{tmp_path}/old/file", "state": "absent"}), host)
+    changes, problems = desired.plan(entries_of(gone, {"path": f"{tmp_path}/old/file", "state": "absent"}), host)
     assert ([change.path for change in changes], problems) == ([f"{tmp_path}/old"], [])
-    problems = managed.plan(entries_of(gone, {"path": f"{tmp_path}/old/file", "content": ""}), host)[1]
+    problems = desired.plan(entries_of(gone, {"path": f"{tmp_path}/old/file", "content": ""}), host)[1]
     assert len(problems) == 1
 
 
@@ -363,11 +363,11 @@ def test_a_link_that_appears_after_the_look_is_not_followed(tmp_path: Path, host
     mine.chmod(0o600)
     theirs.write_text("x")
     theirs.chmod(0o640)
-    changes, _ = managed.plan(entries_of({"path": str(mine), "content": "x"}), host)
+    changes, _ = desired.plan(entries_of({"path": str(mine), "content": "x"}), host)
     mine.unlink()
     mine.symlink_to(theirs)
     with pytest.raises(OSError):
-        managed.apply(changes[0])
+        desired.apply(changes[0])
     assert stat.S_IMODE(theirs.stat().st_mode) == 0o640
 
 
@@ -376,15 +376,15 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
 ) -> None:
     file = tmp_path / "file"
     file.write_text("old")
-    changes, _ = managed.plan(entries_of({"path": str(file), "content": "new"}), host)
+    changes, _ = desired.plan(entries_of({"path": str(file), "content": "new"}), host)
 
     def disk_is_full(handle: int, data: bytes) -> int:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "write", disk_is_full)
     with pytest.raises(OSError) as failure:
-        managed.apply(changes[0])
-    assert "df -h" in managed.explain(failure.value, str(file))
+        desired.apply(changes[0])
+    assert "df -h" in desired.explain(failure.value, str(file))
     assert file.read_text() == "old"
     assert os.listdir(tmp_path) == ["file"]
 
@@ -419,7 +419,7 @@ def test_a_tree_whose_way_others_can_change_stays_and_is_named(tmp_path: Path, h
     (tmp_path / "open" / "tree").mkdir(parents=True)
     (tmp_path / "open").chmod(0o777)
     entries = entries_of({"path": str(tmp_path / "open/tree"), "state": "absent", "recursive": True})
-    _changes, (problem,) = managed.plan(entries, host)
+    _changes, (problem,) = desired.plan(entries, host)
     assert f"{tmp_path}/open" in problem and "can be changed by everybody" in problem and "remove it by hand" in problem
 
 
@@ -428,7 +428,7 @@ def test_the_owner_of_the_way_may_be_named(tmp_path: Path, host: Host) -> None:
     told = replace(host, distrust=lambda path, uids: seen.append(set(uids)), uid_of={"student": 4711}.get)
     (tmp_path / ".cache").mkdir()
     entry = {"path": str(tmp_path / ".cache"), "state": "absent", "recursive": True, "owner": "student"}
-    changes, problems = managed.plan(entries_of(entry), told)
+    changes, problems = desired.plan(entries_of(entry), told)
     assert (len(changes), problems, seen) == (1, [], [{0, host.euid, 4711}])
 
 
@@ -449,7 +449,7 @@ def test_what_others_put_into_a_directory_of_ours_is_taken_away_with_a_word(
     entries = entries_of(
         {"path": str(etc), "state": "directory", "purge_foreign": True}, {"path": str(etc / "listed"), "content": "x"}
     )
-    changes, problems = managed.plan(entries, host)
+    changes, problems = desired.plan(entries, host)
     warned = [change.path for change in changes if change.warning]
     assert (problems, warned) == ([], [str(etc / "conf.d/evil.json"), str(etc / "lab")])
     # Who could write to it may still have it open.
@@ -467,7 +467,7 @@ def test_what_belongs_to_somebody_else_is_foreign_and_what_is_roots_is_not(
         pytest.skip("root may give files away")
     (tmp_path / "jupyter_server_config.py").write_text("")
     os.chown(tmp_path / "jupyter_server_config.py", uid, -1)
-    assert managed.foreign_in(str(tmp_path), 0) == ([str(tmp_path / "jupyter_server_config.py")] if uid else [])
+    assert desired.foreign_in(str(tmp_path), 0) == ([str(tmp_path / "jupyter_server_config.py")] if uid else [])
 
 
 def test_a_file_that_its_owner_holds_a_lease_on_is_made_anew(tmp_path: Path) -> None:
@@ -480,7 +480,7 @@ def test_a_file_that_its_owner_holds_a_lease_on_is_made_anew(tmp_path: Path) -> 
     with subprocess.Popen([sys.executable, "-c", program, str(token)], stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         said = holder.stdout.readline()
-        seen = managed.look(str(token))
+        seen = desired.look(str(token))
         holder.kill()
     if not said:
         pytest.skip("this file system has no leases")

@@ -13,8 +13,7 @@ from ansible.module_utils.colab_ready.backends.rocm import dids
 from ansible.module_utils.colab_ready.core.text import cleaned
 from ansible.module_utils.colab_ready.files import safe_open
 from ansible.module_utils.colab_ready.gpu.readers import rocminfo
-from ansible.module_utils.colab_ready.jupyter import config_paths as config_dirs
-from ansible.module_utils.colab_ready.jupyter import planted_config as planted
+from ansible.module_utils.colab_ready.jupyter import config_paths, planted_config
 from ansible.module_utils.colab_ready.proof import handshake_verdict, report, tensor_verdict
 
 NONSENSE: list[Any] = [
@@ -158,14 +157,14 @@ def test_a_file_of_nonsense_counts_as_none(text: str, tmp_path: Path) -> None:
     (folder / "x.json").write_text(text)
     assert report.judge_extension(str(tmp_path), "x", True)["ok"] is False
     for effects in (
-        planted.config_effects("jupyter_config.json", text.encode()),
-        planted.data_effects("kernels", "\x1b[2K", text.encode()),
+        planted_config.config_effects("jupyter_config.json", text.encode()),
+        planted_config.data_effects("kernels", "\x1b[2K", text.encode()),
     ):
-        assert planted.sentence(effects).isprintable()
+        assert planted_config.sentence(effects).isprintable()
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=lambda text: text[:20])
 def test_tables_of_nonsense_have_nothing_in_them(text: str) -> None:
     assert dids.parse(text) == []
     assert rocminfo.parse(text).agents == []
-    assert config_dirs.distributions([text, f"{text[:50]}.dist-info"]) is not None
+    assert config_paths.distributions([text, f"{text[:50]}.dist-info"]) is not None

@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready.jupyter import planted_config as planted
+from ansible.module_utils.colab_ready.jupyter import planted_config
 
 
-def effects(content: Any, name: str = "jupyter_server_config.json") -> list[planted.Effect]:
-    return planted.config_effects(name, json.dumps(content).encode())
+def effects(content: Any, name: str = "jupyter_server_config.json") -> list[planted_config.Effect]:
+    return planted_config.config_effects(name, json.dumps(content).encode())
 
 
 @pytest.mark.parametrize(
@@ -44,8 +44,8 @@ def effects(content: Any, name: str = "jupyter_server_config.json") -> list[plan
 def test_a_known_way_in_is_named_without_its_value(content: Any, said: str) -> None:
     found = effects(content)
     assert all(effect.known for effect in found)
-    assert said in planted.sentence(found)
-    assert "s3cret" not in planted.sentence(found)
+    assert said in planted_config.sentence(found)
+    assert "s3cret" not in planted_config.sentence(found)
 
 
 @pytest.mark.parametrize(
@@ -63,16 +63,16 @@ def test_a_known_way_in_is_named_without_its_value(content: Any, said: str) -> N
 def test_what_is_not_known_to_be_a_way_in_is_told_apart(content: Any, said: str) -> None:
     found = effects(content)
     assert not any(effect.known for effect in found)
-    assert said in planted.sentence(found)
+    assert said in planted_config.sentence(found)
 
 
 @pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b"[" * 100_000, b""])
 def test_what_is_no_json_is_said_to_be_none(content: bytes) -> None:
-    assert "is not JSON" in planted.sentence(planted.config_effects("jupyter_config.json", content))
+    assert "is not JSON" in planted_config.sentence(planted_config.config_effects("jupyter_config.json", content))
 
 
 def test_code_is_code_whatever_it_holds() -> None:
-    assert planted.sentence(planted.config_effects("jupyter_config.py", b"")).startswith("is code")
+    assert planted_config.sentence(planted_config.config_effects("jupyter_config.py", b"")).startswith("is code")
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_code_is_code_whatever_it_holds() -> None:
     ],
 )
 def test_jupyter_reads_files_by_their_names(name: str, folder: str | None, read: bool) -> None:
-    assert planted.is_config(name, folder) is read
+    assert planted_config.is_config(name, folder) is read
 
 
 @pytest.mark.parametrize(
@@ -108,17 +108,17 @@ def test_jupyter_reads_files_by_their_names(name: str, folder: str | None, read:
     ],
 )
 def test_a_kernel_is_named_with_what_it_runs(kind: str, kernel: bytes | None, said: str) -> None:
-    (effect,) = planted.data_effects(kind, "ir", kernel)
+    (effect,) = planted_config.data_effects(kind, "ir", kernel)
     assert effect.known and said in effect.text
 
 
 def test_names_that_somebody_else_chose_do_no_harm_in_a_terminal() -> None:
-    text = planted.sentence(effects({"ServerApp": {"jpserver_extensions": {"\x1b]0;x\x07" + "y" * 500: True}}}))
+    text = planted_config.sentence(effects({"ServerApp": {"jpserver_extensions": {"\x1b]0;x\x07" + "y" * 500: True}}}))
     assert text.isprintable() and len(text) < 200
 
 
 def test_a_long_list_is_cut_and_the_dangerous_comes_first() -> None:
     harmless = {f"setting_{number}": 1 for number in range(50)}
-    text = planted.sentence(effects({"ServerApp": {**harmless, "token": ""}}))
+    text = planted_config.sentence(effects({"ServerApp": {**harmless, "token": ""}}))
     assert text == "switches the token off (ServerApp.token)"
-    assert planted.sentence(effects({"ServerApp": harmless})).endswith("and 46 more")
+    assert planted_config.sentence(effects({"ServerApp": harmless})).endswith("and 46 more")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils.colab_ready.backends.rocm import faults as rocm_faults
-from ansible.module_utils.colab_ready.backends.rocm import releases as rocm_lines
+from ansible.module_utils.colab_ready.backends.rocm import releases as rocm_releases
 from ansible.module_utils.colab_ready.backends.rocm.faults import (
     REMEDIES,
     RULES,
@@ -299,7 +299,7 @@ def test_outside_of_wsl_no_remedy_is_one_of_windows_or_of_the_bridge(gfx: str, e
 
 
 def test_outside_of_wsl_the_libraries_that_are_missing_are_named_since_no_run_installs_them() -> None:
-    line = rocm_lines.line_of(rocm_lines.DEFAULT)
+    line = rocm_releases.line_of(rocm_releases.DEFAULT)
     assert line is not None and line.prerequisites
     _, do, where = REMEDIES["rocm_native_files"]
     assert f"sudo apt-get install {' '.join(line.prerequisites)}" in do and where == "wsl"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.colab_ready.gpu.readers import rocminfo
-from ansible.module_utils.colab_ready.gpu.readers import vendor_tools as gpu_tools
+from ansible.module_utils.colab_ready.gpu.readers import rocminfo, vendor_tools
 from ansible.module_utils.colab_ready.gpu.readers.rocminfo import Agent
 
 FIXTURES = Path(__file__).parents[1] / "fixtures/rocminfo"
@@ -92,4 +91,4 @@ def test_the_detection_reads_the_same(name: str) -> None:
     """gpu_device reads through the same parser, and loses nothing of it."""
     mine = [(agent.name, agent.gfx, agent.device_id) for agent in rocminfo.parse(read(name)).gpus]
     text = "\n".join(line.rstrip() for line in read(name).splitlines())
-    assert [(one["name"], one["gfx"], one["device_id"]) for one in gpu_tools.parse_rocminfo(text)] == mine
+    assert [(one["name"], one["gfx"], one["device_id"]) for one in vendor_tools.parse_rocminfo(text)] == mine

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready.backends.rocm import releases as rocm_lines
+from ansible.module_utils.colab_ready.backends.rocm import releases as rocm_releases
 from ansible.module_utils.colab_ready.backends.rocm.plan import (
     NEVER_IN_WSL,
     Host,
@@ -41,23 +41,23 @@ NATIVE = Host(wsl=False, distribution="ubuntu", version="24.04", python="3.12")
 
 
 def test_the_default_is_the_first_line_and_is_offered() -> None:
-    assert LINES[0].version == rocm_lines.DEFAULT == "10.0.0"
-    assert rocm_lines.offered() == ["10.0.0", "7.14.0", "7.2.4", "7.2.1"]
-    numbers = [rocm_lines.numbers_of(line.version) for line in LINES]
+    assert LINES[0].version == rocm_releases.DEFAULT == "10.0.0"
+    assert rocm_releases.offered() == ["10.0.0", "7.14.0", "7.2.4", "7.2.1"]
+    numbers = [rocm_releases.numbers_of(line.version) for line in LINES]
     assert numbers == sorted(numbers, reverse=True)
     assert len(set(numbers)) == len(numbers)
 
 
 @pytest.mark.parametrize("line", [line for line in LINES if line.offered], ids=lambda line: line.version)
-def test_an_offered_line_has_all_that_an_installation_needs(line: rocm_lines.Line) -> None:
+def test_an_offered_line_has_all_that_an_installation_needs(line: rocm_releases.Line) -> None:
     assert line.repository is not None
     assert line.repository.key.startswith("https://") and line.repository.address.startswith("https://")
     assert line.packages and line.torch and line.wheels.startswith("https://") and line.pythons and line.windows_driver
     for bridge in line.bridges:
-        assert re.fullmatch(r"[0-9a-f]{64}", rocm_lines.BRIDGES[bridge].sha256)
-    assert set(line.releases) <= set(rocm_lines.CODENAMES)
+        assert re.fullmatch(r"[0-9a-f]{64}", rocm_releases.BRIDGES[bridge].sha256)
+    assert set(line.releases) <= set(rocm_releases.CODENAMES)
     # Of the Core SDK the detection is on, of what came before it is not.
-    assert rocm_lines.needs_detection(line.version) is ("HSA_ENABLE_DXG_DETECTION" in line.environment)
+    assert rocm_releases.needs_detection(line.version) is ("HSA_ENABLE_DXG_DETECTION" in line.environment)
     assert "HSA_OVERRIDE_GFX_VERSION" not in line.environment
 
 
@@ -83,14 +83,14 @@ def test_the_newest_lines_have_a_target_for_every_card_that_amd_lists_for_wsl() 
     ],
 )
 def test_a_version_is_understood_as_people_write_it(text: str, version: str) -> None:
-    line = rocm_lines.line_of(text)
+    line = rocm_releases.line_of(text)
     assert line is not None
     assert line.version == version
 
 
 @pytest.mark.parametrize("text", ["", "latest", "7.2.x", "11.0", "7.5", "10.0.0.1", "-7.2"])
 def test_what_is_no_known_version_is_none(text: str) -> None:
-    assert rocm_lines.line_of(text) is None
+    assert rocm_releases.line_of(text) is None
 
 
 # --- what is put there ----------------------------------------------------------------------------------------------
@@ -232,7 +232,7 @@ def test_amd_smi_comes_when_it_is_asked_for() -> None:
 
 
 def test_no_plan_has_a_kernel_package_an_address_without_tls_or_a_deb_without_checksum() -> None:
-    for version in rocm_lines.offered():
+    for version in rocm_releases.offered():
         for host in (NOBLE, NATIVE):
             if not host.wsl and version.startswith("7.2"):
                 continue

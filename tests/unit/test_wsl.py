@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready.gpu import detect as gpu_look
+from ansible.module_utils.colab_ready.gpu import detect
 from ansible.module_utils.colab_ready.wsl import facts as wsl
 from ansible.module_utils.colab_ready.wsl import windows_build
 from doubles import dxcore_stand_in
@@ -54,11 +54,11 @@ class FakeWsl:
         proc, dev, run, etc, usr = (str(self.root / name) for name in ("proc", "dev", "run", "etc", "usr"))
         return wsl.facts(proc, dev, run, etc, usr, {})
 
-    def places(self) -> gpu_look.Places:
+    def places(self) -> detect.Places:
         sysfs, proc, dev, run, etc, usr = (
             str(self.root / name) for name in ("sysfs", "proc", "dev", "run", "etc", "usr")
         )
-        return gpu_look.Places(sysfs, proc, dev, run, etc, usr)
+        return detect.Places(sysfs, proc, dev, run, etc, usr)
 
 
 @pytest.fixture
@@ -217,7 +217,7 @@ def test_the_decision_is_told_what_files_say(fake: FakeWsl) -> None:
         fake.write(f"usr/bin/{name}", "")
         (fake.root / "usr/bin" / name).chmod(0o755)
     (fake.root / "usr/bin/python3").symlink_to("python3.12")
-    host = gpu_look.host_facts(fake.places(), fake.facts()[0])
+    host = detect.host_facts(fake.places(), fake.facts()[0])
     told = ("wsl", "distribution", "distribution_version", "pythons", "container", "libcuda", "d3d12", "dxcore")
     assert [host[key] for key in told] == [2, "ubuntu", "24.04", ["3.12", "3.10"], False, False, True, True]
     assert host["python_paths"] == [str(fake.root / "usr/bin/python3.12"), str(fake.root / "usr/bin/python3.10")]
@@ -226,11 +226,11 @@ def test_the_decision_is_told_what_files_say(fake: FakeWsl) -> None:
 
 def test_the_environments_that_are_there_are_told(fake: FakeWsl) -> None:
     prefix = str(fake.root / "opt/colab-ready")
-    assert gpu_look.built(prefix) == []
+    assert detect.built(prefix) == []
     fake.write("opt/colab-ready/kernels/cpu/pyvenv.cfg", "")
     # One that was being built.
     fake.write("opt/colab-ready/kernels/rocm/bin/python", "")
-    assert gpu_look.built(prefix) == ["cpu"]
+    assert detect.built(prefix) == ["cpu"]
 
 
 def test_the_disk_is_the_one_that_the_environments_will_be_on(fake: FakeWsl, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,7 +242,7 @@ def test_the_disk_is_the_one_that_the_environments_will_be_on(fake: FakeWsl, mon
         return said
 
     monkeypatch.setattr(os, "statvfs", statvfs)
-    free, why = gpu_look.disk_free_bytes(str(fake.root / "opt/colab-ready"))
+    free, why = detect.disk_free_bytes(str(fake.root / "opt/colab-ready"))
     assert (free, why, asked) == (said.f_bavail * said.f_frsize, None, [str(fake.root)])
 
 
@@ -265,7 +265,7 @@ RADEON = {"vendor_id": "1002", "software": False}
     ],
 )
 def test_windows_is_asked_for_only_where_a_driver_leaves_it_open(adapters: Any, open_question: bool) -> None:
-    assert gpu_look.leaves_windows_open(adapters) is open_question
+    assert detect.leaves_windows_open(adapters) is open_question
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def test_only_a_plain_file_is_asked_for_the_build(fake: FakeWsl, kind: str) -> N
 
 def test_what_is_not_known_of_the_host_has_its_reason(fake: FakeWsl) -> None:
     # Nothing can be written below /proc.
-    found = gpu_look.look(fake.places()._replace(prefix="/proc/colab-ready"), {})
+    found = detect.look(fake.places()._replace(prefix="/proc/colab-ready"), {})
     assert found["host"]["windows_build"] is None
     assert found["null_reasons"]["host.windows_build"]["reason"] == "not_asked"
     assert found["host"]["disk_free_bytes"] == 0
@@ -331,7 +331,7 @@ def test_what_is_not_known_of_the_host_has_its_reason(fake: FakeWsl) -> None:
 def test_on_native_linux_the_drivers_device_files_are_what_counts(fake: FakeWsl) -> None:
     for name in ("kfd", "dri/renderD128", "nvidiactl"):
         fake.write(f"dev/{name}", "")
-    host = gpu_look.host_facts(fake.places(), None)
+    host = detect.host_facts(fake.places(), None)
     assert [host[key] for key in ("wsl", "kfd", "render_node", "nvidia_device")] == [None, True, True, False]
     assert "dxcore" not in host
 
@@ -348,4 +348,4 @@ def test_on_native_linux_the_drivers_device_files_are_what_counts(fake: FakeWsl)
 )
 def test_a_container_is_known_by_its_marks(fake: FakeWsl, path: str, text: str, container: bool) -> None:
     fake.write(path, text)
-    assert gpu_look.in_container(fake.places()) is container
+    assert detect.in_container(fake.places()) is container

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ..core.problem import Problem, Refused
 from ..core.redact import redact
 from ..process.program import Answer, NotAnswered, ask
-from . import output as apt_words
+from . import output as apt_output
 
 DEB_BYTES_MAX = 256 << 20
 SOCKET_SECONDS = 30
@@ -71,7 +71,7 @@ class Apt:
             raise Refused(Problem(f"{self.owner}_dpkg", str(error), "an answer", do)) from None
 
     def problem(self, text: str, where: str) -> Problem:
-        return apt_words.apt_problem(text, where, self.owner, self.more)
+        return apt_output.apt_problem(text, where, self.owner, self.more)
 
     def apt(self, words: Sequence[str], where: str = "apt", strict: bool = False) -> str:
         """Run apt-get. `strict`: a list that could not be read was only a warning before apt knew Error-Mode."""
@@ -84,30 +84,30 @@ class Apt:
 
     def listing(self) -> str:
         # dpkg-query ends with 1 where it does not know one of the names, so all are asked for.
-        return self.ask([self.dpkg_query, "--show", f"--showformat={apt_words.LIST_FORMAT}"])
+        return self.ask([self.dpkg_query, "--show", f"--showformat={apt_output.LIST_FORMAT}"])
 
     def installed(self) -> dict[str, str]:
-        return apt_words.installed_packages(self.listing())
+        return apt_output.installed_packages(self.listing())
 
     def with_files(self) -> dict[str, str]:
-        return apt_words.packages_with_files(self.listing())
+        return apt_output.packages_with_files(self.listing())
 
-    def simulate(self, words: Sequence[str], where: str = "apt") -> apt_words.Steps:
+    def simulate(self, words: Sequence[str], where: str = "apt") -> apt_output.Steps:
         option = ["--no-install-recommends"] if words[0] == "install" else []
-        return apt_words.simulated(self.apt(["--simulate", *option, *words], where))
+        return apt_output.simulated(self.apt(["--simulate", *option, *words], where))
 
     def is_broken(self) -> bool:
         """Whether something that is installed lacks what it depends on."""
         return self.run([*self.apt_get, "check"]).status != 0
 
     def damaged(self, package: str) -> bool:
-        return bool(apt_words.damaged_files(self.ask(["/usr/bin/dpkg", "--verify", package])))
+        return bool(apt_output.damaged_files(self.ask(["/usr/bin/dpkg", "--verify", package])))
 
     def with_changed_configuration(self, names: Sequence[str], content_of: Callable[[str], bytes | None]) -> list[str]:
         changed = []
         for name in names:
             said = self.ask([self.dpkg_query, "--show", "--showformat=${Conffiles}\n", name])
-            for path, shipped in apt_words.conffile_sums(said).items():
+            for path, shipped in apt_output.conffile_sums(said).items():
                 content = content_of(path)
                 if content is not None and hashlib.md5(content).hexdigest() != shipped and name not in changed:
                     changed.append(name)

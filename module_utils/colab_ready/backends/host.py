@@ -21,7 +21,7 @@ from typing import Any
 
 from ..apt import key as apt_key
 from ..apt import openpgp
-from ..apt import output as apt_words
+from ..apt import output as apt_output
 from ..apt.client import INSTALL, Apt, fetch, take_proxies
 from ..core.problem import Problem, Refused, explain, message
 from ..core.redact import redact, secrets_in
@@ -330,7 +330,7 @@ class GpuHost:
             there = self.apt.installed()
             work.packages += [name for name in self.record.data["packages"] if name not in {*there, *work.packages}]
             steps = self.apt.simulate(["install", *work.packages], where)
-        problems = apt_words.judge_steps(steps, [*work.stale_packages, *work.shadows], self.owner, self.title)
+        problems = apt_output.judge_steps(steps, [*work.stale_packages, *work.shadows], self.owner, self.title)
         if problems:
             raise Refused(*problems)
         self.apt.apt(["install", "--download-only", *INSTALL, *work.packages], where)

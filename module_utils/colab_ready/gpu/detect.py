@@ -22,9 +22,8 @@ from ..wsl.windows_build import windows_build
 from . import catalog
 from .adapter import Reading
 from .kind import why_no_gpu
-from .readers import dxcore, dxg, win32_video
+from .readers import dxcore, dxg, vendor_tools, win32_video
 from .readers import sysfs as drm
-from .readers import vendor_tools as gpu_tools
 
 
 class Places(NamedTuple):
@@ -144,8 +143,8 @@ def other_ways(places: Places, interop_works: bool | None) -> list[tuple[str, Wa
     return [
         ("dxcore", lambda: dxcore.read_adapters_safely(places.usr)),
         ("powershell", lambda: win32_video.read_adapters(places.etc, places.proc, places.run, interop_works)),
-        ("nvidia-smi", lambda: gpu_tools.read_nvidia_smi(gpu_tools.find_nvidia_smi(places.usr))),
-        ("rocminfo", lambda: gpu_tools.read_rocminfo(gpu_tools.find_rocminfo(places.usr, places.root))),
+        ("nvidia-smi", lambda: vendor_tools.read_nvidia_smi(vendor_tools.find_nvidia_smi(places.usr))),
+        ("rocminfo", lambda: vendor_tools.read_rocminfo(vendor_tools.find_rocminfo(places.usr, places.root))),
     ]
 
 

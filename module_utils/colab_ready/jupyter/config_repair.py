@@ -19,10 +19,8 @@ from ..files.guarded_paths import Attributes, Entry, look, look_at, open_directo
 from ..files.journal import Journal
 from ..files.trust import others_in_group
 from . import (
-    config_paths as config_dirs,
-)
-from . import (
-    planted_config as planted,
+    config_paths,
+    planted_config,
 )
 from . import (
     server_extension as extension,
@@ -46,7 +44,7 @@ class Settings(NamedTuple):
     extension: str | None = None
     create: str = "never"
     users: Sequence[User] = ()
-    system_dirs: Sequence[str] = config_dirs.SYSTEM_CONFIG_DIRS
+    system_dirs: Sequence[str] = config_paths.SYSTEM_CONFIG_DIRS
     extension_source: str = "/nonexistent"
     state_file: str = "/nonexistent"
     check: bool = True
@@ -90,14 +88,14 @@ class Repair:
         settings = self.settings
         record = self.journal.read(LEFT)
         self.installations = find_installations(settings)
-        wanted = config_dirs.decide(settings.create, settings.extension, self.installations)
+        wanted = config_paths.decide(settings.create, settings.extension, self.installations)
         self.reasons = wanted.reasons
         self._wants_directory = wanted.directory
         self._audit()
 
         made: list[str] = []
         if wanted.directory:
-            danger = config_dirs.danger_of(settings.config_dir, settings.directory_as.mode)
+            danger = config_paths.danger_of(settings.config_dir, settings.directory_as.mode)
             self.changes.warnings += [danger] if danger else []
             parents = Attributes(*settings.owner, mode=0o755)
             for path in dict.fromkeys((settings.config_dir, settings.folder)):
@@ -136,7 +134,7 @@ class Repair:
             self._audit_parent(os.path.dirname(path), self._system)
             self._audit_data_directory(path, self._system)
         for user in self.settings.users:
-            for path in config_dirs.user_data_dirs(user.home):
+            for path in config_paths.user_data_dirs(user.home):
                 for parent in _parents_below(path, user.home):
                     self._audit_parent(parent, user)
                 self._audit_data_directory(path, user)
@@ -160,7 +158,7 @@ class Repair:
             self._audit_parent(os.path.dirname(path), self._system)
             self._audit_directory(path, self._system)
         for user in settings.users:
-            places = config_dirs.config_path(settings.prefix, user.home, system_dirs=settings.system_dirs)
+            places = config_paths.config_path(settings.prefix, user.home, system_dirs=settings.system_dirs)
             inside = [path for path in places if path not in (settings.config_dir, *settings.system_dirs)]
             parents = {parent for path in inside for parent in _parents_below(path, user.home)}
             for path in sorted(parents):
@@ -201,7 +199,7 @@ class Repair:
         parent: int,
         parent_path: str,
         user: User,
-        parent_weakness: config_dirs.Weakness | None,
+        parent_weakness: config_paths.Weakness | None,
         folder: str | None = None,
     ) -> None:
         """`folder` is the directory below the configuration directory that this is; None is that directory itself."""
@@ -213,25 +211,25 @@ class Repair:
                     continue
                 if entry.kind not in ("directory", "file"):
                     self._judge(None, path, entry, user)
-                    if entry.kind == "link" and planted.is_config(name, folder) and self._weakness(entry, user):
-                        target = planted.shown(os.readlink(name, dir_fd=parent))
-                        self._plant(path, entry, user, [planted.Effect("leads to %s" % target)], None)
+                    if entry.kind == "link" and planted_config.is_config(name, folder) and self._weakness(entry, user):
+                        target = planted_config.shown(os.readlink(name, dir_fd=parent))
+                        self._plant(path, entry, user, [planted_config.Effect("leads to %s" % target)], None)
                     continue
                 is_directory = entry.kind == "directory"
                 with open_entry(parent, name, directory=is_directory) as handle:
                     before = look(handle)
                     found = self._weakness(before, user)
                     self._judge(handle, path, before, user)
-                    if is_directory and folder is None and config_dirs.is_read(name):
+                    if is_directory and folder is None and config_paths.is_read(name):
                         self._audit_children(handle, path, user, found, name)
-                if not is_directory and planted.is_config(name, folder) and (found or parent_weakness):
-                    effects = planted.config_effects(name, read(parent, name))
+                if not is_directory and planted_config.is_config(name, folder) and (found or parent_weakness):
+                    effects = planted_config.config_effects(name, read(parent, name))
                     self._plant(path, before, user, effects, parent_weakness)
 
     def _audit_data_directory(self, path: str, user: User) -> None:
         with self._looking(path, user), open_directory(path, _uids(user)) as handle:
             self._judge(handle, path, look(handle), user, repair=False)
-            for kind in planted.DATA_READ:
+            for kind in planted_config.DATA_READ:
                 below = os.path.join(path, kind)
                 entry = look_at(handle, kind)
                 if entry is None:
@@ -249,7 +247,7 @@ class Repair:
         kind: str,
         item: str,
         user: User,
-        parent_weakness: config_dirs.Weakness | None,
+        parent_weakness: config_paths.Weakness | None,
     ) -> None:
         """One kernel, one extension: it is suspicious if any part of it is."""
         path = os.path.join(parent_path, item)
@@ -262,7 +260,7 @@ class Repair:
             text: bytes | None = None
             if entry.kind == "directory":
                 with open_entry(parent, item, directory=True) as handle:
-                    name = planted.MAIN_FILES.get(kind, "")
+                    name = planted_config.MAIN_FILES.get(kind, "")
                     main = look_at(handle, name) if name else None
                     if main and main.kind == "file":
                         text = read(handle, name)
@@ -270,7 +268,7 @@ class Repair:
                         suspects = self._weak_below(handle, path, user, most=1)
                     elif main:
                         suspects = [(os.path.join(path, name), main)]
-            effects = planted.data_effects(kind, item, text)
+            effects = planted_config.data_effects(kind, item, text)
             for where, what in suspects:
                 self._judge(None, where, what, user)
                 self._plant(where, what, user, effects, weak)
@@ -314,8 +312,8 @@ class Repair:
         path: str,
         entry: Entry,
         user: User,
-        effects: list[planted.Effect],
-        parent_weakness: config_dirs.Weakness | None,
+        effects: list[planted_config.Effect],
+        parent_weakness: config_paths.Weakness | None,
     ) -> None:
         """Note what this file does, if others may have put it there. One that does no harm and belongs to who may
         write there is not worth a word: the finding about its directory is."""
@@ -325,9 +323,9 @@ class Repair:
         if finding is None:
             why = "it lies where others could have put it"
             why += " (%s)" % parent_weakness.why if parent_weakness else ""
-            todo = config_dirs.advice(path, entry, user.name)
+            todo = config_paths.advice(path, entry, user.name)
             finding = self._find(path, entry, why, False, todo)
-        finding["planted"] = planted.sentence(effects)
+        finding["planted"] = planted_config.sentence(effects)
 
     def _judge(self, handle: int | None, path: str, entry: Entry, user: User, repair: bool = True) -> None:
         found = self._weakness(entry, user)
@@ -341,16 +339,16 @@ class Repair:
             if self._weakness(entry._replace(**wanted._asdict()), user):
                 todo = "this is the mode that was asked for; ask for 0755"
         elif wanted is None:
-            todo = config_dirs.advice(path, entry, user.name)
+            todo = config_paths.advice(path, entry, user.name)
         if handle is not None and wanted is not None and wanted != entry.attributes:
             self.changes.attributes(path, handle, entry, wanted)
         self._find(path, entry, found.why, not todo, todo)
 
-    def _weakness(self, entry: Entry, user: User) -> config_dirs.Weakness | None:
+    def _weakness(self, entry: Entry, user: User) -> config_paths.Weakness | None:
         def others(gid: int) -> list[str]:
             return sorted(user_name(uid) for uid in others_in_group(gid, frozenset([user.uid])))
 
-        return config_dirs.weakness(entry, (user.uid, user.gid), bool(user.home), others, user_name)
+        return config_paths.weakness(entry, (user.uid, user.gid), bool(user.home), others, user_name)
 
     def _find(self, path: str, entry: Entry | None, why: str, repaired: bool, todo: str) -> dict[str, Any]:
         finding = {
@@ -385,7 +383,7 @@ class Repair:
         settings = self.settings
         kept = []
         for python in pythons:
-            site = config_dirs.system_sites(settings.prefix, str(config_dirs.python_version(python)))[0]
+            site = config_paths.system_sites(settings.prefix, str(config_paths.python_version(python)))[0]
             package = system_package.Package(str(settings.extension), site, settings.extension_source)
             package.ensure(self.changes)
             kept.append({"name": package.name, "site": site})
@@ -393,7 +391,7 @@ class Repair:
         if settings.extension:
             # Also what an earlier run left whose record is lost: the package itself says where it came from.
             for _python, version in interpreters(settings.prefix):
-                site = config_dirs.system_sites(settings.prefix, version)[0]
+                site = config_paths.system_sites(settings.prefix, version)[0]
                 if system_package.Package(settings.extension, site, settings.extension_source).is_from_source():
                     candidates.append({"name": settings.extension, "site": site})
         for index, one in enumerate(candidates):
@@ -428,7 +426,7 @@ def interpreters(prefix: str) -> list[tuple[str, str]]:
     except FileNotFoundError:
         return []
     main = os.path.basename(os.path.realpath(os.path.join(bin_dir, "python3")))
-    found = [(os.path.join(bin_dir, name), config_dirs.python_version(name)) for name in names]
+    found = [(os.path.join(bin_dir, name), config_paths.python_version(name)) for name in names]
     pythons = [(path, version) for path, version in found if version and os.access(path, os.X_OK)]
     return sorted(pythons, key=lambda one: (os.path.basename(one[0]) != main, one))
 
@@ -437,7 +435,7 @@ def _distributions(path: str, owners: frozenset[int] = frozenset()) -> dict[str,
     try:
         with open_directory(path, owners) as handle:
             with os.scandir(handle) as entries:
-                return config_dirs.distributions([entry.name for entry in itertools.islice(entries, ENTRIES_MAX)])
+                return config_paths.distributions([entry.name for entry in itertools.islice(entries, ENTRIES_MAX)])
     except (FileNotFoundError, UnsafePath, *_NOT_FOR_US):
         return {}
 
@@ -446,11 +444,11 @@ def find_installations(settings: Settings) -> list[Installation]:
     """Every Jupyter that the system's Pythons would import, from the names of what lies in their directories."""
     found: list[Installation | None] = []
     for index, (python, version) in enumerate(interpreters(settings.prefix)):
-        local, shared = config_dirs.system_sites(settings.prefix, version)
+        local, shared = config_paths.system_sites(settings.prefix, version)
         # apt's packages are made for the Python that is called python3.
         system = {**(_distributions(shared) if index == 0 else {}), **_distributions(local)}
-        found.append(config_dirs.installation(python, None, system))
+        found.append(config_paths.installation(python, None, system))
         for user in settings.users:
-            own = _distributions(config_dirs.user_site(user.home, version), _uids(user))
-            found.append(config_dirs.installation(python, user.name, own))
+            own = _distributions(config_paths.user_site(user.home, version), _uids(user))
+            found.append(config_paths.installation(python, user.name, own))
     return [one for one in found if one]

@@ -26,10 +26,8 @@ from ..core.text import printable
 from ..files.removal import remove_path
 from ..process.boundary import BoundaryError, run_as
 from ..process.identity import Account, current_account
-from . import environment as env_state
-from . import fetched as fetched_pythons
-from . import lock as lockfile
-from . import pip_config, uv_errors
+from . import environment, fetched, pip_config, uv_errors
+from . import lock as lock_file
 from .converge import attempt, scan_any
 from .environment import Pin
 from .installer import Outcome, Work, cache_of, empty_folder
@@ -74,9 +72,9 @@ class Builder:
         self._check_user()
         self._check_place()
         self._check_ours("touched")
-        entries = lockfile.parse_lock(self.request.lock)
+        entries = lock_file.parse_lock(self.request.lock)
         pins = [_pin(one) for one in self.request.pinned]
-        packages = [lockfile.parse_requirement(one) for one in self.request.packages]
+        packages = [lock_file.parse_requirement(one) for one in self.request.packages]
         self.sources = read_sources(self.request, self.environ)
         work = Work(self.request, self.environ, self.account, self.check_mode, entries, pins, packages, self.sources)
         if self.check_mode:
@@ -155,7 +153,7 @@ class Builder:
         found = os.lstat(self.path)
         owner = Account(f"the user with id {found.st_uid}", found.st_uid, found.st_gid, (), "/")
         try:
-            return _texts(run_as(owner, lambda: env_state.listing(scan_any(self.path)), LOOK_SECONDS))
+            return _texts(run_as(owner, lambda: environment.listing(scan_any(self.path)), LOOK_SECONDS))
         except BoundaryError:
             return []
 
@@ -193,12 +191,12 @@ class Builder:
         refuse_distrusted(os.path.dirname(self.path))
 
     def _check_ours(self, what: str) -> str:
-        kind = env_state.kind_of(self.path)
+        kind = environment.kind_of(self.path)
         if kind in ("other", "file"):
             shown = "a file" if kind == "file" else "a folder with other things in it"
             raise Failure(
                 f"{self.path} is {shown}, so it is not {what}. Expected nothing there, an empty folder, or an environment "
-                f"(with {env_state.MEMORY} or pyvenv.cfg). Move it away, or choose another path."
+                f"(with {environment.MEMORY} or pyvenv.cfg). Move it away, or choose another path."
             )
         return kind
 
@@ -266,9 +264,9 @@ class Builder:
 
     def _fetch_python(self, uv: str, seen: str, sources: pip_config.Sources) -> None:
         """With the rights of who runs this, so that root's Python stays root's, whoever the environment is for."""
-        series = fetched_pythons.series_for(self.request.python_requires)
+        series = fetched.series_for(self.request.python_requires)
         folder = self.request.pythons_dir
-        unsafe = fetched_pythons.folder_problem(folder)
+        unsafe = fetched.folder_problem(folder)
         if unsafe or series is None:
             raise Failure(f"{self.doing}: {unsafe or 'no series of Python fits'}.")
         told = {name: self.environ[name] for name in PYTHON_SOURCE_VARIABLES if self.environ.get(name)}
@@ -312,7 +310,7 @@ class Builder:
 
 def _pin(data: Mapping[str, Any]) -> Pin:
     text, *hashes = str(data["requirement"]).split("--hash=")
-    requirement = lockfile.parse_requirement(text)
+    requirement = lock_file.parse_requirement(text)
     if requirement.version is None:
         raise Failure(
             f"The pinned requirement '{text.strip()}' leaves the version open. Expected one such as "
@@ -337,7 +335,7 @@ def _pin(data: Mapping[str, Any]) -> Pin:
         find_links=place,
         dependencies=bool(data.get("dependencies")),
         variable=str(data.get("variable") or ""),
-        default=lockfile.parse_requirement(str(default)) if default else None,
+        default=lock_file.parse_requirement(str(default)) if default else None,
         default_refused=bool(data.get("default_requirement")) and default is None,
     )
 

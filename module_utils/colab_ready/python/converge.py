@@ -25,10 +25,8 @@ from ..files.removal import remove_path
 from ..files.safe_open import read_text
 from ..files.trust import distrust_tree
 from ..process.run import child_environment
-from . import environment as env_state
-from . import fetched as fetched_pythons
-from . import lock as lockfile
-from . import wheel
+from . import environment, fetched, wheel
+from . import lock as lock_file
 from .environment import Installed, Interpreter, Plan, Wish
 from .installer import Installer, Outcome, Work, empty_folder
 from .trusted import ROOT, distrusted
@@ -74,10 +72,10 @@ class Convergence(Installer):
         self.fresh = usable is None
         found = self.interpreter = usable or self._choose_python()
         self.markers = self.interpreter.markers()
-        self.site = env_state.site_packages(self.path, self.interpreter.series)
+        self.site = environment.site_packages(self.path, self.interpreter.series)
         self.wish = self._read_wish()
-        self.memory = {} if self.fresh else env_state.read_memory(self.path)
-        installed = {} if self.fresh else env_state.scan(self.site)
+        self.memory = {} if self.fresh else environment.read_memory(self.path)
+        installed = {} if self.fresh else environment.scan(self.site)
         # Before a rebuild this is what is lost.
         before = scan_any(self.path) if self.fresh else installed
         self.plan = self._compare(installed, self.memory)
@@ -85,12 +83,12 @@ class Convergence(Installer):
         self.pin_sources = {str(k): str(v) for k, v in (self.memory.get("pinned") or {}).items()}
         self.outcome.changed = self.fresh or not self.plan.empty or bool(reasons)
         self.outcome.reasons.extend(one for one in reasons if one not in self.outcome.reasons)
-        self.outcome.before = self.outcome.before or env_state.listing(before)
+        self.outcome.before = self.outcome.before or environment.listing(before)
         if self.outcome.changed and self.work.check_mode:
-            self.outcome.after = env_state.predicted(self.wish, self.plan, installed, self.memory)
+            self.outcome.after = environment.predicted(self.wish, self.plan, installed, self.memory)
         else:
             installed = self._carry_out() if self.outcome.changed else installed
-            self.outcome.after = env_state.listing(installed)
+            self.outcome.after = environment.listing(installed)
         self.outcome.packages = {name: package.version for name, package in sorted(installed.items())}
         self.outcome.python = {"path": self.python, "version": found.version, "base": found.base}
         self.outcome.pinned = self.pin_sources
@@ -122,7 +120,7 @@ class Convergence(Installer):
             return self._take_steps()
         except (Failure, OSError) as error:
             failure = as_failure(self.doing, error)
-        if self.fresh and not env_state.scan(self.site):
+        if self.fresh and not environment.scan(self.site):
             # Nothing came of it, so nothing stays of it.
             with suppress(OSError):
                 empty_folder(self.path)
@@ -134,7 +132,7 @@ class Convergence(Installer):
         raise Needs("room")
 
     def _take_steps(self) -> dict[str, Installed]:
-        kept: dict[str, Any] = {key: value for key, value in self.memory.items() if key in env_state.MEMORY_PARTS}
+        kept: dict[str, Any] = {key: value for key, value in self.memory.items() if key in environment.MEMORY_PARTS}
         needs_uv = self.fresh or self.plan.for_uv
         if needs_uv:
             self._check_uv()
@@ -154,17 +152,17 @@ class Convergence(Installer):
             self._install_packages()
         for package in self.plan.local:
             self._install_local(package)
-        for name in env_state.bundled_hsa(self.site) if self.work.request.drop_bundled_hsa else []:
+        for name in environment.bundled_hsa(self.site) if self.work.request.drop_bundled_hsa else []:
             os.unlink(os.path.join(self.site, name))
-        installed = env_state.scan(self.site)
+        installed = environment.scan(self.site)
         memory = self._new_memory(installed)
         # A card's own packages are 1 GB each, and those of the last card go.
-        unneeded = env_state.unneeded(self.site, installed, kept.get("brought", {}), self.wish, self.markers)
+        unneeded = environment.unneeded(self.site, installed, kept.get("brought", {}), self.wish, self.markers)
         self.outcome.reasons.extend(f"{installed[name]} is not needed any more" for name in unneeded)
-        gone = {*unneeded, *env_state.compare(self.wish, installed, {}, memory).remove}
+        gone = {*unneeded, *environment.compare(self.wish, installed, {}, memory).remove}
         if gone:
             self._remove(gone)
-            installed = env_state.scan(self.site)
+            installed = environment.scan(self.site)
         left = self._compare(installed, memory)
         if not left.empty:
             raise Failure(
@@ -183,7 +181,7 @@ class Convergence(Installer):
         return installed
 
     def _new_memory(self, installed: Mapping[str, Installed]) -> dict[str, Any]:
-        resolved = env_state.required_by(self.site, installed, self.wish.packages, self.markers)
+        resolved = environment.required_by(self.site, installed, self.wish.packages, self.markers)
         return {
             "state": "complete",
             "pinned": {pin.name: self.pin_sources.get(pin.name, "") for pin in self.wish.pins},
@@ -197,7 +195,7 @@ class Convergence(Installer):
 
     def _look(self) -> tuple[Interpreter | None, str]:
         """Return the interpreter of a usable environment, or None and why a new one is needed."""
-        kind = env_state.kind_of(self.path)
+        kind = environment.kind_of(self.path)
         if kind in ("missing", "empty"):
             return None, "there is no environment yet"
         owner = os.lstat(self.path).st_uid
@@ -206,9 +204,9 @@ class Convergence(Installer):
         changeable = self._changeable()
         if changeable:
             return None, changeable
-        config = env_state.read_config(self.path)
+        config = environment.read_config(self.path)
         if not config.get("home"):
-            building = env_state.read_memory(self.path).get("state") == "building"
+            building = environment.read_memory(self.path).get("state") == "building"
             return None, "the last build did not end" if building else "its pyvenv.cfg is missing or unreadable"
         interpreter = self._ask(self.python)
         if interpreter is None:
@@ -216,11 +214,11 @@ class Convergence(Installer):
         if not os.path.islink(self.python):
             return None, "its bin/python is not the link that it was made as"
         made_with = config.get("version_info") or config.get("version") or ""
-        if not os.path.isdir(env_state.site_packages(self.path, interpreter.series)) or (
+        if not os.path.isdir(environment.site_packages(self.path, interpreter.series)) or (
             made_with and not made_with.startswith(interpreter.series + ".")
         ):
             return None, f"it was made for Python {made_with or '?'}, and the host has {interpreter.version} now"
-        if not lockfile.matches(interpreter.version, self.work.request.python_requires):
+        if not lock_file.matches(interpreter.version, self.work.request.python_requires):
             return None, f"it has Python {interpreter.version}, and {self.work.request.python_requires} is wanted"
         if self.work.request.python and os.path.realpath(self.work.request.python) != interpreter.base:
             wanted = self._choose_python()
@@ -245,9 +243,9 @@ class Convergence(Installer):
         return next((f"somebody else than root can change it: {reason}" for reason in reasons if reason), "")
 
     def _ask(self, python: str) -> Interpreter | None:
-        argv = [python, "-I", "-S", "-c", env_state.INTERPRETER_PROBE]
+        argv = [python, "-I", "-S", "-c", environment.INTERPRETER_PROBE]
         done = execute(argv, child_environment(self.account, None), ANSWER_SECONDS)
-        return env_state.parse_interpreter(done.stdout) if done.ok else None
+        return environment.parse_interpreter(done.stdout) if done.ok else None
 
     def _first_fitting(self, pythons: Sequence[str], rejected: list[str]) -> Interpreter | None:
         for python in pythons:
@@ -255,7 +253,7 @@ class Convergence(Installer):
             if found is None:
                 state = f"does not start as {self.account.name}" if os.path.lexists(python) else "does not exist"
                 rejected.append(f"{python} {state}")
-            elif not lockfile.matches(found.version, self.work.request.python_requires):
+            elif not lock_file.matches(found.version, self.work.request.python_requires):
                 rejected.append(f"{python} is {found.version}")
             else:
                 return found
@@ -270,7 +268,7 @@ class Convergence(Installer):
             return found
         seen = "; ".join(dict.fromkeys(rejected)) or "there is none in /usr/bin"
         fetch = request.python_fetch and not request.python
-        series = fetched_pythons.series_for(request.python_requires) if fetch else None
+        series = fetched.series_for(request.python_requires) if fetch else None
         if series is None:
             raise Failure(
                 f"{self.doing}: no Python fits ({seen}). Expected one that fits {request.python_requires}. Install such a "
@@ -282,10 +280,10 @@ class Convergence(Installer):
     def _fetched_python(self, series: str, seen: str) -> Interpreter:
         """The newest in pythons_dir that fits; where there is none, uv is to fetch one."""
         folder = self.work.request.pythons_dir
-        unsafe = fetched_pythons.folder_problem(folder)
+        unsafe = fetched.folder_problem(folder)
         if unsafe:
             raise Failure(f"{self.doing}: {unsafe}.")
-        found = self._first_fitting(fetched_pythons.pythons_in(folder), [])
+        found = self._first_fitting(fetched.pythons_in(folder), [])
         if found is not None and not self.work.fetched:
             return found
         self.fetched = f"no Python of this host fits ({seen}), so uv fetches Python {series}"
@@ -306,14 +304,14 @@ class Convergence(Installer):
     def _read_wish(self) -> Wish:
         local = [self._local_package(folder) for folder in self.work.request.local_packages]
         elsewhere = {pin.name for pin in self.work.pins} | {one.name for one in local}
-        locked = lockfile.select(self.work.entries, self.markers)
+        locked = lock_file.select(self.work.entries, self.markers)
         return Wish(
             locked={name: entry for name, entry in locked.items() if name not in elsewhere},
             pins=self.work.pins,
             packages=[
                 one
                 for one in self.work.packages
-                if not one.marker or lockfile.evaluate_marker(one.marker, self.markers)
+                if not one.marker or lock_file.evaluate_marker(one.marker, self.markers)
             ],
             local=local,
             exact=self.work.request.exact,
@@ -325,7 +323,7 @@ class Convergence(Installer):
         except OSError as error:
             if self.work.check_mode and isinstance(error, FileNotFoundError):
                 # another task would have put it there
-                return wheel.Package(lockfile.normalize(os.path.basename(folder.rstrip("/"))), "0", folder, {})
+                return wheel.Package(lock_file.normalize(os.path.basename(folder.rstrip("/"))), "0", folder, {})
             raise Failure(
                 f"The source folder {folder} cannot be read ({error.strerror}). Expected a folder with a "
                 "pyproject.toml. Put it there, or take it out of local_packages."
@@ -333,23 +331,23 @@ class Convergence(Installer):
 
     def _compare(self, installed: Mapping[str, Installed], memory: Mapping[str, Any]) -> Plan:
         from_lock = set(self.wish.locked) | {pin.name for pin in self.wish.pins}
-        taken_out = env_state.BUNDLED_HSA if self.work.request.drop_bundled_hsa else None
+        taken_out = environment.BUNDLED_HSA if self.work.request.drop_bundled_hsa else None
         problems = {}
         for name in sorted(self.wish.names(memory) & set(installed)):
-            problem = env_state.examine(
+            problem = environment.examine(
                 self.site, installed[name], name not in from_lock, taken_out if name == "torch" else None
             )
             if problem:
                 problems[name] = problem
-        unwanted = env_state.bundled_hsa(self.site) if taken_out else []
-        return env_state.compare(self.wish, installed, problems, memory, unwanted)
+        unwanted = environment.bundled_hsa(self.site) if taken_out else []
+        return environment.compare(self.wish, installed, problems, memory, unwanted)
 
     def _constraints_differ(self) -> list[str]:
-        path = os.path.join(self.path, env_state.CONSTRAINTS)
+        path = os.path.join(self.path, environment.CONSTRAINTS)
         there = read_text(path)
         if there is None and os.path.lexists(path):
-            return [f"{env_state.CONSTRAINTS} is no plain file"]
-        return [] if (there or "") == self._constraints_text() else [f"{env_state.CONSTRAINTS} says something else"]
+            return [f"{environment.CONSTRAINTS} is no plain file"]
+        return [] if (there or "") == self._constraints_text() else [f"{environment.CONSTRAINTS} says something else"]
 
     def _foreign_folder(self) -> bool:
         """Tell whether a folder in the environment is another user's: its files cannot be replaced by this one."""
@@ -365,15 +363,15 @@ class Convergence(Installer):
     # -- files
 
     def _remember(self, memory: Mapping[str, Any]) -> None:
-        content = {"schema": env_state.MEMORY_SCHEMA, **memory}
-        self._write(env_state.MEMORY, json.dumps(content, indent=2, sort_keys=True) + "\n")
+        content = {"schema": environment.MEMORY_SCHEMA, **memory}
+        self._write(environment.MEMORY, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
     def _write_constraints(self) -> None:
         text = self._constraints_text()
         if text:
-            self._write(env_state.CONSTRAINTS, text)
+            self._write(environment.CONSTRAINTS, text)
         else:
-            remove_path(os.path.join(self.path, env_state.CONSTRAINTS))
+            remove_path(os.path.join(self.path, environment.CONSTRAINTS))
 
     def _write(self, name: str, text: str) -> None:
         """Whole or not at all, and never through a link that lies where the file should be."""
@@ -392,5 +390,5 @@ def scan_any(path: str) -> dict[str, Installed]:
     """Return what is in an environment whose Python may be gone."""
     found: dict[str, Installed] = {}
     for site in sorted(glob.glob(os.path.join(glob.escape(path), "lib", "*", "site-packages"))):
-        found.update(env_state.scan(site))
+        found.update(environment.scan(site))
     return found

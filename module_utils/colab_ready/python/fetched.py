@@ -14,7 +14,7 @@ import os
 import re
 
 from ..files.trust import distrust_way
-from . import lock as lockfile
+from . import lock as lock_file
 
 # Newest first: the later it is given up, the better.
 SERIES = tuple(f"3.{minor}" for minor in range(14, 9, -1))
@@ -24,7 +24,7 @@ _FOLDER = re.compile(r"cpython-(3)\.([0-9]+)\.([0-9]+)-[a-z0-9_-]+")
 
 def series_for(requires: str) -> str | None:
     """The newest series of Python that fits, such as 3.12 for >=3.10,<3.13."""
-    return next((series for series in SERIES if lockfile.matches(f"{series}.99", requires)), None)
+    return next((series for series in SERIES if lock_file.matches(f"{series}.99", requires)), None)
 
 
 def pythons_in(folder: str) -> list[str]:

@@ -21,9 +21,8 @@ from ..core.redact import redact
 from ..files.removal import empty_at, remove_path
 from ..process.identity import Account
 from ..process.run import Finished
-from . import environment as env_state
-from . import lock as lockfile
-from . import pip_config, uv_errors, wheel
+from . import environment, pip_config, uv_errors, wheel
+from . import lock as lock_file
 from .environment import Installed, Interpreter, Pin, Plan, Wish
 from .uv import INSTALL_SECONDS, Failure, Request, execute, failed, said, uv_environment, uv_version
 
@@ -109,9 +108,9 @@ class Work:
     account: Account
     check_mode: bool
     # What the request says about packages, read once, before anything is touched.
-    entries: Sequence[lockfile.LockEntry]
+    entries: Sequence[lock_file.LockEntry]
     pins: Sequence[Pin]
-    packages: Sequence[lockfile.Requirement]
+    packages: Sequence[lock_file.Requirement]
     sources: pip_config.Sources
     uv: str | None = None
     fetched: bool = False
@@ -167,10 +166,10 @@ class Installer:
 
     def _drop_unreadable(self) -> None:
         """uv cannot uninstall what has no readable RECORD, and stops at one that is nonsense."""
-        for package in env_state.scan(self.site).values():
+        for package in environment.scan(self.site).values():
             for folder in (package.folder, *package.others):
                 alone = Installed(package.name, package.version, folder)
-                if env_state.examine(self.site, alone, from_address=True) == env_state.NO_RECORD:
+                if environment.examine(self.site, alone, from_address=True) == environment.NO_RECORD:
                     remove_path(os.path.join(self.site, folder))
 
     # -- uv
@@ -334,7 +333,7 @@ class Installer:
             return None
         folder = os.path.join(self.cache, "build-tools")
         arguments = ("--target", folder, "--no-deps", "--require-hashes")
-        self._install(Order(self.sources, lockfile.render([entry]), arguments), BUILD_TOOLS)
+        self._install(Order(self.sources, lock_file.render([entry]), arguments), BUILD_TOOLS)
         return folder
 
     def _cannot_be_had(self, pins: Sequence[Pin], tried: Sequence[tuple[str, uv_errors.Problem]]) -> Failure:
@@ -377,7 +376,7 @@ class Installer:
     def _brought(self, installed: Mapping[str, Installed]) -> set[str]:
         """What the pins bring, as what is installed says."""
         roots = [pin.requirement for pin in self.wish.bringing]
-        return env_state.required_by(self.site, installed, roots, self.markers) - self.wish.fixed
+        return environment.required_by(self.site, installed, roots, self.markers) - self.wish.fixed
 
     def _note_disagreements(self) -> None:
         """Tell where a package wants another version than the locked one, which has the last word."""
@@ -386,7 +385,7 @@ class Installer:
         done = self._uv_run(["pip", "check", "--python", self.python])
         found = re.findall(r"(The package `[^`]+` requires `([\w.-]+)[^`]*`, but `[^`]+` is installed)", said(done))
         for told, name in found:
-            if lockfile.normalize(name) in self.wish.locked:
+            if lock_file.normalize(name) in self.wish.locked:
                 self.sources = self.sources.note(f"{told}; that is locked, and stays")
 
     # -- all others
@@ -395,13 +394,13 @@ class Installer:
         plan = self.plan
         self._reach_host(f"{plan.locked[0].name}=={plan.locked[0].version}")
         again = _reinstall(plan.reinstall & {entry.name for entry in plan.locked})
-        lines = lockfile.render(plan.locked, plan.reinstall)
+        lines = lock_file.render(plan.locked, plan.reinstall)
         self._install(Order(self.sources, lines, ("--no-deps", "--require-hashes", *again)))
 
     def _install_packages(self) -> None:
         """The packages without a lock. What is locked or pinned, or came with a pin, is a constraint for them, so that
         they cannot move it and be moved back by the next run."""
-        installed = env_state.scan(self.site)
+        installed = environment.scan(self.site)
         locked = _names(self.wish.pins) | set(self.wish.locked) | self._brought(installed)
         fixed = "".join(f"{installed[name]}\n" for name in sorted(locked) if name in installed)
         if not any(one.name in locked for one in self.wish.packages):

@@ -20,7 +20,7 @@ from typing import Any
 from ..files.removal import remove_path
 from ..process.identity import Account, current_account
 from ..process.run import Finished, child_environment, run
-from . import lock as lockfile
+from . import lock as lock_file
 from . import pip_config, uv_errors
 from .environment import kind_of
 from .trusted import distrusted, refusal
@@ -51,7 +51,7 @@ class Failure(Exception):
 
 
 # What the work may end with.
-ENDS = (Failure, lockfile.LockError, pip_config.PipConfigError, OSError)
+ENDS = (Failure, lock_file.LockError, pip_config.PipConfigError, OSError)
 
 
 def failed(doing: str, problem: uv_errors.Problem) -> Failure:
@@ -166,7 +166,7 @@ def provide_uv(request: Request, environ: Mapping[str, str], sources: pip_config
     if request.uv:
         return request.uv
     refuse_distrusted(request.tools_dir)
-    wanted = next((entry.version for entry in lockfile.parse_lock(request.uv_lock) if entry.name == "uv"), None)
+    wanted = next((entry.version for entry in lock_file.parse_lock(request.uv_lock) if entry.name == "uv"), None)
     own = os.path.join(request.tools_dir, "bin", "uv")
     version = uv_version(own) if os.path.exists(own) else None
     if version is not None and wanted in (None, version):
@@ -187,7 +187,7 @@ def provide_uv(request: Request, environ: Mapping[str, str], sources: pip_config
         )
     for candidate in _uv_on_path():
         version = uv_version(candidate)
-        if version and lockfile.matches(version, ">=" + OLDEST_UV):
+        if version and lock_file.matches(version, ">=" + OLDEST_UV):
             return candidate
         tried.append(f"{candidate} is {version or 'not usable'}")
     raise Failure(

@@ -20,7 +20,7 @@ from ..files.safe_open import read_system_text
 from ..process.program import NotAnswered, stdout_of
 from ..system import ldconfig
 from ..system.init import service_manager
-from . import conf as wsl_config
+from . import conf as wsl_conf
 from .conf import KEEP_RUNNING, SYSTEMD, Edit, Key
 from .facts import LIBRARY_FOLDER, automount_root
 from .interop import DRIVE_SECONDS, as_caller, ask_windows, ways_to_windows, windows_program
@@ -71,7 +71,7 @@ class Repair:
             self.journal.write()
         if wanted:
             runs = service_manager(params["proc"], params["run"]) == "systemd"
-            self.codes = wsl_config.restart_codes(record, self._wsl_conf or b"", runs, self._boot_id)
+            self.codes = wsl_conf.restart_codes(record, self._wsl_conf or b"", runs, self._boot_id)
 
     # ---- systemd ------------------------------------------------------------------------------
 
@@ -90,8 +90,8 @@ class Repair:
             changed = len(self.changes.places)
             self._wsl_conf = self._unset("wsl_conf", file, SYSTEMD)
             runs = service_manager(self.params["proc"], self.params["run"]) == "systemd"
-            if len(self.changes.places) > changed and runs and not wsl_config.is_systemd_on(self._wsl_conf or b""):
-                self.codes.append(wsl_config.SYSTEMD_GOES)
+            if len(self.changes.places) > changed and runs and not wsl_conf.is_systemd_on(self._wsl_conf or b""):
+                self.codes.append(wsl_conf.SYSTEMD_GOES)
 
     # ---- no idle shutdown ---------------------------------------------------------------------
 
@@ -106,14 +106,14 @@ class Repair:
             elif not wanted and known:
                 changed = len(self.changes.places)
                 self._unset("wslconfig", WindowsFile(known), KEEP_RUNNING)
-                self.codes += [wsl_config.KEEP_RUNNING_GOES] if len(self.changes.places) > changed else []
+                self.codes += [wsl_conf.KEEP_RUNNING_GOES] if len(self.changes.places) > changed else []
         except OSError as error:
-            raise wsl_config.by_hand("%s: %s" % (error.filename or ".wslconfig", error.strerror)) from None
+            raise wsl_conf.by_hand("%s: %s" % (error.filename or ".wslconfig", error.strerror)) from None
 
     def _is_kept(self, path: str) -> bool:
         """Whether the file that was changed before says it still. Then nothing of Windows is started."""
         try:
-            return wsl_config.set_in(WindowsFile(path).read() or b"", KEEP_RUNNING, windows=True).edit is None
+            return wsl_conf.set_in(WindowsFile(path).read() or b"", KEEP_RUNNING, windows=True).edit is None
         except (OSError, ValueError, Refused):
             return False
 
@@ -127,12 +127,12 @@ class Repair:
             said = (
                 stdout_of([params["wslpath"], "-u", profile], params["timeout_seconds"]) if params["wslpath"] else None
             )
-            path = (said or "").strip() or wsl_config.drive_path(profile, drives)
+            path = (said or "").strip() or wsl_conf.drive_path(profile, drives)
             return [path, os.path.isdir(path)]
 
         path, is_there = as_caller(find, params["timeout_seconds"] + DRIVE_SECONDS)
         if not is_there or not path.isprintable():
-            raise wsl_config.by_hand("%r, the folder %s, is not there" % (path, profile))
+            raise wsl_conf.by_hand("%r, the folder %s, is not there" % (path, profile))
         return str(path)
 
     # ---- one key of one file ------------------------------------------------------------------
@@ -141,9 +141,9 @@ class Repair:
         """The file with the key; what it takes to undo that is recorded."""
         content = file.read()
         try:
-            changed = wsl_config.set_in(content or b"", key, file.windows)
+            changed = wsl_conf.set_in(content or b"", key, file.windows)
         except ValueError as error:
-            raise wsl_config.unusable(file.path, str(error), key) from None
+            raise wsl_conf.unusable(file.path, str(error), key) from None
         if changed.edit is None:
             return changed.content
         before = self.journal.data[name] or {}
@@ -171,9 +171,9 @@ class Repair:
         after = content = file.read()
         if content is not None:
             try:
-                after = wsl_config.unset_in(content, key, edit, file.windows)
+                after = wsl_conf.unset_in(content, key, edit, file.windows)
             except ValueError as error:
-                raise wsl_config.unusable(file.path, str(error), key) from None
+                raise wsl_conf.unusable(file.path, str(error), key) from None
             if record["created"] and not after.strip():
                 after = None
         if after != content:
@@ -217,7 +217,7 @@ class Repair:
                 self._fill_cache([])
             record["loader"] = False
             return
-        needed = {name for name in wsl_config.GPU_LIBRARIES if os.path.exists(f"{folder}/{name}")}
+        needed = {name for name in wsl_conf.GPU_LIBRARIES if os.path.exists(f"{folder}/{name}")}
         if not needed:
             self.skipped.append("the loader's cache is left as it is: WSL has no GPU libraries in %s" % folder)
             return
@@ -243,7 +243,7 @@ class Repair:
         names = os.listdir(f"{etc}/ld.so.conf.d") if os.path.isdir(f"{etc}/ld.so.conf.d") else []
         paths = [f"{etc}/ld.so.conf.d/{name}" for name in names if name.endswith(".conf") and name != LOADER_FILE]
         return any(
-            wsl_config.names_folder(read_system_text(path) or "", folder) for path in [f"{etc}/ld.so.conf", *paths]
+            wsl_conf.names_folder(read_system_text(path) or "", folder) for path in [f"{etc}/ld.so.conf", *paths]
         )
 
     def _fill_cache(self, needed: Sequence[str]) -> None:
@@ -325,7 +325,7 @@ class WindowsFile(File):
         if content is None:
             return None
         try:
-            mark, encoding, text = wsl_config.decode(content, windows=True)
+            mark, encoding, text = wsl_conf.decode(content, windows=True)
         except ValueError:
             return content
         return text.encode("utf-8", "replace") if encoding != "latin-1" else content[len(mark) :]
@@ -343,12 +343,12 @@ def ask_profile(params: Mapping[str, Any]) -> str:
             program = params["cmd"] or windows_program(CMD, params["etc"], params["proc"])
             answer = ask_windows([program, *ASK_PROFILE], params["timeout_seconds"], socket, params["etc"])
         except NotAnswered as error:
-            raise wsl_config.by_hand(str(error)) from None
-        profile = wsl_config.profile_in(answer.text)
+            raise wsl_conf.by_hand(str(error)) from None
+        profile = wsl_conf.profile_in(answer.text)
         if profile:
             return profile
         said = said or answer.words
-    raise wsl_config.by_hand("%s says %r" % (program, said))
+    raise wsl_conf.by_hand("%s says %r" % (program, said))
 
 
 # ---- looking ----------------------------------------------------------------------------------
@@ -382,7 +382,7 @@ def restart_codes_here(
         content = File(f"{etc}/wsl.conf").read() or b""
     boot_id = (read_system_text(f"{proc}/sys/kernel/random/boot_id") or "").strip()
     record = Journal(Changes(check=True), state_file, RECORD).read("it is only looked at")
-    return wsl_config.restart_codes(record, content, bool(facts["systemd"]), boot_id)
+    return wsl_conf.restart_codes(record, content, bool(facts["systemd"]), boot_id)
 
 
 # ---- all of it --------------------------------------------------------------------------------
@@ -398,8 +398,8 @@ def settle(params: Mapping[str, Any], check: bool) -> tuple[dict[str, Any], list
     result = {
         "changed": bool(repair.changes.places),
         "changed_places": repair.changes.places,
-        "restart_needed": wsl_config.restart_reasons(repair.codes),
-        "remedies": wsl_config.restart_remedies(repair.codes),
+        "restart_needed": wsl_conf.restart_reasons(repair.codes),
+        "remedies": wsl_conf.restart_remedies(repair.codes),
         "skipped_parts": repair.skipped,
         "problems": repair.problems,
         "diff": repair.changes.diff,

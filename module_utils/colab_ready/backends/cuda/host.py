@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from ...files import safe_open
-from ...gpu.readers import vendor_tools as gpu_tools
+from ...gpu.readers import vendor_tools
 from ...process.fork import Say, run_forked
 from ...process.program import NotAnswered, ask, stdout_of
 from . import plan as cuda_plan
@@ -95,7 +95,7 @@ def look(
     )
     if cuda_plan.check_machine(seen) is not None:
         return seen
-    program = gpu_tools.find_nvidia_smi(usr)
+    program = vendor_tools.find_nvidia_smi(usr)
     heading = ask_nvidia_smi(program, (), seconds)
     # One that hangs will hang again.
     query = ask_nvidia_smi(program, cuda_plan.QUERY, seconds) if heading.status is not None else heading

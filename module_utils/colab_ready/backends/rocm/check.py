@@ -33,7 +33,7 @@ from ...wsl.facts import memory_bytes
 from ..card import card_for
 from ..torch_devices import Device, Wanted, choose, shown
 from . import dids
-from . import releases as rocm_lines
+from . import releases as rocm_releases
 from .faults import REMEDIES, Evidence, State, notes_for, remedy_for, worth_a_retry
 from .plan import SHADOWS
 
@@ -287,7 +287,7 @@ def gather(
     record = read_object(place.on_host("/var/lib/colab-ready/rocm_host.json")) or {}
     line = str(record.get("line") or "") or line_of_torch(torch)
     distribution = facts.get("distribution") or (said.get("distribution") or {}).get("id")
-    known = rocm_lines.line_of(line)
+    known = rocm_releases.line_of(line)
     return State(
         wsl=wsl,
         windows_build=facts.get("windows_build"),
@@ -328,7 +328,7 @@ def _id_is_known(place: Place, card: Mapping[str, Any]) -> bool | None:
     family = catalog.family_of(card)
     if family is not None and family.wsl.level == catalog.YES:
         return True
-    library = os.path.realpath(place.on_host(f"{rocm_lines.BRIDGE_FOLDER}/librocdxg.so"))
+    library = os.path.realpath(place.on_host(f"{rocm_releases.BRIDGE_FOLDER}/librocdxg.so"))
     entries = dids.parse(read_text(dids.path_beside(library), follow=True) or "")
     if any(f"{entry.device_id:04x}" == card.get("device_id") for entry in entries):
         return True

@@ -18,7 +18,7 @@ from ...core import remedy as faults
 from ...core.remedy import AGAIN, AGAIN_FIRST, BUILD_ANEW, Remedy, within
 from ...gpu.readers.rocminfo import Rocminfo
 from ..rules import WINDOWS_11
-from . import releases as rocm_lines
+from . import releases as rocm_releases
 from .plan import SHADOWS
 
 # --- what to do -----------------------------------------------------------------------------------------------------
@@ -35,7 +35,7 @@ REMEDIES: dict[str, Remedy] = {
     "rocm_release_without_wsl": Remedy(
         "This release of ROCm has no bridge to WSL: 6.2.0, 7.0 and what came before 6.1.3 have none "
         "(ROCm/legacy-rocm-build#5361, #3051).",
-        f"Leave rocm_version empty, or set it to {' or '.join(rocm_lines.offered())}, and {AGAIN}.",
+        f"Leave rocm_version empty, or set it to {' or '.join(rocm_releases.offered())}, and {AGAIN}.",
     ),
     "rocm_usecase_gone": Remedy(
         "amdgpu-install has no usecase wsl any more: since 7.2.1 the bridge to WSL is a package of its own.",
@@ -43,11 +43,11 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "rocm_driver_pairing": Remedy(
         "A ROCm of before 7.2.1 works in WSL with one particular Windows driver only (ROCm/legacy-rocm-build#4749).",
-        f"Leave rocm_version empty, which takes {rocm_lines.DEFAULT}; remove the old one as ./colab-ready says.",
+        f"Leave rocm_version empty, which takes {rocm_releases.DEFAULT}; remove the old one as ./colab-ready says.",
     ),
     "rocm_bridge_too_old": Remedy(
         "The bridge of before 7.2.1 does not know the graphics in this Ryzen processor (ROCm/legacy-rocm-build#5900).",
-        f"Leave rocm_version empty, which takes {rocm_lines.DEFAULT}. {_DRIVER}.",
+        f"Leave rocm_version empty, which takes {rocm_releases.DEFAULT}. {_DRIVER}.",
         "windows",
     ),
     "rocm_without_amd": Remedy(
@@ -68,7 +68,7 @@ REMEDIES: dict[str, Remedy] = {
     # which card
     "rocm_card_unsupported": Remedy(
         "This release of ROCm does not know the card (ROCm/legacy-rocm-build#4215, #3413).",
-        f"Leave rocm_version empty, which takes {rocm_lines.DEFAULT}; if that does not either, {_DIRECTML} (in WSL) or cpu.",
+        f"Leave rocm_version empty, which takes {rocm_releases.DEFAULT}; if that does not either, {_DIRECTML} (in WSL) or cpu.",
     ),
     "rocm_rdna2": Remedy(
         "AMD supports no Radeon RX 6000 or older in WSL (ROCm/legacy-rocm-build#4503, #4964, #4281).",
@@ -112,7 +112,7 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "rocm_bridge_not_found": Remedy(
         "The loader does not find librocdxg.so, AMD's bridge to WSL (ROCm/librocdxg#35, #46).",
-        f"{AGAIN_FIRST}: it installs the bridge and puts {rocm_lines.BRIDGE_FOLDER} into the loader's cache "
+        f"{AGAIN_FIRST}: it installs the bridge and puts {rocm_releases.BRIDGE_FOLDER} into the loader's cache "
         "(sudo ldconfig).",
     ),
     "rocm_shadowed": Remedy(
@@ -138,7 +138,7 @@ REMEDIES: dict[str, Remedy] = {
     "rocm_driver_assertion": Remedy(
         "The bridge of before 7.2.1 ends where Windows has a card of another maker beside AMD's "
         "(ROCm/legacy-rocm-build#4460, #4584).",
-        f"Leave rocm_version empty, which takes {rocm_lines.DEFAULT}, and {AGAIN}.",
+        f"Leave rocm_version empty, which takes {rocm_releases.DEFAULT}, and {AGAIN}.",
     ),
     "rocm_start_failed": Remedy(
         "AMD's bridge sometimes fails to open the card when a program starts (CreateContext, ROCm/librocdxg#33, #84).",
@@ -287,11 +287,11 @@ class State:
 
     @property
     def undetected(self) -> bool:
-        return self.wsl and self.detection not in (None, "1") and rocm_lines.needs_detection(self.line)
+        return self.wsl and self.detection not in (None, "1") and rocm_releases.needs_detection(self.line)
 
     @property
     def era_a(self) -> bool:
-        return self.wsl and (0,) < rocm_lines.numbers_of(self.line) < (7, 2, 1)
+        return self.wsl and (0,) < rocm_releases.numbers_of(self.line) < (7, 2, 1)
 
     @property
     def rdna2_or_older(self) -> bool:
@@ -369,7 +369,7 @@ RULES: Sequence[Rule] = (
     Rule("rocm_windows_10", _NOTHING_FOUND, lambda state: state.wsl and state.windows_10),
     Rule("rocm_only_ubuntu", _NOTHING_FOUND, lambda state: state.wsl and state.distribution not in ("", "ubuntu")),
     Rule("rocm_without_amd", _NOTHING_FOUND, lambda state: state.wsl and state.amd is False),
-    Rule("rocm_release_without_wsl", _NOTHING_FOUND, lambda state: state.wsl and rocm_lines.has_no_bridge(state.line)),
+    Rule("rocm_release_without_wsl", _NOTHING_FOUND, lambda state: state.wsl and rocm_releases.has_no_bridge(state.line)),
     # 11
     Rule("rocm_no_free_memory", r"VramAvail\b.*(fail|HSA_STATUS_ERROR)|GetSegmentId\b.*fail"),
     # 8, 21

@@ -23,7 +23,7 @@ from ...system import interpreters, ldconfig
 from ..card import card_for
 from ..host import GpuHost, Work, address_of
 from ..host_record import digest
-from . import host_plan as thinking
+from . import host_plan
 from . import plan as rocm_plan
 from .host_dids import BRIDGE_LIBRARY, DidsFile
 
@@ -150,7 +150,7 @@ class RocmHost(GpuHost):
     def own_files(self, problems: list[Problem]) -> dict[str, str]:
         problems += self.dids.problems()
         try:
-            return thinking.setting_files(self.plan)
+            return host_plan.setting_files(self.plan)
         except ValueError as error:
             problems.append(Problem("rocm_environment", str(error), "plain words and paths", "correct it"))
             return {}
@@ -175,7 +175,7 @@ class RocmHost(GpuHost):
     def _deb(self, deb: Mapping[str, str], folder: str) -> str:
         """The path of a package that is what its checksum says. Before that dpkg never sees it."""
         raw = fetch(deb["url"], DEB_BYTES_MAX, "rocm_bridge_unreachable", "rocm_bridge_address")
-        problem = thinking.judge_deb(deb, digest(raw), "rocm_bridge_address")
+        problem = host_plan.judge_deb(deb, digest(raw), "rocm_bridge_address")
         if problem is not None:
             raise Refused(problem)
         private = f"{folder}/debs"

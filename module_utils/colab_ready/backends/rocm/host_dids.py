@@ -12,10 +12,10 @@ from ...core.problem import Problem, Refused
 from ...files.guarded_paths import write_file
 from ..host_record import Record
 from . import dids
-from . import releases as rocm_lines
+from . import releases as rocm_releases
 
 # Without the folder of its libraries nothing of it is on the loader's path.
-BRIDGE_LIBRARY = f"{rocm_lines.BRIDGE_FOLDER}/librocdxg.so"
+BRIDGE_LIBRARY = f"{rocm_releases.BRIDGE_FOLDER}/librocdxg.so"
 
 
 class DidsFile:

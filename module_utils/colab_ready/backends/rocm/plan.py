@@ -20,7 +20,7 @@ from ...gpu.kind import label
 from ...system import ldconfig as loader_cache
 from ..rules import WINDOWS_11
 from . import dids
-from . import releases as rocm_lines
+from . import releases as rocm_releases
 from .releases import Line
 
 DIRECTML = "or set colab_backend to directml"
@@ -70,7 +70,7 @@ def choose_line(adapter: Mapping[str, Any], host: Host, wish: Wish | None = None
     download_bytes, disk_bytes (of the packages); cautions.
     """
     wish = wish or Wish()
-    line = _line(wish.version or rocm_lines.DEFAULT, host)
+    line = _line(wish.version or rocm_releases.DEFAULT, host)
     problems = [*_of_card(adapter, line, host, wish), *_of_host(adapter, line, host, wish), *_of_pair(line, host, wish)]
     if problems:
         raise Refused(*problems)
@@ -90,14 +90,14 @@ def choose_line(adapter: Mapping[str, Any], host: Host, wish: Wish | None = None
         "packages": [package.replace("{gfx}", target) for package in line.packages] if full else [],
         "prerequisites": [
             *(line.prerequisites if host.wsl or full else ()),
-            *(rocm_lines.AMD_SMI_PREREQUISITES if host.wsl and wish.amd_smi else ()),
+            *(rocm_releases.AMD_SMI_PREREQUISITES if host.wsl and wish.amd_smi else ()),
         ],
         "debs": _debs(line, wish) if host.wsl else [],
         "environment": {
             **(line.environment if host.wsl else {}),
             **({"HSA_OVERRIDE_GFX_VERSION": override} if override else {}),
         },
-        "loader": [rocm_lines.BRIDGE_FOLDER] if host.wsl else [],
+        "loader": [rocm_releases.BRIDGE_FOLDER] if host.wsl else [],
         "dids": entries,
         # In WSL everybody may open /dev/dxg; natively the groups own /dev/kfd and the render node.
         "groups": [] if host.wsl else ["render", "video"],
@@ -127,13 +127,13 @@ def python_requires(line: Line) -> str:
 
 
 def _line(version: str, host: Host) -> Line:
-    line = rocm_lines.line_of(version)
-    expected = f"{listed([one for one in rocm_lines.offered() if host.wsl or _light(one)])}"
-    do = f"set rocm_version to one of them, or leave it empty ({rocm_lines.DEFAULT})"
+    line = rocm_releases.line_of(version)
+    expected = f"{listed([one for one in rocm_releases.offered() if host.wsl or _light(one)])}"
+    do = f"set rocm_version to one of them, or leave it empty ({rocm_releases.DEFAULT})"
     if line is None:
         raise Refused(Problem("rocm_version", f"ROCm {version} is not in the table of this version", expected, do))
     if not line.offered:
-        why = line.why_not.format(rocm_lines.DEFAULT)
+        why = line.why_not.format(rocm_releases.DEFAULT)
         raise Refused(Problem("rocm_no_wsl", f"ROCm {line.version} {why}", expected, do))
     if not host.wsl and not line.light:
         why = f"ROCm {line.version} is offered here for WSL alone; without WSL only the wheels are installed"
@@ -142,7 +142,7 @@ def _line(version: str, host: Host) -> Line:
 
 
 def _light(version: str) -> bool:
-    line = rocm_lines.line_of(version)
+    line = rocm_releases.line_of(version)
     return line is not None and line.light
 
 
@@ -173,7 +173,7 @@ def _of_card(adapter: Mapping[str, Any], line: Line, host: Host, wish: Wish) -> 
     gfx = catalog.gfx_of(adapter)
     if gfx is None or _target(gfx, line)[0] not in line.targets:
         others = [
-            one.version for one in rocm_lines.LINES if gfx and one.offered and _target(gfx, one)[0] in one.targets
+            one.version for one in rocm_releases.LINES if gfx and one.offered and _target(gfx, one)[0] in one.targets
         ]
         do = f"set rocm_version to {listed(others[:1])}, or {instead}" if others else instead
         yield Problem("rocm_target", f"ROCm {line.version} has nothing for {name}", listed(line.targets), do)
@@ -246,10 +246,10 @@ def _of_pair(line: Line, host: Host, wish: Wish) -> Iterator[Problem]:
         what = f"AMD's bridge {wish.bridge} is not made for ROCm {line.version}, and the wrong one corrupts memory"
         yield Problem("rocm_bridge", what, listed(line.bridges), "leave rocm_bridge_version empty")
         return
-    asked = [("rocdxg-roct", rocm_lines.BRIDGES[_bridge(line, wish)], wish.bridge_sha256, "rocm_bridge_sha256")]
+    asked = [("rocdxg-roct", rocm_releases.BRIDGES[_bridge(line, wish)], wish.bridge_sha256, "rocm_bridge_sha256")]
     if wish.amd_smi:
         asked.append(
-            ("rocdxg-amd-smi-lib", rocm_lines.AMD_SMI[_bridge(line, wish)], wish.amd_smi_sha256, "rocm_amd_smi_sha256")
+            ("rocdxg-amd-smi-lib", rocm_releases.AMD_SMI[_bridge(line, wish)], wish.amd_smi_sha256, "rocm_amd_smi_sha256")
         )
     for package, asset, given, variable in asked:
         if given and not re.fullmatch(r"[0-9a-f]{64}", given.lower(), re.ASCII):
@@ -271,15 +271,15 @@ def _bridge(line: Line, wish: Wish) -> str:
 def _filled(address: str, host: Host) -> str:
     version = host.version or ""
     filled = address.replace("{release}", version.replace(".", ""))
-    return filled.replace("{codename}", rocm_lines.CODENAMES.get(version, ""))
+    return filled.replace("{codename}", rocm_releases.CODENAMES.get(version, ""))
 
 
 def _debs(line: Line, wish: Wish) -> list[dict[str, str]]:
     bridge = _bridge(line, wish)
-    folder = (wish.bridge_address or rocm_lines.BRIDGE_ADDRESS).replace("{version}", bridge).rstrip("/")
-    wanted = [(rocm_lines.BRIDGES[bridge], wish.bridge_sha256)]
+    folder = (wish.bridge_address or rocm_releases.BRIDGE_ADDRESS).replace("{version}", bridge).rstrip("/")
+    wanted = [(rocm_releases.BRIDGES[bridge], wish.bridge_sha256)]
     if wish.amd_smi:
-        wanted.append((rocm_lines.AMD_SMI[bridge], wish.amd_smi_sha256))
+        wanted.append((rocm_releases.AMD_SMI[bridge], wish.amd_smi_sha256))
     return [
         {
             "package": asset.file.partition("_")[0],
@@ -356,13 +356,13 @@ def conflicts(
         # The wheels carry all they need, and what else is there is the user's.
         return Conflicts([], [])
     packages = {name.partition(":")[0]: version for name, version in installed.items()}
-    classic = rocm_lines.numbers_of(line) < (7, 13)
+    classic = rocm_releases.numbers_of(line) < (7, 13)
     problems: list[Problem] = []
     old = sorted(name for name in packages if _is_other(name, packages[name], line, classic))
     if old:
         releases = sorted({_release(packages[name]) for name in old if name != _ERA_A})
         versions = listed(releases) or "before 7.2.1"
-        usable = [release for release in releases if release in rocm_lines.offered() and (wsl or _light(release))]
+        usable = [release for release in releases if release in rocm_releases.offered() and (wsl or _light(release))]
         keep = f"; or set rocm_version: {usable[0]}, which is there" if len(releases) == len(usable) == 1 else ""
         first = "sudo amdgpu-uninstall, " if "amdgpu-install" in packages else ""
         problems.append(
@@ -414,8 +414,8 @@ def loader_problem(ldconfig: str, line: str) -> Problem | None:
     do = "sudo ldconfig; if it stays, run ./colab-ready again"
     if loader_cache.first(ldconfig, "librocdxg.so") is None:
         what = "the loader does not find librocdxg.so, AMD's bridge to WSL"
-        return Problem("rocm_bridge_not_found", what, f"{rocm_lines.BRIDGE_FOLDER} in the loader's cache", do)
-    found = rocm_lines.line_of(line)
+        return Problem("rocm_bridge_not_found", what, f"{rocm_releases.BRIDGE_FOLDER} in the loader's cache", do)
+    found = rocm_releases.line_of(line)
     runtime = loader_cache.first(ldconfig, "libhsa-runtime64.so")
     # Where the wheels bring the runtime, nobody asks the loader for it.
     if found is None or found.light or (runtime or "").startswith("/opt/rocm"):
