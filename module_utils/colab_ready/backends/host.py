@@ -4,7 +4,7 @@
 """What a GPU's backend needs of the host as one state: a repository with its key, packages, files, and who may open the GPU.
 
 First it is looked at and said what is in the way, all of it, and only then anything is changed. What comes from outside is
-checked before a package is touched; what was done is recorded before it is done (gpu_host_record.py).
+checked before a package is touched; what was done is recorded before it is done (host_record.py).
 """
 
 from __future__ import annotations

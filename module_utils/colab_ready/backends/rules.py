@@ -4,7 +4,7 @@
 """Whether a backend runs on a GPU of a host: the table of backends, what a host says about itself, and judge().
 
 Each verdict is yes, only when it is asked for (opt_in), or no, with a sentence that a student can act on. What is not
-known about a host is None and forbids nothing: the proof (tensor_add) has the last word.
+known about a host is None and forbids nothing: the proof has the last word.
 """
 
 from __future__ import annotations
@@ -165,9 +165,6 @@ class Candidate:
     adapter: Mapping[str, Any]
     backend: Backend
     verdict: Verdict
-
-
-# --- adapters -------------------------------------------------------------------------------------------------------
 
 
 # --- Python ---------------------------------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ UBUNTU: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "panther_lake": (("24.04", "26.04"), ("26.04",)),
 }
 
-# Where Intel's compute runtime can be had from apt, whatever PyTorch lists: packages.py says from where.
+# Where Intel's compute runtime can be had from apt, whatever PyTorch lists: backends/xpu/packages.py says from where.
 INTELS_RUNTIME = ("22.04", "24.04", "26.04")
 
 # fmt: off

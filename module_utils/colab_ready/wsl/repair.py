@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the colab-ready authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rules of wsl_config, applied to this host: look, say, and (but for check mode) repair."""
+"""Apply the rules of conf.py to this host: look, report, and (except in check mode) repair."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def _ask_library(names: Sequence[str], say: Say) -> dict[str, Any]:
 def look(
     gpu: Mapping[str, Any], usr: str, proc: str, ldconfig: str, dpkg_query: str, library: str, seconds: float
 ) -> Seen:
-    """Everything that cuda_plan.judge asks for. `gpu` is what gpu_look.look says."""
+    """Return everything that plan.judge asks for. `gpu` is what gpu/detect.py's look() says."""
     wsl, facts = gpu.get("wsl") or {}, gpu.get("host") or {}
     seen = Seen(
         architecture=str(facts.get("architecture") or os.uname().machine),

@@ -4,7 +4,7 @@
 """rocminfo beside the tensor sum: what ROCm sees before torch is asked, and what else is known of a host with ROCm.
 
 The sum has the last word on whether a host is ready. rocminfo tells why it is not: whether ROCm itself has the card. So it runs
-first, as the user of the kernels and with their environment, and what it tells goes with the sum (rocm_faults.State).
+first, as the user of the kernels and with their environment, and what it tells goes with the sum (faults.State).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The host side of a ROCm plan, as far as it can be thought out without touching the host: pure functions.
 
-rocm_host_state.py looks and acts.
+host.py looks and acts.
 """
 
 from __future__ import annotations
