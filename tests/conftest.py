@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ import docker_engine
 import pytest
 import python_environments
 from ansible_server import AnsibleServer
-from xdist.scheduler import LoadGroupScheduling
+from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and so would every program that they start and
 # want to interrupt.
@@ -279,12 +281,34 @@ ALONE = re.compile("test_scenario|test_one_command")
 LONGEST = ("scenario[directml]", "plain_host", "scenario[cuda_xpu]", "root_host", "scenario[rocm]", "converged")
 
 
-class Lanes(LoadGroupScheduling):
-    """A worker has a group of tests to itself; where they share no host, the group is their file."""
+LANES = pytest.StashKey[Path]()
+
+
+def lane(item: pytest.Item) -> str:
+    """One worker has all tests of a lane: those that share a host, a story alone, else a file."""
+    fixtures = getattr(item, "fixturenames", ())
+    file = item.nodeid.split("::")[0]
+    return next((name for name in SHARED if name in fixtures), item.nodeid if ALONE.search(item.name) else file)
+
+
+class Lanes(LoadScopeScheduling):
+    """Knows the lanes from the workers, which alone have looked at the tests."""
+
+    lanes: dict[str, str] | None = None
 
     def _split_scope(self, nodeid: str) -> str:
-        group = str(super()._split_scope(nodeid))
-        return nodeid.split("::")[0] if group == nodeid and not ALONE.search(nodeid) else group
+        if self.lanes is None:
+            self.lanes = json.loads(next(self.config.stash[LANES].iterdir()).read_text(encoding="utf-8"))
+        return self.lanes[nodeid]
+
+
+def pytest_configure_node(node: WorkerController) -> None:
+    """Tell each worker where to leave its lanes."""
+    if LANES not in node.config.stash:
+        folder = tempfile.TemporaryDirectory(prefix="colab-ready-lanes.")
+        node.config.add_cleanup(folder.cleanup)
+        node.config.stash[LANES] = Path(folder.name)
+    node.workerinput["lanes"] = str(node.config.stash[LANES] / f"{node.gateway.id}.json")
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Lanes:
@@ -303,19 +327,18 @@ def begins(item: pytest.Item) -> int:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whoever uses the engine bears the mark, and whoever is quick; every test has its place, and who shares a host its group."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Whoever uses the engine bears the mark, and whoever is quick; every test has its place, and its lane."""
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
         if not {"docker", "converged"}.isdisjoint(fixtures):
             item.add_marker("docker")
         if item.path.parent.name in ("static", "unit") or item.get_closest_marker("smoke"):
             item.add_marker("quick")
-        for name in SHARED:
-            if name in fixtures:
-                item.add_marker(pytest.mark.xdist_group(name))
-                break
     items.sort(key=begins)
+    told = getattr(config, "workerinput", {}).get("lanes")
+    if told:
+        Path(told).write_text(json.dumps({item.nodeid: lane(item) for item in items}), encoding="utf-8")
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
