@@ -62,19 +62,15 @@ def imports(path: Path, code: Path) -> Iterator[tuple[int, str]]:
     """
     parts = path.relative_to(code).with_suffix("").parts
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            named = [alias.name for alias in node.names]
-            whole = named if isinstance(node, ast.Import) else [f"{node.module or ''}.{name}" for name in named]
-            if getattr(node, "level", 0) == 0:
-                if any(re.search(r"\bcolab_ready\b", one) for one in whole):
-                    yield node.lineno, "absolute"
-                continue
+        if isinstance(node, ast.ImportFrom) and node.level:
             base = [*parts[: -node.level], *(node.module.split(".") if node.module else [])]
-            for name in named:
-                # `from . import a_room` names the room, `from .a_room import x` has it in the path.
-                room = room_of([*base, name])
-                if room != room_of(list(parts)):
-                    yield node.lineno, room
+            # `from . import a_room` names the room, `from .a_room import x` has it in the path.
+            rooms = {room_of([*base, alias.name]) for alias in node.names} - {room_of(list(parts))}
+            yield from ((node.lineno, room) for room in sorted(rooms))
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
+            if any("colab_ready" in f"{module}.{alias.name}".split(".") for alias in node.names):
+                yield node.lineno, "absolute"
 
 
 def wrong_imports(code: Path) -> list[str]:
