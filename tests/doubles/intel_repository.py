@@ -9,8 +9,6 @@ read it are the real ones, the packages have the real names and hold next to not
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 
 from doubles.rocm_repository import Key, Package, Repository
@@ -37,8 +35,7 @@ class IntelRepository:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._keys = tempfile.mkdtemp(prefix="keys-")
-        self._intel, self._stranger = Key(Path(self._keys), "intel"), Key(Path(self._keys), "stranger")
+        self._intel, self._stranger = Key("intel"), Key("stranger")
         self.fingerprint = self._intel.fingerprint
         (folder / "intel.asc").write_text(self._intel.armored, encoding="ascii")
         for name, key in (("good", self._intel), ("forged", self._stranger), ("spoiled", self._intel)):
@@ -59,4 +56,3 @@ class IntelRepository:
     def end(self) -> None:
         for key in (self._intel, self._stranger):
             key.end()
-        shutil.rmtree(self._keys, ignore_errors=True)

@@ -142,7 +142,6 @@ def repository(stage: Path) -> None:
         (stage / "fingerprint").write_text(made.amd.fingerprint, encoding="ascii")
     finally:
         made.end()
-        shutil.rmtree(made.keys)
 
 
 def main() -> int:

@@ -131,11 +131,10 @@ DISTRIBUTION = (
 
 
 class Key:
-    """A key made for this run."""
+    """A key made for this run, in a folder with a short name: gpg's agent listens there, and a socket's path has 107 bytes."""
 
-    def __init__(self, home: Path, name: str) -> None:
-        self.home = home / name
-        self.home.mkdir(mode=0o700)
+    def __init__(self, name: str) -> None:
+        self.home = Path(tempfile.mkdtemp(prefix=f"{name}-"))
         self.gpg("--quick-generate-key", f"{name} (stand-in) <{name}@example.org>", "rsa2048", "sign", "never")
         listing = self.gpg("--with-colons", "--list-keys")
         self.fingerprint = next(line.split(":")[9] for line in listing.splitlines() if line.startswith("fpr:"))
@@ -160,6 +159,7 @@ class Key:
     def end(self) -> None:
         """gpg leaves its agent behind."""
         subprocess.run(["gpgconf", "--homedir", str(self.home), "--kill", "all"], check=False)
+        shutil.rmtree(self.home)
 
 
 class Repository:
@@ -204,9 +204,7 @@ class StandIn:
 
     def __init__(self, folder: Path, place: str, rocminfo: str = "#!/bin/sh\n") -> None:
         self.folder, self.place = folder, place
-        self.keys = folder.with_name(f"{folder.name}-keys")
-        self.keys.mkdir(mode=0o700)
-        self.amd, self.stranger = Key(self.keys, "amd"), Key(self.keys, "stranger")
+        self.amd, self.stranger = Key("amd"), Key("stranger")
         (folder / "amd.asc").write_text(self.amd.armored)
         (folder / "stranger.asc").write_text(self.stranger.armored)
         (folder / "nonsense.asc").write_text("<html>stand-in for a page that says please log in</html>\n")
