@@ -87,7 +87,7 @@ def test_the_primary_adapter_is_the_one_that_computes_or_else_the_one_that_would
 
 
 def role_takes(machine: Machine, decision: dict[str, Any], settings: str = "") -> None:
-    """What the backend's role asks of the tables before it installs anything; it raises a Refused."""
+    """What the backend's role asks of the tables before it installs anything; it raises Refused."""
     adapter = dict((machine.adapters or ())[decision["adapter"]])
     host, wsl = machine.host, machine.host.get("wsl") is not None
     distribution, version = host.get("distribution"), host.get("distribution_version")

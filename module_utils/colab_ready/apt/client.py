@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the colab-ready authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""apt, dpkg, and what is fetched for them: each call gives an answer, or a Refused that says what to do."""
+"""apt, dpkg, and what is fetched for them: each call gives an answer, or raises Refused, which says what to do."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def decide(
     gpu: str | None = None,
     host: Mapping[str, Any] | HostFacts | None = None,
 ) -> dict[str, Any]:
-    """The backend that this host gets, or a Refused of a wish that cannot be met.
+    """Return the backend that this host gets. Raises Refused where it cannot have what was asked for.
 
     `adapters` is None when they cannot be known, for the reason `why_unknown`.
 

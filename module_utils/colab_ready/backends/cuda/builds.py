@@ -83,7 +83,7 @@ def choose_build(
     wish: str = "",
     index: str = INDEX,
 ) -> dict[str, Any]:
-    """The newest build that the driver runs and that has code for the card. Or a Refused.
+    """The newest build that the driver runs and that has code for the card. Raises Refused.
 
     {tag, torch, torchvision, index, requirements, why, cautions}. What is not known is None and forbids nothing, but
     without a ceiling the oldest build is taken, as every driver that is in use runs it.

@@ -62,7 +62,7 @@ class Host:
 
 
 def choose_line(adapter: Mapping[str, Any], host: Host, wish: Wish | None = None) -> dict[str, Any]:
-    """What to put on a host for this card of AMD. Or a Refused.
+    """What to put on a host for this card of AMD. Raises Refused.
 
     line, gfx, target; repository {path, text, key, key_sha256, key_fingerprint, keyring, pin_path, pin} or None; packages,
     prerequisites; debs [{package, file, url, sha256}]; environment {..}; loader [folders]; dids [lines]; groups;

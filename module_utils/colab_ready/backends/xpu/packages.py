@@ -49,7 +49,7 @@ def choose_packages(
     address: str = ADDRESS,
     key: str = KEY,
 ) -> dict[str, Any]:
-    """{packages, repository or None, groups, cautions}. Or a Refused: of a card, or of a distribution."""
+    """{packages, repository or None, groups, cautions}. Raises Refused: of a card, or of a distribution."""
     instead = "set colab_backend to directml" if in_wsl else "set colab_backend to cpu"
     family = catalog.family_of(adapter)
     support = catalog.Support(OPT_IN, "the table of Intel's GPUs does not have it")

@@ -30,7 +30,8 @@ def install(server_app: Any) -> None:
     find_handler = application.find_handler
 
     def find_with_limit(request: httputil.HTTPServerRequest, **more: Any) -> Any:
-        if not proves_token(web.RequestHandler(application, request), provider):
+        announced = any(name in request.headers for name in ("Content-Length", "Transfer-Encoding"))
+        if announced and not proves_token(web.RequestHandler(application, request), provider):
             connection: Any = request.connection  # HTTP1Connection's, not of its interface
             connection.set_max_body_size(STRANGERS_BYTES)
         return find_handler(request, **more)
