@@ -204,8 +204,32 @@ def start_engine() -> None:
     raise EngineError(f"dockerd does not start. Expected: an engine.{hint} Do: read the end of {log}:\n{tail(log)}")
 
 
+# What dockerd and the containerd that it starts leave behind when they are killed.
+PID_FILES = {
+    "dockerd": Path("/var/run/docker.pid"),
+    "containerd": Path("/var/run/docker/containerd/containerd.pid"),
+}
+
+
+def forget_the_dead(pid_files: dict[str, Path]) -> None:
+    """Remove each pid file whose number belongs to another program by now: dockerd would wait for that one in vain."""
+    for name, path in pid_files.items():
+        with contextlib.suppress(OSError):
+            pid = path.read_text(encoding="ascii").strip()
+            if not is_running(pid, name):
+                path.unlink()
+
+
+def is_running(pid: str, name: str) -> bool:
+    try:
+        return Path("/proc", pid, "comm").read_text(encoding="utf-8").strip() == name
+    except OSError:
+        return False
+
+
 def run_daemon(log: Path, *options: str) -> bool:
     """Start dockerd in the background, with a log of its own; True once it answers."""
+    forget_the_dead(PID_FILES)
     say(f"starting dockerd in the background (log: {log})")
     with log.open("ab") as output:
         daemon = subprocess.Popen(
