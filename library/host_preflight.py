@@ -291,7 +291,9 @@ def main() -> None:
         uid=uid,
         caller=caller,
         sudo_user=sudo_user,
-        accounts={name: runtime_account.account(name) for name in {wishes.user, caller, sudo_user, SYSTEM_USER} if name},
+        accounts={
+            name: runtime_account.account(name) for name in {wishes.user, caller, sudo_user, SYSTEM_USER} if name
+        },
         hostname=os.uname().nodename,
         architecture=os.uname().machine,
         os=os_release.os_facts(),

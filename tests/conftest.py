@@ -21,7 +21,7 @@ import converged_host
 import docker_engine
 import pytest
 import python_environments
-from ansible_server import AnsibleServer
+from module_server import ModuleServer
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
@@ -76,7 +76,6 @@ class RunModule(Protocol):
         *,
         check: bool = False,
         diff: bool = False,
-        become: bool = False,
         env: dict[str, str] | None = None,
         timeout: float = 120,
     ) -> dict[str, Any]: ...
@@ -114,16 +113,17 @@ def result_in(output: str) -> dict[str, Any] | None:
 
 
 @pytest.fixture(scope="session")
-def ansible_server() -> Iterator[AnsibleServer]:
-    """Ansible, loaded once for all the modules that tests run."""
-    server = AnsibleServer()
+def module_server() -> Iterator[ModuleServer]:
+    """What the modules import, loaded once for all tests of a worker."""
+    server = ModuleServer()
     yield server
     server.stop()
 
 
-@pytest.fixture(scope="session")
-def run_module(ansible_server: AnsibleServer) -> RunModule:
-    """Run one of our modules on this computer the way a play does; returns its result, a failed one too."""
+@pytest.fixture
+def run_module(request: pytest.FixtureRequest, module_server: ModuleServer) -> RunModule:
+    """Run one of our modules on this computer; returns its result, a failed one too. A smoke test runs it through Ansible."""
+    through_ansible = request.node.get_closest_marker("smoke") is not None
 
     def run(
         name: str,
@@ -131,19 +131,34 @@ def run_module(ansible_server: AnsibleServer) -> RunModule:
         *,
         check: bool = False,
         diff: bool = False,
-        become: bool = False,
         env: dict[str, str] | None = None,
         timeout: float = 120,
     ) -> dict[str, Any]:
-        command = ["localhost", "--inventory", "localhost,", "--connection", "local", "--module-name", name]
-        command += ["--args", json.dumps(args), "--extra-vars", f"ansible_python_interpreter={sys.executable}"]
-        command += ["--check"] * check + ["--diff"] * diff + ["--become"] * become
-        done = ansible_server.run(command, {**ansible_environment(), **(env or {})}, timeout)
-        result = result_in(done.stdout) or result_in(done.stderr)
+        environment = {**ansible_environment(), **(env or {})}
+        if through_ansible:
+            done = adhoc(name, args, ["--check"] * check + ["--diff"] * diff, environment, timeout)
+            result = result_in(done.stdout) or result_in(done.stderr)
+        else:
+            own = {"_ansible_check_mode": check, "_ansible_diff": diff, "_ansible_remote_tmp": tempfile.gettempdir()}
+            done = module_server.run(name, {**args, **own}, environment, timeout)
+            said = done.stdout.strip()
+            result = {"changed": False, "failed": False, **json.loads(said)} if said.startswith("{") else None
         assert result is not None, f"{name} said nothing readable ({done.returncode}):\n{done.stdout}\n{done.stderr}"
         return result
 
     return run
+
+
+def adhoc(
+    module: str, args: dict[str, Any], options: list[str], env: dict[str, str], timeout: float
+) -> subprocess.CompletedProcess[str]:
+    """Run `ansible -m MODULE` against this computer."""
+    command = ["localhost", "--inventory", "localhost,", "--connection", "local", "--module-name", module]
+    command += ["--args", json.dumps(args), "--extra-vars", f"ansible_python_interpreter={sys.executable}", *options]
+    return subprocess.run(
+        [sys.executable, "-m", "ansible", "adhoc", *command], env=env, cwd=PROJECT, text=True,
+        stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False,
+    )  # fmt: skip
 
 
 # --- the real environments ------------------------------------------------------------------------------------------

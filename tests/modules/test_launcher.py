@@ -627,7 +627,10 @@ def test_test_runs_pytest_in_the_checkout_as_the_last_word(box: Sandbox) -> None
 @pytest.mark.parametrize(
     ("arguments", "places"),
     [
-        ((), "[tests/static] [tests/unit] [tests/modules] [tests/molecule] [tests/browser] [tests/door] [tests/security]"),
+        (
+            (),
+            "[tests/static] [tests/unit] [tests/modules] [tests/molecule] [tests/browser] [tests/door] [tests/security]",
+        ),
         (("browser", "--here"), "[tests/browser] [tests/door]"),
         (("security", "-x"), "[-x] [tests/security]"),
         (("directml-real", "-x"), "[-x] [tests/upstream]"),

@@ -522,7 +522,9 @@ def test_a_kernel_that_died_on_a_gpu_has_the_remedy_of_its_backend_and_of_this_h
     remedy: str,
     where: str,
 ) -> None:
-    monkeypatch.setattr("ansible.module_utils.colab_ready.proof.handshake.wsl_facts", lambda: {"version": 2} if wsl else None)
+    monkeypatch.setattr(
+        "ansible.module_utils.colab_ready.proof.handshake.wsl_facts", lambda: {"version": 2} if wsl else None
+    )
     result, _written = handshake(
         python=str(server_python), url=server.url, token_file=str(server.token_file), kernel_name="rocm_dies",
         device_type="cuda", backend=backend, http_over_ws=False, wait_seconds=20, timeout_seconds=60,

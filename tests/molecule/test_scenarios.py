@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import docker_engine
 import pytest
@@ -27,23 +28,32 @@ def log_dir() -> Path:
     return path
 
 
-def run_molecule(action: str, scenario: str, work: Path, log: Path) -> int:
-    """`molecule ACTION`, its output live in the log; all of it is ended with it."""
+def inventory(scenario: str) -> dict[str, Any]:
+    """The scenario's hosts and their variables."""
+    group: dict[str, Any] = yaml.safe_load((PROJECT / "molecule" / scenario / "inventory.yml").read_text())[
+        "colab_hosts"
+    ]
+    return group
+
+
+def play(scenario: str, work: Path, log: Path) -> int:
+    """`molecule test`, its output live in the log; all of it is ended with it, and its hosts are gone."""
+    suffix = f"-{os.getpid()}"
     tools = Path(sys.executable).parent
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "MOLECULE_"))}
     environment.update(
         PATH=f"{tools}{os.pathsep}{environment['PATH']}",
         MOLECULE_EPHEMERAL_DIRECTORY=str(work / "molecule"),
         ANSIBLE_HOME=str(work / "ansible"),
-        COLAB_READY_TEST_SUFFIX=f"-{os.getpid()}",
+        COLAB_READY_TEST_SUFFIX=suffix,
         NO_COLOR="1",
         ANSIBLE_NOCOLOR="1",
         PYTHONUNBUFFERED="1",
     )
-    with log.open("ab") as output:
+    with log.open("wb") as output:
         process = subprocess.Popen(
             # Named, since molecule finds it by itself in a git repository only.
-            [tools / "molecule", "--base-config", BASE_CONFIG, action, "--scenario-name", scenario],
+            [tools / "molecule", "--base-config", BASE_CONFIG, "test", "--scenario-name", scenario],
             cwd=PROJECT,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -57,30 +67,23 @@ def run_molecule(action: str, scenario: str, work: Path, log: Path) -> int:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             raise
-
-
-def play(scenario: str, work: Path) -> int:
-    log = log_dir() / f"{scenario}.log"
-    log.write_bytes(b"")
-    try:
-        return run_molecule("test", scenario, work, log)
-    finally:
-        run_molecule("destroy", scenario, work, log_dir() / f"{scenario}.destroy.log")
+        finally:
+            for host in inventory(scenario)["hosts"]:
+                docker_engine.remove(f"{host}{suffix}")
 
 
 @pytest.mark.timeout(LIMIT_SECONDS + 120)
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_scenario(docker: None, tmp_path: Path, scenario: str) -> None:
-    code = play(scenario, tmp_path)
+    log = log_dir() / f"{scenario}.log"
+    code = play(scenario, tmp_path, log)
     if code != 0:
-        log = log_dir() / f"{scenario}.log"
         last = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:])
         pytest.fail(f"molecule test -s {scenario} ended with {code}; all of it: {log}; its end:\n{last}", pytrace=False)
 
 
 def test_there_are_the_stories_of_the_main_job_and_a_host_of_each_gpu_backend() -> None:
-    inventories = [yaml.safe_load((PROJECT / "molecule" / name / "inventory.yml").read_text()) for name in SCENARIOS]
-    groups = [one["colab_hosts"] for one in inventories]
+    groups = [inventory(name) for name in SCENARIOS]
     played = {
         {**group.get("vars", {}), **(host or {})}.get("scenario_backend")
         for group in groups

@@ -106,7 +106,9 @@ def test_an_empty_adapter_is_nothing() -> None:
 
 
 def test_no_two_families_claim_the_same_id() -> None:
-    claims = [(family.vendor_id, *pair, family.name) for family in catalog.FAMILIES for pair in catalog.id_ranges(family)]
+    claims = [
+        (family.vendor_id, *pair, family.name) for family in catalog.FAMILIES for pair in catalog.id_ranges(family)
+    ]
     assert all(low <= high for _, low, high, _ in claims)
     overlaps = [
         (one, two) for one, two in combinations(claims, 2) if one[0] == two[0] and one[1] <= two[2] and two[1] <= one[2]

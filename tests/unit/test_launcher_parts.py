@@ -311,7 +311,12 @@ def test_the_snapshot_holds_the_product_and_nothing_compiled(tmp_path: Path) -> 
 
 def test_the_real_snapshot_is_all_that_a_run_needs() -> None:
     names = {name for name, _data in snapshot.collect(PROJECT)}
-    for name in ("ansible.cfg", "playbooks/site.yml", "launcher/root.py", "module_utils/colab_ready/python/pip_config.py"):
+    for name in (
+        "ansible.cfg",
+        "playbooks/site.yml",
+        "launcher/root.py",
+        "module_utils/colab_ready/python/pip_config.py",
+    ):
         assert name in names
     assert not [name for name in names if name.startswith(("tests", ".", "docs"))]
 

@@ -222,7 +222,8 @@ def test_the_entries_of_one_python_are_chosen(version: str, numpy: str) -> None:
 def test_what_is_handed_to_uv_keeps_the_hashes() -> None:
     chosen = lock_file.select(lock_file.parse_lock(LOCK), PY311)
     assert (
-        lock_file.render(chosen.values()) == f"numpy==2.4.6 --hash={OTHER}\njupyter-server[test]==2.21.0 --hash={HASH}\n"
+        lock_file.render(chosen.values())
+        == f"numpy==2.4.6 --hash={OTHER}\njupyter-server[test]==2.21.0 --hash={HASH}\n"
     )
 
 

@@ -62,7 +62,11 @@ def test_an_offered_line_has_all_that_an_installation_needs(line: rocm_releases.
 
 
 def test_the_newest_lines_have_a_target_for_every_card_that_amd_lists_for_wsl() -> None:
-    listed = {family.chip for family in catalog.FAMILIES if family.vendor_id == catalog.AMD and family.wsl.level == catalog.YES}
+    listed = {
+        family.chip
+        for family in catalog.FAMILIES
+        if family.vendor_id == catalog.AMD and family.wsl.level == catalog.YES
+    }
     assert listed <= set(LINES[0].targets)
     assert listed <= set(LINES[1].targets)
 

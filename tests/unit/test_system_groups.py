@@ -14,7 +14,9 @@ MEMBERS = {"render": ["me"], "video": ["you"], "mine": []}
 def small_host(monkeypatch: pytest.MonkeyPatch) -> None:
     entries = [grp.struct_group((name, "x", place, who)) for place, (name, who) in enumerate(MEMBERS.items())]
     monkeypatch.setattr(grp, "getgrall", lambda: entries)
-    monkeypatch.setattr(runtime_account, "account", lambda name: runtime_account.Account("me", 7, "/") if name == "me" else None)
+    monkeypatch.setattr(
+        runtime_account, "account", lambda name: runtime_account.Account("me", 7, "/") if name == "me" else None
+    )
     monkeypatch.setattr(groups, "primary_gid", lambda uid: list(MEMBERS).index("mine"))
 
 

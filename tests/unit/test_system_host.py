@@ -178,7 +178,10 @@ def test_a_place_is_what_it_is(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     folder = filesystem.look_at(f"{tmp_path}/folder")
     assert (folder.kind, folder.entries, folder.uid) == ("directory", ("inside",), os.getuid())
-    assert (filesystem.look_at(f"{tmp_path}/link").kind, filesystem.look_at(f"{tmp_path}/link").target) == ("symlink", "folder")
+    assert (filesystem.look_at(f"{tmp_path}/link").kind, filesystem.look_at(f"{tmp_path}/link").target) == (
+        "symlink",
+        "folder",
+    )
     assert filesystem.look_at(f"{tmp_path}/file").kind == "file"
 
 

@@ -24,7 +24,10 @@ def main(checkout: Path, copy: str = "") -> None:
         shutil.copytree(checkout, copy)
         checkout.rename(checkout.with_name("theirs"))
         os.rename(copy, checkout)
-    for module in (checkout / "library" / "gpu_device.py", checkout / "module_utils" / "colab_ready" / "proof" / "report.py"):
+    for module in (
+        checkout / "library" / "gpu_device.py",
+        checkout / "module_utils" / "colab_ready" / "proof" / "report.py",
+    ):
         text = module.read_text().replace(FIRST, FIRST + LINE, 1)
         if os.access(module, os.W_OK):
             module.write_text(text)

@@ -369,7 +369,9 @@ RULES: Sequence[Rule] = (
     Rule("rocm_windows_10", _NOTHING_FOUND, lambda state: state.wsl and state.windows_10),
     Rule("rocm_only_ubuntu", _NOTHING_FOUND, lambda state: state.wsl and state.distribution not in ("", "ubuntu")),
     Rule("rocm_without_amd", _NOTHING_FOUND, lambda state: state.wsl and state.amd is False),
-    Rule("rocm_release_without_wsl", _NOTHING_FOUND, lambda state: state.wsl and rocm_releases.has_no_bridge(state.line)),
+    Rule(
+        "rocm_release_without_wsl", _NOTHING_FOUND, lambda state: state.wsl and rocm_releases.has_no_bridge(state.line)
+    ),
     # 11
     Rule("rocm_no_free_memory", r"VramAvail\b.*(fail|HSA_STATUS_ERROR)|GetSegmentId\b.*fail"),
     # 8, 21

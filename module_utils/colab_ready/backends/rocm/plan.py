@@ -249,7 +249,12 @@ def _of_pair(line: Line, host: Host, wish: Wish) -> Iterator[Problem]:
     asked = [("rocdxg-roct", rocm_releases.BRIDGES[_bridge(line, wish)], wish.bridge_sha256, "rocm_bridge_sha256")]
     if wish.amd_smi:
         asked.append(
-            ("rocdxg-amd-smi-lib", rocm_releases.AMD_SMI[_bridge(line, wish)], wish.amd_smi_sha256, "rocm_amd_smi_sha256")
+            (
+                "rocdxg-amd-smi-lib",
+                rocm_releases.AMD_SMI[_bridge(line, wish)],
+                wish.amd_smi_sha256,
+                "rocm_amd_smi_sha256",
+            )
         )
     for package, asset, given, variable in asked:
         if given and not re.fullmatch(r"[0-9a-f]{64}", given.lower(), re.ASCII):

@@ -74,7 +74,9 @@ def as_kernel_says(address: Any) -> str:
 def owners() -> dict[str, int]:
     """Return whose each TCP socket of this machine is, by its own and its other end's address."""
     found = {}
-    mapped = as_kernel_says(("::ffff:0.0.0.0", 0))[:24]  # IPv4 from a socket of IPv6, which is seen as IPv4 by the other end
+    mapped = as_kernel_says(("::ffff:0.0.0.0", 0))[
+        :24
+    ]  # IPv4 from a socket of IPv6, which is seen as IPv4 by the other end
     for table in ("tcp", "tcp6"):
         with contextlib.suppress(OSError), open(f"/proc/net/{table}", encoding="ascii") as rows:
             next(rows)
