@@ -25,20 +25,36 @@ from typing import IO, Any, NoReturn
 PROJECT = Path(__file__).resolve().parent.parent
 
 
+# What the loader and Python read when a process starts, so that a fork does not see it.
+READ_AT_START = ("LD_", "PYTHON")
+
+
 class ModuleServer:
     """The loaded process, started at the first call."""
 
-    def __init__(self) -> None:
+    def __init__(self, env: Mapping[str, str] = os.environ) -> None:
+        self.env = env
         self.process: subprocess.Popen[str] | None = None
 
     def run(
         self, name: str, arguments: Mapping[str, Any], env: Mapping[str, str], timeout: float
     ) -> subprocess.CompletedProcess[str]:
         """Run a module with arguments that hold Ansible's own (`_ansible_check_mode`); the caller reads its output."""
+        if read_at_start(env) == read_at_start(self.env):
+            return self.ask(name, arguments, env, timeout)
+        other = ModuleServer(env)
+        try:
+            return other.ask(name, arguments, env, timeout)
+        finally:
+            other.stop()
+
+    def ask(
+        self, name: str, arguments: Mapping[str, Any], env: Mapping[str, str], timeout: float
+    ) -> subprocess.CompletedProcess[str]:
         if self.process is None or self.process.poll() is not None:
             self.process = subprocess.Popen(
-                [sys.executable, __file__], cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                start_new_session=True,
+                [sys.executable, __file__], env=dict(self.env), cwd=PROJECT, text=True, start_new_session=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             )  # fmt: skip
         assert self.process.stdin is not None and self.process.stdout is not None
         with tempfile.TemporaryFile("w+b") as output, tempfile.TemporaryFile("w+b") as errors:
@@ -62,6 +78,10 @@ class ModuleServer:
         if self.process is not None and self.process.stdin is not None:
             self.process.stdin.close()
             self.process.wait(60)
+
+
+def read_at_start(env: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in env.items() if name.startswith(READ_AT_START)}
 
 
 def read(file: IO[bytes]) -> bytes:
