@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from ansible.module_utils.colab_ready.python import lock as lock_file
 from conftest import ansible_environment
 
 DOUBLES = Path(__file__).parents[1] / "doubles"
+DPKG_QUERY = shutil.which("dpkg-query")
 LOCKS = ["2.14.0_cu132", "2.14.0_cu130", "2.14.0_cu126"]
 CARD = "NVIDIA GeForce RTX 4070"
 ADAPTER = {"index": 0, "vendor_id": "10de", "vendor": "NVIDIA", "name": f"{CARD} (stand-in)", "device_id": "2786"}
@@ -129,6 +131,19 @@ def test_a_linux_driver_in_wsl_is_reported_and_left_alone(small_host: SmallHost)
     assert [one["id"] for one in found["problems"]] == ["cuda_linux_driver"]
     assert "sudo apt-get remove libnvidia-compute-580 nvidia-driver-580" in found["msg"]
     assert "Nothing was changed" in found["msg"]
+
+
+@pytest.mark.skipif(DPKG_QUERY is None, reason="this computer has no dpkg-query")
+def test_the_real_dpkg_query_is_asked_for_what_it_can_say(small_host: SmallHost) -> None:
+    """What the stand-in prints whatever it is asked for; of the older driver only the configuration is left."""
+    states = {"nvidia-driver-580": "install ok installed", "nvidia-driver-470": "deinstall ok config-files"}
+    (small_host.root / "status").write_text(
+        "".join(
+            f"Package: {name}\nStatus: {state}\nVersion: 1\nArchitecture: all\n\n" for name, state in states.items()
+        )
+    )
+    small_host.script(small_host.root / "dpkg-query", f"exec '{DPKG_QUERY}' --admindir='{small_host.root}' \"$@\"")
+    assert "is installed in this WSL (nvidia-driver-580)." in small_host.look()["msg"]
 
 
 def test_a_library_before_windows_own_is_reported(small_host: SmallHost) -> None:
@@ -307,6 +322,21 @@ def test_the_role_stops_a_play_with_the_module_s_message(project: Path, tmp_path
     done = play(project, tmp_path, {"roles": ["cuda"]}, cuda_gpu=gpu)
     assert done.returncode == 2
     assert "this host has no graphics of NVIDIA, but Intel UHD" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("wish", "says"),
+    [({"cuda_build": "cu118"}, "has no build cu118"), ({"cuda_torch": "1.13"}, "PyTorch 1.13 is not in the table")],
+)
+def test_the_role_hands_on_what_was_wished(
+    small_host: SmallHost, project: Path, tmp_path: Path, wish: dict[str, str], says: str
+) -> None:
+    known = {key: value for key, value in small_host.args.items() if key not in ("gpu", "locks", "timeout_seconds")}
+    done = play(
+        project, tmp_path, {"roles": ["cuda"], "module_defaults": {"cuda_preflight": known}}, cuda_gpu=WSL, **wish
+    )
+    assert done.returncode == 2
+    assert says in done.stdout
 
 
 @pytest.fixture

@@ -452,6 +452,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({**CLASSIC, "python": "/usr/bin/python3.13-stand-in"}, "rocm_python", "3.13.5"),
     ({"python": "/usr/bin/no-python"}, "rocm_python", "does not start"),
     ({"python_fetch": False, "usr": "/srv"}, "rocm_python", "colab_python_fetch"),
+    ({"version": "7.2.1", "python_fetch": False}, "rocm_python", "no wheels for a Python of this host (/usr/bin/"),
     ({"bridge_sha256": "a" * 64}, "rocm_checksum", "a" * 64),
     ({**FULL, "bridge_sha256": "a" * 64}, "rocm_checksum", "was not installed"),
     ({"bridge_address": NOWHERE}, "rocm_bridge_unreachable", "rocm_bridge_address"),

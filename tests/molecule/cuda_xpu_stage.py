@@ -26,7 +26,6 @@ import directml_stage
 from doubles import dxg_stand_in
 from doubles.dxg_stand_in import Adapter
 from doubles.intel_repository import IntelRepository
-from doubles.rocm_repository import Package
 from doubles.torch_stand_in.build import torch_wheel, wheel
 
 DOUBLES = Path(__file__).resolve().parents[1] / "doubles"
@@ -54,13 +53,6 @@ UHD = Adapter(
     bits=dxg_stand_in.RENDER | dxg_stand_in.INTEGRATED,
     address=(0, 2, 0),
     luid=(0xABCF, 0),
-)
-IRIS_XE = Adapter(
-    name="Intel(R) Iris(R) Xe Graphics (stand-in)",
-    ids=(0x8086, 0x46A6, 0x1043, 0x8882, 0x0C),
-    dedicated=128 << 20,
-    bits=dxg_stand_in.RENDER | dxg_stand_in.INTEGRATED,
-    address=(0, 2, 0),
 )
 # What torch's own metadata asks for, but the libraries of the card's maker, for which the CPU's lock stands in.
 TORCH_WANTS = ("filelock", "fsspec", "jinja2", "networkx>=2.5.1", "sympy>=1.13.3", "typing-extensions>=4.10.0")
@@ -104,7 +96,6 @@ def nvidia_driver(root: Path) -> None:
         "good": {},
         "newer": {"ceiling": "13.3", "driver": "610.12", "fault": "new"},
         "old": {"ceiling": "11.4", "driver": "472.12"},
-        "blocked": {"fault": "blocked"},
     }
     for name, other in others.items():
         (state / f"{name}.json").write_text(json.dumps({**good, **other}), encoding="ascii")
@@ -144,12 +135,10 @@ def cuda(root: Path, stage: Path) -> None:
     device(root, {"description": [GEFORCE]})
     nvidia_driver(root)
     torch_for_cuda(root, stage)
-    (root / CHECKS / "debs").mkdir()
-    Package("nvidia-driver-580", "580.95.05-0ubuntu1").build(root / CHECKS / "debs")
 
 
 def xpu(root: Path, stage: Path) -> None:
-    device(root, {"description": [UHD, ARC], "good": [UHD, ARC], "iris_xe": [IRIS_XE]})
+    device(root, {"description": [UHD, ARC]})
     torch_for_xpu(root, stage)
     repository = IntelRepository(root / CHECKS / "intel")
     repository.end()

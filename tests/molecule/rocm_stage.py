@@ -3,7 +3,7 @@
 
 FOLDER/lib                 libdxcore.so, libd3d12.so, libd3d12core.so for /usr/lib/wsl/lib
 FOLDER/wsl                 for /var/tmp/checks/wsl: the preloaded stand-in for /dev/dxg, and python3, which preloads it
-FOLDER/HOST/description    which adapters it shows on that host; other.description: a card that ROCm takes nowhere
+FOLDER/HOST/description    which adapters it shows on that host
 FOLDER/rocm                for /var/tmp/checks/rocm, where the network would be:
     repository             AMD's apt repositories and the bridge's releases (doubles/rocm_repository)
     index                  AMD's index of wheels for ROCm 10.0.0, by name
@@ -45,7 +45,6 @@ BASIC = Adapter(
     address=(0, 0, 0),
     luid=(0xABCE, 0),
 )
-RX_580 = Adapter("Radeon RX 580 Series", (0x1002, 0x67DF, 0x1DA2, 0xE387, 0xE7), 8 << 30, luid=(0xABCD, 0))
 MACHINES = {LIGHT: [XT_9070, BASIC], PINNED: [GRAPHICS, XTX_7900, BASIC]}
 
 # With the wheels of 10.0.0 it is in the kernel environment's bin, of 7.2.4 in /opt/rocm/bin.
@@ -161,9 +160,8 @@ def main() -> int:
     shutil.rmtree(stage / "rocm" / "wheels")
     for host, adapters in MACHINES.items():
         (stage / host).mkdir()
-        for name, there in (("description", adapters), ("other.description", [RX_580, BASIC])):
-            lines = dxg_stand_in.Machine(there).lines()
-            (stage / host / name).write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
+        lines = dxg_stand_in.Machine(adapters).lines()
+        (stage / host / "description").write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
         (stage / host / "now").write_text(f"good_{host}.txt\n", encoding="ascii")
     # apt reads it as a user of its own, and so does whoever runs the kernels.
     subprocess.run(["chmod", "-R", "a+rX", str(stage)], check=True)

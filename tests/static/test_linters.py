@@ -60,8 +60,9 @@ def test_a_suppressed_finding_says_why(project: Path) -> None:
     assert not silent, "\n".join(silent)
 
 
-def test_ruff_finds_nothing(project: Path) -> None:
+def test_ruff_finds_nothing_and_would_format_nothing(project: Path) -> None:
     clean(project, TOOLS / "ruff", "check", "--no-cache", ".", *checkout.python_programs())
+    clean(project, TOOLS / "ruff", "format", "--check", "--no-cache", ".", *checkout.python_programs())
 
 
 def mypy(project: Path, paths: list[str], *arguments: str | Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,27 @@ def test_every_default_has_a_comment_above_it(project: Path, role: str) -> None:
         if line[:1].isalpha() and not above.startswith("#")
     ]  # fmt: skip
     assert not bare
+
+
+@pytest.mark.parametrize("role", checkout.roles())
+def test_every_default_and_every_fact_is_handed_on(project: Path, role: str) -> None:
+    """By the role itself; what is for others, by them or the playbooks. A task that lost the line for it runs all the same."""
+    parts = [path for part in ("tasks", "vars", "handlers", "templates") for path in project.glob(f"roles/*/{part}/*")]
+    texts = [path.read_text(encoding="utf-8") for path in [*parts, *project.glob("playbooks/*.yml")]]
+    tasks = yaml.safe_load((project / "roles" / role / "tasks" / "main.yml").read_text(encoding="utf-8"))
+    names = {*load(project / "roles" / role / "defaults" / "main.yml")}
+    names.update(*(task.get("ansible.builtin.set_fact", {}) for task in tasks))
+    # Where it is given a value, `name:`, it is not read.
+    assert not [name for name in names if not any(re.search(rf"\b{name}\b(?!:)", text) for text in texts)]
+
+
+def test_the_playbook_tells_each_role_whether_a_python_may_be_fetched(project: Path) -> None:
+    (play,) = yaml.safe_load((project / "playbooks" / "site.yml").read_text(encoding="utf-8"))
+    told = {one["role"]: one.get("vars", {}) for one in play["roles"]}
+    for role in sorted(told.keys() - {"colab"}):
+        name = f"{role}_python_fetch"
+        if name in load(project / "roles" / role / "defaults" / "main.yml"):
+            assert "colab_python_fetch | bool" in told[role].get(name, ""), role
 
 
 @pytest.fixture(scope="module")

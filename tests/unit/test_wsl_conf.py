@@ -112,6 +112,11 @@ WSL_CONF = [
         b"[boot]\nsystemd=false\n[user]\n[boot]\nsystemd=0\n",
         b"[boot]\nsystemd=true\n[user]\n[boot]\nsystemd=true\n",
     ),
+    (
+        "twice, and only the first is right",
+        b"[boot]\nsystemd=true\nsystemd=0\n",
+        b"[boot]\nsystemd=true\nsystemd=true\n",
+    ),
     ("in a comment only", b"[boot]\n#systemd=true\n", b"[boot]\nsystemd=true\n#systemd=true\n"),
     ("bytes that are no UTF-8", b"[user]\ndefault=j\xfcrgen\n", b"[user]\ndefault=j\xfcrgen\n\n" + BOOT),
     ("unknown sections and keys", b'[wsl2]\nmemory=4GB\n[x1]\ny="#"\n', b'[wsl2]\nmemory=4GB\n[x1]\ny="#"\n\n' + BOOT),
