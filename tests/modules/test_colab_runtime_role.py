@@ -247,6 +247,7 @@ def test_others_are_looked_for_behind_the_proof_and_only_when_they_are_not_to_be
         *options,
         colab_host={"prefix": str(prefix), "runtime": runtime},
         gpu_backend_name="cpu",
+        readiness_result={"ready": True},
         colab_keep_kernels=keep,
     )
     assert found["rc"] == 0, found["said"]
@@ -269,6 +270,7 @@ def test_the_environments_that_worked_stay_where_the_proof_of_the_new_one_fails(
         [proven, *site()["post_tasks"]],
         colab_host={"prefix": str(prefix), "runtime": {"user": "student"}},
         gpu_backend_name="cpu",
+        readiness_result={"ready": True},
         colab_keep_kernels=False,
     )
     assert (found["rc"] == 0) is (proof == "ready")
@@ -291,6 +293,7 @@ def test_a_restart_that_was_asked_for_still_comes_where_the_environments_are_kep
         roles=["colab_runtime"],
         colab_host={"prefix": str(tmp_path), "runtime": None},
         gpu_backend_name="cpu",
+        readiness_result={"ready": True},
         colab_keep_kernels=True,
     )
     assert found["rc"] == 0, found["said"]
