@@ -29,7 +29,10 @@ from ansible.plugins.callback.default import CallbackModule as DefaultCallback
 from ansible.utils.color import ANSIBLE_COLOR
 
 # As modules find it (ansible.cfg, module_utils); for plugins Ansible does not look there.
-ansible.module_utils.__path__ = [*ansible.module_utils.__path__, str(Path(__file__).resolve().parents[1] / "module_utils")]
+ansible.module_utils.__path__ = [
+    *ansible.module_utils.__path__,
+    str(Path(__file__).resolve().parents[1] / "module_utils"),
+]
 
 from ansible.module_utils.colab_ready.proof import verdict  # noqa: E402 - the path comes first
 
@@ -83,6 +86,7 @@ PASSWORD_TROUBLES = {
 
 # So much of a failed command's output is shown; the rest is there with -v.
 COMMAND_TAIL_LINES = 10
+
 
 def ticking(seconds: float) -> str:
     """The time of a step that is still running: whole seconds, or the last digit would flicker."""

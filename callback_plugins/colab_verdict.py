@@ -23,7 +23,10 @@ from ansible.utils.color import ANSIBLE_COLOR
 from ansible.utils.vars import load_extra_vars
 
 # As modules find it (ansible.cfg, module_utils); for plugins Ansible does not look there.
-ansible.module_utils.__path__ = [*ansible.module_utils.__path__, str(Path(__file__).resolve().parents[1] / "module_utils")]
+ansible.module_utils.__path__ = [
+    *ansible.module_utils.__path__,
+    str(Path(__file__).resolve().parents[1] / "module_utils"),
+]
 
 from ansible.module_utils.colab_ready.proof import verdict  # noqa: E402 - the path comes first
 
@@ -37,8 +40,8 @@ description:
   - At the end of a run the C(summary) of the C(readiness_report) module is shown as a table, with the verdict below it, and what
     waits for C(wsl --shutdown). Behind a stdout callback other than C(colab_progress) it goes to stderr.
   - Where tags, C(--start-at-task) or C(--step) have left the proof out, it says so.
-  - When the environment variable E(COLAB_READY_PROOFS) names a file, each host of the run is written into it as JSON, with what the
-    module said of it (V(ready)) and where its report is (V(report)), or V(null); this is how the launcher learns it.
+  - When the environment variable E(COLAB_READY_PROOFS) names a file, each host of the run is written into it as JSON, with what
+    the module said of it (V(ready)) and where its report is (V(report)), or V(null); this is how the launcher learns it.
 """
 
 LEFT_OUT = "the proof was left out, and nothing is said of READY. Do: ./colab-ready verify"
@@ -153,7 +156,7 @@ class CallbackModule(CallbackBase):
     def _is_ours(self) -> bool:
         return str(constants.DEFAULT_STDOUT_CALLBACK) == "colab_progress"
 
-    def _print(self, line: Line) -> None:
+    def _print(self, line: verdict.Line) -> None:
         """Behind a foreign callback to stderr: what it prints may be read by a program."""
         sys.stdout.flush()
         self._display.display(verdict.rendered(line, ANSIBLE_COLOR), stderr=not self._is_ours())

@@ -51,7 +51,8 @@ def inventory(launcher: Launcher, parsed: list[Option]) -> dict[str, Any]:
         done = subprocess.run([program, "--list", *asked], env=environ, stdout=subprocess.PIPE, check=False)
     if done.returncode:
         raise Stop(
-            f"the inventory cannot be read. Expected: hosts in the group {GROUP}. Do: see what Ansible says above."
+            f"the inventory cannot be read, or --limit names none of its hosts. Expected: hosts in the group {GROUP}. Do: see "
+            "what Ansible says above."
         )
     listed = dict(json.loads(done.stdout))
     if not hosts_of(listed, GROUP):

@@ -55,7 +55,8 @@ done
 printf 'the output of the playbook\\n'
 cat "$state/proofs" >"$COLAB_READY_PROOFS"
 umask >"$state/umask"
-if [ -e "$state/new-report" ]; then cat "$state/new-report" >"$(cat "$state/report-path" 2>/dev/null || echo "$state/report.json")"; fi
+place=$(cat "$state/report-path" 2>/dev/null || echo "$state/report.json")
+if [ -e "$state/new-report" ]; then cat "$state/new-report" >"$place"; fi
 if [ -e "$state/asks" ]; then printf 'Password: '; read -r answer; echo "the answer is $answer"; fi
 if [ -e "$state/leaves" ]; then sh "$state/leaves" & fi
 touch "$state/ansible-started"

@@ -13,7 +13,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from launcher_sandbox import AM_ROOT, NOBODY, NOT_PROVEN, ONLY_ROOT, PROJECT, PROVEN, Ended, Sandbox, finished, sandbox, wait_until
+from launcher_sandbox import (
+    AM_ROOT,
+    NOBODY,
+    NOT_PROVEN,
+    ONLY_ROOT,
+    PROJECT,
+    PROVEN,
+    Ended,
+    Sandbox,
+    finished,
+    sandbox,
+    wait_until,
+)
 
 from launcher import words
 
@@ -356,7 +368,9 @@ def test_other_computers_are_the_callers_own_process(box: Sandbox) -> None:
     seen = box.seen_environment()
     assert seen["SSH_AUTH_SOCK"] == "/x" and seen["ANSIBLE_BECOME_PASS"] == "pw" and "ANSIBLE_LIBRARY" not in seen
     assert not box.runs() and not list(box.checkout.rglob("__pycache__"))
-    for proofs, status in (('{"far": {"ready": false}}', 1), ('{"far": null}', 1), ("", 1), ('{"far": {"ready": true}, "here": null}', 0)):
+    said = {"null": 1, '{"ready": false}': 1, '{"ready": true}': 0}
+    for proof, status in said.items():
+        proofs = f'{{"far": {proof}, "here": null}}'
         box.set(proofs=proofs)
         assert box.run("-i", "inv").status == status, proofs
     box.set(**{"ansible-status": "4"})

@@ -1,4 +1,4 @@
-"""The tags of playbooks/site.yml: each runs what it is for, with what that goes by, and nothing else; no choice dies of a variable.
+"""The tags of playbooks/site.yml: each runs what it is for, with what that goes by, and nothing else; none dies of a variable.
 
 The real playbook and roles, for a host without a card and one with. Stand-ins are the modules (as action plugins, which take no
 time) and the command colab-runtime; they write down what was asked of them.
@@ -74,7 +74,9 @@ class ActionModule(ActionBase):
             file.write(host + " " + name + "\\n")
         return answer
 """
-RUNTIME_STAND_IN = '#!/bin/sh\n# STAND-IN for colab-runtime\necho "runtime $*" >>{state}/steps\necho "already running"\n'
+RUNTIME_STAND_IN = (
+    '#!/bin/sh\n# STAND-IN for colab-runtime\necho "runtime $*" >>{state}/steps\necho "already running"\n'
+)
 
 
 class Site:
@@ -84,6 +86,7 @@ class Site:
         self.folder = folder
         for name in ("playbooks", "roles"):
             shutil.copytree(PROJECT / name, folder / name)
+        (folder / "module_utils").symlink_to(PROJECT / "module_utils")
         runtime = folder / "colab-runtime"
         runtime.write_text(RUNTIME_STAND_IN.format(state=folder))
         runtime.chmod(0o755)
@@ -93,7 +96,9 @@ class Site:
         text = ACTION_STAND_IN.format(answers=json.dumps(ANSWERS), state=str(folder))
         for module in (PROJECT / "library").glob("*.py"):
             (folder / "action" / module.name).write_text(text)
-        local = "{ansible_connection: local, browser_policy_enabled: true}"
+        local = (
+            "{ansible_connection: local, ansible_python_interpreter: /usr/bin/python3, browser_policy_enabled: true}"
+        )
         (folder / "hosts.yml").write_text(f"colab_hosts: {{hosts: {{cpu: {local}, cuda: {local}}}}}")
 
     def run(self, *options: str) -> tuple[int, str, set[str]]:

@@ -24,6 +24,7 @@ def load_plugin() -> ModuleType:
 
 progress = load_plugin()
 
+
 def text_of(lines: list[Any]) -> str:
     return "\n".join("".join(text for text, _style in line) for line in lines)
 

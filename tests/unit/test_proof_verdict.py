@@ -60,8 +60,8 @@ def test_the_table_is_aligned_and_has_a_row_per_host_by_its_name_in_the_inventor
     table = verdict.table({"pc": summary({**READY, "host": "uname-says"}), "a-longer-name": summary(BROKEN)})
     assert text_of(table).splitlines() == [
         "host           backend  GPU   tensor sum  handshake  seconds",
-        "pc             cpu      none  ok (cpu)    ok         3.1",
         "a-longer-name  cpu      none  ok (cpu)    failed     3.1",
+        "pc             cpu      none  ok (cpu)    ok         3.1",
     ]
 
 
@@ -216,6 +216,9 @@ def test_only_the_report_module_speaks_for_a_host(action: str) -> None:
     assert found is not None and not found.ready and found.remedies == [REMEDY]
     assert verdict.summary_of("ansible.builtin.command", result) is None
     assert verdict.summary_of(action, {"summary": "text"}) is None
+
+
+EVIL = "\x1b]0;OWNED\x07\x1b[2K\u202e\r"
 
 
 def test_nothing_of_a_result_writes_to_a_terminal_and_lines_stay_lines() -> None:

@@ -83,7 +83,7 @@ def cell(value: Any) -> str:
 def table(summaries: Mapping[str, Summary]) -> list[Line]:
     """The table that ends a run, its heading first; hosts have the inventory's names."""
     keys = [title.lower().replace(" ", "_") for title in COLUMNS]
-    rows = [{**summary.row, "host": host} for host, summary in summaries.items()]
+    rows = [{**summary.row, "host": host} for host, summary in sorted(summaries.items())]
     texts = aligned([list(COLUMNS), *([cell(row.get(key)) for key in keys] for row in rows)])
     return [[(text, "" if number else "bold")] for number, text in enumerate(texts)]
 
