@@ -144,7 +144,7 @@ def test_the_home_is_closed_where_the_host_says_that_it_is_open(tmp_path: Path, 
     """The role colab's own task, foreseen in check mode."""
     *_, task = yaml.safe_load((PROJECT / "roles" / "colab" / "tasks" / "main.yml").read_text(encoding="utf-8"))
     host = {"user": "no-such-colab", "user_home": "/home/no-such-colab", "home_open": is_open}
-    result = results(play(tmp_path, [task], "--check", colab_host=host))[task["name"]]
+    result = results(play(tmp_path, [task], "--check", colab_host=host, colab_builds=True))[task["name"]]
     assert (result.get("changed_paths") == [host["user_home"]], result.get("skipped", False)) == (is_open, not is_open)
 
 
