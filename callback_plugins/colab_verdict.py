@@ -154,7 +154,7 @@ class CallbackModule(CallbackBase):
             yield [(f"  {NOTHING if nothing else LEFT_OUT}", "")]
 
     def _is_ours(self) -> bool:
-        return str(constants.DEFAULT_STDOUT_CALLBACK) == "colab_progress"
+        return bool(constants.config.get_config_value("DEFAULT_STDOUT_CALLBACK") == "colab_progress")
 
     def _print(self, line: verdict.Line) -> None:
         """Behind a foreign callback to stderr: what it prints may be read by a program."""

@@ -108,7 +108,9 @@ class Site:
         done = subprocess.run(
             [
                 Path(sys.executable).parent / "ansible-playbook",
-                *("-i", self.folder / "hosts.yml", self.folder / "playbooks" / "site.yml", *options),
+                f"--inventory={self.folder}/hosts.yml",
+                self.folder / "playbooks" / "site.yml",
+                *options,
             ],
             env={**kept, **told, "ANSIBLE_ROLES_PATH": str(self.folder / "roles"), "ANSIBLE_BECOME": "false"},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
@@ -128,7 +130,7 @@ def expected(chosen: set[str]) -> set[str]:
     return found | ({"runtime start"} if "service" in chosen else set())
 
 
-CHOICES = [(tag,) for tag in TAGS] + [("python", "verify"), ("jupyter", "service")]
+CHOICES: list[tuple[str, ...]] = [(tag,) for tag in TAGS] + [("python", "verify"), ("jupyter", "service")]
 if os.environ.get("COLAB_READY_ALL_TAGS"):
     CHOICES = [choice for number in range(1, 6) for choice in itertools.combinations(TAGS, number)]
 
