@@ -191,5 +191,5 @@ def test_a_run_that_starts_at_a_task_works_or_says_what_it_lacks(site: Site, tas
         assert status == 0 and step in steps, said
     else:
         assert status == 2 and not steps, said
-        hint = "it comes from a task that was left out by --start-at-task or --step. Do: choose by --tags"
+        hint = "an earlier task that finds it out was left out (--start-at-task, --step). Do: choose by --tags"
         assert said.count(hint) == 2, "once for each host"
