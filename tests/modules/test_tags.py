@@ -181,6 +181,7 @@ def test_what_the_server_reads_restarts_it_where_there_is_one(site: Site, runtim
         ("Put the token, the kernelspec, the command and the service in place", None),
         ("gpu_backend : Make the decision known", None),
         ("Say READY, or why not", None),
+        ("Let the runtime start at every boot", None),
         ("Prove the tensor sum and the way from Colab", "cpu readiness_report"),
         ("Let Colab's page reach this device without a prompt", "cpu browser_policy"),
     ],
