@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the colab-ready authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a person sees of a run: the step that is running, the steps that are done, and the verdict.
+"""What a person sees of a run: the step that is running, and the steps that are done. The end is colab_verdict's.
 
 The upper half is pure (results go in, lines come out), the lower half is the plugin that Ansible calls.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import difflib
 import functools
 import itertools
 import os
@@ -19,41 +18,41 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+import ansible.module_utils
 from ansible import context
 from ansible.playbook.task_include import TaskInclude
 from ansible.plugins.callback.default import CallbackModule as DefaultCallback
 from ansible.utils.color import ANSIBLE_COLOR
-from ansible.utils.vars import load_extra_vars
+
+# As modules find it (ansible.cfg, module_utils); for plugins Ansible does not look there.
+ansible.module_utils.__path__ = [
+    *ansible.module_utils.__path__,
+    str(Path(__file__).resolve().parents[1] / "module_utils"),
+]
+
+from ansible.module_utils.colab_ready.proof import verdict  # noqa: E402 - the path comes first
 
 DOCUMENTATION = r"""
 name: colab_progress
 type: stdout
-short_description: The running step, the finished steps with their seconds, and whether the host is READY
+short_description: The running step, and the finished steps with their seconds
 version_added: "0.1.0"
 author: the colab-ready authors (@colab-ready)
 description:
   - On a terminal, the running step is shown with its time ticking.
   - Elsewhere each finished step is one line, and a step of more than 10 seconds says every 10 seconds that it lives.
-  - At the end the C(summary) of the C(readiness_report) module is shown as a table, with the verdict below it, and what
-    waits for C(wsl --shutdown).
   - With C(-v) and more, the output is that of P(ansible.builtin.default#callback).
-  - When the environment variable E(COLAB_READY_RESULT) names a file, the verdict is written into it as one word
-    (V(ready), V(not ready), V(check), V(none)); this is how the launcher learns it.
+  - The end of the run is shown by the callback C(colab_verdict).
 extends_documentation_fragment:
   - default_callback
   - result_format_callback
 requirements:
   - set as stdout_callback in the configuration
 """
-
-# A line is a list of (text, style); where Ansible writes without colours, the texts alone are taken.
-Line = list[tuple[str, str]]
-# As ECMA-48 numbers them (SGR).
-STYLES = {"bold": "1", "dim": "2", "green": "32", "yellow": "33", "red": "31", "bold green": "1;32", "bold red": "1;31"}
 
 HEARTBEAT_SECONDS = 10
 FRAME_SECONDS = 0.2
@@ -69,11 +68,6 @@ MARKS = {
 
 # Steps that only prepare others say nothing to a person when they go well.
 QUIET_ACTIONS = frozenset(("assert", "include_vars", "meta", "set_fact", "set_stats", "validate_argument_spec"))
-
-# The titles of the table; the summary's keys are these in small letters, with underscores.
-COLUMNS = ("host", "backend", "GPU", "tensor sum", "handshake", "seconds")
-
-PLACES = {"windows": "in Windows", "browser": "in the browser", "wsl": "in Linux", "bios": "in the BIOS"}
 
 # What Ansible says about sudo's password in its versions, and what a person can act on.
 PASSWORD_TROUBLES = {
@@ -93,76 +87,19 @@ PASSWORD_TROUBLES = {
 # So much of a failed command's output is shown; the rest is there with -v.
 COMMAND_TAIL_LINES = 10
 
-# What moves the cursor, changes colours, titles or the order of letters; the text that carries it may be another user's.
-CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-DEPTH_MAX = 50
-
-
-class Summary(NamedTuple):
-    """The verdict of one host, and what to do about it."""
-
-    row: Mapping[str, Any]
-    remedies: list[Mapping[str, Any]]
-
-    @property
-    def ready(self) -> bool:
-        return self.row.get("ready") is True
-
-
-def harmless(value: Any, depth: int = 0) -> Any:
-    """Return a result without control characters in its texts; lines stay lines."""
-    if isinstance(value, str):
-        return CONTROL.sub(" ", value)
-    if depth > DEPTH_MAX:
-        return None
-    if isinstance(value, Mapping):
-        return {harmless(key): harmless(one, depth + 1) for key, one in value.items()}
-    return [harmless(one, depth + 1) for one in value] if isinstance(value, (list, tuple)) else value
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person reads them: ``0.4 s``, ``12 s``, ``2 min 05 s``."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02d} s"
-
 
 def ticking(seconds: float) -> str:
     """The time of a step that is still running: whole seconds, or the last digit would flicker."""
-    return duration(int(seconds)) if seconds >= 10 else f"{int(seconds)} s"
+    return verdict.duration(int(seconds)) if seconds >= 10 else f"{int(seconds)} s"
 
 
-def cell(value: Any) -> str:
-    """One value of the table: never None, True or a float with 15 digits."""
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "ok" if value else "failed"
-    if isinstance(value, float):
-        return f"{value:.1f}"
-    return " ".join(str(value).split())
-
-
-def table_rows(summaries: Iterable[Summary]) -> list[list[str]]:
-    """The table that ends a run, its heading first."""
-    keys = [title.lower().replace(" ", "_") for title in COLUMNS]
-    return [list(COLUMNS)] + [[cell(summary.row.get(key)) for key in keys] for summary in summaries]
-
-
-def aligned(rows: list[list[str]]) -> list[str]:
-    """Rows as aligned text, two blanks between the columns."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
-def step_line(state: str, seconds: float, name: str, host: str = "", symbols: bool = False) -> Line:
+def step_line(state: str, seconds: float, name: str, host: str = "", symbols: bool = False) -> verdict.Line:
     """A finished step: what came of it, how long it took, which it was."""
     symbol, style = MARKS[state]
     mark = f"  {symbol}" if symbols else f"{state:<11}"
     note = f" ({state})" if symbols and state in ("changed", "ignored", "unreachable") else ""
     where = f" [{host}]" if host else ""
-    return [(mark, style), (f" {duration(seconds):>11}  ", "dim"), (name, ""), (where, "dim"), (note, style)]
+    return [(mark, style), (f" {verdict.duration(seconds):>11}  ", "dim"), (name, ""), (where, "dim"), (note, style)]
 
 
 def running_line(seconds: float, name: str) -> str:
@@ -194,115 +131,6 @@ def failure_text(result: Mapping[str, Any]) -> str:
     if "Traceback" in str(result.get("exception")):
         lines.append("(more with -vvv)")
     return "\n".join(lines)
-
-
-def remedy_text(remedy: Mapping[str, Any]) -> str:
-    """One thing to do: cause, remedy, place."""
-    place = PLACES.get(str(remedy.get("where")), "")
-    cause, do = str(remedy.get("cause") or ""), str(remedy.get("do") or "")
-    text = ": ".join(part.rstrip(" .") if part is cause else part for part in (cause, do) if part)
-    return f"{text} ({place})" if place else text
-
-
-def to_do(remedies: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """What leads to READY: what a page in a browser makes of it comes after that (the check `browser` of the report)."""
-    return [remedy for remedy in remedies if not str(remedy.get("id")).startswith("browser_")]
-
-
-def of_wsl(remedies: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """What Windows has to do for WSL, whether the host is ready or not (the check `wsl_host` of the report)."""
-    return [remedy for remedy in remedies if str(remedy.get("id")).startswith("wsl_")]
-
-
-def verdict(summaries: Mapping[str, Summary], hosts: Iterable[str], stopped: Iterable[str], check: bool) -> str:
-    """One word for a run: ``ready`` only when every host of it is."""
-    hosts, stopped = list(hosts), set(stopped)
-    if check and not stopped:
-        return "check"
-    if not summaries and not stopped:
-        return "none"
-    if hosts and not stopped and all(host in summaries and summaries[host].ready for host in hosts):
-        return "ready"
-    return "not ready"
-
-
-def verdict_lines(
-    word: str,
-    summaries: Mapping[str, Summary],
-    stopped_at: Mapping[str, str],
-    changed: int,
-    seconds: float,
-    unproven: Mapping[str, Sequence[Mapping[str, Any]]] = {},
-) -> list[Line]:
-    """What stands below the table. `unproven` is what is to do on hosts of which no report speaks."""
-    if word == "check":
-        return [[("check mode", "bold"), (f"  {changed} would change; nothing was changed, nothing proven", "")]]
-    good = {"none": "done", "ready": "READY"}.get(word)
-    title = (good, "bold green") if good else ("NOT READY" if summaries else "STOPPED", "bold red")
-    lines: list[Line] = [[title, (f"  {changed} changed, {duration(seconds)}", "")]]
-    hosts = sorted({*summaries, *stopped_at, *unproven})
-    for host in hosts:
-        prefix = f"  {host}: " if len(hosts) > 1 else "  "
-        summary = summaries.get(host)
-        if summary is None:
-            said = [f"stopped at: {stopped_at[host]}"] if host in stopped_at else []
-            remedies = list(unproven.get(host, ()))
-        elif not summary.ready:
-            said, remedies = summary.row.get("reasons") or [], to_do(summary.remedies)
-        elif word == "ready" and len(hosts) == 1:
-            prefix, said, remedies = "", str(summary.row.get("hint") or "").splitlines(), []
-        else:  # that no browser has come is true of every host of a lab, and no news
-            said, remedies = [], of_wsl(summary.remedies)
-        lines += [[(f"{prefix}{one}", "")] for one in said]
-        lines += [[(f"{prefix}to do: ", "bold"), (remedy_text(one), "")] for one in remedies]
-    if word == "ready":
-        hints = dict.fromkeys(str(s.row["address_hint"]) for s in summaries.values() if s.row.get("address_hint"))
-        lines += [[("address: ", ""), (hint, "bold")] for hint in hints]
-    return lines
-
-
-def summary_of(action: str, result: Mapping[str, Any]) -> Summary | None:
-    """The summary that the readiness_report module returns, if this result is one."""
-    row = result.get("summary")
-    if action.rpartition(".")[2] != "readiness_report" or not isinstance(row, Mapping):
-        return None
-    report = result.get("report")
-    remedies = (report.get("remedies") if isinstance(report, Mapping) else None) or []
-    return Summary(row, [remedy for remedy in remedies if isinstance(remedy, Mapping)])
-
-
-def unproven_of(action: str, result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """What waits for Windows by the module wsl_host, for runs that end without a report, as a removal does."""
-    remedies = result.get("remedies")
-    if action.rpartition(".")[2] != "wsl_host" or not isinstance(remedies, list):
-        return []
-    return of_wsl(remedy for remedy in remedies if isinstance(remedy, Mapping))
-
-
-def variables_of(roles: Path) -> dict[str, set[str]]:
-    """The variables that may be set, by role: the names in its argument specification."""
-    found: dict[str, set[str]] = {}
-    for file in roles.glob("*/meta/argument_specs.yml"):
-        role = file.parent.parent.name
-        with contextlib.suppress(OSError, ValueError):
-            # Each stands at the start of its line, whatever follows it.
-            found[role] = set(re.findall(rf"^ *({role}_[a-z0-9_]+):", file.read_text(encoding="utf-8"), re.MULTILINE))
-    return found
-
-
-def misspelt(names: Iterable[str], variables: Mapping[str, Iterable[str]]) -> list[str]:
-    """A warning for each name given with -e that looks like a variable of ours and is none: Ansible ignores it."""
-    known = sorted(set().union(*variables.values()))
-    said = []
-    for name in sorted(set(names) - set(known)):
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
-        if close or any(name.startswith(f"{role}_") for role in variables):
-            close = close or difflib.get_close_matches(name, known, n=1)
-            perhaps = f"write {close[0]} if that is what was meant" if close else "leave it out"
-            said.append(
-                f"{name} is no variable of colab-ready and changes nothing. Do: {perhaps}; README.md has the usual ones."
-            )
-    return said
 
 
 class Screen:
@@ -342,20 +170,15 @@ class Screen:
         return time.monotonic() - started
 
     def line(self, *parts: tuple[str, str]) -> None:
-        parts = tuple((harmless(part).replace("\n", " "), style) for part, style in parts)
-        text = "".join(part for part, _style in parts).rstrip()
+        text = verdict.rendered(parts, ANSIBLE_COLOR)
         if text or not self._blank:
-            self._above("".join(itertools.starmap(styled, parts)) if text and ANSIBLE_COLOR else text)
+            self._above(text)
         self._blank = not text
 
     def block(self, text: str, style: str = "") -> None:
         """A text of several lines, indented, with air around it."""
         for line in ["", *text.splitlines(), ""]:
             self.line((f"    {line}" if line else "", style))
-
-    def table(self, rows: list[list[str]]) -> None:
-        for number, text in enumerate(aligned(rows)):
-            self.line((text, "" if number else "bold"))
 
     def close(self) -> None:
         if os.getpid() != self._main_process:
@@ -415,10 +238,6 @@ class Screen:
             os.write(sys.stdout.fileno(), text.encode("utf-8", "replace"))
 
 
-def styled(text: str, style: str) -> str:
-    return f"\x1b[{STYLES[style]}m{text}\x1b[0m" if style else text
-
-
 class Event:
     """With -v, leave this event to the default callback. What it brings is made harmless either way."""
 
@@ -430,7 +249,7 @@ class Event:
         def choose(plugin: CallbackModule, *args: Any, **kwargs: Any) -> Any:
             for result in args:
                 if isinstance(getattr(result, "_result", None), dict):
-                    result._result.update(harmless(result._result))
+                    result._result.update(verdict.harmless(result._result))
             method = self.method if plugin.screen else getattr(DefaultCallback, name)
             return method(plugin, *args, **kwargs)
 
@@ -456,18 +275,12 @@ class CallbackModule(DefaultCallback):
     def __init__(self) -> None:
         super().__init__()
         self.screen: Any = None  # a Screen, unless the default callback speaks
-        self._began = time.monotonic()
-        self._summaries: dict[str, Summary] = {}
-        self._unproven: dict[str, list[Mapping[str, Any]]] = {}
-        self._stopped_at: dict[str, str] = {}
+        self._explained: set[str] = set()
         self._diffs: dict[tuple[str, str], str] = {}
         self._names: dict[str, str] = {}
         self._hosts = 1
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
-        # -e alone: in an inventory stand variables of other projects, too.
-        for text in misspelt(load_extra_vars(playbook._loader), variables_of(Path(playbook._basedir).parent / "roles")):
-            self._display.warning(text)
         if self._display.verbosity > 0:
             super().v2_playbook_on_start(playbook)
             return
@@ -500,7 +313,9 @@ class CallbackModule(DefaultCallback):
 
     @unless_verbose
     def v2_runner_on_ok(self, result: Any) -> None:
-        self._note(result)
+        summary = verdict.summary_of(result._task.action, result._result)
+        if summary and not summary.ready:
+            self._explained.add(result._host.get_name())
         changed = result.is_changed()
         quiet = result._task.action.rpartition(".")[2] in QUIET_ACTIONS or isinstance(result._task, TaskInclude)
         self._finished(result, None if quiet and not changed else "changed" if changed else "ok")
@@ -509,19 +324,14 @@ class CallbackModule(DefaultCallback):
 
     @unless_verbose
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
-        host = result._host.get_name()
-        self._note(result)
         self._finished(result, "ignored" if ignore_errors else "failed")
-        if not ignore_errors:
-            self._stopped_at[host] = self._name(result._task)
-        # A verdict of this host is shown at the end, with its reasons: the step that acts on it need not repeat them.
-        if host not in self._summaries or self._summaries[host].ready:
+        # The end of the run says why this host is not ready: the step that acts on it need not repeat the reasons.
+        if result._host.get_name() not in self._explained:
             self.screen.block(failure_text(result._result), "" if ignore_errors else "red")
 
     @unless_verbose
     def v2_runner_on_unreachable(self, result: Any) -> None:
         self._finished(result, "unreachable")
-        self._stopped_at[result._host.get_name()] = self._name(result._task)
         self.screen.block(failure_text(result._result), "red")
 
     @unless_verbose
@@ -545,30 +355,10 @@ class CallbackModule(DefaultCallback):
         texts = [self._get_diff(one["diff"]) for one in results if one.get("diff") and one.get("changed")]
         self._diffs[self._key(result)] = "".join(text for text in texts if text)
 
+    @unless_verbose
     def v2_playbook_on_stats(self, stats: Any) -> None:
-        totals = {host: stats.summarize(host) for host in sorted(stats.processed)}
-        stopped = [host for host, total in totals.items() if total["failures"] or total["unreachable"]]
-        word = verdict(self._summaries, totals, stopped, bool(context.CLIARGS.get("check")))
-        if self.screen is None:
-            super().v2_playbook_on_stats(stats)
-        else:
-            self._show_end(word, stopped, sum(total["changed"] for total in totals.values()))
-            self.screen.close()
-        path = os.environ.get("COLAB_READY_RESULT")
-        if path:
-            Path(path).write_text(word + "\n", encoding="utf-8")
-
-    def _show_end(self, word: str, stopped: list[str], changed: int) -> None:
         self.screen.line()
-        if self._summaries and word != "check":
-            self.screen.table(table_rows(self._summaries.values()))
-            self.screen.line()
-        stopped_at = {host: self._stopped_at.get(host, "?") for host in stopped}
-        seconds = time.monotonic() - self._began
-        for line in verdict_lines(word, self._summaries, stopped_at, changed, seconds, self._unproven):
-            # The launcher knows more about the address (it may print it) and speaks after this.
-            if not (line[0][0] == "address: " and os.environ.get("COLAB_READY_RESULT")):
-                self.screen.line(*line)
+        self.screen.close()
 
     def _finished(self, result: Any, state: str | None) -> None:
         """End a step; say so unless its state is None."""
@@ -580,14 +370,6 @@ class CallbackModule(DefaultCallback):
         diff = self._diffs.pop(self._key(result), "")
         if diff:
             self._display.display(diff)
-
-    def _note(self, result: Any) -> None:
-        """Keep what the end of the run needs of a result."""
-        host, action = result._host.get_name(), result._task.action
-        if summary := summary_of(action, result._result):
-            self._summaries[host] = summary
-        if unproven := unproven_of(action, result._result):
-            self._unproven[host] = unproven
 
     def _name(self, task: Any) -> str:
         return self._names.get(task._uuid) or task.get_name().strip()

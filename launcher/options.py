@@ -54,6 +54,8 @@ FLAGS = {
     "--ask-become-pass": ("-K",),
 }
 LOOKING = {"--check", "--syntax-check", "--list-hosts", "--list-tasks", "--list-tags", "--help", "--version"}
+# They may leave the proof out.
+CHOOSING = {"--tags", "--skip-tags", "--start-at-task", "--step"}
 BECOMING = {"--ask-become-pass", "--become-password-file", "--become-method", "--become-user"}
 
 
@@ -91,6 +93,11 @@ def parse(arguments: list[str]) -> list[Option]:
 def only_looks(options: Iterable[Option]) -> bool:
     """Tell whether ansible-playbook changes and proves nothing."""
     return any(option.name in LOOKING for option in options)
+
+
+def chooses(options: Iterable[Option]) -> bool:
+    """Tell whether not all tasks are asked for."""
+    return any(option.name in CHOOSING for option in options)
 
 
 def refuse_becoming(options: Iterable[Option], environ: Mapping[str, str]) -> None:

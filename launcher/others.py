@@ -36,8 +36,8 @@ def play(launcher: Launcher, command: str, arguments: list[str], wants_json: boo
         say("this run wrote no report here: each host has its own, /var/lib/colab-ready/report.json")
     if outcome.status or command == "remove" or options.only_looks(options.parse(arguments)):
         return outcome.status
-    playbook.check_verdict(outcome.verdict)
-    if command == "converge":
+    made = [proof["ready"] is True for proof in outcome.proofs.values() if proof]
+    if playbook.is_proven(made, bool(outcome.proofs), options.parse(arguments)) and command == "converge":
         print("address: colab-runtime url, on each host")
     return 1 if wants_json else 0
 
@@ -51,17 +51,23 @@ def inventory(launcher: Launcher, parsed: list[Option]) -> dict[str, Any]:
         done = subprocess.run([program, "--list", *asked], env=environ, stdout=subprocess.PIPE, check=False)
     if done.returncode:
         raise Stop(
-            f"the inventory cannot be read. Expected: hosts in the group {GROUP}. Do: see what Ansible says above."
+            f"the inventory cannot be read, or --limit names none of its hosts. Expected: hosts in the group {GROUP}. Do: see "
+            "what Ansible says above."
         )
-    return dict(json.loads(done.stdout))
+    listed = dict(json.loads(done.stdout))
+    if not hosts_of(listed, GROUP):
+        raise Stop(
+            f"no host of the group {GROUP} is meant. Expected: one in the inventory, which --limit lets through. Do: see what "
+            "ansible-inventory --graph says, and correct the inventory or --limit."
+        )
+    return listed
 
 
 def is_local(listed: Mapping[str, Any], parsed: list[Option]) -> bool:
     """Whether every host of the run is this computer, without a connection to anywhere."""
     default = next((option.value for option in reversed(parsed) if option.name == "--connection"), "ssh")
     known = listed.get("_meta", {}).get("hostvars", {})
-    hosts = hosts_of(listed, GROUP)
-    return bool(hosts) and all(known.get(host, {}).get("ansible_connection", default) == "local" for host in hosts)
+    return all(known.get(one, {}).get("ansible_connection", default) == "local" for one in hosts_of(listed, GROUP))
 
 
 def hosts_of(listed: Mapping[str, Any], group: str) -> set[str]:

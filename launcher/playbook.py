@@ -12,14 +12,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from colab_ready.files.safe_open import read_text
+from colab_ready.files.safe_open import read_object, read_text
 from colab_ready.process.identity import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, load_prctl
 from colab_ready.system.processes import children, descendants, process_ids, send
 
+from . import options
 from .words import Stop, interrupted, say
 
 # What ends a run.
@@ -30,10 +31,10 @@ ORPHANS_SECONDS = 5.0
 
 
 class Outcome(NamedTuple):
-    """The exit status of ansible-playbook, and the callback's word: ready, not ready, check, none."""
+    """The exit status of ansible-playbook, and by host what the module readiness_report returned; None where it did not run."""
 
     status: int
-    verdict: str
+    proofs: dict[str, dict[str, Any] | None]
 
 
 def run(
@@ -46,14 +47,14 @@ def run(
     quiet: bool,
 ) -> Outcome:
     """Run a playbook in the current directory. `talk` is the pipe from the caller: he ends the run by closing it."""
-    result = scratch / "verdict"
+    proofs = scratch / "proofs"
     prctl = load_prctl()
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     wake = _listen()
     process = subprocess.Popen(
         [str(ansible), str(playbook), *arguments],
-        env={**environ, **places(playbook.parent.parent, scratch), "COLAB_READY_RESULT": str(result)},
-        stdin=subprocess.DEVNULL,
+        env={**environ, **places(playbook.parent.parent, scratch), "COLAB_READY_PROOFS": str(proofs)},
+        stdin=_stdin(arguments),
         stdout=sys.stderr if quiet else None,
         umask=0o022,
         preexec_fn=lambda: prctl(PR_SET_PDEATHSIG, signal.SIGTERM),
@@ -70,9 +71,21 @@ def run(
             "ends by itself; where memory ran out the kernel says so (dmesg). Do: start again, the next run carries on.",
             128 - process.returncode,
         )
-    with contextlib.suppress(OSError):
-        return Outcome(process.returncode, result.read_text(encoding="utf-8").strip())
-    return Outcome(process.returncode, "")
+    return Outcome(process.returncode, read_object(str(proofs)) or {})
+
+
+def _stdin(arguments: list[str]) -> int:
+    """The terminal where Ansible asks before each task; nothing for it to read otherwise."""
+    if not any(option.name == "--step" for option in options.parse(arguments)):
+        return subprocess.DEVNULL
+    try:
+        return os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        raise Stop(
+            "--step asks at a terminal before each task, and there is none. Expected: a terminal. Do: leave it out, or choose "
+            "by --tags.",
+            2,
+        ) from None
 
 
 def places(checkout: Path, scratch: Path) -> dict[str, str]:
@@ -82,10 +95,17 @@ def places(checkout: Path, scratch: Path) -> dict[str, str]:
     return {"ANSIBLE_CONFIG": config, "ANSIBLE_HOME": str(home), "ANSIBLE_LOCAL_TEMP": str(home / "tmp")}
 
 
-def check_verdict(verdict: str) -> None:
-    """Ansible's 0 is not enough: a run that never came to the proof has it, too."""
-    if verdict != "ready":
+def is_proven(ready: Iterable[bool], ran: bool, parsed: Iterable[options.Option]) -> bool:
+    """Tell whether the proof was made; `ready` is what each report of this run says, `ran` whether there was a task at all.
+
+    Ansible's 0 is not enough: a run that never came to the proof has it, too. Raises Stop where nobody asked for that.
+    """
+    said = [*ready]
+    if not all(said):
+        raise Stop("NOT READY: the report has the reasons. Do: ./colab-ready verify")
+    if not said and not (ran and options.chooses(parsed)):
         raise Stop("the run ended without proving that the computer is READY.")
+    return bool(said)
 
 
 def _listen() -> int:

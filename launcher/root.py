@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from colab_ready.core.text import printable
-from colab_ready.files.safe_open import read_text
+from colab_ready.files.safe_open import parse_object, read_text
 from colab_ready.files.trust import distrust_way, user_name
 from colab_ready.python import pip_config
 
@@ -85,15 +85,21 @@ class Run:
         json_wanted = bool(self.header.get("json"))
         started = time.time_ns()
         outcome = playbook.run(ansible, book, self.arguments, self.environ, self.folder, self.talk, quiet=json_wanted)
-        status = self._print_report(outcome.status, started) if json_wanted else outcome.status
-        if status:
-            return status
+        reports = read_reports(outcome.proofs, started)
+        if json_wanted and not reports:
+            say("this run wrote no report")
+            return outcome.status or 1
+        if json_wanted:
+            print(reports[0], end="", flush=True)
+        if outcome.status or self._only_looks():
+            return outcome.status
         if self.command == "remove":
             self._forget()
-        elif not self._only_looks():
-            playbook.check_verdict(outcome.verdict)
-            if self.command == "converge":
-                print_address(bool(self.header.get("show_address")))
+            return 0
+        ready = [(parse_object(report) or {}).get("ready") is True for report in reports]
+        ran = bool(outcome.proofs) and not any(outcome.proofs.values())
+        if playbook.is_proven(ready, ran, options.parse(self.arguments)) and self.command == "converge":
+            print_address(bool(self.header.get("show_address")))
         return 0
 
     def _called(self) -> str:
@@ -117,15 +123,6 @@ class Run:
             "controller", lock_file, self.cache, environ, find_uv(), uv_arguments, talk=self.talk
         ).get()
 
-    def _print_report(self, status: int, started: int) -> int:
-        """The report of this run and nothing else; never that of an earlier one."""
-        with contextlib.suppress(OSError):
-            if REPORT.stat().st_mtime_ns >= started:
-                print(REPORT.read_text(encoding="utf-8"), end="", flush=True)
-                return status
-        say("this run wrote no report")
-        return status or 1
-
     def _clean(self) -> None:
         """Take away what is left of runs that were killed: whose folder nobody holds."""
         for folder in [*self.cache.glob("run.*"), *self.cache.glob("new.*")]:
@@ -145,8 +142,6 @@ class Run:
 
     def _forget(self) -> None:
         """After a removal: the environments, and the lock, which who waits for it looks at again."""
-        if self._only_looks():
-            return
         shutil.rmtree(self.folder, ignore_errors=True)
         # Another run, which waits, has its folder there, and runs from its tree.
         trees = [] if [*self.cache.glob("run.*")] else [*self.cache.glob("tree-*")]
@@ -155,6 +150,18 @@ class Run:
         with contextlib.suppress(OSError):
             os.unlink(self.lock_path)
             self.cache.rmdir()
+
+
+def read_reports(proofs: Mapping[str, Mapping[str, Any] | None], started: int) -> list[str]:
+    """Return the reports that this run wrote, never those of an earlier one; they are where the module said, or by default."""
+    said = [str(proof["report"]) for proof in proofs.values() if proof and proof.get("report")]
+    reports = []
+    for path in dict.fromkeys(said or [str(REPORT)]):
+        # Where it was wanted in another place, that may be a folder of the caller's: no link is followed there.
+        with contextlib.suppress(OSError):
+            if os.lstat(path).st_mtime_ns >= started:
+                reports.append(read_text(path) or "")
+    return reports
 
 
 def find_uv() -> str | None:

@@ -17,7 +17,7 @@ PLAYBOOKS = {"converge": "site", "verify": "verify", "remove": "remove"}
 USAGE = """\
 Usage: ./colab-ready [COMMAND] [OPTION...]
 
-  (no command)        set up this computer and prove it; exit status 0 only when it is READY
+  (no command)        set up this computer and prove it; exit status 0 only when it is READY, or options left the proof out
   verify [--json]     prove it, change nothing; --json: the report and nothing else on stdout
   url                 print the address to paste into Colab (it holds the token: keep it to yourself)
   remove              take away what was put here, and nothing else
@@ -30,7 +30,7 @@ Usage: ./colab-ready [COMMAND] [OPTION...]
   help, --version
 
 More options go to ansible-playbook, for example:
-  ./colab-ready -e colab_port=9000      ./colab-ready --check      ./colab-ready -v
+  ./colab-ready -e colab_port=9000      ./colab-ready --check      ./colab-ready -v      ./colab-ready --tags python
 
 Root is needed for this computer: the system's sudo asks for the password, once. Without a terminal: sudo ./colab-ready
 

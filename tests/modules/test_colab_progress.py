@@ -1,7 +1,8 @@
-"""The progress callback in real runs of ansible-playbook: without a terminal, on one, with -v, interrupted."""
+"""The callbacks in real runs of ansible-playbook: without a terminal, on one, with -v, interrupted."""
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -159,7 +160,7 @@ class Ended:
     status: int
     out: str
     err: str
-    verdict: str
+    ready: dict[str, bool | None] | None  # by host, as the launcher learns it
     # What came at one time.
     pieces: list[str] = field(default_factory=list)
 
@@ -175,7 +176,7 @@ class Runs:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.verdict = folder / "verdict"
+        self.proofs = folder / "proofs"
         (folder / "library").mkdir()
         (folder / "library" / "readiness_report.py").write_text(REPORT_STAND_IN)
         (folder / "library" / "wsl_host.py").write_text(WSL_STAND_IN)
@@ -184,7 +185,7 @@ class Runs:
     def command(self, playbook: str, *options: str, hosts: str = "localhost,") -> list[str]:
         path = self.folder / "playbook.yml"
         path.write_text(playbook)
-        self.verdict.unlink(missing_ok=True)
+        self.proofs.unlink(missing_ok=True)
         local = ["-i", hosts, "-c", "local", "-e", "ansible_python_interpreter=/usr/bin/python3"]
         return [ANSIBLE_PLAYBOOK, str(path), *local, *options]
 
@@ -194,7 +195,7 @@ class Runs:
             **kept,
             "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
             "ANSIBLE_LIBRARY": str(self.folder / "library"),
-            "COLAB_READY_RESULT": str(self.verdict),
+            "COLAB_READY_PROOFS": str(self.proofs),
             "LC_ALL": "C.UTF-8",
             # A pipe's buffer, as with everybody; empty counts as not set.
             "PYTHONUNBUFFERED": "",
@@ -217,7 +218,7 @@ class Runs:
             status = process.wait(120)
             errors.seek(0)
             err = errors.read().decode()
-        return Ended(status, "".join(pieces), err, self._word(), pieces)
+        return Ended(status, "".join(pieces), err, self._ready(), pieces)
 
     def on_terminal(self, playbook: str, *options: str, press: str = "", when: str = "", **environment: str) -> Ended:
         """The same on a pseudo terminal; out is all that was written to it. `press` is typed once `when` is there."""
@@ -245,10 +246,12 @@ class Runs:
             raise AssertionError(f"still running after 60 s: {out.decode()!r}")
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         os.close(terminal)
-        return Ended(status, out.decode(), "", self._word())
+        return Ended(status, out.decode(), "", self._ready())
 
-    def _word(self) -> str:
-        return self.verdict.read_text().strip() if self.verdict.exists() else ""
+    def _ready(self) -> dict[str, bool | None] | None:
+        if not self.proofs.exists():
+            return None
+        return {host: proof and proof["ready"] for host, proof in json.loads(self.proofs.read_text()).items()}
 
 
 def visible(raw: str) -> str:
@@ -314,9 +317,9 @@ def test_the_end_is_the_table_and_the_number_of_changes(everything: Ended) -> No
     tail = everything.out.splitlines()[-4:]
     assert tail.pop(2) == ""
     assert tail[0].split() == ["host", "backend", "GPU", "tensor", "sum", "handshake", "seconds"]
-    assert tail[1].split() == ["stand-in", "cpu", "none", "ok", "(cpu)", "ok", "3.1"]
+    assert tail[1].split() == ["localhost", "cpu", "none", "ok", "(cpu)", "ok", "3.1"]
     assert tail[2].startswith("READY  2 changed, ")
-    assert everything.verdict == "ready"
+    assert everything.ready == {"localhost": True}
 
 
 def test_a_failure_is_the_message_of_the_module_as_one_block(runs: Runs) -> None:
@@ -325,12 +328,12 @@ def test_a_failure_is_the_message_of_the_module_as_one_block(runs: Runs) -> None
     assert "\n\n    port 8888 is taken by python3 (pid 4711).\n    Do: -e colab_port=9000\n\n" in ended.out
     assert "STOPPED  0 changed" in ended.out and "stopped at: Refuse a taken port" in ended.out
     assert "{" not in ended.out + ended.err and "Traceback" not in ended.out + ended.err
-    assert ended.verdict == "not ready"
+    assert ended.ready == {"localhost": None}
 
 
 def test_not_ready_shows_reasons_and_remedies_once(runs: Runs) -> None:
     ended = runs.plain(REPORTING, "-e", "ready=false", "-e", "nap=0")
-    assert ended.status == 2 and ended.verdict == "not ready"
+    assert ended.status == 2 and ended.ready == {"localhost": False}
     assert "NOT READY  0 changed" in ended.out
     assert ended.line("connection refused") == "  colab_handshake: connection refused"
     assert ended.line("to do:") == "  to do: The server is down: colab-runtime start (in Linux)"
@@ -338,12 +341,12 @@ def test_not_ready_shows_reasons_and_remedies_once(runs: Runs) -> None:
 
 def test_a_run_without_a_report_ends_with_what_waits_for_windows(runs: Runs) -> None:
     ended = runs.plain(WITHOUT_REPORT)
-    assert (ended.status, ended.verdict) == (0, "none")
+    assert (ended.status, ended.ready) == (0, {"localhost": None})
     assert ended.out.splitlines()[-1] == "  to do: WSL waits: wsl --shutdown (in Windows)"
     several = runs.plain(WITHOUT_REPORT, hosts="one,two,")
     assert [line.split(": ")[0] for line in several.out.splitlines()[-2:]] == ["  one", "  two"]
     stopped = runs.plain(WITHOUT_REPORT, "-e", "problem=true")
-    assert (stopped.status, stopped.verdict) == (2, "not ready")
+    assert (stopped.status, stopped.ready) == (2, {"localhost": None})
     assert stopped.out.splitlines()[-2:] == [
         "  stopped at: Change WSL",
         "  to do: WSL waits: wsl --shutdown (in Windows)",
@@ -353,7 +356,7 @@ def test_a_run_without_a_report_ends_with_what_waits_for_windows(runs: Runs) -> 
 
 def test_check_mode_says_so_and_proves_nothing(runs: Runs) -> None:
     ended = runs.plain(REPORTING, "--check")
-    assert ended.status == 0 and ended.verdict == "check"
+    assert ended.status == 0
     assert ended.out.startswith("check mode: nothing will be changed\n")
     assert "0 would change; nothing was changed, nothing proven" in ended.out
     assert "READY" not in ended.out
@@ -361,14 +364,14 @@ def test_check_mode_says_so_and_proves_nothing(runs: Runs) -> None:
 
 def test_several_hosts_get_a_row_each_and_lines_with_their_names(runs: Runs) -> None:
     ended = runs.plain(REPORTING, "-e", "nap=0", "-e", "change=true", hosts="one,two,")
-    assert ended.status == 0 and ended.verdict == "ready"
+    assert ended.status == 0 and ended.ready == {"one": True, "two": True}
     assert "Take a moment [one]" in ended.out and "Take a moment [two]" in ended.out
-    assert len(re.findall(r"(?m)^stand-in  cpu", ended.out)) == 2
+    assert re.findall(r"(?m)^(\w+) +cpu", ended.out) == ["one", "two"]
     assert "READY  2 changed" in ended.out
 
 
 def test_the_launchers_file_is_optional(runs: Runs) -> None:
-    ended = runs.plain(REPORTING, "-e", "nap=0", COLAB_READY_RESULT="")
+    ended = runs.plain(REPORTING, "-e", "nap=0", COLAB_READY_PROOFS="")
     assert ended.status == 0
     assert "address: ./colab-ready url" in ended.out, "nobody else tells where the address is"
 
@@ -377,15 +380,23 @@ def masked(text: str) -> str:
     return re.sub(r"\d+(:\d+)*\.?\d*", "N", text)
 
 
-def test_with_v_the_output_is_that_of_the_default_callback(runs: Runs) -> None:
+def test_with_v_the_output_is_that_of_the_default_callback_and_then_the_verdict(runs: Runs) -> None:
     options = ("-e", "ready=false", "-e", "nap=0", "-v")
     ours = runs.plain(REPORTING, *options)
-    word = ours.verdict
     default = runs.plain(REPORTING, *options, ANSIBLE_STDOUT_CALLBACK="ansible.builtin.default")
-    assert "PLAY RECAP" in ours.out
-    assert masked(ours.out) == masked(default.out)
-    assert masked(ours.err) == masked(default.err)
-    assert word == "not ready", "the launcher learns the verdict all the same"
+    assert "PLAY RECAP" in default.out and masked(ours.out).startswith(masked(default.out))
+    end = masked(ours.out.removeprefix(ours.out[: len(default.out)]))
+    assert "NOT READY  N changed, N s\n  colab_handshake: connection refused\n  to do: The server is down" in end
+    assert masked(default.err) == masked(ours.err) + end, "what a foreign callback prints may be read by a program"
+    assert ours.ready == default.ready == {"localhost": False}
+
+
+def test_a_play_on_another_host_does_not_spoil_the_verdict(runs: Runs) -> None:
+    beside = "\n- name: Beside it\n  hosts: localhost\n  gather_facts: false\n  tasks:\n    - ansible.builtin.debug:\n"
+    ended = runs.plain(REPORTING.replace("hosts: all", "hosts: one") + beside, "-e", "nap=0", hosts="one,localhost,")
+    assert ended.status == 0 and re.search(r"(?m)^READY  0 changed", ended.out), ended.out
+    assert ended.ready == {"one": True, "localhost": None}
+    assert not re.search(r"(?m)^localhost +", ended.out)
 
 
 def test_on_a_terminal_the_running_step_ticks_and_leaves_no_trace(runs: Runs) -> None:
@@ -426,7 +437,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 10) -> bool:
 def test_ctrl_c_ends_the_run_and_clears_the_line(runs: Runs) -> None:
     ended = runs.on_terminal(REPORTING, "-e", "nap=31.4159", press="\x03", when="Take a moment")
     assert ended.status != 0
-    assert ended.verdict == ""
+    assert ended.ready is None
     assert not re.search("[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏]", visible(ended.out)), ended.out
 
     def gone() -> bool:

@@ -144,7 +144,7 @@ def test_the_home_is_closed_where_the_host_says_that_it_is_open(tmp_path: Path, 
     """The role colab's own task, foreseen in check mode."""
     *_, task = yaml.safe_load((PROJECT / "roles" / "colab" / "tasks" / "main.yml").read_text(encoding="utf-8"))
     host = {"user": "no-such-colab", "user_home": "/home/no-such-colab", "home_open": is_open}
-    result = results(play(tmp_path, [task], "--check", colab_host=host))[task["name"]]
+    result = results(play(tmp_path, [task], "--check", colab_host=host, colab_builds=True))[task["name"]]
     assert (result.get("changed_paths") == [host["user_home"]], result.get("skipped", False)) == (is_open, not is_open)
 
 
@@ -247,6 +247,7 @@ def test_others_are_looked_for_behind_the_proof_and_only_when_they_are_not_to_be
         *options,
         colab_host={"prefix": str(prefix), "runtime": runtime},
         gpu_backend_name="cpu",
+        readiness_result={"ready": True},
         colab_keep_kernels=keep,
     )
     assert found["rc"] == 0, found["said"]
@@ -269,6 +270,7 @@ def test_the_environments_that_worked_stay_where_the_proof_of_the_new_one_fails(
         [proven, *site()["post_tasks"]],
         colab_host={"prefix": str(prefix), "runtime": {"user": "student"}},
         gpu_backend_name="cpu",
+        readiness_result={"ready": True},
         colab_keep_kernels=False,
     )
     assert (found["rc"] == 0) is (proof == "ready")
@@ -291,6 +293,7 @@ def test_a_restart_that_was_asked_for_still_comes_where_the_environments_are_kep
         roles=["colab_runtime"],
         colab_host={"prefix": str(tmp_path), "runtime": None},
         gpu_backend_name="cpu",
+        readiness_result={"ready": True},
         colab_keep_kernels=True,
     )
     assert found["rc"] == 0, found["said"]

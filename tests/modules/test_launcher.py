@@ -1,295 +1,39 @@
-"""The launcher as a program, in fair and in bad weather.
-
-Both halves run for real, in a copy of the checkout with blanks in its path, and meet through the real pipe. Stand-ins
-stand at the edges: sudo, ansible-playbook, the server's command, and what builds an environment. They write down how they
-were called; files in `state` tell them what to do. A short driver names the places: the folder of sudo, root's cache.
-"""
+"""The launcher as a program, in fair and in bad weather (tests/launcher_sandbox.py)."""
 
 from __future__ import annotations
 
 import json
 import os
-import pty
 import re
-import select
 import shutil
 import signal
 import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from launcher_sandbox import (
+    AM_ROOT,
+    NOBODY,
+    NOT_PROVEN,
+    ONLY_ROOT,
+    PROJECT,
+    PROVEN,
+    Ended,
+    Sandbox,
+    finished,
+    sandbox,
+    wait_until,
+)
 
-PROJECT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(PROJECT), str(PROJECT / "module_utils")]
-
-from launcher import controller, words  # noqa: E402 - the path comes first
-
-NOBODY = 65534
-AM_ROOT = os.geteuid() == 0
-ONLY_ROOT = pytest.mark.skipif(not AM_ROOT, reason="the stand-in for sudo has to be root's")
-PYTHON = getattr(sys, "_base_executable", sys.executable)
-
-PREAMBLE = """#!/bin/sh
-# STAND-IN for {name}
-state={state}
-{{ printf '%s' {name}; printf ' [%s]' "$@"; echo; }} >>"$state/calls"
-"""
-
-ANSIBLE_STAND_IN = """
-env >"$state/environment"
-pwd >"$state/directory"
-for argument do
-    case $argument in
-        *=@*) cat "${argument#*=@}" >"$state/named" ;;
-        --inventory=*) cat "${argument#*=}" >"$state/named" ;;
-    esac
-done
-printf 'the output of the playbook\\n'
-cat "$state/verdict" >"$COLAB_READY_RESULT"
-umask >"$state/umask"
-if [ -e "$state/new-report" ]; then cat "$state/new-report" >"$state/report.json"; fi
-if [ -e "$state/leaves" ]; then sh "$state/leaves" & fi
-touch "$state/ansible-started"
-while [ -e "$state/ansible-waits" ]; do sleep 0.05; done
-exit "$(cat "$state/ansible-status")"
-"""
-
-INVENTORY_STAND_IN = """
-cat "$state/listed"
-"""
-
-# It says what sudo says. A ticket is a file; a password is taken from the terminal, once.
-SUDO_STAND_IN = """
-if [ -e "$state/sudo-refuses" ]; then echo "sudo: me is not in the sudoers file" >&2; exit 1; fi
-if [ "$1" = -n ]; then shift; [ -e "$state/sudo-without-password" ] || { echo "sudo: a password is required" >&2; exit 1; }; fi
-if [ ! -e "$state/sudo-without-password" ]; then printf 'Password: ' >/dev/tty; read -r password </dev/tty; fi
-[ "$1" = -- ] && shift
-SUDO_UID=$(id -u) SUDO_USER=$(id -un) SOME_SECRET=of-sudo exec "$@"
-"""
-
-RUNTIME_STAND_IN = """
-if [ -e "$state/server-down" ]; then echo "the server is not running" >&2; exit 1; fi
-echo "http://localhost:8888/?token=stand-in"
-"""
-
-ROOTS_HALF = """
-import json, sys
-from pathlib import Path
-s = sys.stdin.buffer
-boot = {'__name__': 'boot'}
-exec(compile(s.read(int(s.readline(20))), 'boot', 'exec'), boot)
-header, folder = boot['unpack'](s, CACHE)
-from launcher import root
-root.REPORT, root.RUNTIME = Path(STATE, 'report.json'), RUNTIME
-sys.exit(root.main(header, folder, 0))
-"""
-
-DRIVER = """
-import sys
-from pathlib import Path
-sys.path[:0] = [CHECKOUT, CHECKOUT + '/module_utils']
-from launcher import caller, commands
-caller.FOLDERS, caller.FIRST, commands.RUNTIME, commands.TOKEN = (BIN,), FIRST, RUNTIME, TOKEN
-sys.exit(commands.main(sys.argv[1:], Path(CHECKOUT)))
-"""
-
-
-@dataclass
-class Ended:
-    status: int
-    out: str
-    err: str
-
-
-class Sandbox:
-    """A checkout, a home, places of root's, and stand-ins."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.checkout = folder / "a check out"
-        self.home, self.state, self.bin = folder / "home", folder / "state", folder / "bin"
-        self.cwd, self.cache = folder / "somewhere else", folder / "roots cache"
-        for directory in (self.checkout, self.home, self.state, self.bin, self.cwd, self.cache):
-            directory.mkdir(mode=0o755)
-        self.launcher = self.checkout / "colab-ready"
-        shutil.copy(PROJECT / "colab-ready", self.launcher)
-        for name in ("launcher", "module_utils"):
-            shutil.copytree(PROJECT / name, self.checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for name in (
-            "playbooks",
-            "requirements",
-            "library",
-            "roles",
-            "inventory",
-            "callback_plugins",
-            "tests/unit",
-            "tests/modules",
-        ):
-            (self.checkout / name).mkdir(parents=True)
-        (self.checkout / "ansible.cfg").write_text("[defaults]\n")
-        for kind in ("controller", "dev"):
-            (self.checkout / "requirements" / f"{kind}.txt").write_text(f"# the {kind} lock\n")
-        for path in [self.checkout, *self.checkout.rglob("*")]:
-            path.chmod(0o755 if path.is_dir() or path == self.launcher else 0o644)
-        self.stand_in(self.bin / "sudo", "sudo", SUDO_STAND_IN)
-        self.stand_in(self.bin / "colab-runtime", "colab-runtime", RUNTIME_STAND_IN)
-        self.set(**{"ansible-status": "0", "verdict": "ready"})
-        self.environment = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(self.home), "LANG": "C.UTF-8"}
-        self.user: int | None = None
-        self.give_environment(self.cache, "controller")
-        self.give_environment(self.own_cache, "controller")
-
-    def stand_in(self, path: Path, name: str, body: str) -> None:
-        path.write_text(PREAMBLE.format(name=name, state=f"'{self.state}'") + body)
-        path.chmod(0o755)
-
-    def give_environment(self, cache: Path, kind: str) -> Path:
-        """An environment that is complete, so that none is built."""
-        lock = self.checkout / "requirements" / f"{kind}.txt"
-        folder = controller.Builder(kind, lock, cache, {}, None, python=PYTHON).folder
-        (folder / "bin").mkdir(parents=True)
-        (folder / ".complete").touch()
-        self.stand_in(folder / "bin" / "python", "python", 'env >"$state/environment"; pwd >"$state/directory"\n')
-        self.stand_in(folder / "bin" / "ansible-playbook", "ansible-playbook", ANSIBLE_STAND_IN)
-        self.stand_in(folder / "bin" / "ansible-inventory", "ansible-inventory", INVENTORY_STAND_IN)
-        return folder
-
-    def set(self, **values: str) -> None:
-        for name, value in values.items():
-            (self.state / name).write_text(value)
-            if AM_ROOT:
-                (self.state / name).chmod(0o666)
-
-    def unset(self, *names: str) -> None:
-        for name in names:
-            (self.state / name).unlink()
-
-    def become_nobody(self) -> None:
-        """From here on the caller is not root, and sudo wants a password. (It cannot make root of nobody, so root's half has
-        nobody's uid as well; the places that are root's are nobody's then.)"""
-        self.user = NOBODY
-        for path in self.folder.rglob("*"):
-            if self.bin not in (path, path.parent):
-                os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
-
-    def command(self, *arguments: str) -> list[str]:
-        def with_names(text: str, **names: str) -> str:
-            return "\n".join([*(f"{name} = {value!r}" for name, value in names.items()), text])
-
-        runtime = str(self.bin / "colab-runtime")
-        first = with_names(ROOTS_HALF, CACHE=str(self.cache), STATE=str(self.state), RUNTIME=runtime)
-        names = {"CHECKOUT": str(self.checkout), "BIN": str(self.bin), "FIRST": first, "RUNTIME": runtime}
-        driver = with_names(DRIVER, TOKEN=str(self.state / "token"), **names)
-        return [PYTHON, "-I", "-B", "-c", driver, *arguments]
-
-    def start(self, *arguments: str, **more: str) -> subprocess.Popen[str]:
-        """Without a terminal; in a process group of its own, and not deaf to a hangup, as below nohup."""
-        return subprocess.Popen(
-            self.command(*arguments),
-            cwd=self.cwd,
-            env={**self.environment, **more},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            user=self.user,
-            group=self.user,
-            extra_groups=None if self.user is None else [],
-            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
-        )
-
-    def run(self, *arguments: str, **more: str) -> Ended:
-        return finished(self.start(*arguments, **more))
-
-    def run_on_terminal(self, *arguments: str, types: str = "", **more: str) -> Ended:
-        """On a pseudo terminal, where `types` is typed at a prompt (^C if it is that); out is all that was written to it."""
-        child, terminal = pty.fork()
-        if child == 0:
-            if self.user is not None:
-                os.setgroups([])
-                os.setgid(self.user)
-                os.setuid(self.user)
-            os.chdir(self.cwd)
-            command = self.command(*arguments)
-            os.execve(command[0], command, {**self.environment, **more})
-        out = b""
-        end = time.monotonic() + 30
-        while time.monotonic() < end:
-            if select.select([terminal], [], [], 0.2)[0]:
-                try:
-                    piece = os.read(terminal, 65536)
-                except OSError:  # the other end is closed
-                    break
-                if not piece:
-                    break
-                out += piece
-                if types and b"Password: " in out:
-                    os.write(terminal, types.encode())
-                    types = ""
-        else:
-            os.kill(child, signal.SIGKILL)
-            raise AssertionError(f"still running: {out.decode()!r}")
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        os.close(terminal)
-        return Ended(status, out.decode().replace("\r\n", "\n"), "")
-
-    def calls(self, name: str = "") -> list[str]:
-        """The calls of stand-ins so far: `name [argument] [argument]`."""
-        path = self.state / "calls"
-        lines = path.read_text().splitlines() if path.exists() else []
-        return [line for line in lines if not name or line.startswith(f"{name} [") or line == name]
-
-    def arguments(self) -> str:
-        """What ansible-playbook got behind the playbook, and which playbook that was."""
-        (call,) = self.calls("ansible-playbook")
-        found = re.fullmatch(r"ansible-playbook \[.*/playbooks/(\w+\.yml)\](.*)", call)
-        assert found, call
-        return found[1] + found[2]
-
-    def seen_environment(self) -> dict[str, str]:
-        lines = (self.state / "environment").read_text().splitlines()
-        return dict(line.split("=", 1) for line in lines if "=" in line)
-
-    @property
-    def own_cache(self) -> Path:
-        return self.home / ".cache" / "colab-ready"
-
-    def wait_for(self, name: str) -> None:
-        assert wait_until(lambda: (self.state / name).exists()), f"{name} did not appear"
-
-    def runs(self) -> list[Path]:
-        return [*self.cache.glob("run.*"), *self.cache.glob("new.*"), *self.own_cache.glob("run.*")]
-
-
-def finished(process: subprocess.Popen[str]) -> Ended:
-    out, err = process.communicate(timeout=30)
-    return Ended(process.returncode, out, err)
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 10) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
+from launcher import words
 
 
 @pytest.fixture
 def box() -> Iterator[Sandbox]:
-    # Not tmp_path: its parents are closed to the other user that some tests are.
-    folder = Path(tempfile.mkdtemp(prefix="colab-ready-launcher-"))
-    folder.chmod(0o755)
-    try:
-        yield Sandbox(folder)
-    finally:
-        shutil.rmtree(folder)
+    with sandbox() as made:
+        yield made
 
 
 @pytest.fixture
@@ -334,20 +78,62 @@ def test_the_exit_status_of_ansible_is_handed_on(box: Sandbox, status: int) -> N
     assert box.run().status == status
 
 
+WITHOUT_PROOF = "the run ended without proving that the computer is READY"
+
+
 @ONLY_ROOT
 @pytest.mark.parametrize("command", [(), ("verify",), ("verify", "--json")])
-@pytest.mark.parametrize("verdict", ["none", "not ready", ""])
-def test_zero_is_returned_only_when_ready(box: Sandbox, command: tuple[str, ...], verdict: str) -> None:
-    box.set(verdict=verdict, **{"new-report": "{}"})
+@pytest.mark.parametrize("report", ['{"ready": false}', '{"ready": "yes"}', "{}", "no JSON"])
+@pytest.mark.parametrize("proofs", [PROVEN, ""])
+def test_the_report_alone_says_ready(box: Sandbox, command: tuple[str, ...], report: str, proofs: str) -> None:
+    box.set(**{"proofs": proofs, "new-report": report})
     ended = box.run(*command)
     assert ended.status == 1
-    assert "without proving that the computer is READY" in ended.err
+    assert "NOT READY: the report has the reasons. Do: " in ended.err
+    box.set(**{"new-report": '{"ready": true}'})
+    assert box.run(*command).status == 0, "whether a callback heard of it or not"
+
+
+@ONLY_ROOT
+@pytest.mark.parametrize("command", [(), ("verify",)])
+@pytest.mark.parametrize("proofs", [NOT_PROVEN, "{}", ""])
+def test_a_run_without_a_report_is_no_success_unless_the_options_left_the_proof_out(
+    box: Sandbox, command: tuple[str, ...], proofs: str
+) -> None:
+    box.unset("new-report")
+    box.set(**{"proofs": proofs, "report.json": '{"ready": true}'})  # an earlier run's
+    ended = box.run(*command)
+    assert ended.status == 1 and WITHOUT_PROOF in ended.err
+    for options in (["--tags", "python"], ["--skip-tags=verify"], ["--start-at-task", "Behind it"]):
+        chosen = box.run(*command, *options)
+        # Where not one task was run, as behind a name that is none, that is no success either.
+        assert (chosen.status, WITHOUT_PROOF in chosen.err) == ((0, False) if proofs == NOT_PROVEN else (1, True))
+
+
+@ONLY_ROOT
+def test_a_report_in_another_place_is_found(box: Sandbox) -> None:
+    report = str(box.state / "elsewhere.json")
+    box.set(proofs=json.dumps({"localhost": {"ready": True, "report": report}}))
+    assert box.run().status == 1, "nothing is there"
+    box.set(**{"report-path": report, "report.json": '{"ready": false}'})
+    ended = box.run("verify", "--json")
+    assert (ended.status, ended.out) == (0, '{"ready": true}\n')
+
+
+@ONLY_ROOT
+def test_step_asks_at_the_terminal_or_is_one_message(box: Sandbox) -> None:
+    box.set(asks="")
+    ended = box.run_on_terminal("--step", types="yes\n")
+    assert ended.status == 0 and "the answer is yes" in ended.out
+    ended = box.run("--step")
+    assert ended.status == 2 and ended.err.count("\n") == 1 and "there is none. Expected: a terminal. Do: " in ended.err
 
 
 @ONLY_ROOT
 @pytest.mark.parametrize("option", ["--check", "-C", "--syntax-check", "--list-tasks"])
 def test_an_option_that_only_looks_needs_no_proof(box: Sandbox, option: str) -> None:
-    box.set(verdict="check")
+    box.unset("new-report")
+    box.set(proofs=NOT_PROVEN)
     ended = box.run(option)
     assert (ended.status, ended.out) == (0, "the output of the playbook\n")
 
@@ -364,7 +150,7 @@ def test_verify_json_prints_the_report_and_nothing_else(box: Sandbox) -> None:
 
 @ONLY_ROOT
 def test_verify_json_keeps_the_exit_status_of_verify(box: Sandbox) -> None:
-    box.set(**{"new-report": '{"ready": false}\n', "ansible-status": "2", "verdict": "not ready"})
+    box.set(**{"new-report": '{"ready": false}\n', "ansible-status": "2"})
     ended = box.run("verify", "--json")
     assert (ended.status, ended.out) == (2, '{"ready": false}\n')
 
@@ -372,6 +158,7 @@ def test_verify_json_keeps_the_exit_status_of_verify(box: Sandbox) -> None:
 @ONLY_ROOT
 @pytest.mark.parametrize(("ansible", "status"), [("0", 1), ("4", 4)])
 def test_verify_json_never_prints_the_report_of_an_earlier_run(box: Sandbox, ansible: str, status: int) -> None:
+    box.unset("new-report")
     box.set(**{"report.json": '{"ready": true}\n', "ansible-status": ansible})
     ended = box.run("verify", "--json")
     assert (ended.status, ended.out) == (status, "")
@@ -421,7 +208,8 @@ def test_an_address_that_cannot_be_had_does_not_undo_ready(box: Sandbox) -> None
 
 @ONLY_ROOT
 def test_remove_takes_every_environment_and_the_lock_away(box: Sandbox) -> None:
-    box.set(verdict="none")
+    box.unset("new-report")
+    box.set(proofs=NOT_PROVEN)
     ended = box.run("remove")
     assert ended.status == 0, ended.err
     assert box.arguments() == "remove.yml"
@@ -580,8 +368,17 @@ def test_other_computers_are_the_callers_own_process(box: Sandbox) -> None:
     seen = box.seen_environment()
     assert seen["SSH_AUTH_SOCK"] == "/x" and seen["ANSIBLE_BECOME_PASS"] == "pw" and "ANSIBLE_LIBRARY" not in seen
     assert not box.runs() and not list(box.checkout.rglob("__pycache__"))
+    said = {"null": 1, '{"ready": false}': 1, '{"ready": true}': 0}
+    for proof, status in said.items():
+        proofs = f'{{"far": {proof}, "here": null}}'
+        box.set(proofs=proofs)
+        assert box.run("-i", "inv").status == status, proofs
     box.set(**{"ansible-status": "4"})
     assert box.run("-i", "inv").status == 4
+    for listed in ({}, {"_meta": {"hostvars": {}}, "colab_hosts": {"hosts": []}}):
+        box.set(listed=json.dumps(listed))
+        ended = box.run("-i", "inv", "-l", "x")
+        assert ended.status == 1 and "no host of the group colab_hosts is meant" in ended.err
 
 
 @ONLY_ROOT
@@ -880,34 +677,3 @@ def test_the_next_file_is_not_run_where_it_is_somebody_elses(box: Sandbox) -> No
     assert (ended.status, ended.out) == (2, "") and "launcher/lock.py (regular file of nobody, mode 644)" in ended.err
     for more in ({"SUDO_UID": str(NOBODY)}, {"DOAS_USER": "nobody"}, {"USER": "nobody"}):
         assert run_first_file(box, **more).status == 0
-
-
-# --- the real Ansible -----------------------------------------------------------------------------------------------
-
-
-@ONLY_ROOT
-def test_with_the_real_ansible_and_callback_a_run_that_proves_nothing_is_not_ready(box: Sandbox) -> None:
-    real = Path(sys.executable).parent
-    for cache in (box.cache, box.own_cache):
-        (folder,) = cache.glob("controller-*")
-        for name in ("ansible-playbook", "ansible-inventory"):
-            box.stand_in(folder / "bin" / name, name, f'exec {real}/{name} "$@"\n')
-    for name in ("inventory", "callback_plugins"):
-        shutil.copytree(
-            PROJECT / name, box.checkout / name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True
-        )
-    shutil.copy(PROJECT / "ansible.cfg", box.checkout / "ansible.cfg")
-    tasks = "  tasks:\n    - name: Do a thing\n      ansible.builtin.command: 'test {{ given }} = {{ of_group }}'\n"
-    play = f"---\n- name: A play\n  hosts: colab_hosts\n  become: true\n  gather_facts: false\n{tasks}"
-    (box.checkout / "playbooks" / "site.yml").write_text(play)
-    (box.cwd / "vars.yml").write_text("given: 2\n")
-    ended = box.run("-e", "@vars.yml", "-e", "of_group=2")
-    assert ended.status == 1, ended.out + ended.err
-    assert "Do a thing" in ended.out and "done  1 changed" in ended.out
-    assert "without proving that the computer is READY" in ended.err
-    assert not (box.home / ".ansible").exists(), "nothing is left in the home"
-    (box.cwd / "group_vars").mkdir()
-    (box.cwd / "group_vars" / "colab_hosts.yml").write_text('of_group: "{{ 1 + 1 }}"\n')
-    (box.cwd / "hosts.yml").write_text("colab_hosts:\n  hosts:\n    here:\n      ansible_connection: local\n")
-    again = box.run("-i", "hosts.yml", "-e", "@vars.yml")
-    assert "done  1 changed" in again.out, again.out + again.err

@@ -98,6 +98,16 @@ def test_one_command_makes_a_bare_host_ready(start_host: Callable[..., Any], sto
     assert proof.returncode == 0, said(proof)
     assert json.loads(proof.stdout)["ready"] is True
 
+    last_lines = {
+        "verify -v": "READY",
+        "--tags verify -vv": "READY",
+        "--tags python,service": "done",
+        "--check -v": "check mode",
+    }
+    for options, last in last_lines.items():
+        ended = newcomer.colab_ready(*options.split())
+        assert ended.returncode == 0 and re.search(rf"(?m)^{last}  0 .*(\n.*){{0,3}}\Z", ended.stdout), said(ended)
+
     docker_engine.docker("restart", newcomer.host.name)
     if story is root_on_systemd:
         docker_engine.wait_for_boot(newcomer.host.name)
@@ -115,9 +125,11 @@ def test_one_command_makes_a_bare_host_ready(start_host: Callable[..., Any], sto
 
     stopped = newcomer.host.run("/usr/local/bin/colab-runtime", "stop")
     assert stopped.returncode == 0, said(stopped)
-    proof = newcomer.colab_ready("verify")
-    assert proof.returncode != 0
-    assert "colab_handshake" in proof.stdout + proof.stderr, said(proof)
+    for options in ("verify", "verify -v", "--tags verify"):
+        proof = newcomer.colab_ready(*options.split())
+        assert proof.returncode == 2 and re.search(r"(?m)^NOT READY  .*\n  .*colab_handshake", proof.stdout), said(
+            proof
+        )
 
     removed = newcomer.colab_ready("remove")
     assert removed.returncode == 0, said(removed)

@@ -208,7 +208,6 @@ def listed(**connections: str | None) -> dict[str, Any]:
         ({"a": "local", "b": None}, [], False),
         ({"a": None}, ["-c", "local"], True),
         ({"a": "ssh"}, ["-c", "local"], False),
-        ({}, ["-c", "local"], False),
     ],
 )
 def test_a_run_is_local_when_every_host_of_it_is(
