@@ -305,6 +305,14 @@ def misspelt(names: Iterable[str], variables: Mapping[str, Iterable[str]]) -> li
     return said
 
 
+def settings_line(result: Mapping[str, Any], ready: bool, host: str = "") -> Line:
+    """What holds beyond the defaults, by the module host_settings; of a run that was stopped what was remembered before it."""
+    recalled = result.get("recalled") or {}
+    held = [one for one in result.get("beyond_defaults") or [] if ready or one.partition("=")[0] in recalled]
+    where = f" of {host}" if host else ""
+    return [(f"settings{where}: {', '.join(held)} (./colab-ready settings)", "")] if held else []
+
+
 class Screen:
     """Writes lines, and below them, on a terminal, the one line that ticks.
 
@@ -459,6 +467,7 @@ class CallbackModule(DefaultCallback):
         self._began = time.monotonic()
         self._summaries: dict[str, Summary] = {}
         self._unproven: dict[str, list[Mapping[str, Any]]] = {}
+        self._settings: dict[str, Mapping[str, Any]] = {}
         self._stopped_at: dict[str, str] = {}
         self._diffs: dict[tuple[str, str], str] = {}
         self._names: dict[str, str] = {}
@@ -569,6 +578,9 @@ class CallbackModule(DefaultCallback):
             # The launcher knows more about the address (it may print it) and speaks after this.
             if not (line[0][0] == "address: " and os.environ.get("COLAB_READY_RESULT")):
                 self.screen.line(*line)
+        for host, result in self._settings.items() if word in ("ready", "not ready") else ():
+            if line := settings_line(result, word == "ready", host if len(self._settings) > 1 else ""):
+                self.screen.line(*line)
 
     def _finished(self, result: Any, state: str | None) -> None:
         """End a step; say so unless its state is None."""
@@ -588,6 +600,8 @@ class CallbackModule(DefaultCallback):
             self._summaries[host] = summary
         if unproven := unproven_of(action, result._result):
             self._unproven[host] = unproven
+        if action.rpartition(".")[2] == "host_settings":
+            self._settings[host] = result._result
 
     def _name(self, task: Any) -> str:
         return self._names.get(task._uuid) or task.get_name().strip()
