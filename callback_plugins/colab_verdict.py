@@ -91,6 +91,7 @@ class CallbackModule(CallbackBase):
         self._proves = False
         self._summaries: dict[str, verdict.Summary] = {}
         self._unproven: dict[str, list[Mapping[str, Any]]] = {}
+        self._settings: dict[str, Mapping[str, Any]] = {}
         self._stopped_at: dict[str, str] = {}
         self._names: dict[str, str] = {}
 
@@ -114,6 +115,8 @@ class CallbackModule(CallbackBase):
             self._summaries[host] = summary
         if unproven := verdict.unproven_of(action, result._result):
             self._unproven[host] = unproven
+        if action.rpartition(".")[2] == "host_settings":
+            self._settings[host] = result._result
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         self.v2_runner_on_ok(result)
@@ -150,6 +153,8 @@ class CallbackModule(CallbackBase):
             # The launcher knows more about the address (it may print it) and speaks after this.
             if not (line[0][0] == "address: " and os.environ.get("COLAB_READY_PROOFS")):
                 yield line
+        for host, result in self._settings.items() if word not in ("check", "none") else ():
+            yield from verdict.settings_lines(result, word == "ready", host if len(self._settings) > 1 else "")
         if word == "none" and self._proves:
             yield [(f"  {NOTHING if nothing else LEFT_OUT}", "")]
 

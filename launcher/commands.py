@@ -18,6 +18,7 @@ from . import caller, named, options, variables
 from .words import RUNTIME, USAGE, VERSION, Stop, interrupted, say
 
 PLAYBOOK_COMMANDS = ("verify", "remove")
+OWN_OPTIONS = (*PLAYBOOK_COMMANDS, "settings")
 # The parts of the tests, and their folders.
 PARTS = {
     "static": ["static"],
@@ -56,7 +57,7 @@ class Launcher:
 
     def run(self, arguments: list[str]) -> int:
         word, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
-        if word == "help" or {"-h", "--help"} & {word, *(rest if word in PLAYBOOK_COMMANDS else [])}:
+        if word == "help" or {"-h", "--help"} & {word, *(rest if word in OWN_OPTIONS else [])}:
             print(USAGE, end="")
         elif word == "--version":
             print(f"colab-ready {VERSION}")
@@ -66,13 +67,16 @@ class Launcher:
             self.test(rest)
         elif word == "url":
             return self.url()
+        elif word == "settings":
+            return self.settings(rest)
         elif word in PLAYBOOK_COMMANDS:
             return self.play(word, rest)
         elif word == "" or word.startswith("-"):
             return self.play("converge", arguments)
         else:
             raise Stop(
-                f"there is no command '{word}'. Known: verify, url, remove, test, help; options begin with -.", 2
+                f"there is no command '{word}'. Known: verify, url, settings, remove, test, help; options begin with -.",
+                2,
             )
         return 0
 
@@ -116,6 +120,18 @@ class Launcher:
             raise Stop("this computer is not set up yet. Do: ./colab-ready")
         before = [] if os.access(TOKEN, os.R_OK) else caller.become()
         return subprocess.run([*before, RUNTIME, "url"], env=variables.own(self.environ), check=False).returncode
+
+    def settings(self, words: list[str]) -> int:
+        """Print what this computer remembers, or forget it as root."""
+        from . import settings  # with what only it needs
+
+        known = settings.known_settings(self.checkout)
+        everything, names = settings.parse(words, known)
+        if names is None:
+            settings.show(known, everything)
+            return 0
+        caller.check_checkout(self.checkout, self.trusted)
+        return caller.run_as_root(self.checkout, caller.header("settings", self.environ, arguments=names), [])
 
     @property
     def cache(self) -> Path:

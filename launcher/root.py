@@ -25,7 +25,7 @@ from colab_ready.files.safe_open import parse_object, read_text
 from colab_ready.files.trust import distrust_way, user_name
 from colab_ready.python import pip_config
 
-from . import caller, controller, lock, options, playbook, variables
+from . import caller, controller, lock, options, playbook, settings, variables
 from .words import PLAYBOOKS, RUNTIME, Stop, interrupted, say
 
 REPORT = Path("/var/lib/colab-ready/report.json")
@@ -80,6 +80,8 @@ class Run:
             return self._run()
 
     def _run(self) -> int:
+        if self.command == "settings":
+            return settings.reset(self.arguments, settings.known_settings(self.tree))
         ansible = self._controller() / "bin" / "ansible-playbook"
         book = self.tree / "playbooks" / f"{PLAYBOOKS[self.command]}.yml"
         json_wanted = bool(self.header.get("json"))

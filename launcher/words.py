@@ -20,6 +20,8 @@ Usage: ./colab-ready [COMMAND] [OPTION...]
   (no command)        set up this computer and prove it; exit status 0 only when it is READY, or options left the proof out
   verify [--json]     prove it, change nothing; --json: the report and nothing else on stdout
   url                 print the address to paste into Colab (it holds the token: keep it to yourself)
+  settings [--all]    print what this computer remembers of what was given with -e, and with --all the defaults too;
+                      --reset [NAME...] forgets these, or all
   remove              take away what was put here, and nothing else
   test [PART]         run the project's tests: static, unit, molecule, browser, security, or all of them; never among all:
                       quick (static, unit's functions, each module once), and
@@ -31,6 +33,8 @@ Usage: ./colab-ready [COMMAND] [OPTION...]
 
 More options go to ansible-playbook, for example:
   ./colab-ready -e colab_port=9000      ./colab-ready --check      ./colab-ready -v      ./colab-ready --tags python
+
+What is given with -e holds until something else is given, or `settings --reset` forgets it.
 
 Root is needed for this computer: the system's sudo asks for the password, once. Without a terminal: sudo ./colab-ready
 

@@ -61,13 +61,13 @@ options:
     description: The versions of Python that fit.
     type: str
     default: ">=3.10,<3.15"
-  wishes:
+  problems:
     description:
-      - Variables of roles that come later, judged here so that none of them stops a run halfway.
-      - By name, each with C(value), as it came; C(kind), one of V(bool), V(choice), V(choices) (a list of them), V(octal_mode),
-        V(seconds), V(whole_seconds) and V(origin); and C(choices) where the kind has some.
-    type: dict
-    default: {}
+      - What else does not fit, by the module C(host_settings), to be said in the same message; each with C(id), C(what),
+        C(expected) and C(do).
+    type: list
+    elements: dict
+    default: []
   runtime_config:
     description: The settings of an earlier run, by which our own server and prefix are recognised.
     type: path
@@ -75,14 +75,11 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Check that the host and the wishes fit
+- name: Check that the host and what was asked for fit
   host_preflight:
     backend: auto
     port: 8888
-    wishes:
-      browser_policy_enabled:
-        kind: bool
-        value: "{{ browser_policy_enabled }}"
+    problems: "{{ host_settings_result.problems }}"
   become: false
   register: colab_host
 """
@@ -94,7 +91,7 @@ problems:
   type: list
   elements: dict
   sample:
-    - id: port
+    - id: colab_port
       what: colab_port is 80 (a port below 1024 needs root, and a notebook server does not run as root)
       expected: a whole number from 1024 to 65535
       do: set colab_port to one, 8888 is the usual one
@@ -220,13 +217,12 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready.core.accounts import user_name
-from ansible.module_utils.colab_ready.core.problem import message
+from ansible.module_utils.colab_ready.core.problem import Problem, message
 from ansible.module_utils.colab_ready.decision.decide import BACKEND_WISHES
 from ansible.module_utils.colab_ready.files.safe_open import read_object
 from ansible.module_utils.colab_ready.files.trust import distrust_way
 from ansible.module_utils.colab_ready.host_check.preflight import (
     SYSTEM_USER,
-    WISH_KINDS,
     PortState,
     Seen,
     Wishes,
@@ -261,13 +257,13 @@ def main() -> None:
             "prefix": {"type": "str", "default": "/opt/colab-ready"},
             "needs_bytes": {"type": "int", "default": 4294967296},
             "python_requires": {"type": "str", "default": ">=3.10,<3.15"},
-            "wishes": {"type": "dict", "default": {}},
+            "problems": {"type": "list", "elements": "dict", "default": []},
             "runtime_config": {"type": "path", "default": "/etc/colab-ready/runtime.json"},
         },
         supports_check_mode=True,
     )
     options = dict(module.params)
-    config = options.pop("runtime_config")
+    config, known = options.pop("runtime_config"), [Problem(**problem) for problem in options.pop("problems")]
     # What others could have written says nothing of an earlier run.
     settings = None if distrust_way(config, {0, os.geteuid()}) else read_object(config)
     options["prefix"] = options["prefix"].rstrip("/") or "/"
@@ -276,12 +272,6 @@ def main() -> None:
         python, rejected = first_fitting(interpreters.python_candidates(), wishes.python_requires)
     except LockError as error:
         module.fail_json(msg=f"python_requires is {wishes.python_requires!r}: {error}")
-    for name, wish in wishes.wishes.items():
-        if not isinstance(wish, dict) or wish.get("kind") not in WISH_KINDS:
-            kinds = ", ".join(WISH_KINDS)
-            module.fail_json(
-                msg=f"wishes has {name}: {wish!r}. Expected: value, and as kind one of {kinds}. Do: correct it."
-            )
 
     uid = os.getuid()
     caller = user_name(uid)
@@ -307,6 +297,8 @@ def main() -> None:
         port=PortState() if port is None else look_at_port(port, settings),
     )
     facts, problems = judge(wishes, seen)
+    # The port is known to the settings too.
+    problems = list(dict.fromkeys([*known, *problems]))
     facts["problems"] = [problem.as_dict() for problem in problems]
     if problems:
         module.fail_json(msg=message(problems), **facts)

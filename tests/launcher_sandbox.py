@@ -30,6 +30,7 @@ sys.path[:0] = [str(PROJECT), str(PROJECT / "module_utils")]
 from launcher import controller  # noqa: E402 - the path comes first
 
 NOBODY = 65534
+SETTINGS = "roles/host_settings/files/settings.json"
 AM_ROOT = os.geteuid() == 0
 ONLY_ROOT = pytest.mark.skipif(not AM_ROOT, reason="the stand-in for sudo has to be root's")
 PYTHON = getattr(sys, "_base_executable", sys.executable)
@@ -89,7 +90,9 @@ s = sys.stdin.buffer
 boot = {'__name__': 'boot'}
 exec(compile(s.read(int(s.readline(20))), 'boot', 'exec'), boot)
 header, folder = boot['unpack'](s, CACHE)
+from colab_ready.settings import memory
 from launcher import root
+memory.FILE = STATE + '/settings.json'
 root.REPORT, root.RUNTIME = Path(STATE, 'report.json'), RUNTIME
 sys.exit(root.main(header, folder, 0))
 """
@@ -98,7 +101,9 @@ DRIVER = """
 import sys
 from pathlib import Path
 sys.path[:0] = [CHECKOUT, CHECKOUT + '/module_utils']
+from colab_ready.settings import memory
 from launcher import caller, commands
+memory.FILE = STATE + '/settings.json'
 caller.FOLDERS, caller.FIRST, commands.RUNTIME, commands.TOKEN = (BIN,), FIRST, RUNTIME, TOKEN
 sys.exit(commands.main(sys.argv[1:], Path(CHECKOUT)))
 """
@@ -129,7 +134,7 @@ class Sandbox:
             "playbooks",
             "requirements",
             "library",
-            "roles",
+            "roles/host_settings/files",
             "inventory",
             "callback_plugins",
             "tests/unit",
@@ -137,6 +142,7 @@ class Sandbox:
         ):
             (self.checkout / name).mkdir(parents=True)
         (self.checkout / "ansible.cfg").write_text("[defaults]\n")
+        shutil.copy(PROJECT / SETTINGS, self.checkout / SETTINGS)
         for kind in ("controller", "dev"):
             (self.checkout / "requirements" / f"{kind}.txt").write_text(f"# the {kind} lock\n")
         for path in [self.checkout, *self.checkout.rglob("*")]:
@@ -189,7 +195,7 @@ class Sandbox:
         runtime = str(self.bin / "colab-runtime")
         first = with_names(ROOTS_HALF, CACHE=str(self.cache), STATE=str(self.state), RUNTIME=runtime)
         names = {"CHECKOUT": str(self.checkout), "BIN": str(self.bin), "FIRST": first, "RUNTIME": runtime}
-        driver = with_names(DRIVER, TOKEN=str(self.state / "token"), **names)
+        driver = with_names(DRIVER, STATE=str(self.state), TOKEN=str(self.state / "token"), **names)
         return [PYTHON, "-I", "-B", "-c", driver, *arguments]
 
     def start(self, *arguments: str, **more: str) -> subprocess.Popen[str]:

@@ -29,6 +29,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "wsl": ("WSL and the Windows around it: wsl.conf, interop, registry", "core process files system"),
     "apt": ("apt and dpkg: client, output, keys", "core process files system"),
     "python": ("environments: lock files, pip's configuration, uv, builder", "core process files system"),
+    "settings": ("what may be set: its types and rules, and what a host remembers of it", "core process files"),
     "gpu": ("which adapters a host has, and what is known of each; decides nothing", "core process files system wsl"),
     "backends": (
         "what all backends share: the table, the rules, the host's packages",
@@ -39,7 +40,10 @@ ROOMS: dict[str, tuple[str, str]] = {
     "backends/xpu": ("XPU", BACKEND),
     "backends/directml": ("DirectML", BACKEND),
     "decision": ("which backend a host gets, and why", "core process files system wsl python gpu backends"),
-    "host_check": ("what a host must have before anything is changed", "core process files system wsl python backends"),
+    "host_check": (
+        "what a host must have before anything is changed",
+        "core process files system wsl python settings backends",
+    ),
     "jupyter": (
         "the server's extension, configuration folders and their repair",
         "core process files system wsl python",

@@ -88,7 +88,13 @@ def test_all_that_is_in_the_way_is_in_one_message(run_module: RunModule, wishes:
     bad = {"backend": "cdua", "port": 80, "user": "root", "prefix": "/usr", "python_requires": ">=4"}
     result = run_module("host_preflight", {**wishes, **bad})
     assert result["failed"] is True
-    assert [problem["id"] for problem in result["problems"]] == ["backend", "port", "user_root", "python", "prefix"]
+    assert [problem["id"] for problem in result["problems"]] == [
+        "backend",
+        "colab_port",
+        "user_root",
+        "python",
+        "prefix",
+    ]
     for number, words in enumerate(("perhaps cuda", "does not run as root", "that is root", ">=4", "/usr, a"), 1):
         assert any(line.startswith(f"{number}. ") and words in line for line in result["msg"].splitlines()), words
 
@@ -129,11 +135,12 @@ def test_a_range_that_is_none_is_said_to_be_none(run_module: RunModule, wishes: 
     assert "python_requires is 'three'" in result["msg"] and "Expected one such as >=3.10" in result["msg"]
 
 
-def test_a_wish_of_no_known_kind_is_one_message(run_module: RunModule, wishes: dict[str, Any]) -> None:
-    for wish in ({"kind": "colour", "value": "red"}, {"value": "red"}, "red"):
-        result = run_module("host_preflight", {**wishes, "wishes": {"x": wish}})
-        assert result["failed"] is True
-        assert "Expected: value, and as kind one of bool, " in result["msg"]
+def test_what_else_does_not_fit_is_in_the_same_message_and_once(run_module: RunModule, wishes: dict[str, Any]) -> None:
+    port = run_module("host_preflight", {**wishes, "port": 80})["problems"]
+    more = {"id": "x", "what": "x is 'maybe'", "expected": "true or false", "do": "set x to one of them"}
+    result = run_module("host_preflight", {**wishes, "port": 80, "user": "root", "problems": [more, *port]})
+    assert [problem["id"] for problem in result["problems"]] == ["x", "colab_port", "user_root"]
+    assert "1. x is 'maybe'. Expected: true or false. Do: set x to one of them." in result["msg"]
 
 
 def test_what_later_roles_would_refuse_is_in_the_first_message_of_the_real_playbook(tmp_path: Path) -> None:
@@ -170,7 +177,7 @@ def test_what_later_roles_would_refuse_is_in_the_first_message_of_the_real_playb
         check=False,
     )
     assert ended.returncode == 2, ended.stdout + ended.stderr
-    assert "stopped at: Check that the host and the wishes fit" in ended.stdout
+    assert "stopped at: Check that the host and what was asked for fit" in ended.stdout
     lines = [line.strip() for line in ended.stdout.splitlines()]
     for name in wrong:
         assert [line for line in lines if f". {name} " in line and ". Expected: " in line and ". Do: " in line], name

@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from launcher_sandbox import (
@@ -228,7 +229,7 @@ def test_remove_keeps_the_environments_when_it_did_not_remove(box: Sandbox, opti
 def test_an_unknown_command_is_one_message(box: Sandbox, word: str) -> None:
     ended = box.run(word)
     assert ended.status == 2
-    assert f"there is no command '{word}'. Known: verify, url, remove, test, help" in ended.err
+    assert f"there is no command '{word}'. Known: verify, url, settings, remove, test, help" in ended.err
     assert ended.err.count("\n") == 1 and not box.calls()
 
 
@@ -237,11 +238,11 @@ def test_lab_says_that_it_is_not_there_yet(box: Sandbox) -> None:
     assert ended.status == 2 and "not in this version" in ended.err
 
 
-@pytest.mark.parametrize("arguments", [("help",), ("-h",), ("--help",), ("verify", "--help")])
+@pytest.mark.parametrize("arguments", [("help",), ("-h",), ("--help",), ("verify", "--help"), ("settings", "-h")])
 def test_help_shows_every_command(box: Sandbox, arguments: tuple[str, ...]) -> None:
     ended = box.run(*arguments)
     assert ended.status == 0 and not box.calls()
-    for command in ("verify", "url", "remove", "test", "lab"):
+    for command in ("verify", "url", "settings", "remove", "test", "lab"):
         assert f"\n  {command}" in ended.out
 
 
@@ -250,6 +251,82 @@ def test_version_is_that_of_the_changelog(box: Sandbox) -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+", words.VERSION)
     released = re.findall(r"(?m)^## \[?(\d+\.\d+\.\d+)", (PROJECT / "CHANGELOG.md").read_text())
     assert not released or words.VERSION == released[0]
+
+
+# --- what is remembered ---------------------------------------------------------------------------------------------
+
+
+def remember(
+    box: Sandbox, text: str = '{"schema": 1, "settings": {"colab_port": 9000, "colab_colour": "red"}}'
+) -> Path:
+    path = box.state / "settings.json"
+    path.write_text(text)
+    path.chmod(0o644)
+    return path
+
+
+@ONLY_ROOT
+def test_settings_says_what_is_remembered_and_with_all_the_defaults(box: Sandbox) -> None:
+    assert "Nothing is remembered" in box.run("settings").out
+    remember(box)
+    shown = [line.split() for line in box.run("settings").out.splitlines()]
+    assert shown[:2] == [
+        ["colab_colour", "red", *"remembered, and not known to this version".split()],
+        ["colab_port", "9000", "remembered"],
+    ]
+    everything = [line.split() for line in box.run("settings", "--all").out.splitlines()]
+    assert shown[1] in everything and ["colab_backend", "auto", "default"] in everything
+    assert ["colab_port", "8888", "default"] not in everything
+    assert not box.calls()
+
+
+@ONLY_ROOT
+@pytest.mark.parametrize(
+    ("names", "left"),
+    [
+        (["colab_port"], {"colab_colour": "red"}),
+        (["colab_port", "colab_colour"], {}),
+        (["colab_backend"], {"colab_port": 9000, "colab_colour": "red"}),
+        ([], None),
+    ],
+)
+def test_reset_forgets_those_or_all(box: Sandbox, names: list[str], left: dict[str, Any] | None) -> None:
+    path = remember(box)
+    ended = box.run("settings", "--reset", *names)
+    assert ended.status == 0, ended.err
+    assert (json.loads(path.read_text())["settings"] if path.exists() else None) == left
+    assert ("forgotten: colab_port; its default is 8888" in ended.out) is (names != ["colab_backend"])
+    assert not box.calls() and not box.runs()
+
+
+@ONLY_ROOT
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("--reset", "colab_prot"),
+            "there is no setting 'colab_prot'. Expected: a variable of colab-ready. Do: write colab_port",
+        ),
+        (("--reset", "x"), "there is no setting 'x'"),
+        (("--rset",), "unrecognized arguments: --rset. Expected: ./colab-ready settings [--all], or --reset [NAME...]"),
+        (("colab_port",), "unrecognized arguments: colab_port"),
+    ],
+)
+def test_what_is_no_setting_is_one_message(box: Sandbox, arguments: tuple[str, ...], message: str) -> None:
+    path = remember(box)
+    ended = box.run("settings", *arguments)
+    assert ended.status == 2 and message in ended.err and ended.err.count("\n") == 1
+    assert json.loads(path.read_text())["settings"]["colab_port"] == 9000
+
+
+@ONLY_ROOT
+def test_damaged_settings_are_one_message_and_can_be_forgotten(box: Sandbox) -> None:
+    path = remember(box, "{")
+    for arguments in ((), ("--all",), ("--reset", "colab_port")):
+        ended = box.run("settings", *arguments)
+        assert ended.status == 1 and "is damaged" in ended.err and ended.err.count("\n") == 1, arguments
+    assert box.run("settings", "--reset").status == 0
+    assert not path.exists()
 
 
 # --- becoming root --------------------------------------------------------------------------------------------------

@@ -76,6 +76,68 @@ def student_without_systemd(start_host: Callable[..., Any]) -> Newcomer:
     return arrive(host, "student", "/home/student")
 
 
+def address_of(newcomer: Newcomer, done: subprocess.CompletedProcess[str], port: int) -> str:
+    """A run ended READY and says what holds beyond the defaults; the address with this port, where the server listens."""
+    assert done.returncode == 0, said(done)
+    line = f"settings: colab_port={port} (./colab-ready settings)"
+    assert (line in done.stdout, "settings: " in done.stdout) == (port != 8888, port != 8888), said(done)
+    address = newcomer.colab_ready("url").stdout
+    assert address.startswith(f"http://localhost:{port}/?token=")
+    assert f":{port:04X} 00000000:0000 0A" in newcomer.host.run("cat", "/proc/net/tcp").stdout
+    return address
+
+
+def what_was_asked_last_holds(newcomer: Newcomer) -> None:
+    """With -e, then plain; shown without root; then forgotten."""
+    address = address_of(newcomer, newcomer.colab_ready("-e", "colab_port=9000"), 9000)
+    assert address_of(newcomer, newcomer.colab_ready(), 9000) == address, (
+        "the address that was pasted into Colab is dead"
+    )
+    command = ["setpriv", "--no-new-privs", "./colab-ready", "settings"]
+    shown = newcomer.host.run(*command, user=newcomer.user, cwd=newcomer.checkout)
+    assert shown.stdout.split()[:3] == ["colab_port", "9000", "remembered"], said(shown)
+    forgotten = newcomer.colab_ready("settings", "--reset", "colab_port")
+    assert forgotten.stdout.startswith("forgotten: colab_port; its default is 8888\n"), said(forgotten)
+    address_of(newcomer, newcomer.colab_ready(), 8888)
+
+
+def what_was_asked_last_holds_by_ansible_itself(newcomer: Newcomer) -> None:
+    """Two more sequences: ansible-playbook without the launcher, and an inventory that sets the port."""
+    found = newcomer.host.run(
+        "sh", "-c", "echo /var/cache/colab-ready/controller-*/bin/ansible-playbook"
+    ).stdout.strip()
+
+    def ansible(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return newcomer.host.run(found, "playbooks/site.yml", *arguments, cwd=newcomer.checkout, timeout=15 * MINUTE)
+
+    address = address_of(newcomer, ansible("-e", "colab_port=9001"), 9001)
+    refused = ansible("-e", "colab_backend=cuda")
+    assert refused.returncode == 2, said(refused)
+    assert address_of(newcomer, ansible(), 9001) == address
+
+    own = {"colab_hosts": {"hosts": {"localhost": {"ansible_connection": "local", "colab_port": "{{ 9000 + 2 }}"}}}}
+    newcomer.host.run("sh", "-c", 'printf "%s" "$1" >/root/own.yml', "sh", json.dumps(own))
+    address = address_of(newcomer, ansible("-i", "/root/own.yml"), 9002)
+    assert address_of(newcomer, newcomer.colab_ready(), 9002) == address
+    lab = newcomer.colab_ready("-e", "colab_remember=false")
+    assert lab.returncode == 0 and "settings: " not in lab.stdout, said(lab)
+    newcomer.address()
+    assert newcomer.colab_ready("settings", "--reset").returncode == 0
+
+
+def the_verdict_is_the_last_word(newcomer: Newcomer) -> None:
+    """Whatever else the output is, and where no proof was asked for."""
+    last_lines = {
+        "verify -v": "READY",
+        "--tags verify -vv": "READY",
+        "--tags python,service": "done",
+        "--check -v": "check mode",
+    }
+    for options, last in last_lines.items():
+        ended = newcomer.colab_ready(*options.split())
+        assert ended.returncode == 0 and re.search(rf"(?m)^{last}  0 .*(\n.*){{0,3}}\Z", ended.stdout), said(ended)
+
+
 @pytest.mark.timeout(25 * MINUTE)
 @pytest.mark.parametrize("story", [root_on_systemd, student_without_systemd], ids=lambda story: story.__name__)
 def test_one_command_makes_a_bare_host_ready(start_host: Callable[..., Any], story: Callable[..., Newcomer]) -> None:
@@ -98,15 +160,13 @@ def test_one_command_makes_a_bare_host_ready(start_host: Callable[..., Any], sto
     assert proof.returncode == 0, said(proof)
     assert json.loads(proof.stdout)["ready"] is True
 
-    last_lines = {
-        "verify -v": "READY",
-        "--tags verify -vv": "READY",
-        "--tags python,service": "done",
-        "--check -v": "check mode",
-    }
-    for options, last in last_lines.items():
-        ended = newcomer.colab_ready(*options.split())
-        assert ended.returncode == 0 and re.search(rf"(?m)^{last}  0 .*(\n.*){{0,3}}\Z", ended.stdout), said(ended)
+    if story is root_on_systemd:
+        what_was_asked_last_holds_by_ansible_itself(newcomer)
+    else:
+        the_verdict_is_the_last_word(newcomer)
+        what_was_asked_last_holds(newcomer)
+    # It went to other ports, of which each has a token of its own.
+    address = newcomer.address()
 
     docker_engine.docker("restart", newcomer.host.name)
     if story is root_on_systemd:

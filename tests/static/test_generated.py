@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
-def test_the_page_of_backends_says_what_the_table_and_the_decision_say(project: Path) -> None:
+
+@pytest.mark.parametrize("tool", ["backends_page.py", "settings_table.py"])
+def test_it_is_what_its_tool_would_write_now(project: Path, tool: str) -> None:
     done = subprocess.run(
-        [sys.executable, project / "tools" / "backends_page.py", "--check"], capture_output=True, text=True, check=False
+        [sys.executable, project / "tools" / tool, "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr

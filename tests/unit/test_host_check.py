@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from ansible.module_utils.colab_ready.core.problem import message
 from ansible.module_utils.colab_ready.host_check import preflight
 from ansible.module_utils.colab_ready.host_check.preflight import PortState, Problem, Seen, Wishes
@@ -93,7 +91,15 @@ def test_all_problems_are_in_one_message_that_says_what_to_do() -> None:
     wishes = replace(WISHES, backend="rocmm", port="http", user="ghost", prefix="/usr")
     seen = replace(SEEN, architecture="i686", os={"id": "fedora"}, python=None, place=None)
     facts, problems = preflight.judge(wishes, seen)
-    assert [problem.id for problem in problems] == ["backend", "port", "user", "os", "architecture", "python", "prefix"]
+    assert [problem.id for problem in problems] == [
+        "backend",
+        "colab_port",
+        "user",
+        "os",
+        "architecture",
+        "python",
+        "prefix",
+    ]
     lines = message(problems).splitlines()
     assert "7 problems" in lines[0]
     assert [line[:3] for line in lines[1:]] == [f"{number}. " for number in range(1, 8)]
@@ -276,90 +282,6 @@ def test_the_kernels_run_as_who_called_and_never_as_root(
         home,
     )
     assert facts["root_caller"] == (uid == 0)
-
-
-# --- variables of roles that come later ------------------------------------------------------------------------------
-
-BROWSERS = ["chrome", "edge"]
-# kind, choices, what fits, what does not
-KINDS: list[tuple[str, list[str], list[Any], list[Any]]] = [
-    # "y" and "t" are true to Ansible's type bool and false to its filter
-    ("bool", [], [True, False, 0, 1, "true", "False", "YES", "no", "on", "off", "0", "1"],
-     ["maybe", "", " true", "y", "t", "n", None, 2, 1.0, [], [True], {}]),
-    ("choice", ["cpu", "index"], ["cpu", "index"], ["CPU", "", None, True, ["cpu"], {}]),
-    ("choices", BROWSERS, [[], ["edge"], BROWSERS, "chrome", "chrome,edge"], [["firefox"], "chrome, edge", "", "Edge", None, {}, [["edge"]], 1]),
-    ("octal_mode", [], ["0755", "1777", "0000", 1777], ["banana", 493, "755", "0o755", "0888", "", "u=rwx", "00755", "0755\n", None, True, "٠٧٥٥"]),
-    ("seconds", [], [1, 10, 2.5, "10", "0.5"], [0, 0.0, "0", -1, "-1", "ten", "", None, True, "1e3", "nan", "inf", "1\n", [1]]),
-    ("whole_seconds", [], [1, "3600"], [0, "0", 2.5, "2.5", -1, "ten", "", None, True, "1\n", [1]]),
-    ("origin", [], ["https://colab.research.google.com", "http://localhost:8080"], ["*", "https://*.google.com", "https://a.b/", "a.b", "", None, 1]),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("kind", "choices", "value"), [(case[0], case[1], value) for case in KINDS for value in case[2]], ids=repr
-)
-def test_a_value_of_its_kind_is_no_problem(kind: str, choices: list[str], value: object) -> None:
-    assert preflight.check_wish("some_name", value, kind, choices) is None
-
-
-@pytest.mark.parametrize(
-    ("kind", "choices", "value"), [(case[0], case[1], value) for case in KINDS for value in case[3]], ids=repr
-)
-def test_a_value_of_another_kind_is_named_with_what_was_expected(kind: str, choices: list[str], value: object) -> None:
-    problem = preflight.check_wish("some_name", value, kind, choices)
-    assert problem is not None
-    assert problem.id == "some_name"
-    assert problem.what.startswith(("some_name is ", "some_name has ")) and problem.do.startswith("set some_name to ")
-
-
-def test_every_kind_of_value_is_tried() -> None:
-    assert tuple(case[0] for case in KINDS) == preflight.WISH_KINDS
-    with pytest.raises(ValueError, match="x is of kind 'colour'"):
-        preflight.check_wish("x", "red", "colour")
-
-
-SAID = [
-    ({"kind": "bool", "value": "maybe"}, "x is 'maybe'. Expected: true or false. Do: set x to one of them."),
-    ({"kind": "choice", "choices": ["cpu", "index"], "value": "Idnex"}, "x is 'Idnex'. Expected: one of cpu, index. Do: set x to one of them, perhaps index."),
-    ({"kind": "choices", "choices": BROWSERS, "value": ["edge", "firefox"]}, "x has 'firefox'. Expected: a list of some of chrome, edge. Do: set x to such a list, as in -e '{\"x\": [\"chrome\"]}'."),
-    ({"kind": "octal_mode", "value": 493}, 'x is 493. Expected: four octal digits in quotes, such as "0755". Do: set x to such a mode, or leave it out.'),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("wish", "sentence"), SAID, ids=lambda value: str(value)[:20])
-def test_a_value_that_would_stop_a_later_role_is_said_beside_the_others(wish: dict[str, Any], sentence: str) -> None:
-    wishes = {"good": {"kind": "bool", "value": True}, "x": wish}
-    problems = preflight.judge(replace(WISHES, port=80, wishes=wishes), SEEN)[1]
-    assert [problem.id for problem in problems] == ["port", "x"]
-    assert problems[1].sentence() == sentence
-
-
-def test_every_variable_with_few_values_is_judged_before_anything_is_changed() -> None:
-    """Those of later roles too: what only they refuse is refused after everything is installed."""
-    project = Path(__file__).parents[2]
-    judged = yaml.safe_load((project / "roles/colab/tasks/preflight.yml").read_text())[0]["host_preflight"]["wishes"]
-    site = yaml.safe_load((project / "playbooks/site.yml").read_text())[0]["roles"]
-    set_by_us = {name for role in site for name in role.get("vars", {})}
-    kinds = {"bool": "bool", "int": "whole_seconds", "float": "seconds"}
-    wanted = {}
-    for role in site:
-        folder = project / "roles" / role["role"]
-        specs = yaml.safe_load((folder / "meta/argument_specs.yml").read_text())
-        defaults = yaml.safe_load((folder / "defaults/main.yml").read_text())
-        for name, option in specs["argument_specs"]["main"]["options"].items():
-            choices = option.get("choices")
-            kind = kinds.get(option["type"]) or (choices and ("choices" if option["type"] == "list" else "choice"))
-            # Those of this role must be raw, or Ansible refuses them first and in its own words.
-            if role["role"] == "colab" and isinstance(defaults[name], bool):
-                assert option["type"] == "raw", name
-                kind = "bool"
-            if kind and name not in set_by_us:
-                wanted[name] = (kind, choices)
-    mode, origin = ("jupyter_config_dir_mode", ("octal_mode", None)), ("browser_policy_origin", ("origin", None))
-    assert {name: (wish["kind"], wish.get("choices")) for name, wish in judged.items()} == wanted | dict([mode, origin])
-    # Without a default of its own, which would drift from the role's.
-    assert [name for name, wish in judged.items() if wish["value"] != "{{ %s }}" % name] == []
-    assert "browser_policy_enabled" in wanted and "colab_keep_kernels" in wanted
 
 
 # --- shape of a prefix, versions ------------------------------------------------------------------------------------

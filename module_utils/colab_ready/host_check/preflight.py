@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.accounts import RUNTIME_COMMENT
-from ..core.origin import check_origin
 from ..core.problem import Problem, Refused
+from ..settings.values import Setting, convert
 from ..system.filesystem import Place
 from ..system.ports import Listener, Process
 from ..system.runtime_account import Account
@@ -28,15 +28,6 @@ SYSTEM_USER_HOME = "/home/colab"
 
 ARCHITECTURES = ("x86_64", "aarch64")
 TESTED_SYSTEMS = "Debian 12 or newer, Ubuntu 22.04 or newer"
-
-PORT_MIN = 1024
-PORT_MAX = 65535
-
-# What Ansible's filter `bool` and its type bool read the same: the filter takes "y" and "t" for false.
-BOOLEANS = frozenset(("true", "false", "yes", "no", "on", "off", "1", "0"))
-
-# `choices` is a list of what `choice` is one of.
-WISH_KINDS = ("bool", "choice", "choices", "octal_mode", "seconds", "whole_seconds", "origin")
 
 # A kernel environment with torch has about 40,000 files.
 BUILD_INODES = 60_000
@@ -89,8 +80,6 @@ class Wishes:
     prefix: str
     needs_bytes: int
     python_requires: str
-    # Variables of roles that come later, by name: value, kind, choices (see check_wish).
-    wishes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -140,84 +129,11 @@ def check_backend(backend: str, backends: Sequence[str]) -> Problem | None:
 
 
 def parse_port(raw: Any) -> tuple[int | None, Problem | None]:
-    """The port as a number. Booleans are integers in Python and no ports."""
-    number = None
-    if isinstance(raw, int) and not isinstance(raw, bool):
-        number = raw
-    elif isinstance(raw, str) and re.fullmatch(r"[0-9]{1,9}", raw.strip(), re.ASCII):
-        number = int(raw)
-    if number is not None and PORT_MIN <= number <= PORT_MAX:
-        return number, None
-    why = ""
-    if number is not None and 0 < number < PORT_MIN:
-        why = " (a port below 1024 needs root, and a notebook server does not run as root)"
-    return None, Problem(
-        "port",
-        f"colab_port is {raw!r}{why}",
-        f"a whole number from {PORT_MIN} to {PORT_MAX}",
-        "set colab_port to one, 8888 is the usual one",
-    )
-
-
-def _is_whole(value: Any, least: int) -> bool:
-    return (
-        not isinstance(value, bool) and bool(re.fullmatch(r"[0-9]{1,9}", str(value), re.ASCII)) and int(value) >= least
-    )
-
-
-def _is_seconds(value: Any) -> bool:
-    text = str(value)
-    return bool(re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text, re.ASCII)) and float(text) > 0
-
-
-def _is_origin(value: str) -> bool:
+    """Return the port as a number, or what is wrong with it."""
     try:
-        return bool(check_origin(value))
-    except Refused:
-        return False
-
-
-def check_wish(name: str, value: Any, kind: str, choices: Sequence[str] = ()) -> Problem | None:
-    """What is wrong with the value of a variable, by its kind alone, one of WISH_KINDS."""
-    do = f"set {name} to one of them"
-    wrong = value
-    if kind == "bool":
-        fits = str(value).lower() in BOOLEANS
-        expected = "true or false"
-    elif kind == "choice":
-        fits = value in choices
-        expected = "one of " + ", ".join(choices)
-    elif kind == "choices":
-        # -e gives a text, and Ansible makes a list of it.
-        given = value.split(",") if isinstance(value, str) else value
-        strangers = [one for one in given if one not in choices] if isinstance(given, list) else [value]
-        fits = not strangers
-        wrong = strangers[0] if strangers else value
-        expected = "a list of some of " + ", ".join(choices)
-        do = f'set {name} to such a list, as in -e \'{{"{name}": ["{choices[0]}"]}}\''
-    elif kind == "octal_mode":
-        # 0755 without quotes is the number 493 in YAML.
-        fits = bool(re.fullmatch(r"[0-7]{4}", str(value), re.ASCII))
-        expected = 'four octal digits in quotes, such as "0755"'
-        do = f"set {name} to such a mode, or leave it out"
-    elif kind in ("seconds", "whole_seconds"):
-        whole = kind == "whole_seconds"
-        fits = _is_whole(value, 1) if whole else _is_seconds(value)
-        expected = f"a {'whole ' if whole else ''}number of seconds above 0"
-        do = f"set {name} to one, or leave it out"
-    elif kind == "origin":
-        fits = isinstance(value, str) and _is_origin(value)
-        expected = (
-            "scheme and host of one page, without a path or a wildcard, such as https://colab.research.google.com"
-        )
-        do = f"set {name} to such an origin, or leave it out"
-    else:
-        raise ValueError(f"{name} is of kind {kind!r}")
-    if fits:
-        return None
-    has = "has" if kind == "choices" and wrong is not value else "is"
-    close = difflib.get_close_matches(str(wrong).lower(), choices, n=1)
-    return Problem(name, f"{name} {has} {wrong!r}", expected, do + (f", perhaps {close[0]}" if close else ""))
+        return convert("colab_port", Setting("int", 8888), raw), None
+    except Refused as error:
+        return None, error.problems[0]
 
 
 def check_port(port: int, state: PortState) -> Problem | None:
@@ -446,10 +362,6 @@ def judge(wishes: Wishes, seen: Seen) -> tuple[dict[str, Any], list[Problem]]:
         check_architecture(seen.architecture),
         None if python else check_python(seen.rejected, wishes.python_requires),
         prefix_shape(wishes.prefix),
-        *(
-            check_wish(name, wish.get("value"), str(wish.get("kind")), wish.get("choices") or ())
-            for name, wish in wishes.wishes.items()
-        ),
     ]
     needs, inodes = wishes.needs_bytes, BUILD_INODES
     if seen.place is not None:

@@ -172,3 +172,11 @@ def unproven_of(action: str, result: Mapping[str, Any]) -> list[Mapping[str, Any
     if action.rpartition(".")[2] != "wsl_host" or not isinstance(remedies, list):
         return []
     return of_wsl(remedy for remedy in remedies if isinstance(remedy, Mapping))
+
+
+def settings_lines(result: Mapping[str, Any], ready: bool, host: str = "") -> list[Line]:
+    """What holds beyond the defaults, by the module host_settings; of a run that was stopped what was remembered before it."""
+    recalled = result.get("recalled") or {}
+    held = [one for one in result.get("beyond_defaults") or [] if ready or one.partition("=")[0] in recalled]
+    where = f" of {host}" if host else ""
+    return [[(f"settings{where}: {', '.join(held)} (./colab-ready settings)", "")]] if held else []
