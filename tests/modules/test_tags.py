@@ -23,6 +23,7 @@ HOSTS = ("cpu", "cuda")
 
 # What runs: on which hosts, and by which tag; `builds` is any but verify.
 STEPS = {
+    "host_settings": (HOSTS, "always"),
     "host_preflight": (HOSTS, "always"),
     "gpu_device": (HOSTS, "always"),
     "cuda_preflight": (("cuda",), "builds"),
@@ -39,6 +40,7 @@ STEPS = {
 }
 
 ANSWERS = {
+    "host_settings": {"recalled": {}, "problems": [], "runtime": {}, "memory": None, "beyond_defaults": []},
     "host_preflight": {
         "user": "student", "user_home": "/nowhere", "user_exists": True, "user_comment": "", "home_open": False, "port": 8888,
         "prefix": "/nowhere/colab", "service_manager": "colab-runtime", "ensurepip": True, "runtime": {"user": "student"},
