@@ -22,9 +22,10 @@ PROJECT = Path(__file__).resolve().parent.parent
 ansible.module_utils.__path__ = [*ansible.module_utils.__path__, str(PROJECT / "module_utils")]
 sys.path.insert(0, str(PROJECT / "tests"))
 
-from ansible.module_utils.colab_ready.backends.rules import GB, Backend  # noqa: E402  needs the paths above
+from ansible.module_utils.colab_ready.backends.base import GB, Backend  # noqa: E402  needs the paths above
+from ansible.module_utils.colab_ready.backends.registry import BACKENDS  # noqa: E402  needs the paths above
 from ansible.module_utils.colab_ready.core.problem import Refused  # noqa: E402  needs the paths above
-from ansible.module_utils.colab_ready.decision.decide import BACKENDS, decide  # noqa: E402  needs the paths above
+from ansible.module_utils.colab_ready.decision.decide import decide  # noqa: E402  needs the paths above
 from ansible.module_utils.colab_ready.gpu import catalog  # noqa: E402  needs the paths above
 from fixtures.machines import GROUPS, MACHINES, Machine  # noqa: E402  needs the paths above
 

@@ -25,13 +25,15 @@ def test_every_room_uses_only_what_it_may_and_the_map_is_true(project: Path) -> 
             "def late():\n    from ..decision.decide import decide",
             ["gpu/detect.py:2: gpu uses decision"],
         ),
-        ("gpu/readers/dxg.py", "from ...backends import rules", ["gpu/readers/dxg.py:1: gpu uses backends"]),
+        ("gpu/readers/dxg.py", "from ...backends import base", ["gpu/readers/dxg.py:1: gpu uses backends"]),
         (
             "backends/xpu/host.py",
             "from ..rocm import host",
             ["backends/xpu/host.py:1: backends/xpu uses backends/rocm"],
         ),
-        ("backends/rules.py", "from .rocm.releases import LINES", ["backends/rules.py:1: backends uses backends/rocm"]),
+        ("backends/base.py", "from .rocm.releases import LINES", ["backends/base.py:1: backends uses backends/rocm"]),
+        ("backends/xpu/judge.py", "from ..registry import BACKENDS", ["backends/xpu/judge.py:1: backends/xpu uses backends/registry"]),
+        ("backends/registry.py", "from .xpu.judge import BACKEND as XPU", []),
         ("core/text.py", "from .. import files", ["core/text.py:1: core uses files"]),
         (
             "core/text.py",

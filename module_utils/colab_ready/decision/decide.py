@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which backend a host gets, and why: one pure function.
 
-gpu/catalog.py knows the cards, backends/rules.py judges each backend on each GPU; decide() takes the best pair, meets the user's
+gpu/catalog.py knows the cards, each backend of backends/registry.py judges each GPU; decide() takes the best pair, meets the user's
 wishes or refuses them, and says what became of the others.
 """
 
@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..backends.rules import BACKENDS, NOT_WINDOWS, Backend, Candidate, HostFacts, judge, of_windows, python_for
+from ..backends.base import Backend, Candidate, HostFacts, judge, of_windows, python_for
+from ..backends.registry import BACKENDS
 from ..core.problem import Problem, Refused
 from ..core.text import listed
 from ..gpu import catalog
@@ -193,8 +194,8 @@ class _Case:
         first = self.best([YES, OPT_IN, NO], backend.name)
         if blocked:
             return blocked
-        if first is None and backend.vendor_id is None and not self.host.behind_windows:
-            return NOT_WINDOWS
+        if first is None and backend.needs_windows and not self.host.behind_windows:
+            return backend.needs_windows
         if first is None:
             advice = f"; {SHOWN_NONE}" if backend.vendor_id is None and not self.gpus else ""
             return f"it is for {backend.on}, and there is none{advice}"

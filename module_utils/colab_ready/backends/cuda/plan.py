@@ -18,7 +18,7 @@ from ...core.problem import Problem, Refused
 from ...core.text import listed
 from ...gpu import catalog
 from ...gpu.kind import describe
-from ..rules import check_windows
+from ..base import check_windows
 from . import builds as cuda_builds
 
 ARCHITECTURES = ("x86_64", "aarch64")

@@ -16,7 +16,7 @@ from typing import Any
 from ...core.problem import Problem
 from ...python.lock import LockError, split_specifier
 from ...system import ldconfig
-from ..rules import check_windows
+from ..base import check_windows
 
 # The wheels are for no other processor.
 ARCHITECTURE = "x86_64"

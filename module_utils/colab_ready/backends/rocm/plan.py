@@ -18,7 +18,7 @@ from ...core.text import listed
 from ...gpu import catalog
 from ...gpu.kind import label
 from ...system import ldconfig as loader_cache
-from ..rules import WINDOWS_11
+from ..base import WINDOWS_11
 from . import dids
 from . import releases as rocm_releases
 from .releases import Line

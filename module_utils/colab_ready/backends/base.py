@@ -1,17 +1,18 @@
 # Copyright (c) 2026, the colab-ready authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a backend runs on a GPU of a host: the table of backends, what a host says about itself, and judge().
+"""Whether a backend runs on a GPU of a host: what a backend and a host say about themselves, and judge().
 
 Each verdict is yes, only when it is asked for (opt_in), or no, with a sentence that a student can act on. What is not
-known about a host is None and forbids nothing: the proof has the last word.
+known about a host is None and forbids nothing: the proof has the last word. The rule of one backend is the `findings` of its
+judge.py; here is what bears on all of them.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 from ..core.problem import Problem
@@ -30,12 +31,13 @@ WSL_WDDM = 2.9
 
 @dataclass(frozen=True)
 class Backend:
-    """One way to run PyTorch. `device_type` is torch's own word for it."""
+    """One way to run PyTorch. `device_type` is torch's own word for it, `findings` its rule."""
 
     name: str
     device_type: str
     on: str
-    title: str = ""
+    title: str
+    findings: Callable[[Mapping[str, Any], HostFacts], Iterator[Finding]]
     # The vendor whose own it is; DirectML is nobody's.
     vendor_id: str | None = None
     # 0: made by the GPU's vendor and kept up to date. 1: runs.
@@ -45,6 +47,8 @@ class Backend:
     architectures: tuple[str, ...] = ("x86_64",)
     # What a build takes, about; None: not known.
     disk_bytes: int | None = None
+    # Why there is none on native Linux, where that is so.
+    needs_windows: str = ""
     # Why other Pythons than `python` are no use, where the packages' own names promise more.
     python_note: str = ""
 
@@ -54,29 +58,6 @@ class Backend:
 
 
 GB = 1000**3
-# The order is the order of preference among equals.
-# fmt: off
-BACKENDS = (
-    Backend(
-        "cuda", "cuda", "NVIDIA graphics", "CUDA", catalog.NVIDIA,
-        architectures=("x86_64", "aarch64"), disk_bytes=10 * GB,
-    ),
-    # ROCm's torch answers to the name cuda as well. Python: the wheels of ROCm 10.0; another rocm_version has others. Disk:
-    # for one chip they are 1.1 GB to fetch (ROCm/TheRock RELEASES.md), the same libraries as packages take 6.2 GB
-    # (backends/rocm/releases.py), and torch comes beside them. What AMD's packages take, where asked for, is rocm_host's to say.
-    Backend("rocm", "cuda", "AMD graphics", "ROCm", catalog.AMD, python=(11, 14), disk_bytes=8 * GB),
-    # Nobody has written down what it takes on disk.
-    Backend("xpu", "xpu", "Intel graphics", "XPU", catalog.INTEL, python=(10, 13)),
-    # torch-directml registers as PrivateUse1 and has no name of its own. Disk: with torch's CPU build, and pip's cache; the
-    # default index's build with CUDA alone takes 5.1 GB (directml_torch_build: index).
-    Backend(
-        "directml", "privateuseone", "any DirectX 12 graphics, in WSL", "DirectML",
-        tier=1, python=(10, 12), disk_bytes=2 * GB,
-        python_note="torch-directml's last wheels are for 3.8 to 3.12, and the other packages of the kernel begin with 3.10",
-    ),
-    Backend("cpu", "cpu", "every host", "CPU", tier=2, architectures=("x86_64", "aarch64")),
-)
-# fmt: on
 
 
 @dataclass(frozen=True)
@@ -200,28 +181,28 @@ def _of_python(backend: Backend, host: HostFacts) -> Iterator[Finding]:
 
 # --- what bears on every backend --------------------------------------------------------------------------------------
 
-_SHUTDOWN = "in PowerShell: wsl --shutdown"
-_UBUNTU = "in PowerShell: wsl --install Ubuntu-24.04, and run colab-ready there"
-_UPDATE = "in PowerShell: wsl --update, then wsl --shutdown; and install the newest driver of the GPU on Windows"
+SHUTDOWN = "in PowerShell: wsl --shutdown"
+UBUNTU = "in PowerShell: wsl --install Ubuntu-24.04, and run colab-ready there"
+UPDATE = "in PowerShell: wsl --update, then wsl --shutdown; and install the newest driver of the GPU on Windows"
 _NO_DEVICE = (
     "the GPU device of WSL, /dev/dxg, is not there, so Windows gives this WSL no GPU",
-    _UPDATE,
+    UPDATE,
 )
-_NO_ANSWER = ("Windows did not say which GPUs there are", _UPDATE)
+_NO_ANSWER = ("Windows did not say which GPUs there are", UPDATE)
 # What went wrong with /dev/dxg, by dxg.py's code: what it means, what to do.
 DXG: Mapping[str, tuple[str, str]] = {
     "dxg_missing": _NO_DEVICE,
     "dxg_no_driver": _NO_DEVICE,
-    "dxg_no_device": ("the GPU device of WSL, /dev/dxg, has lost its connection to Windows", _SHUTDOWN),
+    "dxg_no_device": ("the GPU device of WSL, /dev/dxg, has lost its connection to Windows", SHUTDOWN),
     "dxg_denied": (
         "this user may not open /dev/dxg, though WSL lets everybody",
-        f"{_SHUTDOWN}; if it is so again, look for a udev rule or a script that changes the mode of /dev/dxg",
+        f"{SHUTDOWN}; if it is so again, look for a udev rule or a script that changes the mode of /dev/dxg",
     ),
     "dxg_forbidden": ("this container may not open /dev/dxg", "start the container with --device /dev/dxg"),
-    "dxg_unopenable": ("/dev/dxg, the GPU device of WSL, cannot be opened", _UPDATE),
-    "dxg_not_dxg": ("/dev/dxg is something else than WSL's GPU device", f"{_SHUTDOWN}, which makes /dev anew"),
+    "dxg_unopenable": ("/dev/dxg, the GPU device of WSL, cannot be opened", UPDATE),
+    "dxg_not_dxg": ("/dev/dxg is something else than WSL's GPU device", f"{SHUTDOWN}, which makes /dev anew"),
     "too_many_adapters": ("Windows names more adapters than WSL can list", "deactivate virtual displays on Windows"),
-    "timeout": ("Windows did not say in time which GPUs there are", f"{_SHUTDOWN}, then run colab-ready again"),
+    "timeout": ("Windows did not say in time which GPUs there are", f"{SHUTDOWN}, then run colab-ready again"),
     **dict.fromkeys(("enum_failed", "enum_unstable", "query_failed", "crashed", "no_child", "unexpected"), _NO_ANSWER),
 }
 
@@ -233,14 +214,14 @@ def of_windows(host: HostFacts) -> Iterator[Finding]:
         yield Finding(NO, "WSL 1 has no GPUs, only WSL 2 does", do)
     elif host.behind_windows and (host.dxg is False or host.dxg_failure):
         code = host.dxg_failure or "dxg_missing"
-        why, do = DXG.get(code, (f"/dev/dxg does not work ({code})", _UPDATE))
+        why, do = DXG.get(code, (f"/dev/dxg does not work ({code})", UPDATE))
         if host.container and code == "dxg_missing":
             why = "there is no /dev/dxg in this container"
             do = "start the container with --device /dev/dxg and /usr/lib/wsl mounted"
         yield Finding(NO if code in DXG_SHUT else CAUTION, why, do)
     elif host.behind_windows and host.dxcore is False:
         # The drivers of all vendors speak to Windows through it.
-        yield Finding(NO, "libdxcore.so, through which WSL reaches the GPU, is not in /usr/lib/wsl/lib", _UPDATE)
+        yield Finding(NO, "libdxcore.so, through which WSL reaches the GPU, is not in /usr/lib/wsl/lib", UPDATE)
 
 
 def check_windows(
@@ -286,137 +267,33 @@ def _number(text: Any) -> float:
         return float("inf")
 
 
-def _system(host: HostFacts) -> str:
+def system_of(host: HostFacts) -> str:
     return f"{(host.distribution or '').capitalize()} {host.distribution_version or ''}".strip()
 
 
-def _on_ubuntu(host: HostFacts, line: str) -> tuple[tuple[str, ...], bool]:
+def on_ubuntu(host: HostFacts, line: str) -> tuple[tuple[str, ...], bool]:
     """The releases that the vendor names, and whether this is one of them, or nobody knows."""
     named = catalog.UBUNTU.get(line, ((), ()))[0 if host.behind_windows else 1]
     known = host.distribution is not None
     return named, not named or not known or (host.distribution == "ubuntu" and host.distribution_version in named)
 
 
-def _own_support(family: catalog.Family, host: HostFacts) -> Finding:
+def own_support(family: catalog.Family, host: HostFacts) -> Finding:
     support = family.wsl if host.behind_windows else family.linux
     return Finding(support.level or OPT_IN, support.why)
 
 
-# --- one function per backend ---------------------------------------------------------------------------------------
+# --- what several backends say --------------------------------------------------------------------------------------
 
 
-def _of_cuda(adapter: Mapping[str, Any], host: HostFacts) -> Iterator[Finding]:
-    family = catalog.family_of(adapter)
-    yield _own_support(family, host) if family else Finding(YES, "NVIDIA's driver brings CUDA")
-    if host.behind_windows:
-        if host.libcuda is False:
-            why = "the NVIDIA driver on Windows has put no libcuda.so into /usr/lib/wsl/lib"
-            yield Finding(NO, why, f"install NVIDIA's current driver on Windows, then {_SHUTDOWN}")
-    elif adapter.get("driver") != "nvidia":
-        do = "install NVIDIA's driver (on Ubuntu: sudo ubuntu-drivers install), then restart the computer"
-        yield _other_driver(adapter, "which has no CUDA", do)
-    elif host.nvidia_device is False:
-        yield _no_device_file(host, "/dev/nvidia0", "--gpus all")
-
-
-def _of_rocm(adapter: Mapping[str, Any], host: HostFacts) -> Iterator[Finding]:
-    family = catalog.family_of(adapter)
-    if family is None:
-        why = f"the table of AMD's GPUs does not have {adapter.get('vendor_id')}:{adapter.get('device_id')}"
-        yield Finding(
-            NO, why, "if AMD lists it for ROCm, tell us, or add its line to module_utils/colab_ready/gpu/catalog.py"
-        )
-        return
-    own = _own_support(family, host)
-    # The card is what takes a wish of its own (backends/rocm/plan.py); a system that AMD does not name takes none.
-    yield replace(own, do="rocm_experimental: true") if own.level == OPT_IN else own
-    named, fits = _on_ubuntu(host, family.line)
-    if host.behind_windows:
-        if not fits:
-            kind = "Ryzen processors" if family.line == "ryzen" else "Radeon cards"
-            why = f"AMD's ROCm in WSL for {kind} is made for Ubuntu {listed(named)}, this is {_system(host)}"
-            yield Finding(NO, why, _UBUNTU)
-        if host.windows_10:
-            yield Finding(NO, "AMD supports ROCm in WSL on Windows 11 only, this is Windows 10", "update to Windows 11")
-        return
-    if not fits:
-        yield Finding(OPT_IN, f"AMD's ROCm for it is made for Ubuntu {listed(named)}, this is {_system(host)}")
-    if adapter.get("driver") != "amdgpu":
-        yield _other_driver(adapter, "which ROCm cannot use", "use the kernel's amdgpu driver")
-    elif host.kfd is False:
-        yield _no_device_file(host, "/dev/kfd", "--device /dev/kfd --device /dev/dri")
-
-
-_ELSE_DIRECTML = "if ./colab-ready ends with NOT READY, set colab_backend: directml"
-
-
-def _of_xpu(adapter: Mapping[str, Any], host: HostFacts) -> Iterator[Finding]:
-    family = catalog.family_of(adapter)
-    unknown = Finding(OPT_IN, "the table of Intel's GPUs does not have it; if it is a new one, XPU may work")
-    yield _own_support(family, host) if family else unknown
-    named, fits = _on_ubuntu(host, family.line if family else "")
-    has_runtime = host.distribution == "ubuntu" and host.distribution_version in catalog.INTELS_RUNTIME
-    if None not in (host.distribution, host.distribution_version) and not has_runtime:
-        why = f"Intel's compute runtime is for Ubuntu {listed(catalog.INTELS_RUNTIME)}, this is {_system(host)}"
-        yield Finding(NO, why, _UBUNTU if host.behind_windows else "run colab-ready on one of these")
-    elif not fits:
-        yield Finding(OPT_IN, f"PyTorch lists Ubuntu {listed(named)} for XPU on it, this is {_system(host)}")
-    if host.behind_windows:
-        if host.windows_10:
-            yield Finding(OPT_IN, "PyTorch lists Windows 11 for XPU, this is Windows 10")
-        # torch 2.13 ended on an Arc in WSL (intel/torch-xpu-ops#4045). PyTorch lists WSL from 2.14 on (pytorch/pytorch#192398),
-        # which was seen to compute wrong (roles/xpu/vars). Others run 2.13 in WSL (pytorch/pytorch#194576), and the proof tells.
-        yield Finding(
-            CAUTION, "PyTorch 2.13 does not promise XPU in WSL, and crashed there on an Arc card", _ELSE_DIRECTML
-        )
-    elif adapter.get("driver") not in ("i915", "xe"):
-        yield _other_driver(adapter, "which XPU cannot use", "use the kernel's xe or i915 driver")
-    elif host.render_node is False:
-        yield _no_device_file(host, "/dev/dri/renderD128", "--device /dev/dri")
-
-
-NOT_WINDOWS = "DirectML is a part of Windows, and this is not WSL"
-
-
-def _of_directml(adapter: Mapping[str, Any], host: HostFacts) -> Iterator[Finding]:
-    if not host.behind_windows:
-        yield Finding(NO, NOT_WINDOWS)
-        return
-    family = catalog.family_of(adapter)
-    vendor = adapter.get("vendor_id")
-    if family is not None:
-        yield Finding(family.directml.level or OPT_IN, family.directml.why)
-    elif vendor in (catalog.AMD, catalog.NVIDIA, catalog.INTEL, *catalog.QUALCOMM):
-        yield Finding(YES, "DirectML works on every DirectX 12 GPU whose Windows driver supports WSL")
-    else:
-        yield Finding(OPT_IN, f"GPUs of this vendor ({vendor}) are not known to work with DirectML in WSL")
-    if host.d3d12 is False:
-        yield Finding(NO, "libd3d12.so, WSL's DirectX, is not in /usr/lib/wsl/lib", _UPDATE)
-    if host.windows_10:
-        yield Finding(CAUTION, "Microsoft promises DirectML in WSL from Windows 11 on, and this is Windows 10")
-
-
-def _of_cpu(_adapter: Mapping[str, Any], _host: HostFacts) -> Iterator[Finding]:
-    yield Finding(YES, "PyTorch runs on every processor")
-
-
-RULES: Mapping[str, Callable[[Mapping[str, Any], HostFacts], Iterator[Finding]]] = {
-    "cuda": _of_cuda,
-    "rocm": _of_rocm,
-    "xpu": _of_xpu,
-    "directml": _of_directml,
-    "cpu": _of_cpu,
-}
-
-
-def _other_driver(adapter: Mapping[str, Any], but: str, do: str) -> Finding:
+def other_driver(adapter: Mapping[str, Any], but: str, do: str) -> Finding:
     driver = adapter.get("driver")
     if driver == "vfio-pci":
         return Finding(NO, "it is reserved for a virtual machine (driver vfio-pci)", "run colab-ready in that one")
     return Finding(NO, f"its driver is {driver}, {but}" if driver else "no driver has taken it", do)
 
 
-def _no_device_file(host: HostFacts, path: str, option: str) -> Finding:
+def no_device_file(host: HostFacts, path: str, option: str) -> Finding:
     if host.container:
         return Finding(NO, f"there is no {path} in this container", f"start the container with {option}")
     return Finding(NO, f"there is no {path}", "restart the computer; if it is still missing, install the driver again")
@@ -432,7 +309,7 @@ def judge(backend: Backend, adapter: Mapping[str, Any], host: HostFacts) -> Verd
         elif backend.vendor_id not in (None, adapter.get("vendor_id")):
             findings.append(Finding(NO, f"{backend.title} is for {backend.on}"))
         findings += of_windows(host)
-    findings += RULES[backend.name](adapter, host)
+    findings += backend.findings(adapter, host)
     findings += _of_machine(backend, adapter, host)
     findings += _of_python(backend, host)
     cautions = tuple(found.sentence() for found in findings if found.level == CAUTION)
