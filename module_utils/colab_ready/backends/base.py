@@ -10,18 +10,20 @@ judge.py; here is what bears on all of them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from ..core.problem import Problem
 from ..core.text import listed
 from ..gpu import catalog
 from ..gpu.catalog import DXG_SHUT, NO, OPT_IN, YES
 from ..gpu.kind import label, why_no_gpu
+from ..python.interpreters import choose, in_words
+from .torch_devices import Side
 
 CAUTION = "caution"
+# It would be a yes, but for what one of its settings says.
+SETTING = "setting"
 
 # Windows 11 begins with this build.
 WINDOWS_11 = 22000
@@ -37,24 +39,45 @@ class Backend:
     device_type: str
     on: str
     title: str
-    findings: Callable[[Mapping[str, Any], HostFacts], Iterator[Finding]]
+    findings: Callable[[Mapping[str, Any], HostFacts, Mapping[str, Any]], Iterator[Finding]]
     # The vendor whose own it is; DirectML is nobody's.
     vendor_id: str | None = None
     # 0: made by the GPU's vendor and kept up to date. 1: runs.
     tier: int = 0
-    # First and last minor version of Python 3 that it has packages for.
-    python: tuple[int, int] = (10, 14)
+    # The Pythons that it has packages for; where that hangs on its settings, `requires` says it of them.
+    python_requires: str = ">=3.10,<3.15"
+    requires: Callable[[Mapping[str, Any]], str] | None = None
+    # The variables of its role on which the decision hangs, without the role's name in front, and what each is when it is empty.
+    settings: Mapping[str, Any] = field(default_factory=dict)
     architectures: tuple[str, ...] = ("x86_64",)
     # What a build takes, about; None: not known.
     disk_bytes: int | None = None
+    # What it is to torch, where torch counts its devices; the proof finds the card among them.
+    torch: Side | None = None
     # Why there is none on native Linux, where that is so.
     needs_windows: str = ""
-    # Why other Pythons than `python` are no use, where the packages' own names promise more.
+    # Why other Pythons than those are no use, where the packages' own names promise more.
     python_note: str = ""
 
-    @property
-    def python_requires(self) -> str:
-        return f">=3.{self.python[0]},<3.{self.python[1] + 1}"
+    def settings_in(self, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """Its settings out of the variables of all roles."""
+        return {name: _of_kind(empty, variables.get(f"{self.name}_{name}")) for name, empty in self.settings.items()}
+
+    def python(self, host: HostFacts, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """The Python that it gets (python/interpreters.py, choose)."""
+        requires = self.requires(settings) if self.requires else self.python_requires
+        return choose(requires, host.pythons, host.python_paths, bool(host.python_named))
+
+
+def _of_kind(empty: Any, value: Any) -> Any:
+    """A variable as what its setting is; -e gives texts."""
+    if value in (None, ""):
+        return empty
+    if isinstance(empty, bool):
+        return str(value).lower() in ("true", "yes", "on", "1")
+    if isinstance(empty, Mapping):
+        return value if isinstance(value, Mapping) else empty
+    return str(value).strip()
 
 
 GB = 1000**3
@@ -77,8 +100,9 @@ class HostFacts:
     # The Pythons that are there, the preferred one first, and whether uv can fetch another.
     pythons: Sequence[str] | None = None
     python_fetch: bool | None = None
-    # Where those are, in the same order.
+    # Where those are, in the same order; and whether python_env_python names the only one.
     python_paths: Sequence[str] | None = None
+    python_named: bool | None = None
     # In /usr/lib/wsl/lib: libcuda.so.1; libd3d12.so with libd3d12core.so; libdxcore.so.
     libcuda: bool | None = None
     d3d12: bool | None = None
@@ -97,7 +121,7 @@ class HostFacts:
         """From a dictionary that may have fewer keys, or others besides."""
         if isinstance(facts, HostFacts):
             return facts
-        known = {field.name for field in fields(cls)}
+        known = {one.name for one in fields(cls)}
         return cls(**{key: value for key, value in (facts or {}).items() if key in known})
 
     @property
@@ -114,11 +138,12 @@ class HostFacts:
 @dataclass(frozen=True)
 class Finding:
     """One thing that bears on whether a backend runs on an adapter. `do`: the way out of a no; of what is only on request, the
-    variable that has to say so beside colab_backend."""
+    variable that has to say so beside colab_backend, and `given`, whether it does."""
 
     level: str
     why: str
     do: str = ""
+    given: bool = False
 
     def sentence(self) -> str:
         return f"{self.why}. Do: {self.do}" if self.do else self.why
@@ -131,8 +156,9 @@ class Verdict(Finding):
     cautions: tuple[str, ...] = ()
     # It would not be a yes either if what forbids it were mended.
     at_best_opt_in: bool = False
-    # What has to be set for what is only on request.
+    # What has to be set for what is only on request, and what of it is not, beside colab_backend.
     settings: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
 
     def about(self, title: str) -> str:
         """The sentence, after the backend's name unless it begins with that."""
@@ -151,32 +177,24 @@ class Candidate:
 # --- Python ---------------------------------------------------------------------------------------------------------
 
 
-def python_for(backend: Backend, host: HostFacts) -> dict[str, Any]:
-    """requires; use: the version that would be taken; path: where it is; fetch: whether uv has to bring it (None: not known)."""
-    first, last = backend.python
-    if host.pythons is None:
-        return {"requires": backend.python_requires, "use": None, "path": None, "fetch": None}
-    for index, version in enumerate(host.pythons):
-        match = re.match(r"3\.([0-9]+)(?![0-9])", version)
-        if match and first <= int(match.group(1)) <= last:
-            path = host.python_paths[index] if host.python_paths and index < len(host.python_paths) else None
-            return {"requires": backend.python_requires, "use": version, "path": path, "fetch": False}
-    # 3.12 is the one that every backend has.
-    use = f"3.{12 if first <= 12 <= last else last}"
-    return {"requires": backend.python_requires, "use": use, "path": None, "fetch": True}
-
-
-def _of_python(backend: Backend, host: HostFacts) -> Iterator[Finding]:
-    python = python_for(backend, host)
-    if not python["fetch"]:
+def _of_python(backend: Backend, host: HostFacts, settings: Mapping[str, Any]) -> Iterator[Finding]:
+    python = backend.python(host, settings)
+    if host.pythons is None or python["path"] or (python["use"] and not python["fetch"]):
         return
     note = f" ({backend.python_note})" if backend.python_note else ""
-    first, last = backend.python
-    needs = f"{backend.title} needs Python 3.{first} to 3.{last}{note}, this host has {listed(host.pythons)}"
-    if host.python_fetch is False:
-        yield Finding(NO, f"{needs}, and no other can be fetched", f"install Python {python['use']}")
+    needs = f"{backend.title} needs Python {in_words(python['requires'])}{note}"
+    if host.python_named:
+        path = next(iter(host.python_paths or ()), "")
+        state = f"is {host.pythons[0]}" if host.pythons else "does not start"
+        do = "name one that fits, or leave python_env_python empty"
+        yield Finding(SETTING, f"{needs}, and {path}, which python_env_python names, {state}", do)
+    elif host.python_fetch is False or not python["use"]:
+        do = f"install Python {python['use'] or python['requires']}"
+        yield Finding(NO, f"{needs}, this host has {listed(host.pythons)}, and no other can be fetched", do)
     else:
-        yield Finding(CAUTION, f"{needs}: Python {python['use']} is fetched for it")
+        yield Finding(
+            CAUTION, f"{needs}, this host has {listed(host.pythons)}: Python {python['use']} is fetched for it"
+        )
 
 
 # --- what bears on every backend --------------------------------------------------------------------------------------
@@ -222,20 +240,6 @@ def of_windows(host: HostFacts) -> Iterator[Finding]:
     elif host.behind_windows and host.dxcore is False:
         # The drivers of all vendors speak to Windows through it.
         yield Finding(NO, "libdxcore.so, through which WSL reaches the GPU, is not in /usr/lib/wsl/lib", UPDATE)
-
-
-def check_windows(
-    backend: str, wsl: int | None, dxg: bool | None, dxg_failure: str | None, otherwise: str
-) -> Problem | None:
-    """What keeps a backend from the GPU of Windows, before the backend's own files are looked at; `otherwise` is the way out."""
-    if wsl == 1:
-        do = f"in PowerShell: wsl --set-version NAME 2 (wsl -l shows the name), {otherwise}"
-        return Problem(f"{backend}_wsl", "this is WSL 1, which has no GPU", "WSL 2 on Windows 11", do)
-    if wsl == 2 and dxg is False:
-        what, do = DXG.get(dxg_failure or "", DXG["dxg_missing"])
-        expected = "a /dev/dxg through which Windows' GPU can be reached"
-        return Problem(f"{backend}_dxg", what, expected, f"{do}; {otherwise}")
-    return None
 
 
 def _of_machine(backend: Backend, adapter: Mapping[str, Any], host: HostFacts) -> Iterator[Finding]:
@@ -299,8 +303,8 @@ def no_device_file(host: HostFacts, path: str, option: str) -> Finding:
     return Finding(NO, f"there is no {path}", "restart the computer; if it is still missing, install the driver again")
 
 
-def judge(backend: Backend, adapter: Mapping[str, Any], host: HostFacts) -> Verdict:
-    """Whether this backend runs on this adapter of this host, and why, or why not."""
+def judge(backend: Backend, adapter: Mapping[str, Any], host: HostFacts, settings: Mapping[str, Any]) -> Verdict:
+    """Whether this backend runs on this adapter of this host as its settings want it, and why, or why not."""
     findings: list[Finding] = []
     if backend.name != "cpu":
         no_gpu = why_no_gpu(adapter)
@@ -309,16 +313,22 @@ def judge(backend: Backend, adapter: Mapping[str, Any], host: HostFacts) -> Verd
         elif backend.vendor_id not in (None, adapter.get("vendor_id")):
             findings.append(Finding(NO, f"{backend.title} is for {backend.on}"))
         findings += of_windows(host)
-    findings += backend.findings(adapter, host)
+    findings += backend.findings(adapter, host, settings)
     findings += _of_machine(backend, adapter, host)
-    findings += _of_python(backend, host)
+    findings += _of_python(backend, host, settings)
     cautions = tuple(found.sentence() for found in findings if found.level == CAUTION)
     on_request = [found for found in findings if found.level == OPT_IN]
     wanted = [found.why for found in on_request]
-    for found in findings:
-        if found.level == NO:
-            return Verdict(NO, "; ".join([*wanted[:1], found.why]), found.do, cautions, bool(wanted))
+    for level in (NO, SETTING):
+        for found in findings:
+            if found.level == level:
+                return Verdict(
+                    level, "; ".join([*wanted[:1], found.why]), found.do, cautions=cautions, at_best_opt_in=bool(wanted)
+                )
     if wanted:
-        settings = (f"colab_backend: {backend.name}", *dict.fromkeys(found.do for found in on_request if found.do))
-        return Verdict(OPT_IN, "; ".join(wanted), f"to try it, set {listed(settings)}", cautions, settings=settings)
-    return Verdict(YES, next(found.why for found in findings if found.level == YES), "", cautions)
+        named = dict.fromkeys(found.do for found in on_request if found.do)
+        lacks = tuple(dict.fromkeys(found.do for found in on_request if found.do and not found.given))
+        all_ = (f"colab_backend: {backend.name}", *named)
+        why, do = "; ".join(wanted), f"to try it, set {listed(all_)}"
+        return Verdict(OPT_IN, why, do, cautions=cautions, settings=all_, lacks=lacks)
+    return Verdict(YES, next(found.why for found in findings if found.level == YES), cautions=cautions)

@@ -12,7 +12,7 @@ from ...gpu.catalog import YES
 from ..base import Backend, Finding, HostFacts
 
 
-def findings(_adapter: Mapping[str, Any], _host: HostFacts) -> Iterator[Finding]:
+def findings(_adapter: Mapping[str, Any], _host: HostFacts, _settings: Mapping[str, Any]) -> Iterator[Finding]:
     yield Finding(YES, "PyTorch runs on every processor")
 
 

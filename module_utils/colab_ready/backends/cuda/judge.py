@@ -11,9 +11,10 @@ from typing import Any
 from ...gpu import catalog
 from ...gpu.catalog import NO, YES
 from ..base import GB, SHUTDOWN, Backend, Finding, HostFacts, no_device_file, other_driver, own_support
+from ..torch_devices import Side
 
 
-def findings(adapter: Mapping[str, Any], host: HostFacts) -> Iterator[Finding]:
+def findings(adapter: Mapping[str, Any], host: HostFacts, _settings: Mapping[str, Any]) -> Iterator[Finding]:
     family = catalog.family_of(adapter)
     yield own_support(family, host) if family else Finding(YES, "NVIDIA's driver brings CUDA")
     if host.behind_windows:
@@ -36,4 +37,5 @@ BACKEND = Backend(
     catalog.NVIDIA,
     architectures=("x86_64", "aarch64"),
     disk_bytes=10 * GB,
+    torch=Side("cuda", "CUDA", "cuda", "cuda", "capability"),
 )

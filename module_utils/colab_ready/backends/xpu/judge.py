@@ -23,11 +23,12 @@ from ..base import (
     own_support,
     system_of,
 )
+from ..torch_devices import Side
 
 _ELSE_DIRECTML = "if ./colab-ready ends with NOT READY, set colab_backend: directml"
 
 
-def findings(adapter: Mapping[str, Any], host: HostFacts) -> Iterator[Finding]:
+def findings(adapter: Mapping[str, Any], host: HostFacts, _settings: Mapping[str, Any]) -> Iterator[Finding]:
     family = catalog.family_of(adapter)
     unknown = Finding(OPT_IN, "the table of Intel's GPUs does not have it; if it is a new one, XPU may work")
     yield own_support(family, host) if family else unknown
@@ -53,4 +54,13 @@ def findings(adapter: Mapping[str, Any], host: HostFacts) -> Iterator[Finding]:
 
 
 # Nobody has written down what it takes on disk.
-BACKEND = Backend("xpu", "xpu", "Intel graphics", "XPU", findings, catalog.INTEL, python=(10, 13))
+BACKEND = Backend(
+    "xpu",
+    "xpu",
+    "Intel graphics",
+    "XPU",
+    findings,
+    catalog.INTEL,
+    python_requires=">=3.10,<3.14",
+    torch=Side("xpu", "XPU", "xpu", "xpu"),
+)

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
-module: xpu_runtime
+module: xpu_backend
 short_description: Keep Intel's compute runtime for PyTorch's XPU as one state
 version_added: "0.1.0"
 description:
   - Puts Intel's repository with its key in place and installs the compute runtime that an Intel GPU needs under PyTorch, or the
     distribution's own packages where those are new enough (Ubuntu 26.04). In WSL the driver is the one on Windows.
-  - A card or a distribution that cannot have it is refused before anything is changed, with what to do instead.
   - The key is compared with the fingerprints that are known before it is written, the repository is read and the installation
     simulated before a package is touched, and what was written is taken back where one of these fails. A package of a kernel or
     of its modules is never installed, and none is taken away for the runtime.
@@ -33,14 +32,34 @@ attributes:
     support: full
 options:
   state:
-    description: Whether the runtime is there, or what this module put there is taken away.
+    description:
+      - Whether the runtime is there, or what this module put there is taken away.
     type: str
     choices: [present, absent]
     default: present
   gpu:
-    description: What C(gpu_device) returned. Empty, it is looked up.
+    description:
+      - What C(gpu_device) returned, with its decision for this backend; nothing of that is judged again. The card, the Python
+        and the settings that the decision hangs on are taken from it.
+      - Needed with O(state=present).
     type: dict
     default: {}
+  torch_index:
+    description: Where PyTorch comes from, in place of the backend's own index.
+    type: str
+    default: ""
+  allow_default_torch:
+    description: Whether the default index's PyTorch may come in place of the backend's own build. For XPU it would not do.
+    type: bool
+    default: false
+  index:
+    description: Where PyTorch's XPU build is. O(torch_index) comes first.
+    type: str
+    default: https://download.pytorch.org/whl/xpu
+  lock:
+    description: The lock of everything that torch wants but torch, torchvision and triton-xpu, as text. Empty, the role's own.
+    type: str
+    default: ""
   apt_address:
     description: Intel's repository, or a mirror of it.
     type: str
@@ -83,21 +102,37 @@ options:
 
 EXAMPLES = r"""
 - name: Install Intel's compute runtime
-  xpu_runtime:
+  xpu_backend:
     gpu: "{{ gpu_backend_detected }}"
     user: student
 
 - name: Install it from a school's mirror
-  xpu_runtime:
+  xpu_backend:
+    gpu: "{{ gpu_backend_detected }}"
     apt_address: https://mirror.example/intel/gpu/ubuntu
     apt_key: https://mirror.example/intel/intel-graphics.key
 
 - name: Take it away again
-  xpu_runtime:
+  xpu_backend:
     state: absent
 """
 
 RETURN = r"""
+kernel:
+  description:
+    - What the kernel environment is made of, as C(uv_env) takes it; null where there are problems, and with O(state=absent).
+      It is the fact C(colab_kernel) too.
+    - V(lock) is a text, or the name of a file of this role.
+  returned: always
+  type: dict
+  sample:
+    display_name: Python 3 (XPU)
+    lock: kernel_2.13.0_xpu.txt
+    pinned: [{requirement: torch==2.13.0+xpu, index: "https://download.pytorch.org/whl/xpu"}]
+    constraints: [torch==2.13.0+xpu]
+    python_requires: ">=3.10,<3.14"
+    environment: {}
+    drop_bundled_hsa: false
 problems:
   description: What is in the way, each with V(id), V(what), V(expected) and V(do). The module fails if there is any.
   returned: always
@@ -153,14 +188,16 @@ diff:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready.backends.host import serve
+from ansible.module_utils.colab_ready.backends.kernel import ARGUMENTS
 from ansible.module_utils.colab_ready.backends.xpu.host import XpuHost
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "gpu": {"type": "dict", "default": {}},
+            **ARGUMENTS,
+            "index": {"type": "str", "default": "https://download.pytorch.org/whl/xpu"},
+            "lock": {"type": "str", "default": ""},
             "apt_address": {"type": "str", "default": "https://repositories.intel.com/gpu/ubuntu"},
             "apt_key": {
                 "type": "str",

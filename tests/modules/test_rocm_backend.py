@@ -1,4 +1,4 @@
-"""The module rocm_host on a host of its own: apt, dpkg, gpgv and ldconfig are real, AMD's repositories are stand-ins."""
+"""The module rocm_backend on a host of its own: apt, dpkg, gpgv and ldconfig are real, AMD's repositories are stand-ins."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from typing import Any
 
 import docker_engine
 import pytest
+from ansible.module_utils.colab_ready.backends.rocm.judge import BACKEND as ROCM
 from conftest import Host, StartHost, ansible_environment, result_in
 from doubles.rocm_repository import BRIDGE, DIDS, Package, StandIn
+from fixtures.decisions import with_decision
 
 PLACE = "/srv/stand-in"
 CODE = "/opt/under-test"
@@ -55,12 +57,12 @@ for top in ("/etc", "/opt", "/usr/local", "/usr/lib/x86_64-linux-gnu", "/var/lib
 
 def radeon(device_id: str, revision: str, name: str) -> dict[str, Any]:
     card = {"vendor_id": "1002", "vendor": "AMD", "device_id": device_id, "revision": revision, "name": name}
+    card["driver"] = "amdgpu"
     return {"index": 1, "primary": True, **card}
 
 
 XT_9070 = radeon("7550", "c0", "AMD Radeon RX 9070 XT")
 RX_7600 = radeon("7480", "cf", "AMD Radeon RX 7600")
-RX_580 = radeon("67df", "e7", "Radeon RX 580")
 IGPU = {**radeon("164e", "", "AMD Radeon(TM) Graphics"), "index": 0, "primary": False}
 
 
@@ -72,11 +74,18 @@ def machine(*adapters: dict[str, Any], wsl: bool = True, **host: Any) -> dict[st
 
 
 DEFAULTS: dict[str, Any] = {
-    "state": "present", "gpu": machine(IGPU, XT_9070), "version": "", "torch": "", "system_packages": False, "amd_smi": False,
-    "experimental": False, "remove_conflicts": False, "user": "", "python": None, "python_fetch": True, "bridge_version": "",
-    "amd_smi_sha256": "", "apt_key_sha256": "", "torch_address": "", "environment": {}, "timeout_seconds": 120,
-    "ldconfig": "/sbin/ldconfig", "usr": "/usr", "state_file": RECORD,
+    "state": "present", "gpu": machine(IGPU, XT_9070), "remove_conflicts": False, "user": "", "apt_key_sha256": "",
+    "torch_index": "", "environment": {}, "timeout_seconds": 120, "ldconfig": "/sbin/ldconfig", "state_file": RECORD,
 }  # fmt: skip
+
+
+def parameters(args: dict[str, Any]) -> dict[str, Any]:
+    """What the module is given: the settings come by way of the decision."""
+    settings = {name: args[name] for name in ROCM.settings if name in args}
+    rest = {name: value for name, value in args.items() if name not in settings}
+    return {**rest, "gpu": with_decision(args["gpu"], "rocm", **settings)}
+
+
 DETECTION = {"HSA_ENABLE_DXG_DETECTION": "1", "ROCPROFILER_REGISTER_ENABLED": "0"}
 FULL: dict[str, Any] = {"system_packages": True}
 CLASSIC: dict[str, Any] = {"version": "7.2.4", "apt_address": f"file://{PLACE}/amd-7.2.4"}
@@ -134,7 +143,7 @@ class RocmPc:
 
     def __call__(self, check: bool = False, **args: Any) -> dict[str, Any]:
         """The module, checked to be one that says what it does: no change, no diff."""
-        params = json.dumps([{**DEFAULTS, **self.args, **args}, check])
+        params = json.dumps([parameters({**DEFAULTS, **self.args, **args}), check])
         done = docker_engine.docker("exec", "-i", self.host.name, "python3", "-c", RUNNER, stdin=params, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         found: dict[str, Any] = json.loads(done.stdout)
@@ -230,14 +239,14 @@ def test_an_older_line_has_its_environment_pin_and_link(pc: RocmPc) -> None:
 
 def test_a_play_runs_it(pc: RocmPc) -> None:
     command = [sys.executable, "-m", "ansible", "adhoc", pc.host.name, "--inventory", f"{pc.host.name},"]
-    command += ["--connection", "community.docker.docker", "--module-name", "rocm_host", "--diff"]
+    command += ["--connection", "community.docker.docker", "--module-name", "rocm_backend", "--diff"]
     command += ["--extra-vars", "ansible_python_interpreter=/usr/bin/python3"]
     args = {"gpu": DEFAULTS["gpu"], **pc.args}
 
     def run(**more: Any) -> dict[str, Any]:
         done = subprocess.run(
-            [*command, "--args", json.dumps({**args, **more})], env=ansible_environment(), capture_output=True, text=True,
-            timeout=120, check=False, stdin=subprocess.DEVNULL,
+            [*command, "--args", json.dumps(parameters({**args, **more}))], env=ansible_environment(), capture_output=True,
+            text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         found = result_in(done.stdout) or result_in(done.stderr)
         assert found is not None, done.stdout + done.stderr
@@ -245,7 +254,7 @@ def test_a_play_runs_it(pc: RocmPc) -> None:
 
     assert run()["changed"] is True
     assert run()["changed"] is False
-    refused = run(bridge_sha256="0" * 64, bridge_version="1.2.2")
+    refused = run(bridge_sha256="0" * 64)
     assert refused["failed"] and [one["id"] for one in refused["problems"]] == ["rocm_checksum"]
     assert run(state="absent")["changed"] is True
     assert pc.listing() == pc.bare
@@ -255,8 +264,10 @@ PLAY = """
 - hosts: all
   gather_facts: false
   tasks:
+    - ansible.builtin.import_role: {name: gpu_backend}
+      when: false
     - ansible.builtin.import_role: {name: rocm}
-    - ansible.builtin.copy: {content: "{{ rocm_kernel }}", dest: /root/kernel.json, mode: "0600"}
+    - ansible.builtin.copy: {content: "{{ gpu_backend_kernel }}", dest: /root/kernel.json, mode: "0600"}
     - ansible.builtin.import_role: {name: rocm, tasks_from: remove}
 """
 
@@ -285,8 +296,9 @@ def test_the_role_says_what_the_kernel_environment_is_made_of(
     environment: dict[str, str],
 ) -> None:
     (tmp_path / "play.yml").write_text(PLAY)
-    given = {**pc.args, **(CLASSIC if version else {}), "gpu": DEFAULTS["gpu"]}
-    told = {f"rocm_{name}": value for name, value in given.items()}
+    given = parameters({**pc.args, **(CLASSIC if version else {}), "gpu": DEFAULTS["gpu"]})
+    told = {f"rocm_{name}": value for name, value in given.items() if name != "gpu"}
+    told.update(gpu_backend_name="rocm", gpu_backend_detected=given["gpu"], gpu_backend_user="")
     told.update(ansible_connection="community.docker.docker", ansible_python_interpreter="/usr/bin/python3")
     command = [
         sys.executable,
@@ -313,7 +325,7 @@ def test_the_role_says_what_the_kernel_environment_is_made_of(
     assert all(set(one) == {"requirement", "variable", *extra} for one in kernel["pinned"])
     assert set(constraints) <= set(kernel["constraints"])
     assert kernel["environment"] == environment
-    assert "\nipykernel==" in kernel["lock_text"] and ("\nnumpy==1.26.4" in kernel["lock_text"]) is bool(version)
+    assert "\nipykernel==" in kernel["lock"] and ("\nnumpy==1.26.4" in kernel["lock"]) is bool(version)
     pc.must("rm", "/root/kernel.json")
     assert pc.listing() == pc.bare
 
@@ -433,26 +445,12 @@ def other_deb(stand_in: StandIn) -> dict[str, Any]:
     return {"bridge_address": f"file://{PLACE}/other-deb", "bridge_sha256": said.split()[0]}
 
 
-FOCAL: dict[str, Any] = {"distribution_version": "20.04"}
-DEBIAN: dict[str, Any] = {"distribution": "debian", "distribution_version": "12"}
 NOWHERE, DEAD = f"file://{PLACE}/nowhere", "http://127.0.0.1:9/rocm"
 UNPINNED = {**FULL, "apt_key_fingerprint": ""}
 WITH_PASSWORD = {**FULL, "apt_address": "https://me:hunter22@mirror.example.org/rocm"}
 
 # What is wrong, the problem's name, a word of the message.
 WRONG: list[tuple[dict[str, Any], str, str]] = [
-    ({"gpu": machine(RX_580)}, "rocm_card", "RX 580"),
-    ({"gpu": machine()}, "rocm_no_card", "no graphics adapter"),
-    ({"gpu": machine(RX_7600)}, "rocm_experimental", "rocm_experimental: true"),
-    ({"gpu": machine(XT_9070, **FOCAL)}, "rocm_distribution", "Ubuntu 20.04"),
-    ({"gpu": machine(XT_9070, **DEBIAN)}, "rocm_distribution", "Debian 12"),
-    ({"gpu": machine(XT_9070, windows_build=19045)}, "rocm_windows_10", "Windows 11"),
-    ({"version": "7.0"}, "rocm_no_wsl", "no bridge to WSL"),
-    ({"bridge_version": "1.2.1"}, "rocm_bridge", "corrupts memory"),
-    ({**CLASSIC, "python": "/usr/bin/python3.13-stand-in"}, "rocm_python", "3.13.5"),
-    ({"python": "/usr/bin/no-python"}, "rocm_python", "does not start"),
-    ({"python_fetch": False, "usr": "/srv"}, "rocm_python", "colab_python_fetch"),
-    ({"version": "7.2.1", "python_fetch": False}, "rocm_python", "no wheels for a Python of this host (/usr/bin/"),
     ({"bridge_sha256": "a" * 64}, "rocm_checksum", "a" * 64),
     ({**FULL, "bridge_sha256": "a" * 64}, "rocm_checksum", "was not installed"),
     ({"bridge_address": NOWHERE}, "rocm_bridge_unreachable", "rocm_bridge_address"),
@@ -479,15 +477,13 @@ SPOILED: list[tuple[Callable[[StandIn], dict[str, Any]], str, str]] = [
 ]
 
 
-@pytest.mark.smoke("rocm_host")
-def test_a_host_without_a_card_is_refused_before_anything_is_asked(run_module: Any) -> None:
-    found = run_module("rocm_host", {"gpu": machine()}, check=True)
-    assert ([one["id"] for one in found["problems"]], found["failed"]) == (["rocm_no_card"], True)
+@pytest.mark.smoke("rocm_backend")
+def test_a_host_without_a_decision_is_refused_before_anything_is_asked(run_module: Any) -> None:
+    found = run_module("rocm_backend", {"gpu": machine()}, check=True)
+    assert ([one["id"] for one in found["problems"]], found["failed"]) == (["rocm_undecided"], True)
 
 
 def test_what_is_wrong_is_one_message_and_nothing_is_half_installed(pc: RocmPc) -> None:
-    pc.write("/usr/bin/python3.13-stand-in", """#!/bin/sh\necho '{"version": "3.13.5", "ensurepip": true}'\n""")
-    pc.must("chmod", "+x", "/usr/bin/python3.13-stand-in")
     spoiled = [({**FULL, **spoil(pc.stand_in)}, problem, word) for spoil, problem, word in SPOILED]
     for args, problem, word in [*WRONG, *spoiled]:
         text = pc.refused(problem, **args)

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
-module: directml_preflight
+module: directml_backend
 short_description: Look whether torch-directml can work on a host, before anything is installed
 version_added: "0.1.0"
 description:
-  - Looks whether this is WSL 2 on x86-64 with a usable C(/dev/dxg), whether Windows' three libraries are in their folder and
-    nobody's stubs before them, and whether there is a Python for which torch-directml has wheels, or a way to one. Changes
-    nothing and needs no root.
+  - Looks whether nobody's stubs come before Windows' three libraries, and whether there is a way to the Python that has to be
+    fetched, if one has. Changes nothing and needs no root.
   - The network is asked only where a Python would have to be fetched, and for a few seconds at most.
   - Fails with one message that lists all problems, each with what is wrong, what was expected and what to do.
 author:
@@ -28,34 +27,27 @@ attributes:
     description: Says in diff mode what changed.
     support: none
 options:
+  state:
+    description:
+      - Whether the host is to have what the backend needs. Nothing is put there, so there is nothing to take back.
+    type: str
+    choices: [present, absent]
+    default: present
   gpu:
-    description: What C(gpu_device) returned. Empty, it is looked up.
+    description:
+      - What C(gpu_device) returned, with its decision for this backend; nothing of that is judged again. The card, the Python
+        and the settings that the decision hangs on are taken from it.
+      - Needed with O(state=present).
     type: dict
     default: {}
-  release:
-    description: The release of torch-directml that is to be installed.
+  torch_index:
+    description: Where PyTorch comes from, in place of the backend's own index.
     type: str
-    required: true
-  releases:
-    description: All releases by name, each with C(package), C(version), C(torch), C(python), C(lock) and C(lock_index).
-    type: dict
-    required: true
-  torch_build:
-    description: The build of torch that is to be installed.
-    type: str
-    choices: [cpu, index]
-    default: cpu
-  prefix:
-    description: The directory that everything is installed into. A Python that is there already will do.
-    type: path
-    default: /opt/colab-ready
-  python:
-    description: The interpreter that was named. Without one, the host's Pythons are looked at.
-    type: path
-  python_fetch:
-    description: Whether uv may fetch a Python.
+    default: ""
+  allow_default_torch:
+    description: Whether the default index's PyTorch may come where the backend's own build cannot be had.
     type: bool
-    default: true
+    default: false
   python_mirror:
     description: Where uv would fetch it from in place of its own addresses.
     type: str
@@ -73,18 +65,12 @@ options:
     description: The program that prints the loader's cache.
     type: path
     default: /sbin/ldconfig
-  usr:
-    description: Where the system's Pythons are, in C(bin). Another folder is for tests.
-    type: path
-    default: /usr
 """
 
 EXAMPLES = r"""
 - name: Check that DirectML can work here
-  directml_preflight:
+  directml_backend:
     gpu: "{{ gpu_backend_detected }}"
-    release: 0.2.5.dev240914
-    releases: "{{ directml_releases }}"
 """
 
 RETURN = r"""
@@ -94,17 +80,25 @@ problems:
   type: list
   elements: dict
   sample:
-    - id: directml_architecture
-      what: this processor is aarch64, and torch-directml is made for x86-64 alone
-      expected: an x86-64 processor
-      do: "set colab_backend: cpu"
-python:
+    - id: directml_stubs
+      what: programs on this host get libdxcore.so from /opt/lib, not from WSL
+      expected: "/usr/lib/wsl/lib first: files of these names elsewhere are mostly empty stubs, and crash Python"
+      do: "take /opt/lib out of LD_LIBRARY_PATH and of /etc/ld.so.conf.d, then run: sudo ldconfig"
+kernel:
   description:
-    - Where the Python of the environment comes from.
-    - V(path) is the one that is there and fits, or null; V(fetch) is the series that uv would fetch then.
+    - What the kernel environment is made of, as C(uv_env) takes it; null where there are problems, and with O(state=absent).
+      It is the fact C(colab_kernel) too.
+    - V(lock) is a text, or the name of a file of this role.
   returned: always
   type: dict
-  sample: {path: /usr/bin/python3, fetch: null}
+  sample:
+    display_name: Python 3 (DirectML)
+    lock: kernel_0.2.5.dev240914.txt
+    pinned: [{requirement: torch==2.4.1+cpu, index: "https://download.pytorch.org/whl/cpu"}]
+    constraints: [torch==2.4.1]
+    python_requires: ">=3.10,<3.13"
+    environment: {}
+    drop_bundled_hsa: false
 """
 
 import http.client
@@ -114,23 +108,22 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.colab_ready.backends.decided import decided
 from ansible.module_utils.colab_ready.backends.directml import plan as directml
-from ansible.module_utils.colab_ready.core.problem import message
-from ansible.module_utils.colab_ready.core.redact import redact, secrets_in
-from ansible.module_utils.colab_ready.gpu.detect import Places, look
+from ansible.module_utils.colab_ready.backends.directml.kernel import kernel
+from ansible.module_utils.colab_ready.backends.kernel import ARGUMENTS, end, hide_secrets
+from ansible.module_utils.colab_ready.core.problem import Refused, message
+from ansible.module_utils.colab_ready.core.redact import redact
+from ansible.module_utils.colab_ready.core.text import listed
 from ansible.module_utils.colab_ready.process.fork import Say, run_forked
 from ansible.module_utils.colab_ready.process.program import stdout_of
-from ansible.module_utils.colab_ready.python import fetched as fetched_pythons
 from ansible.module_utils.colab_ready.python import pip_config
-from ansible.module_utils.colab_ready.python.interpreters import first_fitting
 from ansible.module_utils.colab_ready.python.sources import read_sources
 from ansible.module_utils.colab_ready.python.uv import Request
-from ansible.module_utils.colab_ready.system import interpreters
 
 # uv's own addresses: its mirror of the releases first, then the releases (uv 0.13.9, `uv python list --show-urls`).
 DOWNLOADS = ("https://releases.astral.sh/", "https://github.com/")
@@ -199,26 +192,11 @@ def unreachable(addresses: list[str], seconds: float, environment: Mapping[str, 
     return " and ".join(why)
 
 
-def look_for_python(options: Mapping[str, Any], requires: str) -> directml.PythonState:
-    """The first Python that fits, in the order in which uv_env looks."""
-    named = options["python"]
-    prefix = options["prefix"]
-    pythons = f"{prefix}/pythons"
-    # Not the environment's own Python: that is the student's to write, and this may be root.
-    fetched = [] if named or fetched_pythons.folder_problem(pythons) else fetched_pythons.pythons_in(pythons)
-    found, rejected = first_fitting(
-        [*([named] if named else interpreters.python_candidates(f"{options['usr']}/bin")), *fetched], requires
-    )
-    if found is not None:
-        return directml.PythonState(fitting=found["path"])
-    series = fetched_pythons.series_for(requires)
-    why = None
-    if options["python_fetch"] and not named and series:
-        told = options["environment"].get(MIRROR_VARIABLE) or os.environ.get(MIRROR_VARIABLE)
-        mirror = options["python_mirror"] or told
-        addresses = [mirror] if mirror else list(DOWNLOADS)
-        why = unreachable(addresses, options["timeout_seconds"], options["environment"])
-    return directml.PythonState(None, rejected, bool(named), series, options["python_fetch"], why)
+def why_unreachable(options: Mapping[str, Any]) -> str | None:
+    """Why the Python that has to be fetched cannot be."""
+    told = options["environment"].get(MIRROR_VARIABLE) or os.environ.get(MIRROR_VARIABLE)
+    mirror = options["python_mirror"] or told
+    return unreachable([mirror] if mirror else list(DOWNLOADS), options["timeout_seconds"], options["environment"])
 
 
 def is_wsls(path: str) -> bool:
@@ -242,59 +220,44 @@ def look_for_stubs(ldconfig: str, search_path: str) -> tuple[dict[str, str], boo
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "gpu": {"type": "dict", "default": {}},
-            "release": {"type": "str", "required": True},
-            "releases": {"type": "dict", "required": True},
-            "torch_build": {"type": "str", "choices": ["cpu", "index"], "default": "cpu"},
-            "prefix": {"type": "path", "default": "/opt/colab-ready"},
-            "python": {"type": "path"},
-            "python_fetch": {"type": "bool", "default": True},
+            **ARGUMENTS,
             "python_mirror": {"type": "str"},
             "timeout_seconds": {"type": "float", "default": 5},
             # Logged by nobody: it may hold a proxy's address with a password.
             "environment": {"type": "dict", "default": {}, "no_log": True},
             "ldconfig": {"type": "path", "default": "/sbin/ldconfig"},
-            "usr": {"type": "path", "default": "/usr"},
         },
         supports_check_mode=True,
     )
     options = module.params
     options["environment"] = {str(name): str(value) for name, value in options["environment"].items()}
-    texts = [*options["environment"].values(), options["python_mirror"] or ""]
-    module.no_log_values = {secret for text in texts for secret in secrets_in(text)}
-    found = options["gpu"] or look(Places(usr=options["usr"]))
-    said, facts = found.get("wsl") or {}, found.get("host") or {}
-    release = options["releases"].get(options["release"])
-    release = release if isinstance(release, dict) else {}
-
-    machine = directml.Seen(
-        architecture=facts.get("architecture") or os.uname().machine,
-        wsl=said.get("version"),
-        dxg=facts.get("dxg"),
-        dxg_failure=facts.get("dxg_failure"),
-        libraries=said.get("libraries") or {},
-        stubs={},
-        python=directml.PythonState(fitting="not asked"),
+    hide_secrets(module)
+    if options["state"] == "absent":
+        end(module, None)
+    try:
+        adapter, settings, python = decided(options["gpu"], "directml")
+    except Refused as refusal:
+        end(module, None, msg=str(refusal), problems=[problem.as_dict() for problem in refusal.problems])
+    stubs, has_ssl = look_for_stubs(options["ldconfig"], os.environ.get("LD_LIBRARY_PATH", ""))
+    problems = directml.check_stubs(stubs)
+    if python["fetch"]:
+        there = listed((options["gpu"].get("host") or {}).get("pythons"), "there is none in /usr/bin")
+        problems += directml.check_download(python, there, why_unreachable(options))
+    warnings = []
+    if has_ssl is False and adapter.get("vendor_id") == "1002":
+        warnings.append(
+            "The loader knows no libssl, which AMD's driver library for WSL was reported to want. "
+            "Should the tensor sum fail, install it: sudo apt-get install libssl3"
+        )
+    end(
+        module,
+        None
+        if problems
+        else kernel(settings, python["requires"], options["torch_index"], options["allow_default_torch"]),
+        warnings,
+        msg=message(problems) if problems else "",
+        problems=[problem.as_dict() for problem in problems],
     )
-    python = directml.PythonState()
-    if directml.check_machine(machine) is None:
-        stubs, has_ssl = look_for_stubs(options["ldconfig"], os.environ.get("LD_LIBRARY_PATH", ""))
-        if directml.check_release(options["release"], options["releases"], options["torch_build"]) is None:
-            python = look_for_python(options, str(release["python"]))
-        machine = replace(machine, stubs=stubs, python=python)
-        if has_ssl is False and any(one.get("vendor_id") == "1002" for one in found.get("adapters") or []):
-            module.warn(
-                "The loader knows no libssl, which AMD's driver library for WSL was reported to want. "
-                "Should the tensor sum fail, install it: sudo apt-get install libssl3"
-            )
-    problems = directml.judge(options["release"], options["releases"], options["torch_build"], machine)
-    result: dict[str, Any] = {
-        "problems": [problem.as_dict() for problem in problems],
-        "python": {"path": python.fitting, "fetch": None if python.fitting else python.series},
-    }
-    if problems:
-        module.fail_json(msg=message(problems), **result)
-    module.exit_json(changed=False, **result)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
-module: cuda_preflight
+module: cuda_backend
 short_description: Look whether NVIDIA's driver can run PyTorch, and choose the build, before anything is installed
 version_added: "0.1.0"
 description:
@@ -29,10 +29,27 @@ attributes:
     description: Says in diff mode what changed.
     support: none
 options:
+  state:
+    description:
+      - Whether the host is to have what the backend needs. Nothing is put there, so there is nothing to take back.
+    type: str
+    choices: [present, absent]
+    default: present
   gpu:
-    description: What C(gpu_device) returned. Empty, it is looked up.
+    description:
+      - What C(gpu_device) returned, with its decision for this backend; nothing of that is judged again. The card, the Python
+        and the settings that the decision hangs on are taken from it.
+      - Needed with O(state=present).
     type: dict
     default: {}
+  torch_index:
+    description: Where PyTorch comes from, in place of the backend's own index.
+    type: str
+    default: ""
+  allow_default_torch:
+    description: Whether the default index's PyTorch may come where the backend's own build cannot be had.
+    type: bool
+    default: false
   torch:
     description: The release of PyTorch. Empty, the newest.
     type: str
@@ -46,10 +63,9 @@ options:
     type: str
     default: https://download.pytorch.org/whl/
   locks:
-    description: The releases and builds that can be had, each as V(2.14.0_cu130).
-    type: list
-    elements: str
-    required: true
+    description: Locks by release and build, such as V(2.14.0_cu130), as texts, beside those that the role has.
+    type: dict
+    default: {}
   timeout_seconds:
     description: How long one question to the driver may take.
     type: float
@@ -78,14 +94,13 @@ options:
 
 EXAMPLES = r"""
 - name: Check that CUDA can work here
-  cuda_preflight:
+  cuda_backend:
     gpu: "{{ gpu_backend_detected }}"
-    locks: [2.14.0_cu132, 2.14.0_cu130, 2.14.0_cu126]
 
 - name: Choose the build that an old card has code in
-  cuda_preflight:
+  cuda_backend:
+    gpu: "{{ gpu_backend_detected }}"
     build: cu126
-    locks: [2.14.0_cu126]
 """
 
 RETURN = r"""
@@ -121,7 +136,7 @@ build:
       type: list
       elements: str
     lock:
-      description: Which of O(locks) it is.
+      description: Its lock, a key of O(locks) or of the role's own.
       type: str
     why:
       description: Why this one.
@@ -166,6 +181,21 @@ driver:
     card: NVIDIA GeForce RTX 4070
     capability: "8.9"
     library: /usr/lib/wsl/lib/libcuda.so.1
+kernel:
+  description:
+    - What the kernel environment is made of, as C(uv_env) takes it; null where there are problems, and with O(state=absent).
+      It is the fact C(colab_kernel) too.
+    - V(lock) is a text, or the name of a file of this role.
+  returned: always
+  type: dict
+  sample:
+    display_name: Python 3 (CUDA)
+    lock: kernel_2.14.0_cu132.txt
+    pinned: [{requirement: torch==2.14.0+cu132, index: "https://download.pytorch.org/whl/cu132"}]
+    constraints: [torch==2.14.0]
+    python_requires: ">=3.10,<3.15"
+    environment: {}
+    drop_bundled_hsa: false
 cautions:
   description: What the user should know of it, a sentence each.
   returned: always
@@ -174,24 +204,23 @@ cautions:
   sample: []
 """
 
-from typing import Any
-
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready.backends.cuda import host as cuda_host
 from ansible.module_utils.colab_ready.backends.cuda import plan as cuda_plan
-from ansible.module_utils.colab_ready.core.problem import message
-from ansible.module_utils.colab_ready.core.redact import secrets_in
-from ansible.module_utils.colab_ready.gpu.detect import Places, look
+from ansible.module_utils.colab_ready.backends.cuda.kernel import kernel
+from ansible.module_utils.colab_ready.backends.decided import decided
+from ansible.module_utils.colab_ready.backends.kernel import ARGUMENTS, end, hide_secrets
+from ansible.module_utils.colab_ready.core.problem import Refused, message
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "gpu": {"type": "dict", "default": {}},
+            **ARGUMENTS,
             "torch": {"type": "str", "default": ""},
             "build": {"type": "str", "default": ""},
             "index": {"type": "str", "default": "https://download.pytorch.org/whl/"},
-            "locks": {"type": "list", "elements": "str", "required": True},
+            "locks": {"type": "dict", "default": {}},
             "timeout_seconds": {"type": "float", "default": 10},
             "library": {"type": "str", "default": "libcuda.so.1"},
             "ldconfig": {"type": "path", "default": "/sbin/ldconfig"},
@@ -202,33 +231,32 @@ def main() -> None:
         supports_check_mode=True,
     )
     options = module.params
-    # A mirror's address may hold a password.
-    module.no_log_values = set(secrets_in(options["index"]))
-    gpu = options["gpu"] or look(Places(usr=options["usr"], proc=options["proc"]))
-    seen = cuda_host.look(
-        gpu,
-        options["usr"],
-        options["proc"],
-        options["ldconfig"],
-        options["dpkg_query"],
-        options["library"],
-        options["timeout_seconds"],
-    )
-    wish = cuda_plan.Wish(
-        options["torch"], options["build"], options["index"], options["locks"], cuda_plan.decided_name(gpu)
-    )
+    hide_secrets(module)
+    if options["state"] == "absent":
+        end(module, None)
+    try:
+        adapter, _settings, python = decided(options["gpu"], "cuda")
+    except Refused as refusal:
+        end(module, None, msg=str(refusal), problems=[problem.as_dict() for problem in refusal.problems])
+    places = {name: options[name] for name in ("usr", "proc", "ldconfig", "dpkg_query", "library")}
+    seen = cuda_host.look(options["gpu"], **places, seconds=options["timeout_seconds"])
+    locks = [*cuda_plan.LOCKS, *options["locks"]]
+    wish = cuda_plan.Wish(options["torch"], options["build"], options["index"], locks, str(adapter.get("name") or ""))
     verdict = cuda_plan.judge(seen, wish)
-    result: dict[str, Any] = {
-        "problems": [problem.as_dict() for problem in verdict.problems],
-        "build": verdict.build,
-        "driver": dict(verdict.driver),
-        "cautions": list(verdict.cautions),
-    }
-    for caution in verdict.cautions:
-        module.warn(caution)
-    if verdict.problems:
-        module.fail_json(msg=message(verdict.problems), **result)
-    module.exit_json(changed=False, **result)
+    described = None
+    if verdict.build is not None:
+        index, allowed = options["torch_index"], options["allow_default_torch"]
+        described = kernel(verdict.build, options["locks"], python["requires"], index, allowed)
+    end(
+        module,
+        described,
+        verdict.cautions,
+        msg=message(verdict.problems) if verdict.problems else "",
+        problems=[problem.as_dict() for problem in verdict.problems],
+        build=verdict.build,
+        driver=dict(verdict.driver),
+        cautions=list(verdict.cautions),
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""xpu_runtime where apt, dpkg and gpgv are real: a container that plays an Ubuntu, and a signed repository with tiny packages of
+"""xpu_backend where apt, dpkg and gpgv are real: a container that plays an Ubuntu, and a signed repository with tiny packages of
 the real names. What apt says of a bad signature is understood, and nothing is left behind."""
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import docker_engine
 import pytest
 from conftest import Host, StartHost
 from doubles.intel_repository import VERSIONS, IntelRepository
+from fixtures.decisions import with_decision
 
 PLACE = "/srv/stand-in"
 CODE = "/opt/under-test"
-ARC = {"vendor_id": "8086", "device_id": "56a0", "name": "Intel(R) Arc(TM) A770 Graphics"}
+ARC = {"index": 0, "vendor_id": "8086", "device_id": "56a0", "name": "Intel(R) Arc(TM) A770 Graphics", "driver": "xe"}
 # What the module does, without Ansible around it, which is quicker.
 RUNNER = f"""
 import json, sys
 sys.path.insert(0, "{CODE}")
 from ansible.module_utils.colab_ready.backends.xpu import host as xpu_host
 from ansible.module_utils.colab_ready.backends.host import settle
-xpu_host.os_facts = lambda etc: {{"id": "ubuntu", "version_id": "24.04"}}
-card, address, key, fingerprints, state, user = json.load(sys.stdin)
-params = {{"state": state, "gpu": {{"wsl": None if user else {{"version": 2}}, "adapters": [card]}}, "apt_address": address,
+gpu, address, key, fingerprints, state, user = json.load(sys.stdin)
+params = {{"state": state, "gpu": gpu, "apt_address": address,
     "apt_key": key, "apt_key_fingerprints": fingerprints, "user": user, "environment": {{}}, "etc": "/etc",
     "state_file": "/var/lib/colab-ready/xpu_runtime.json"}}
 result, notes = settle(xpu_host.XpuHost(params, False))
@@ -73,7 +73,9 @@ class Pc:
     ) -> dict[str, Any]:
         """With a user it is native Linux, else WSL."""
         allowed = [fingerprint or self.stand_in.fingerprint]
-        asked = json.dumps([ARC, f"file://{PLACE}/{repository}", f"file://{PLACE}/intel.asc", allowed, state, user])
+        host = {"wsl": None if user else 2, "distribution": "ubuntu", "distribution_version": "24.04"}
+        gpu = with_decision({"adapters": [ARC], "host": host}, "xpu")
+        asked = json.dumps([gpu, f"file://{PLACE}/{repository}", f"file://{PLACE}/intel.asc", allowed, state, user])
         done = docker_engine.docker("exec", "-i", self.host.name, "python3", "-c", RUNNER, stdin=asked, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return dict(json.loads(done.stdout))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
-module: rocm_host
+module: rocm_backend
 short_description: Keep what ROCm needs of the host as one state
 version_added: "0.1.0"
 description:
@@ -40,27 +40,18 @@ options:
     choices: [present, absent]
     default: present
   gpu:
-    description: What C(gpu_device) returned. Empty, it is looked up.
+    description:
+      - What C(gpu_device) returned, with its decision for this backend; nothing of that is judged again. The card, the Python
+        and the settings that the decision hangs on are taken from it.
+      - Needed with O(state=present).
     type: dict
     default: {}
-  version:
-    description: The release of ROCm. Empty, the newest that this version knows.
+  torch_index:
+    description: Where PyTorch comes from, in place of the backend's own index.
     type: str
     default: ""
-  torch:
-    description: The release of PyTorch, of those that there are for that ROCm. Empty, the newest.
-    type: str
-    default: ""
-  system_packages:
-    description: Whether AMD's packages come too, for C(rocminfo) on everybody's path and for compiling.
-    type: bool
-    default: false
-  amd_smi:
-    description: Whether AMD's C(amd-smi) for WSL comes too.
-    type: bool
-    default: false
-  experimental:
-    description: Whether a card may be tried that AMD does not list.
+  allow_default_torch:
+    description: Whether the default index's PyTorch may come in place of the backend's own build. For ROCm it would not do.
     type: bool
     default: false
   remove_conflicts:
@@ -71,27 +62,8 @@ options:
     description: Who runs the kernels. Natively that user is put into C(render) and C(video), as far as they exist.
     type: str
     default: ""
-  python:
-    description: The interpreter that the kernel environment is to have, if one was named.
-    type: path
-  python_fetch:
-    description: Whether a Python may be fetched where none of the host's fits.
-    type: bool
-    default: true
-  bridge_version:
-    description: The release of the bridge, of those that fit that ROCm. Empty, the newest.
-    type: str
-    default: ""
-  bridge_sha256:
-    description: Its SHA-256 sum, where this version does not know it.
-    type: str
-    default: ""
   bridge_address:
     description: The folder that the bridge is fetched from. C({version}) stands for its release.
-    type: str
-    default: ""
-  amd_smi_sha256:
-    description: The SHA-256 sum of C(amd-smi)'s package, where this version does not know it.
     type: str
     default: ""
   apt_address:
@@ -110,10 +82,6 @@ options:
     description: The SHA-256 sum of the key as it is served.
     type: str
     default: ""
-  torch_address:
-    description: A mirror of AMD's wheels. Only handed on.
-    type: str
-    default: ""
   environment:
     description: Proxies, in E(https_proxy) and the like, for what is fetched.
     type: dict
@@ -126,10 +94,6 @@ options:
     description: The program that fills and prints the loader's cache.
     type: path
     default: /sbin/ldconfig
-  usr:
-    description: Where the system's Pythons are, in C(bin). Another folder is for tests.
-    type: path
-    default: /usr
   state_file:
     description: Where is recorded what this module did.
     type: path
@@ -138,20 +102,20 @@ options:
 
 EXAMPLES = r"""
 - name: Let this WSL have AMD's bridge
-  rocm_host:
+  rocm_backend:
     gpu: "{{ gpu_backend_detected }}"
 
 - name: Have a pinned older ROCm, from a school's mirror
-  rocm_host:
+  rocm_backend:
+    # decided with the setting rocm_version: 7.2.4
     gpu: "{{ gpu_backend_detected }}"
-    version: 7.2.4
     apt_address: https://mirror.example.org/rocm/7.2.4
     apt_key: https://mirror.example.org/rocm/rocm.gpg.key
     apt_key_fingerprint: CA8BB4727A47B4D09B4EE8969386B48A1A693C5C
     bridge_address: https://mirror.example.org/librocdxg/{version}
 
 - name: Take back what was done
-  rocm_host:
+  rocm_backend:
     state: absent
 """
 
@@ -175,6 +139,21 @@ plan:
       requirements: ["torch[device-gfx1201]==2.13.0+rocm10.0.0"]
       constraints: []
       drop_bundled_hsa: false
+kernel:
+  description:
+    - What the kernel environment is made of, as C(uv_env) takes it; null where there are problems, and with O(state=absent).
+      It is the fact C(colab_kernel) too.
+    - V(lock) is a text, or the name of a file of this role.
+  returned: always
+  type: dict
+  sample:
+    display_name: Python 3 (ROCm)
+    lock: kernel.txt
+    pinned: [{requirement: "torch[device-gfx1201]==2.13.0+rocm10.0.0", dependencies: true}]
+    constraints: [torch==2.13.0]
+    python_requires: ">=3.11,<3.15"
+    environment: {}
+    drop_bundled_hsa: false
 problems:
   description: What is in the way, each with V(id), V(what), V(expected) and V(do). The module fails if there are any.
   returned: always
@@ -208,37 +187,25 @@ diff:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready.backends.host import serve
+from ansible.module_utils.colab_ready.backends.kernel import ARGUMENTS
 from ansible.module_utils.colab_ready.backends.rocm.host import RocmHost
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "gpu": {"type": "dict", "default": {}},
-            "version": {"type": "str", "default": ""},
-            "torch": {"type": "str", "default": ""},
-            "system_packages": {"type": "bool", "default": False},
-            "amd_smi": {"type": "bool", "default": False},
-            "experimental": {"type": "bool", "default": False},
+            **ARGUMENTS,
             "remove_conflicts": {"type": "bool", "default": False},
             "user": {"type": "str", "default": ""},
-            "python": {"type": "path"},
-            "python_fetch": {"type": "bool", "default": True},
-            "bridge_version": {"type": "str", "default": ""},
-            "bridge_sha256": {"type": "str", "default": ""},
             "bridge_address": {"type": "str", "default": ""},
-            "amd_smi_sha256": {"type": "str", "default": ""},
             "apt_address": {"type": "str", "default": ""},
             "apt_key": {"type": "str", "default": "", "no_log": False},
             "apt_key_fingerprint": {"type": "str", "default": "", "no_log": False},
             "apt_key_sha256": {"type": "str", "default": "", "no_log": False},
-            "torch_address": {"type": "str", "default": ""},
             # Logged by nobody: it may hold a proxy's address with a password.
             "environment": {"type": "dict", "default": {}, "no_log": True},
             "timeout_seconds": {"type": "float", "default": 3600},
             "ldconfig": {"type": "path", "default": "/sbin/ldconfig"},
-            "usr": {"type": "path", "default": "/usr"},
             "state_file": {"type": "path", "default": "/var/lib/colab-ready/rocm_host.json"},
         },
         supports_check_mode=True,

@@ -1,4 +1,4 @@
-"""cuda_preflight and the role around it, as a play runs them: small hosts in folders, with stand-ins of NVIDIA's programs."""
+"""cuda_backend and the role around it, as a play runs them: small hosts in folders, with stand-ins of NVIDIA's programs."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from typing import Any
 import pytest
 import yaml
 from ansible.module_utils.colab_ready.backends.cuda import builds as cuda_builds
+from ansible.module_utils.colab_ready.backends.cuda.plan import LOCKS as SHIPPED
 from ansible.module_utils.colab_ready.python import lock as lock_file
 from conftest import ansible_environment
+from fixtures.decisions import with_decision
 
 DOUBLES = Path(__file__).parents[1] / "doubles"
 DPKG_QUERY = shutil.which("dpkg-query")
 LOCKS = ["2.14.0_cu132", "2.14.0_cu130", "2.14.0_cu126"]
 CARD = "NVIDIA GeForce RTX 4070"
-ADAPTER = {"index": 0, "vendor_id": "10de", "vendor": "NVIDIA", "name": f"{CARD} (stand-in)", "device_id": "2786"}
+ADAPTER = {
+    "index": 0, "vendor_id": "10de", "vendor": "NVIDIA", "name": f"{CARD} (stand-in)", "device_id": "2786", "driver": "nvidia",
+}  # fmt: skip
 # What gpu_device says of such a WSL and of such a Linux, as far as it is read here.
-WSL: dict[str, Any] = {
-    "wsl": {"version": 2, "libraries": {"libcuda.so.1": True}},
-    "host": {"architecture": "x86_64", "dxg": True, "dxg_failure": None},
-    "adapters": [ADAPTER],
-}
-LINUX: dict[str, Any] = {**WSL, "wsl": None}
+WSL = with_decision({"host": {"wsl": 2, "dxg": True, "libcuda": True}, "adapters": [ADAPTER]}, "cuda")
+LINUX = with_decision({"host": {}, "adapters": [ADAPTER]}, "cuda")
 
 
 class SmallHost:
@@ -46,7 +46,7 @@ class SmallHost:
         self.cache("/usr/lib/wsl/lib/libcuda.so.1")
         self.packages("base-files", "cuda-toolkit-13-0")
         self.args: dict[str, Any] = {
-            "gpu": WSL, "locks": LOCKS, "usr": str(self.usr), "proc": str(self.proc), "ldconfig": str(root / "ldconfig"),
+            "gpu": WSL, "usr": str(self.usr), "proc": str(self.proc), "ldconfig": str(root / "ldconfig"),
             "dpkg_query": str(root / "dpkg-query"), "library": "libcuda_nowhere.so.1", "timeout_seconds": 8,
         }  # fmt: skip
 
@@ -72,7 +72,7 @@ class SmallHost:
         return (self.root / "calls.log").read_text().splitlines()
 
     def look(self, env: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
-        return dict(self.run_module("cuda_preflight", {**self.args, **more}, check=True, env=env))
+        return dict(self.run_module("cuda_backend", {**self.args, **more}, check=True, env=env))
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +89,7 @@ def small_host(tmp_path: Path, run_module: Any, libcuda: Path) -> SmallHost:
     return SmallHost(tmp_path, run_module, libcuda)
 
 
-@pytest.mark.smoke("cuda_preflight")
+@pytest.mark.smoke("cuda_backend")
 def test_a_wsl_gets_the_newest_build_and_nothing_is_changed(small_host: SmallHost) -> None:
     before = {path: path.read_bytes() for path in small_host.root.rglob("*") if path.is_file()}
     found = small_host.look()
@@ -163,33 +163,6 @@ def test_what_the_loader_really_takes_counts_more_than_its_cache(small_host: Sma
     named = small_host.libcuda.with_name("libcuda.so.1")
     found = small_host.look(library="libcuda.so.1", env={"LD_LIBRARY_PATH": str(named.parent)})
     assert f"from {named} instead" in found["msg"]
-
-
-def test_windows_without_the_driver_is_one_problem(small_host: SmallHost) -> None:
-    small_host.smi.unlink()
-    small_host.cache()
-    found = small_host.look(gpu={**WSL, "wsl": {"version": 2, "libraries": {"libcuda.so.1": False}}})
-    assert [one["id"] for one in found["problems"]] == ["cuda_library"]
-    assert "Do not install a driver in this WSL" in found["msg"]
-
-
-@pytest.mark.parametrize(
-    ("gpu", "word"),
-    [
-        ({"host": {"architecture": "riscv64"}}, "riscv64"),
-        ({"wsl": {"version": 1}}, "WSL 1"),
-        ({"host": {**WSL["host"], "dxg": False, "dxg_failure": "dxg_missing"}}, "/dev/dxg, is not there"),
-        ({"adapters": [{"vendor_id": "1002", "vendor": "AMD", "name": "AMD Radeon RX 7900 XTX"}]}, "AMD Radeon RX 7900 XTX"),
-    ],
-    ids=["riscv64", "WSL 1", "no device", "another maker"],
-)  # fmt: skip
-def test_a_host_that_cannot_have_it_gets_one_sentence_and_the_driver_is_not_asked(
-    small_host: SmallHost, gpu: dict[str, Any], word: str
-) -> None:
-    found = small_host.look(gpu={**WSL, **gpu})
-    assert found["failed"] is True and len(found["problems"]) == 1
-    assert word in found["msg"]
-    assert not (small_host.root / "calls.log").exists()
 
 
 @pytest.mark.parametrize(
@@ -267,10 +240,9 @@ def test_a_library_that_does_not_start_is_a_message(
 
 def test_the_decided_card_is_found_by_its_name_never_by_its_place(small_host: SmallHost) -> None:
     small_host.says(cards=[["NVIDIA GeForce GTX 1080", "6.1"], [CARD, "8.9"]])
-    decided = {**WSL, "backend": {"name": "cuda", "adapter": 0}}
-    assert small_host.look(gpu=decided)["build"]["tag"] == "cu132"
-    # Where nobody decided, the build has code for both.
-    found = small_host.look()
+    assert small_host.look()["build"]["tag"] == "cu132"
+    # Where the driver names it otherwise, the build has code for both.
+    found = small_host.look(gpu={**WSL, "adapters": [{**ADAPTER, "name": "a name of its own"}]})
     assert found["build"]["tag"] == "cu126"
     assert "is not known" in found["cautions"][0]
 
@@ -297,10 +269,11 @@ def test_a_mirror_s_password_is_not_shown(small_host: SmallHost) -> None:
     assert found["build"]["tag"] == "cu132"
 
 
-def test_on_this_computer_nothing_needs_to_be_told(run_module: Any) -> None:
-    """Without what gpu_device found it looks itself; whatever there is, the answer is one of its own."""
-    found = run_module("cuda_preflight", {"locks": LOCKS})
-    assert bool(found["problems"]) is found["failed"]
+def test_nothing_is_asked_without_a_decision_for_it(small_host: SmallHost) -> None:
+    found = small_host.look(gpu={**WSL, "backend": {**WSL["backend"], "name": "cpu"}})
+    assert [one["id"] for one in found["problems"]] == ["cuda_undecided"]
+    assert not (small_host.root / "calls.log").exists()
+    assert small_host.look(gpu={}, state="absent")["kernel"] is None
 
 
 # --- the role -------------------------------------------------------------------------------------------------------
@@ -317,13 +290,6 @@ def play(project: Path, tmp_path: Path, content: dict[str, Any], **variables: An
     )  # fmt: skip
 
 
-def test_the_role_stops_a_play_with_the_module_s_message(project: Path, tmp_path: Path) -> None:
-    gpu = {**LINUX, "adapters": [{"vendor_id": "8086", "vendor": "Intel", "name": "Intel UHD"}]}
-    done = play(project, tmp_path, {"roles": ["cuda"]}, cuda_gpu=gpu)
-    assert done.returncode == 2
-    assert "this host has no graphics of NVIDIA, but Intel UHD" in done.stdout
-
-
 @pytest.mark.parametrize(
     ("wish", "says"),
     [({"cuda_build": "cu118"}, "has no build cu118"), ({"cuda_torch": "1.13"}, "PyTorch 1.13 is not in the table")],
@@ -331,38 +297,26 @@ def test_the_role_stops_a_play_with_the_module_s_message(project: Path, tmp_path
 def test_the_role_hands_on_what_was_wished(
     small_host: SmallHost, project: Path, tmp_path: Path, wish: dict[str, str], says: str
 ) -> None:
-    known = {key: value for key, value in small_host.args.items() if key not in ("gpu", "locks", "timeout_seconds")}
-    done = play(
-        project, tmp_path, {"roles": ["cuda"], "module_defaults": {"cuda_preflight": known}}, cuda_gpu=WSL, **wish
-    )
+    known = {key: value for key, value in small_host.args.items() if key not in ("gpu", "timeout_seconds")}
+    content = {"roles": ["cuda"], "module_defaults": {"cuda_backend": known}}
+    done = play(project, tmp_path, content, gpu_backend_detected=WSL, **wish)
     assert done.returncode == 2
     assert says in done.stdout
 
 
 @pytest.fixture
-def describe(project: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+def describe(small_host: SmallHost, project: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """What the role says of the kernel environment, by way of gpu_backend_kernel as playbooks/site.yml asks for it."""
 
-    def ask(lock: str, **variables: Any) -> dict[str, Any]:
-        release, tag = lock.split("_")
-        build = {
-            "torch": release,
-            "torchvision": "0.29.0",
-            "tag": tag,
-            "lock": lock,
-            "index": f"https://index.example/{tag}",
-        }
+    def ask(**variables: Any) -> dict[str, Any]:
         out = tmp_path / "kernel.json"
+        known = {key: value for key, value in small_host.args.items() if key not in ("gpu", "timeout_seconds")}
         content = {
-            "vars_files": [str(project / "roles" / name) for name in (
-                "cuda/defaults/main.yml", "cuda/vars/main.yml", "gpu_backend/vars/main.yml")],
+            "module_defaults": {"cuda_backend": known},
+            "roles": [{"role": "gpu_backend", "when": False}, "cuda"],
             "tasks": [{"copy": {"content": "{{ gpu_backend_kernel | to_json }}", "dest": str(out)}}],
-        }  # fmt: skip
-        known = {
-            "cuda_checked": {"build": build, "cautions": []},
-            "cuda_files": str(project / "roles/cuda/files"),
         }
-        done = play(project, tmp_path, content, gpu_backend_name="cuda", **known, **variables)
+        done = play(project, tmp_path, content, gpu_backend_name="cuda", gpu_backend_detected=WSL, **variables)
         assert done.returncode == 0, done.stdout + done.stderr
         return dict(json.loads(out.read_text()))
 
@@ -371,16 +325,18 @@ def describe(project: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_the_kernel_of_a_build_is_torch_from_its_index_and_the_rest_locked(
-    describe: Callable[..., dict[str, Any]], lock: str
+    small_host: SmallHost, project: Path, lock: str
 ) -> None:
-    found = describe(lock)
     release, tag = lock.split("_")
-    assert set(found) == {"display_name", "lock_text", "pinned", "constraints", "python_requires"}
+    found = small_host.look(build=tag, index="https://index.example/")["kernel"]
     assert [one["requirement"] for one in found["pinned"]] == [f"torch=={release}+{tag}", f"torchvision==0.29.0+{tag}"]
+    assert [one["default_requirement"] for one in found["pinned"]] == [f"torch=={release}", "torchvision==0.29.0"]
     assert {one["index"] for one in found["pinned"]} == {f"https://index.example/{tag}"}
-    assert {str(one["allow_default"]) for one in found["pinned"]} == {"False"}
+    assert {one["allow_default"] for one in found["pinned"]} == {False}
     assert found["constraints"] == [f"torch=={release}", "torchvision==0.29.0"]
-    locked = lock_file.parse_lock(found["lock_text"])
+    assert found["python_requires"] == ">=3.10,<3.15"
+    text = (project / "roles/cuda/files" / found["lock"]).read_text()
+    locked = lock_file.parse_lock(text)
     names = {one.name for one in locked}
     assert not names & {"torch", "torchvision"}
     assert {"triton", "ipykernel", "pip", "pillow", "numpy"} <= names
@@ -388,23 +344,24 @@ def test_the_kernel_of_a_build_is_torch_from_its_index_and_the_rest_locked(
     cuda = tag[2:4]
     assert any(one.name == f"nvidia-cudnn-cu{cuda}" for one in locked)
     assert not [one.name for one in locked if one.name.endswith(f"-cu{25 - int(cuda)}")], "of the other CUDA"
-    assert "://" not in found["lock_text"]
+    assert "://" not in text
 
 
 def test_the_role_ships_a_lock_for_each_build_of_the_newest_release(project: Path) -> None:
     newest = cuda_builds.RELEASES[0]
     files = {path.stem for path in (project / "roles/cuda/files").glob("kernel_[0-9]*.txt")}
-    assert files == {f"kernel_{newest.version}_{tag}" for tag in newest.builds}
-    shipped = yaml.safe_load((project / "roles/cuda/vars/main.yml").read_text())["__cuda_shipped_locks"]
-    assert {f"kernel_{name}" for name in shipped} == files
+    assert (
+        files == {f"kernel_{newest.version}_{tag}" for tag in newest.builds} == {f"kernel_{name}" for name in SHIPPED}
+    )
 
 
-def test_a_mirror_and_a_lock_of_one_s_own_are_taken(describe: Callable[..., dict[str, Any]]) -> None:
+def test_a_mirror_and_a_lock_of_one_s_own_are_taken(project: Path, describe: Callable[..., dict[str, Any]]) -> None:
+    assert describe()["lock"] == (project / "roles/cuda/files/kernel_2.14.0_cu132.txt").read_text()
     own = f"alpha==1.0 \\\n    --hash=sha256:{'0' * 64}\n"
     found = describe(
-        "2.13.0_cu130", cuda_locks={"2.13.0_cu130": own}, python_env_torch_index="file:///srv/torch",
+        cuda_torch="2.13.0", cuda_locks={"2.13.0_cu130": own}, python_env_torch_index="file:///srv/torch",
         python_env_allow_default_torch=True,
     )  # fmt: skip
-    assert found["lock_text"].strip() == own.strip()
+    assert found["lock"].strip() == own.strip()
     assert {one["index"] for one in found["pinned"]} == {"file:///srv/torch"}
     assert {str(one["allow_default"]) for one in found["pinned"]} == {"True"}
