@@ -49,7 +49,7 @@ def roles() -> list[str]:
 
 def module_files() -> list[Path]:
     """Those for all, in library/, and those of a backend, in its role."""
-    return [path for path in files() if "library" in (path.parts[0], path.parts[-2]) and path.suffix == ".py"]
+    return [path for path in files() if path.parent.name == "library" and path.suffix == ".py"]
 
 
 def modules() -> list[str]:

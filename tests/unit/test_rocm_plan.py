@@ -315,7 +315,7 @@ def test_a_setting_that_cannot_be_met_is_refused_with_what_can(
 
 # card, host; words of the refusal
 IMPOSSIBLE: list[tuple[dict[str, Any], HostFacts, str]] = [
-    (POLARIS, WSL, "too old"),
+    (POLARIS, WSL, "AMD does not support it in WSL"),
     (MI210, WSL, "only on native Linux"),
     (amd("7460"), WSL, "WSL"),
     (amd("ffff"), WSL, "does not have 1002:ffff"),

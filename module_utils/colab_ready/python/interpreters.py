@@ -75,5 +75,7 @@ def choose(requires: str, pythons: Sequence[str] | None, paths: Sequence[str] | 
 def in_words(requires: str) -> str:
     """A range as people say it: 3.11 to 3.14, or 3.10 and 3.12."""
     fitting = [series for series in reversed(fetched.SERIES) if matches(f"{series}.99", requires)]
+    if not fitting:
+        return requires
     first, last = (fetched.SERIES.index(series) for series in (fitting[0], fitting[-1]))
     return f"{fitting[0]} to {fitting[-1]}" if 2 < len(fitting) == first - last + 1 else listed(fitting)
