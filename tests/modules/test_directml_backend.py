@@ -210,11 +210,12 @@ def describe(project: Path, tmp_path: Path, variables: dict[str, Any], **setting
     out = tmp_path / "kernel.json"
     told = {"gpu_backend_name": "directml", "gpu_backend_detected": gpu(HOST, **settings), **variables}
     play = {
-        "hosts": "localhost", "gather_facts": False, "vars": told,
+        "hosts": "localhost", "gather_facts": False,
         "roles": [{"role": "gpu_backend", "when": False}, {"role": "directml"}],
         "tasks": [{"copy": {"content": "{{ gpu_backend_kernel | to_json }}", "dest": str(out)}, "check_mode": False}],
     }  # fmt: skip
-    run_play(project, tmp_path, play, "--check")
+    (tmp_path / "told.json").write_text(json.dumps(told))
+    run_play(project, tmp_path, play, "--check", "-e", f"@{tmp_path / 'told.json'}")
     return dict(json.loads(out.read_text()))
 
 

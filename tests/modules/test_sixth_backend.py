@@ -100,10 +100,8 @@ def test_a_play_detects_and_prepares_it_and_takes_it_away(copy: Path, tmp_path: 
     out = tmp_path / "kernel.json"
     play = {
         "hosts": "localhost", "gather_facts": False,
-        "module_defaults": {
-            "gpu_device": {**places, "sysfs": str(tree.root), "pci_ids": []},
-            "hexa_backend": {"etc": places["etc"], "state_file": str(tmp_path / "state/hexa_backend.json")},
-        },
+        "module_defaults": {"gpu_device": {**places, "sysfs": str(tree.root), "pci_ids": []}},
+        "vars": {"hexa_etc": places["etc"], "hexa_state_file": str(tmp_path / "state/hexa_backend.json")},
         "roles": [{"role": "gpu_backend", "vars": {"gpu_backend_prepare": True}}],
         "tasks": [
             {"ansible.builtin.copy": {"content": "{{ gpu_backend_kernel | to_json }}", "dest": str(out), "mode": "0600"}},
