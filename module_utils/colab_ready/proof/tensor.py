@@ -35,8 +35,8 @@ def run_tensor(
 ) -> dict[str, Any]:
     """What tensor_add returns, with its warnings, and `tries`: how often the program ran. `timeout_seconds` is for each of
     them. `rocm_state` is what is known of the host, for the remedy of a run on ROCm that failed."""
-    params = {"backend": backend, "device": device, "adapter": adapter, "card": card and dict(card), "wsl": wsl}
-    params["side"] = SIDES.get(backend)
+    params: dict[str, Any] = {"backend": backend, "device": device, "adapter": adapter, "wsl": wsl}
+    params.update(card=card and dict(card), side=SIDES.get(backend))
 
     def run() -> dict[str, Any]:
         outcome = run_probe(

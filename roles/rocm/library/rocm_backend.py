@@ -14,7 +14,7 @@ description:
   - Chooses a ROCm for the card and the host, looks what is in its way, and puts there what it needs beside the wheels in the
     kernel environment. In WSL that is AMD's bridge C(rocdxg-roct), verified by its SHA-256 sum before dpkg sees it, a line in
     the loader's cache, the environment, and lines of C(dids.conf); natively the groups C(render) and C(video).
-  - AMD's apt repository, with its key and pin, and packages from it come only with O(system_packages=true), or with a release
+  - AMD's apt repository, with its key and pin, and packages from it come only with C(rocm_system_packages), or with a release
     that does not work without them.
   - All that is in the way is said in one message, and nothing is changed then. Key, lists and bridge are fetched into a folder
     of the run and checked there before anything is put on the host.

@@ -34,6 +34,7 @@ from ..torch_devices import Device, Wanted, choose, shown
 from . import dids
 from . import releases as rocm_releases
 from .faults import REMEDIES, Evidence, State, notes_for, remedy_for, worth_a_retry
+from .judge import SIDE
 from .plan import SHADOWS
 
 # It can hang (ROCm/rocm-systems#1153); where all is well it takes less than a second.
@@ -193,7 +194,7 @@ def _card_among(found: Rocminfo, wanted: Wanted) -> tuple[str, bool | None]:
     agents = [Device(index, agent.name, agent.gfx, "", agent.bytes) for index, agent in enumerate(found.gpus)]
     if not agents:
         return "", None
-    chosen = choose("rocm", agents, wanted)
+    chosen = choose(SIDE, agents, wanted)
     there = "; ".join(shown(agent) for agent in agents)
     return (shown(chosen.device) if chosen.device is not None else there), chosen.problem != "adapter_not_seen"
 

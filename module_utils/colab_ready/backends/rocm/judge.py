@@ -168,7 +168,9 @@ def _of_bridge(line: Line, settings: Mapping[str, Any]) -> Iterator[Finding]:
             )
 
 
-# Its torch answers to the name cuda as well. Python: the wheels of ROCm 10.0; another rocm_version has others. Disk: for one
+# Its torch answers to the name cuda as well.
+SIDE = Side("rocm", "ROCm", "cuda", "hip", "gfx")
+# Python: the wheels of ROCm 10.0; another rocm_version has others. Disk: for one
 # chip they are 1.1 GB to fetch (ROCm/TheRock RELEASES.md), the same libraries as packages take 6.2 GB (releases.py), and torch
 # comes beside them. What AMD's packages take, where asked for, is releases.py's to say.
 BACKEND = Backend(
@@ -191,5 +193,5 @@ BACKEND = Backend(
         "amd_smi_sha256": "",
     },
     disk_bytes=8 * GB,
-    torch=Side("rocm", "ROCm", "cuda", "hip", "gfx"),
+    torch=SIDE,
 )
