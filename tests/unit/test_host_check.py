@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.module_utils.colab_ready.backends.registry import BACKENDS
 from ansible.module_utils.colab_ready.core.problem import message
 from ansible.module_utils.colab_ready.host_check import preflight
 from ansible.module_utils.colab_ready.host_check.preflight import PortState, Problem, Seen, Wishes
 from ansible.module_utils.colab_ready.python import interpreters
 from ansible.module_utils.colab_ready.system.filesystem import Place
+from ansible.module_utils.colab_ready.system.interpreters import Python
 from ansible.module_utils.colab_ready.system.ports import Listener, Process
 from ansible.module_utils.colab_ready.system.runtime_account import Account
 
@@ -45,7 +47,7 @@ SEEN = Seen(
     service_manager="systemd",
     systemd="252",
     uv=None,
-    python={"path": "/usr/bin/python3", "version": "3.11.2", "ensurepip": False},
+    python=Python("/usr/bin/python3", "3.11.2", False),
     rejected=(),
     place=PLACE,
 )
@@ -342,23 +344,24 @@ def test_every_variable_with_few_values_is_judged_before_anything_is_changed() -
     set_by_us = {name for role in site for name in role.get("vars", {})}
     kinds = {"bool": "bool", "int": "whole_seconds", "float": "seconds"}
     wanted = {}
-    for role in site:
-        folder = project / "roles" / role["role"]
+    for name_of_role in [*(role["role"] for role in site), *(backend.name for backend in BACKENDS)]:
+        folder = project / "roles" / name_of_role
         specs = yaml.safe_load((folder / "meta/argument_specs.yml").read_text())
         defaults = yaml.safe_load((folder / "defaults/main.yml").read_text())
         for name, option in specs["argument_specs"]["main"]["options"].items():
             choices = option.get("choices")
             kind = kinds.get(option["type"]) or (choices and ("choices" if option["type"] == "list" else "choice"))
             # Those of this role must be raw, or Ansible refuses them first and in its own words.
-            if role["role"] == "colab" and isinstance(defaults[name], bool):
+            if name_of_role == "colab" and isinstance(defaults[name], bool):
                 assert option["type"] == "raw", name
                 kind = "bool"
             if kind and name not in set_by_us:
                 wanted[name] = (kind, choices)
     mode, origin = ("jupyter_config_dir_mode", ("octal_mode", None)), ("browser_policy_origin", ("origin", None))
     assert {name: (wish["kind"], wish.get("choices")) for name, wish in judged.items()} == wanted | dict([mode, origin])
-    # Without a default of its own, which would drift from the role's.
-    assert [name for name, wish in judged.items() if wish["value"] != "{{ %s }}" % name] == []
+    # Without a default of its own, which would drift from the role's; but that of a backend is included later.
+    own = [name for name, wish in judged.items() if wish["value"] != "{{ %s }}" % name]
+    assert {name.partition("_")[0] for name in own} <= {backend.name for backend in BACKENDS}
     assert "browser_policy_enabled" in wanted and "colab_keep_kernels" in wanted
 
 
@@ -382,12 +385,16 @@ def test_system_directories_and_odd_paths_are_no_prefix(prefix: str) -> None:
     assert isinstance(preflight.prefix_shape(prefix), Problem)
 
 
-def test_the_first_python_that_fits_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    there = {"/usr/bin/python3": {"version": "3.9.2"}, "/x": None, "/usr/bin/python3.12": {"version": "3.12.3"}}
-    monkeypatch.setattr(interpreters, "ask_python", there.__getitem__)
-    found = interpreters.first_fitting(there, ">=3.10")
-    assert found == ({"version": "3.12.3"}, ["/usr/bin/python3 is 3.9.2", "/x does not start"])
-    assert interpreters.first_fitting([], ">=3.10") == (None, [])
+def test_the_first_python_that_fits_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "broken").touch()
+    there = {
+        "/usr/bin/python3": Python("/usr/bin/python3", "3.9.2", True), "/x": None, f"{tmp_path}/broken": None,
+        "/usr/bin/python3.12": Python("/usr/bin/python3.12", "3.12.3", True),
+    }  # fmt: skip
+    found = interpreters.first_fitting(there, ">=3.10", there.__getitem__)
+    rejected = ["/usr/bin/python3 is 3.9.2", "/x does not exist", f"{tmp_path}/broken does not start"]
+    assert found == (there["/usr/bin/python3.12"], rejected)
+    assert interpreters.first_fitting([], ">=3.10", there.__getitem__) == (None, [])
 
 
 def test_a_prefix_that_others_can_change_is_refused_with_the_owner_named() -> None:
