@@ -154,12 +154,13 @@ class Run:
 
 def read_reports(proofs: Mapping[str, Mapping[str, Any] | None], started: int) -> list[str]:
     """Return the reports that this run wrote, never those of an earlier one; they are where the module said, or by default."""
-    said = [proof["report"] for proof in proofs.values() if proof and proof.get("report")]
+    said = [str(proof["report"]) for proof in proofs.values() if proof and proof.get("report")]
     reports = []
-    for path in dict.fromkeys(map(Path, said or [REPORT])):
+    for path in dict.fromkeys(said or [str(REPORT)]):
+        # Where it was wanted in another place, that may be a folder of the caller's: no link is followed there.
         with contextlib.suppress(OSError):
-            if path.stat().st_mtime_ns >= started:
-                reports.append(path.read_text(encoding="utf-8"))
+            if os.lstat(path).st_mtime_ns >= started:
+                reports.append(read_text(path) or "")
     return reports
 
 
