@@ -44,8 +44,8 @@ options:
     description:
       - Variables of the backends' roles on which the decision hangs, such as V(rocm_version); the others are passed over.
       - What was asked for that no release has, or that the card or the host cannot have, is refused.
+      - Unset, they are not known, and forbid nothing.
     type: dict
-    default: {}
   python:
     description: The interpreter that was named for the kernel; then there is no other.
     type: path
@@ -246,7 +246,7 @@ def main() -> None:
             "backend": {"type": "str", "default": "auto"},
             "gpu": {"type": "str"},
             "prefix": {"type": "path", "default": "/opt/colab-ready"},
-            "settings": {"type": "dict", "default": {}},
+            "settings": {"type": "dict"},
             "python": {"type": "path"},
             "python_fetch": {"type": "bool"},
             "sysfs": {"type": "path", "default": "/sys"},

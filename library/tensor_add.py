@@ -284,7 +284,7 @@ def main() -> None:
         module.fail_json(msg=f"{refused} Where it is a user's, set user to that one.")
     names = [one.name for one in BACKENDS]
     if given["backend"] not in names:
-        module.fail_json(msg=f"backend is {given['backend']}, expected one of {', '.join(names)}: name one of them")
+        module.fail_json(msg=f"backend is {given['backend']!r}, expected one of {', '.join(names)}: name one of them")
     if given["timeout_seconds"] <= 0:
         module.fail_json(
             msg=f"timeout_seconds is {given['timeout_seconds']:g}, expected more than 0: give it some seconds"

@@ -143,7 +143,8 @@ def test_who_does_what_the_hint_says_is_refused_by_nobody(machine: Machine) -> N
         assert hint["name"] == "cuda" or installed(machine, wished)
         if "rocm_experimental" in hint["do"]:
             with pytest.raises(Refused, match="rocm_experimental: true"):
-                decide(hint["name"], machine.adapters, **arguments)
+                decide(hint["name"], machine.adapters, settings={}, **arguments)
+            assert decide(hint["name"], machine.adapters, **arguments)["name"] == hint["name"]
 
 
 def test_without_a_decision_nothing_is_installed() -> None:

@@ -76,7 +76,8 @@ def decide(
 ) -> dict[str, Any]:
     """Return the backend that this host gets. Raises Refused where it cannot have what was asked for.
 
-    `adapters` is None when they cannot be known, for the reason `why_unknown`. `settings` are variables of the backends' roles.
+    `adapters` is None when they cannot be known, for the reason `why_unknown`. `settings` are variables of the backends' roles;
+    None: they are not known, and forbid nothing.
 
     name, device_type, adapter (index), gfx, card (see card_of; None for the CPU); chosen_by auto, colab_backend or colab_gpu.
     recommended {name, device_type, adapter, gfx, why}: what would be taken if colab_backend were auto. reasons, cautions,
@@ -93,18 +94,18 @@ def decide(
             Problem("gpu", what, "adapters that can be looked up", "leave colab_gpu empty, or see to the cause")
         )
     asked = choose_adapter(gpu, adapters)
-    case = _Case(adapters, why_unknown, HostFacts.of(host), asked if wish != "cpu" else None, settings or {})
+    case = _Case(adapters, why_unknown, HostFacts.of(host), asked if wish != "cpu" else None, settings)
 
     chosen = recommended = case.best([YES])
     if wished is None:
-        _check_setting(case.best([YES, SETTING]))
+        case.check_setting(case.best([YES, SETTING]))
         if asked is not None and recommended is None:
             raise _unusable_adapter(case, asked, str(gpu))
     elif wished.name == "cpu":
         chosen = None
     else:
         chosen = case.best([YES, OPT_IN, SETTING], wished.name)
-        _check_setting(chosen)
+        case.check_setting(chosen)
         if chosen is None:
             raise _impossible_backend(case, wished)
 
@@ -135,10 +136,11 @@ class _Case:
         why_unknown: str | None,
         host: HostFacts,
         asked: Mapping[str, Any] | None,
-        variables: Mapping[str, Any],
+        variables: Mapping[str, Any] | None,
     ) -> None:
         self.adapters, self.why_unknown, self.host, self.asked = adapters, why_unknown, host, asked
-        self.settings = {backend.name: backend.settings_in(variables) for backend in BACKENDS}
+        self.settings_known = variables is not None
+        self.settings = {backend.name: backend.settings_in(variables or {}) for backend in BACKENDS}
         self.gpus = [adapter for adapter in adapters or () if why_no_gpu(adapter) is None]
         self.candidates = [
             Candidate(adapter, backend, judge(backend, adapter, host, self.settings[backend.name]))
@@ -230,6 +232,18 @@ class _Case:
         own = next((one for one in self.on(chosen.adapter) if one.backend.vendor_id), None)
         before = f"{own.verdict.why}; " if own is not None and own is not chosen and own.verdict.level != YES else ""
         return f"{label(chosen.adapter)}: {before}{chosen.verdict.why}"
+
+    def check_setting(self, chosen: Candidate | None) -> None:
+        """A setting that cannot be met stops the run like any other wish; and so does one that is missing. Raises Refused."""
+        lacks = chosen.verdict.lacks if chosen and self.settings_known else ()
+        if chosen is None or (chosen.verdict.level != SETTING and not lacks):
+            return
+        title, do = chosen.backend.title, chosen.verdict.do
+        expected = f"settings with which {title} runs here"
+        if lacks:
+            expected = f"a card that {title} is made for, or the wish to try"
+            do = f"set {listed(lacks)} to try it, or colab_backend to auto"
+        raise Refused(Problem("setting", f"{title} on {label(chosen.adapter)}: {chosen.verdict.why}", expected, do))
 
     def remedies(self, chosen: Candidate) -> list[str]:
         """What would have to be done for the vendor's own backend, where that is not the one."""
@@ -371,18 +385,6 @@ def _rejected(case: _Case, taken: Backend, chosen: Candidate | None, wished: boo
 
 
 # --- refusing -------------------------------------------------------------------------------------------------------
-
-
-def _check_setting(chosen: Candidate | None) -> None:
-    """A setting that cannot be met stops the run like any other wish; and so does one that is missing. Raises Refused."""
-    if chosen is None or (chosen.verdict.level != SETTING and not chosen.verdict.lacks):
-        return
-    verdict, title = chosen.verdict, chosen.backend.title
-    what = f"{title} on {label(chosen.adapter)}: {verdict.why}"
-    if verdict.lacks:
-        do = f"set {listed(verdict.lacks)} to try it, or colab_backend to auto"
-        raise Refused(Problem("setting", what, f"a card that {title} is made for, or the wish to try", do))
-    raise Refused(Problem("setting", what, f"settings with which {title} runs here", verdict.do))
 
 
 def _impossible_backend(case: _Case, wished: Backend) -> Refused:
