@@ -136,6 +136,7 @@ def expected(chosen: set[str]) -> set[str]:
 
 
 CHOICES: list[tuple[str, ...]] = [(tag,) for tag in TAGS] + [("python", "verify"), ("jupyter", "service")]
+# Each pair and all larger sets, for who changes tags; they take minutes.
 if os.environ.get("COLAB_READY_ALL_TAGS"):
     CHOICES = [choice for number in range(1, 6) for choice in itertools.combinations(TAGS, number)]
 
