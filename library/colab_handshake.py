@@ -58,7 +58,6 @@ options:
   device_type:
     description: The type of the device that the cell's tensors have to be on, in torch's words. With ROCm it is V(cuda).
     type: str
-    choices: [cpu, cuda, privateuseone, xpu]
     default: cpu
   backend:
     description:
@@ -174,6 +173,7 @@ seconds:
   sample: 2.3
 """
 
+import re
 from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
@@ -190,7 +190,7 @@ def main() -> None:
             "origin": {"type": "str", "default": "https://colab.research.google.com"},
             "kernel_name": {"type": "str", "default": "python3"},
             "http_over_ws": {"type": "bool", "default": True},
-            "device_type": {"type": "str", "choices": ["cpu", "cuda", "privateuseone", "xpu"], "default": "cpu"},
+            "device_type": {"type": "str", "default": "cpu"},
             "backend": {"type": "str", "default": ""},
             "device": {"type": "int", "default": 0},
             "user": {"type": "str"},
@@ -209,6 +209,10 @@ def main() -> None:
         )
     if url.scheme != "http" or not url.hostname:
         module.fail_json(msg=f"url is {given['url']}, expected http://HOST:PORT such as http://localhost:8888")
+    if not re.fullmatch(r"[a-z]{1,40}", given["device_type"]):
+        module.fail_json(
+            msg=f"device_type is {given['device_type']!r}, expected torch's word for it, such as cpu or cuda"
+        )
     refused = refusal(given["python"], given["user"])
     if refused:
         module.fail_json(msg=f"{refused} Where it is a user's, set user to that one.")

@@ -40,6 +40,15 @@ options:
     description: Where the environments are, or will be; how much disk is free there is reported.
     type: path
     default: /opt/colab-ready
+  settings:
+    description:
+      - Variables of the backends' roles on which the decision hangs, such as V(rocm_version); the others are passed over.
+      - What was asked for that no release has, or that the card or the host cannot have, is refused.
+      - Unset, they are not known, and forbid nothing.
+    type: dict
+  python:
+    description: The interpreter that was named for the kernel; then there is no other.
+    type: path
   python_fetch:
     description: Whether another Python may be fetched for a backend that needs one; unset, not known.
     type: bool
@@ -179,7 +188,8 @@ host:
 backend:
   description:
     - The decision, with V(name), V(device_type) (torch's word), V(adapter) (its index), V(gfx), V(chosen_by), V(reasons),
-      V(cautions), V(rejected), V(opt_in), V(python) and V(python_requires).
+      V(cautions), V(rejected), V(opt_in), V(python), V(python_requires) and V(settings), those of O(settings) that are the
+      backend's own.
     - V(card) is what tells the adapter among the devices that torch counts; null for the CPU. V(names) and V(gfx) are its own,
       the borrowed one of an experimental card last; V(others) are the names of the host's other GPUs.
     - V(recommended) is what would be taken with O(backend=auto).
@@ -207,6 +217,7 @@ backend:
     opt_in: []
     python: {requires: ">=3.11,<3.15", use: "3.12", path: /usr/bin/python3.12, fetch: false}
     python_requires: ">=3.11,<3.15"
+    settings: {version: "", torch: "", experimental: false}
 null_reasons:
   description: Why a field is null, by the field's path. For V(wsl.interop), also why it is false.
   returned: always
@@ -226,6 +237,7 @@ from ansible.module_utils.colab_ready.core.problem import Refused
 from ansible.module_utils.colab_ready.decision.decide import decide_on
 from ansible.module_utils.colab_ready.gpu.detect import Places, look
 from ansible.module_utils.colab_ready.gpu.readers.sysfs import PCI_IDS
+from ansible.module_utils.colab_ready.python.interpreters import known
 
 
 def main() -> None:
@@ -234,6 +246,8 @@ def main() -> None:
             "backend": {"type": "str", "default": "auto"},
             "gpu": {"type": "str"},
             "prefix": {"type": "path", "default": "/opt/colab-ready"},
+            "settings": {"type": "dict"},
+            "python": {"type": "path"},
             "python_fetch": {"type": "bool"},
             "sysfs": {"type": "path", "default": "/sys"},
             "proc": {"type": "path", "default": "/proc"},
@@ -246,13 +260,14 @@ def main() -> None:
         supports_check_mode=True,
     )
     options = dict(module.params)
-    backend, gpu, python_fetch = (options.pop(name) for name in ("backend", "gpu", "python_fetch"))
+    asked = {name: options.pop(name) for name in ("backend", "gpu", "settings", "python", "python_fetch")}
     started = time.monotonic()
     found = look(Places(**options))
-    found["host"]["python_fetch"] = python_fetch
+    pythons = known(found["host"], asked["python"], f"{options['prefix']}/pythons")
+    found["host"].update(pythons, python_fetch=asked["python_fetch"])
     refusal = None
     try:
-        found["backend"] = decide_on(found, backend, gpu)
+        found["backend"] = decide_on(found, asked["backend"], asked["gpu"], asked["settings"])
     except Refused as error:
         refusal = str(error)
     found["seconds"] = round(time.monotonic() - started, 4)

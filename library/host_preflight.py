@@ -32,10 +32,10 @@ options:
     type: str
     default: auto
   backends:
-    description: What may be asked for.
+    description: What may be asked for. Empty, V(auto) and the backends that this version knows.
     type: list
     elements: str
-    default: [auto, cuda, rocm, xpu, directml, cpu]
+    default: []
   port:
     description: The port on loopback for the server, a whole number from 1024 to 65535.
     type: raw
@@ -95,6 +95,12 @@ problems:
       what: colab_port is 80 (a port below 1024 needs root, and a notebook server does not run as root)
       expected: a whole number from 1024 to 65535
       do: set colab_port to one, 8888 is the usual one
+backend_settings:
+  description: The variables of the backends' roles on which the decision of C(gpu_device) hangs.
+  returned: always
+  type: list
+  elements: str
+  sample: [rocm_version, rocm_experimental, directml_release]
 caller:
   description: The account that runs this module.
   returned: always
@@ -216,9 +222,9 @@ import os
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.colab_ready.backends.registry import BACKENDS
 from ansible.module_utils.colab_ready.core.accounts import user_name
 from ansible.module_utils.colab_ready.core.problem import Problem, message
-from ansible.module_utils.colab_ready.decision.decide import BACKEND_WISHES
 from ansible.module_utils.colab_ready.files.safe_open import read_object
 from ansible.module_utils.colab_ready.files.trust import distrust_way
 from ansible.module_utils.colab_ready.host_check.preflight import (
@@ -230,7 +236,7 @@ from ansible.module_utils.colab_ready.host_check.preflight import (
     parse_port,
     prefix_shape,
 )
-from ansible.module_utils.colab_ready.python.interpreters import first_fitting
+from ansible.module_utils.colab_ready.python.interpreters import candidates, first_fitting
 from ansible.module_utils.colab_ready.python.lock import LockError
 from ansible.module_utils.colab_ready.system import filesystem, init, interpreters, os_release, ports, runtime_account
 
@@ -251,7 +257,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "backend": {"type": "str", "default": "auto"},
-            "backends": {"type": "list", "elements": "str", "default": list(BACKEND_WISHES)},
+            "backends": {"type": "list", "elements": "str", "default": []},
             "port": {"type": "raw", "default": 8888},
             "user": {"type": "str", "default": ""},
             "prefix": {"type": "str", "default": "/opt/colab-ready"},
@@ -267,9 +273,10 @@ def main() -> None:
     # What others could have written says nothing of an earlier run.
     settings = None if distrust_way(config, {0, os.geteuid()}) else read_object(config)
     options["prefix"] = options["prefix"].rstrip("/") or "/"
+    options["backends"] = options["backends"] or ["auto", *(one.name for one in BACKENDS)]
     wishes = Wishes(**options)
     try:
-        python, rejected = first_fitting(interpreters.python_candidates(), wishes.python_requires)
+        python, rejected = first_fitting(candidates(), wishes.python_requires, interpreters.ask_python)
     except LockError as error:
         module.fail_json(msg=f"python_requires is {wishes.python_requires!r}: {error}")
 
@@ -299,6 +306,7 @@ def main() -> None:
     facts, problems = judge(wishes, seen)
     # The port is known to the settings too.
     problems = list(dict.fromkeys([*known, *problems]))
+    facts["backend_settings"] = [f"{one.name}_{setting}" for one in BACKENDS for setting in one.settings]
     facts["problems"] = [problem.as_dict() for problem in problems]
     if problems:
         module.fail_json(msg=message(problems), **facts)

@@ -33,9 +33,8 @@ options:
     type: path
     required: true
   backend:
-    description: The backend whose device has to add.
+    description: The backend whose device has to add, such as V(cpu), V(rocm) or V(directml).
     type: str
-    choices: [cpu, cuda, directml, rocm, xpu]
     default: cpu
   device:
     description:
@@ -250,25 +249,26 @@ seconds:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.colab_ready.backends.registry import BACKENDS
 from ansible.module_utils.colab_ready.proof.tensor import run_tensor
 from ansible.module_utils.colab_ready.python.trusted import refusal
 from ansible.module_utils.colab_ready.wsl.version import wsl_facts
 
 
 def main() -> None:
-    names = {"type": "list", "elements": "str", "default": []}
+    texts = {"type": "list", "elements": "str", "default": []}
     module = AnsibleModule(
         argument_spec={
             "python": {"type": "path", "required": True},
-            "backend": {"type": "str", "choices": ["cpu", "cuda", "directml", "rocm", "xpu"], "default": "cpu"},
+            "backend": {"type": "str", "default": "cpu"},
             "device": {"type": "int"},
             "adapter": {"type": "str"},
             "card": {
                 "type": "dict",
                 "options": {
-                    "names": names,
-                    "gfx": names,
-                    "others": names,
+                    "names": texts,
+                    "gfx": texts,
+                    "others": texts,
                     "capability": {"type": "str", "default": ""},
                 },
             },
@@ -282,6 +282,9 @@ def main() -> None:
     refused = refusal(given["python"], given["user"])
     if refused:
         module.fail_json(msg=f"{refused} Where it is a user's, set user to that one.")
+    names = [one.name for one in BACKENDS]
+    if given["backend"] not in names:
+        module.fail_json(msg=f"backend is {given['backend']!r}, expected one of {', '.join(names)}: name one of them")
     if given["timeout_seconds"] <= 0:
         module.fail_json(
             msg=f"timeout_seconds is {given['timeout_seconds']:g}, expected more than 0: give it some seconds"

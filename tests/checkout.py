@@ -47,8 +47,18 @@ def roles() -> list[str]:
     return sorted({path.parts[1] for path in files() if path.parts[0] == "roles" and len(path.parts) > 2})
 
 
+def module_files() -> list[Path]:
+    """Those for all, in library/, and those of a backend, in its role."""
+    return [path for path in files() if path.parent.name == "library" and path.suffix == ".py"]
+
+
 def modules() -> list[str]:
-    return [path.stem for path in files() if path.parts[0] == "library" and path.suffix == ".py"]
+    return [path.stem for path in module_files()]
+
+
+def libraries() -> str:
+    """For ANSIBLE_LIBRARY."""
+    return ":".join(dict.fromkeys(str(PROJECT / path.parent) for path in module_files()))
 
 
 def archive() -> bytes:

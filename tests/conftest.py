@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import ansible.module_utils
+import checkout
 import converged_host
 import docker_engine
 import pytest
@@ -86,7 +87,7 @@ def ansible_environment() -> dict[str, str]:
     result = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
     result.update(
         ANSIBLE_CONFIG=str(PROJECT / "ansible.cfg"),
-        ANSIBLE_LIBRARY=str(PROJECT / "library"),
+        ANSIBLE_LIBRARY=checkout.libraries(),
         ANSIBLE_MODULE_UTILS=str(PROJECT / "module_utils"),
         ANSIBLE_ROLES_PATH=str(PROJECT / "roles"),
         ANSIBLE_NOCOLOR="1",
@@ -189,7 +190,7 @@ def kernel_python() -> Path:
     given = os.environ.get("COLAB_READY_TEST_KERNEL_PYTHON")
     if given:
         return Path(given)
-    lock = PROJECT / "roles" / "gpu_backend" / "files" / "kernel_cpu.txt"
+    lock = PROJECT / "roles" / "cpu" / "files" / "kernel_cpu.txt"
     return python_environments.build("kernel", lock, torch=True)
 
 

@@ -1,4 +1,4 @@
-"""The modules of library/, run as Ansible runs them on a host, each call a fork of one process that has loaded what they import.
+"""The modules, run as Ansible runs them on a host, each call a fork of one process that has loaded what they import.
 
 `ansible -m` takes ten times as long, most of it for its own start and for packing the module. So it runs the one test of each
 module that bears the mark `smoke`, and this the others: the same file as `__main__`, with the arguments as AnsiballZ hands them
@@ -124,7 +124,8 @@ def call(name: str, arguments: dict[str, Any], env: dict[str, str], output: str,
     basic._ANSIBLE_PROFILE = "legacy"
     status = 1
     try:
-        runpy.run_path(str(PROJECT / "library" / f"{name}.py"), run_name="__main__")
+        (place,) = [*PROJECT.glob(f"library/{name}.py"), *PROJECT.glob(f"roles/*/library/{name}.py")]
+        runpy.run_path(str(place), run_name="__main__")
     except SystemExit as ended:
         status = ended.code if isinstance(ended.code, int) else 1
     except BaseException:

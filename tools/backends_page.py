@@ -22,10 +22,12 @@ PROJECT = Path(__file__).resolve().parent.parent
 ansible.module_utils.__path__ = [*ansible.module_utils.__path__, str(PROJECT / "module_utils")]
 sys.path.insert(0, str(PROJECT / "tests"))
 
-from ansible.module_utils.colab_ready.backends.rules import GB, Backend  # noqa: E402  needs the paths above
+from ansible.module_utils.colab_ready.backends.base import GB, Backend  # noqa: E402  needs the paths above
+from ansible.module_utils.colab_ready.backends.registry import BACKENDS  # noqa: E402  needs the paths above
 from ansible.module_utils.colab_ready.core.problem import Refused  # noqa: E402  needs the paths above
-from ansible.module_utils.colab_ready.decision.decide import BACKENDS, decide  # noqa: E402  needs the paths above
+from ansible.module_utils.colab_ready.decision.decide import decide  # noqa: E402  needs the paths above
 from ansible.module_utils.colab_ready.gpu import catalog  # noqa: E402  needs the paths above
+from ansible.module_utils.colab_ready.python.interpreters import in_words  # noqa: E402  needs the paths above
 from fixtures.machines import GROUPS, MACHINES, Machine  # noqa: E402  needs the paths above
 
 PAGE = PROJECT / "docs" / "backends.md"
@@ -135,12 +137,11 @@ def cards() -> list[str]:
 
 def backend_row(backend: Backend) -> tuple[str, ...]:
     disk = f"about {backend.disk_bytes // GB} GB" if backend.disk_bytes else ""
-    first, last = backend.python
     return (
         f"`{backend.name}`",
         backend.on,
         f"`{backend.device_type}`",
-        f"3.{first} to 3.{last}" + (f" ({backend.python_note})" if backend.python_note else ""),
+        in_words(backend.python_requires) + (f" ({backend.python_note})" if backend.python_note else ""),
         ", ".join(backend.architectures),
         disk,
     )
@@ -149,7 +150,9 @@ def backend_row(backend: Backend) -> tuple[str, ...]:
 def machine_row(machine: Machine) -> tuple[str, ...]:
     """What it is, what it gets, and the sentence that the test looks for."""
     try:
-        decision = decide(machine.wish, machine.adapters, machine.why_unknown, machine.gpu, host=machine.host)
+        decision = decide(
+            machine.wish, machine.adapters, machine.why_unknown, machine.gpu, machine.host, machine.settings
+        )
     except Refused as refusal:
         return machine.about, "refused", str(refusal)
     said = [*decision["reasons"], *decision["cautions"]]

@@ -39,7 +39,7 @@ PROMISES: dict[str, tuple[Sequence[str], Sequence[int]]] = {
     "requirements/dev.txt": (PC, range(11, 15)),
     "roles/python_env/files/uv.txt": (BOTH, range(10, 15)),
     "roles/jupyter_http_over_ws/files/server.txt": (BOTH, range(10, 15)),
-    "roles/gpu_backend/files/kernel_cpu.txt": (BOTH, range(10, 15)),
+    "roles/cpu/files/kernel_cpu.txt": (BOTH, range(10, 15)),
     "roles/cuda/files/kernel_2.14.0_cu126.txt": (BOTH, range(10, 15)),
     "roles/cuda/files/kernel_2.14.0_cu130.txt": (BOTH, range(10, 15)),
     "roles/cuda/files/kernel_2.14.0_cu132.txt": (BOTH, range(10, 15)),

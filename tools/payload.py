@@ -46,7 +46,7 @@ def closure(path: Path, utils: Path) -> set[Path]:
 def main() -> None:
     project = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent
     sizes = {}
-    for module in (project / "library").glob("*.py"):
+    for module in [*project.glob("library/*.py"), *project.glob("roles/*/library/*.py")]:
         files = closure(module, project / "module_utils")
         sizes[module.stem] = (sum(one.stat().st_size for one in files) / 1024, len(files))
     for name, (size, count) in sorted(sizes.items(), key=lambda item: -item[1][0]):

@@ -19,8 +19,7 @@ CODE = PROJECT / "module_utils" / "colab_ready"
 PAGE = PROJECT / "CONTRIBUTING.md"
 BEGIN, END = "<!-- rooms: written by tools/rooms.py -->\n", "<!-- end of rooms -->\n"
 
-# What each room holds, and the rooms that it may use. A room's folder may be a room of its own: the longest name counts.
-BACKEND = "core process files system wsl apt python gpu backends"
+# What each room holds, and the rooms that it may use. A folder in backends/ is a room of its own, and so is the registry.
 ROOMS: dict[str, tuple[str, str]] = {
     "core": ("problems and their messages, text, origins, accounts", ""),
     "process": ("programs with limits, children without root's rights, probes", "core"),
@@ -32,17 +31,21 @@ ROOMS: dict[str, tuple[str, str]] = {
     "settings": ("what may be set: its types and rules, and what a host remembers of it", "core process files"),
     "gpu": ("which adapters a host has, and what is known of each; decides nothing", "core process files system wsl"),
     "backends": (
-        "what all backends share: the table, the rules, the host's packages",
+        "what all backends share: what bears on each, the host's packages, torch's devices",
         "core process files system wsl apt python gpu",
     ),
-    "backends/cuda": ("CUDA", BACKEND),
-    "backends/rocm": ("ROCm", BACKEND),
-    "backends/xpu": ("XPU", BACKEND),
-    "backends/directml": ("DirectML", BACKEND),
-    "decision": ("which backend a host gets, and why", "core process files system wsl python gpu backends"),
+    "backends/*": (
+        "one backend: its rule (`judge.py`), what it installs, what it needs of the host, how it fails; none knows another",
+        "core process files system wsl apt python gpu backends",
+    ),
+    "backends/registry": ("the backends, a row each: their judges and data alone", "backends backends/*"),
+    "decision": (
+        "which backend a host gets, and why",
+        "core process files system wsl python gpu backends backends/registry",
+    ),
     "host_check": (
         "what a host must have before anything is changed",
-        "core process files system wsl python settings backends",
+        "core process files system wsl python settings backends/registry",
     ),
     "jupyter": (
         "the server's extension, configuration folders and their repair",
@@ -56,7 +59,12 @@ ROOMS: dict[str, tuple[str, str]] = {
 def room_of(parts: list[str]) -> str:
     """Return the room of a file or a module, by the parts of its path below the code."""
     pair = "/".join(parts[:2])
-    return pair if pair in ROOMS else parts[0]
+    return pair if pair in ROOMS or (parts[0] == "backends" and (CODE / pair).is_dir()) else parts[0]
+
+
+def row_of(room: str) -> str:
+    """Return the name of the row that stands for a room."""
+    return room if room in ROOMS else f"{room.partition('/')[0]}/*"
 
 
 def imports(path: Path, code: Path) -> Iterator[tuple[int, str]]:
@@ -82,18 +90,18 @@ def wrong_imports(code: Path) -> list[str]:
     wrong = []
     for path in sorted(code.rglob("*.py")):
         place = path.relative_to(code)
-        room = room_of(list(place.parts))
+        room = room_of(list(place.with_suffix("").parts))
         if path.name == "__init__.py":
             wrong += [f"{place}: not empty"] if path.stat().st_size else []
-        elif room not in ROOMS:
+        elif row_of(room) not in ROOMS:
             wrong.append(f"{place}: in no room")
         else:
-            allowed = ROOMS[room][1].split()
+            allowed = ROOMS[row_of(room)][1].split()
             wrong += [
                 f"{place}:{line}: "
                 + ("an import that is not relative" if other == "absolute" else f"{room} uses {other}")
                 for line, other in imports(path, code)
-                if other == "absolute" or (other not in allowed and allowed != ["*"])
+                if other == "absolute" or (row_of(other) not in allowed and allowed != ["*"])
             ]
     return wrong
 
@@ -103,7 +111,8 @@ def drawing() -> str:
     rows = ["| room | what is in it | it may use |", "| --- | --- | --- |"]
     for room, (holds, allowed) in ROOMS.items():
         others = "every room above" if allowed == "*" else " ".join(f"`{one}`" for one in allowed.split()) or "nothing"
-        rows.append(f"| `{room}/` | {holds} | {others} |")
+        shown = "`backends/registry.py`" if room == "backends/registry" else f"`{room}/`"
+        rows.append(f"| {shown} | {holds} | {others} |")
     return "\n".join(rows) + "\n"
 
 

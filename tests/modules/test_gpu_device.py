@@ -295,3 +295,38 @@ def test_a_wish_that_cannot_be_met_fails_with_one_message_and_the_facts(
     assert words in result["msg"]
     assert result["adapters"] == []
     assert "backend" not in result
+
+
+def test_settings_and_a_named_python_belong_to_the_decision(look: Any, tmp_path: Path) -> None:
+    """A release has its own Pythons; a named one is the only one; one that uv fetched before will do."""
+    args = {
+        **stand_in(tmp_path, WSL2),
+        "dev": "/dev",
+        "backend": "directml",
+        "python_fetch": False,
+        "prefix": str(tmp_path / "prefix"),
+    }
+    (tmp_path / "usr/bin").mkdir()
+    (tmp_path / "usr/bin/python3.13").touch(mode=0o755)
+    (tmp_path / "usr/lib/wsl/lib").mkdir(parents=True)
+    for name in WSL_LIBRARIES:
+        (tmp_path / "usr/lib/wsl/lib" / name).touch()
+    named = tmp_path / "python"
+    named.write_text("""#!/bin/sh\necho '{"version": "3.12.3", "ensurepip": true}'\n""")
+    named.chmod(0o755)
+    card = Adapter(name="AMD Radeon RX 6600", ids=(0x1002, 0x73FF, 0x1043, 1, 0xC7))
+    with DxgDouble([card]) as double:
+        assert "install Python 3.12" in look(args, double.env)["msg"]
+        assert look({**args, "python": str(named)}, double.env)["backend"]["python"]["path"] == str(named)
+        own = {
+            "directml_releases": {
+                "x": {"package": "p", "version": "1", "torch": "2", "python": "==3.13.*", "lock": "=="}
+            }
+        }
+        mine = look({**args, "settings": {"directml_release": "x", **own}}, double.env)["backend"]
+        assert (mine["python"]["use"], mine["settings"]["release"]) == ("3.13", "x")
+        fetched = tmp_path / "prefix/pythons/cpython-3.12.16-linux-x86_64-gnu/bin/python3.12"
+        fetched.parent.mkdir(parents=True)
+        fetched.touch()
+        assert look(args, double.env)["backend"]["python"]["path"] == str(fetched)
+        assert "no known release" in look({**args, "settings": {"directml_release": "y"}}, double.env)["msg"]

@@ -35,7 +35,7 @@ FAULTS: Mapping[str, Device] = {
 }
 LIBRARIES = {"libcuda": ("libcuda.so.1",), "d3d12": ("libd3d12.so", "libd3d12core.so"), "dxcore": ("libdxcore.so",)}
 # What is the testing computer's own, so it is as the table says; and what only the roles know (uv fetches Pythons).
-UNTOLD = ("architecture", "python_fetch", "disk_free_bytes")
+UNTOLD = ("architecture", "python_fetch", "python_named", "disk_free_bytes")
 
 # Reads a line for each computer, and prints a line with what was found and decided.
 PROGRAM = """
@@ -53,7 +53,7 @@ for line in sys.stdin:
     told = job["known"] if found["adapters"] is None and job["known"] is not None else found["adapters"]
     result = {"found": found}
     try:
-        result["decision"] = decide(job["wish"], told, why, job["gpu"], host)
+        result["decision"] = decide(job["wish"], told, why, job["gpu"], host, job["settings"])
     except Refused as refusal:
         result["refusal"] = str(refusal)
     print(json.dumps(result))
@@ -125,6 +125,7 @@ def results(computers: Path) -> dict[str, dict[str, Any]]:
         untold = {key: machine.host.get(key) for key in UNTOLD}
         known = list(machine.adapters) if machine.adapters and machine.host.get("dxg_failure") else None
         job = {"places": places, "untold": untold, "wish": machine.wish, "gpu": machine.gpu, "known": known}
+        job["settings"] = dict(machine.settings)
         lines.append(json.dumps(job))
     # A plain file is not opened, so the computer behind it would be the next one's: those come alone.
     found: dict[str, dict[str, Any]] = {}

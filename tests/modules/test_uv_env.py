@@ -1098,7 +1098,7 @@ def downloads(tmp_path: Path, python_archive: Path, monkeypatch: pytest.MonkeyPa
         "sha256": hashlib.sha256(python_archive.read_bytes()).hexdigest(),
         "url": "https://github.com/astral-sh/python-build-standalone/releases/download/20990101/python.tar.gz",
     }}))  # fmt: skip
-    monkeypatch.setattr("ansible.module_utils.colab_ready.python.converge.PYTHON_CANDIDATES", ())
+    monkeypatch.setattr("ansible.module_utils.colab_ready.python.interpreters.python_candidates", lambda _folder: [])
     return found
 
 
@@ -1130,7 +1130,9 @@ def test_where_no_python_fits_uv_fetches_one_that_stays(place: Place, shop: Shop
 def test_a_python_of_the_host_that_fits_is_taken_before_any_is_fetched(
     place: Place, shop: Shop, downloads: Downloads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ansible.module_utils.colab_ready.python.converge.PYTHON_CANDIDATES", (PYTHON,))
+    monkeypatch.setattr(
+        "ansible.module_utils.colab_ready.python.interpreters.python_candidates", lambda _folder: [PYTHON]
+    )
     built = place.build(**downloads.wish(lock=shop.lock(shop.wheel("alpha"))))
     assert built.python["base"] == os.path.realpath(PYTHON)
     assert not downloads.pythons.exists()

@@ -156,7 +156,9 @@ def test_a_place_below_another_users_folder_is_refused_with_the_owner(
     open_place: Place, shop: Shop, what: str, has_ensurepip: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if what == "pythons_dir":
-        monkeypatch.setattr("ansible.module_utils.colab_ready.python.converge.PYTHON_CANDIDATES", ())
+        monkeypatch.setattr(
+            "ansible.module_utils.colab_ready.python.interpreters.python_candidates", lambda _folder: []
+        )
     shared = open_place.root / "shared"
     shared.mkdir()
     os.chown(shared, UID, UID)

@@ -62,7 +62,7 @@ def device(folder: Path) -> None:
 
 
 def wheel(folder: Path) -> None:
-    lock = PROJECT / "roles" / "gpu_backend" / "files" / "kernel_cpu.txt"
+    lock = PROJECT / "roles" / "cpu" / "files" / "kernel_cpu.txt"
     python = python_environments.build("kernel", lock, torch=True)
     build = TESTS / "doubles" / "torch_directml_stand_in" / "build.py"
     subprocess.run([sys.executable, str(build), "--python", str(python), "--out", str(folder)], check=True)

@@ -12,7 +12,7 @@ from typing import Any
 import docker_engine
 import pytest
 import yaml
-from ansible.module_utils.colab_ready.backends.rules import BACKENDS
+from ansible.module_utils.colab_ready.backends.registry import BACKENDS
 
 PROJECT = Path(__file__).resolve().parents[2]
 BASE_CONFIG = PROJECT / ".config" / "molecule" / "config.yml"

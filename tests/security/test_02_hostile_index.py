@@ -19,7 +19,7 @@ PLACE = "/home/bob/index"
 LOCKS = (
     "requirements/controller.txt",
     "roles/jupyter_http_over_ws/files/server.txt",
-    "roles/gpu_backend/files/kernel_cpu.txt",
+    "roles/cpu/files/kernel_cpu.txt",
 )
 LAUNCHER_PACKAGE, SERVER_PACKAGE, KERNEL_PACKAGE = "resolvelib", "six", "cycler"
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
+from ansible.module_utils.colab_ready.backends.directml import releases as directml_releases
+from ansible.module_utils.colab_ready.backends.registry import BACKENDS
 from ansible.module_utils.colab_ready.backends.rocm import releases as rocm_releases
-from ansible.module_utils.colab_ready.decision.decide import BACKENDS
 from ansible.module_utils.colab_ready.python.lock import matches
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
@@ -24,10 +23,6 @@ def minors(requires: str) -> list[int]:
     return [minor for minor in range(8, 20) if matches(f"3.{minor}.0", requires)]
 
 
-def variables(project: Path, role: str) -> Any:
-    return yaml.safe_load((project / "roles" / role / "vars" / "main.yml").read_text())
-
-
 def test_every_lock_promises_something(project: Path) -> None:
     assert sorted(lock_wheels.PROMISES) == lock_wheels.locks(project)
 
@@ -39,21 +34,16 @@ def test_a_wheel_of_each_package_was_found_for_this_very_lock_on_each_platform(p
     assert RECORD[lock]["proven"] == [" ".join(one) for one in lock_wheels.platforms(lock)]
 
 
-def test_the_promises_are_those_of_the_roles(project: Path) -> None:
+def test_the_promises_are_those_of_the_backends() -> None:
     promised = {lock: [*pythons] for lock, (_processors, pythons) in lock_wheels.PROMISES.items()}
     files = "roles/{}/files/{}".format
-    assert promised[files("gpu_backend", "kernel_cpu.txt")] == minors(
-        variables(project, "gpu_backend")["__gpu_backend_cpu_kernel"]["python_requires"]
-    )
-    xpu = variables(project, "xpu")["xpu_kernel"]["python_requires"]
-    assert promised[files("xpu", "kernel_2.13.0_xpu.txt")] == minors(xpu)
-    cuda = variables(project, "cuda")["cuda_kernel"]["python_requires"]
-    for release in variables(project, "directml")["__directml_known_releases"].values():
+    for backend in BACKENDS:
+        if backend.requires is None:
+            locks = [lock for lock in promised if lock.startswith(f"roles/{backend.name}/")]
+            assert locks and all(promised[lock] == minors(backend.python_requires) for lock in locks)
+    for release in directml_releases.RELEASES.values():
         for name in (release["lock"], release["lock_index"]):
             assert promised[files("directml", name)] == minors(release["python"])
-    for lock in promised:
-        if "/cuda/" in lock:
-            assert promised[lock] == minors(cuda)
     for name, classic in (("kernel.txt", False), ("kernel_7.2.txt", True)):
         pythons = {
             one for line in rocm_releases.LINES if matches(line.version, "<7.13") == classic for one in line.pythons
@@ -63,7 +53,6 @@ def test_the_promises_are_those_of_the_roles(project: Path) -> None:
 
 def test_the_processors_are_those_of_the_backends() -> None:
     for backend in BACKENDS:
-        role = "gpu_backend" if backend.name == "cpu" else backend.name
         for lock, (processors, _pythons) in lock_wheels.PROMISES.items():
-            if lock.startswith(f"roles/{role}/"):
+            if lock.startswith(f"roles/{backend.name}/"):
                 assert tuple(processors) == tuple(backend.architectures), lock

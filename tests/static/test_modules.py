@@ -37,7 +37,7 @@ def rendered(project: Path) -> dict[str, Any]:
             Path(sys.executable).parent / "ansible-doc",
             "--json",
             "--module-path",
-            project / "library",
+            checkout.libraries(),
             *checkout.modules(),
         ],
         capture_output=True,
@@ -63,7 +63,9 @@ def collection(project: Path, root: Path) -> Path:
     plugins = root / "ansible_collections" / NAMESPACE[0] / NAMESPACE[1] / "plugins"
     ours = "ansible.module_utils.colab_ready"
     theirs = f"ansible_collections.{'.'.join(NAMESPACE)}.plugins.module_utils.colab_ready"
-    for source, target in (("library", "modules"), ("module_utils/colab_ready", "module_utils/colab_ready")):
+    sources = [("library", "modules"), ("module_utils/colab_ready", "module_utils/colab_ready")]
+    sources += [(str(path.relative_to(project)), "modules") for path in project.glob("roles/*/library")]
+    for source, target in sources:
         for path in sorted((project / source).rglob("*.py")):
             copy = plugins / target / path.relative_to(project / source)
             copy.parent.mkdir(parents=True, exist_ok=True)
@@ -106,7 +108,7 @@ def test_validate_modules_finds_nothing(project: Path, tmp_path: Path) -> None:
 def test_what_runs_on_a_host_parses_on_python_3_10(project: Path) -> None:
     """A host's interpreter may be older than the controller's; new syntax would break before any message of ours."""
     for path in checkout.with_suffix(".py"):
-        if path.parts[0] in ("library", "module_utils"):
+        if path in checkout.module_files() or path.parts[0] == "module_utils":
             ast.parse((project / path).read_text(encoding="utf-8"), str(path), feature_version=(3, 10))
 
 
@@ -114,7 +116,8 @@ def test_what_runs_on_a_host_bears_the_licence_in_its_head(project: Path) -> Non
     for path in checkout.with_suffix(".py"):
         text = (project / path).read_text(encoding="utf-8")
         # A package's empty __init__.py is nobody's work.
-        if text and path.parts[0] in ("library", "module_utils", "callback_plugins", "launcher"):
+        ours = path.parts[0] in ("module_utils", "callback_plugins", "launcher") or path in checkout.module_files()
+        if text and ours:
             head = "\n".join(text.splitlines()[:6])
             assert "SPDX-License-Identifier: GPL-3.0-or-later" in head, path
 
@@ -125,7 +128,7 @@ def test_what_runs_on_a_host_imports_the_standard_library_and_ansible_only(proje
     in_probes = set(sys.stdlib_module_names) | {"tornado", "torch", "torch_directml"}
     foreign = []
     for path in checkout.with_suffix(".py"):
-        if path.parts[0] not in ("library", "module_utils"):
+        if path not in checkout.module_files() and path.parts[0] != "module_utils":
             continue
         known = in_probes if "probes" in path.parts else allowed
         for node in ast.walk(ast.parse((project / path).read_text(encoding="utf-8"))):

@@ -14,6 +14,8 @@ import checkout
 import pytest
 import python_environments
 import yaml
+from ansible.module_utils.colab_ready.backends.cpu.kernel import kernel
+from ansible.module_utils.colab_ready.backends.registry import BACKENDS
 
 TOOLS = Path(sys.executable).parent
 
@@ -58,6 +60,8 @@ def test_every_default_and_every_fact_is_handed_on(project: Path, role: str) -> 
     tasks = yaml.safe_load((project / "roles" / role / "tasks" / "main.yml").read_text(encoding="utf-8"))
     names = {*load(project / "roles" / role / "defaults" / "main.yml")}
     names.update(*(task.get("ansible.builtin.set_fact", {}) for task in tasks))
+    # What the decision hangs on is read by its name (gpu_backend_settings).
+    names -= {f"{one.name}_{setting}" for one in BACKENDS for setting in one.settings}
     # Where it is given a value, `name:`, it is not read.
     assert not [name for name in names if not any(re.search(rf"\b{name}\b(?!:)", text) for text in texts)]
 
@@ -116,12 +120,12 @@ def test_role_readmes_are_what_the_generator_writes(project: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_tests_install_the_torch_that_the_product_pins(project: Path) -> None:
-    said = load(project / "roles" / "gpu_backend" / "vars" / "main.yml")
-    (pin,) = said["__gpu_backend_cpu_kernel"]["pinned"]
-    torch = pin["requirement"].replace("{{ __gpu_backend_cpu_torch }}", said["__gpu_backend_cpu_torch"])
-    assert torch == python_environments.TORCH_REQUIREMENT
-    assert f"default('{python_environments.TORCH_INDEX}', true)" in pin["index"]
+def test_tests_install_the_torch_that_the_product_pins() -> None:
+    (pin,) = kernel("", "", False).pinned
+    assert (pin["requirement"], pin["index"]) == (
+        python_environments.TORCH_REQUIREMENT,
+        python_environments.TORCH_INDEX,
+    )
 
 
 def test_no_task_switches_its_errors_off(project: Path) -> None:
@@ -132,3 +136,14 @@ def test_no_task_switches_its_errors_off(project: Path) -> None:
         if line.strip().startswith("ignore_errors:")
     ]
     assert not found
+
+
+def test_a_backend_is_a_folder_a_role_with_its_module_and_a_row(project: Path) -> None:
+    """And what its decision hangs on are variables of its role."""
+    folders = {path.parent.name for path in project.glob("module_utils/colab_ready/backends/*/judge.py")}
+    assert [one.name for one in BACKENDS if one.name not in folders] == []
+    assert len(BACKENDS) == len(folders)
+    for backend in BACKENDS:
+        role = project / "roles" / backend.name
+        assert (role / "library" / f"{backend.name}_backend.py").is_file()
+        assert {f"{backend.name}_{name}" for name in backend.settings} <= set(load(role / "defaults" / "main.yml"))

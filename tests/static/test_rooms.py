@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -25,13 +26,19 @@ def test_every_room_uses_only_what_it_may_and_the_map_is_true(project: Path) -> 
             "def late():\n    from ..decision.decide import decide",
             ["gpu/detect.py:2: gpu uses decision"],
         ),
-        ("gpu/readers/dxg.py", "from ...backends import rules", ["gpu/readers/dxg.py:1: gpu uses backends"]),
+        ("gpu/readers/dxg.py", "from ...backends import base", ["gpu/readers/dxg.py:1: gpu uses backends"]),
         (
             "backends/xpu/host.py",
             "from ..rocm import host",
             ["backends/xpu/host.py:1: backends/xpu uses backends/rocm"],
         ),
-        ("backends/rules.py", "from .rocm.releases import LINES", ["backends/rules.py:1: backends uses backends/rocm"]),
+        ("backends/base.py", "from .rocm.releases import LINES", ["backends/base.py:1: backends uses backends/rocm"]),
+        (
+            "backends/xpu/judge.py",
+            "from ..registry import BACKENDS",
+            ["backends/xpu/judge.py:1: backends/xpu uses backends/registry"],
+        ),
+        ("backends/registry.py", "from .xpu.judge import BACKEND as XPU", []),
         ("core/text.py", "from .. import files", ["core/text.py:1: core uses files"]),
         (
             "core/text.py",
@@ -65,3 +72,11 @@ def test_a_wrong_import_is_found(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     assert rooms.wrong_imports(tmp_path) == wrong
+
+
+def test_the_registry_imports_judges_alone(project: Path) -> None:
+    """gpu_device takes along all that it imports."""
+    tree = ast.parse((project / "module_utils/colab_ready/backends/registry.py").read_text(encoding="utf-8"))
+    names = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
+    assert names[0] == "base" and len(names) > 5
+    assert not [name for name in names[1:] if not name.endswith(".judge")]

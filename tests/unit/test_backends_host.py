@@ -1,4 +1,4 @@
-"""Which card the host side of a backend is for, and that a record of before is understood."""
+"""A record of before is understood, and a key is fetched where there is none."""
 
 from __future__ import annotations
 
@@ -6,75 +6,10 @@ import base64
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ansible.module_utils.colab_ready.backends.rocm.host import RocmHost
 from ansible.module_utils.colab_ready.backends.xpu.host import XpuHost
-from ansible.module_utils.colab_ready.core.problem import Refused
-
-XT = {"index": 1, "vendor_id": "1002", "device_id": "7550", "revision": "c0", "dedicated_bytes": 16 << 30}
-IGPU = {"index": 0, "vendor_id": "1002", "device_id": "164e", "primary": True}
-RX_7600 = {"index": 2, "vendor_id": "1002", "device_id": "7480", "revision": "cf", "primary": True}
-NVIDIA = {"index": 3, "vendor_id": "10de", "device_id": "2684", "primary": True}
-SOFTWARE = {"index": 4, "vendor_id": "1002", "device_id": "7550", "software": True}
-ARC = {"index": 0, "vendor_id": "8086", "device_id": "56a0", "name": "Arc A770"}
-UHD = {"index": 1, "vendor_id": "8086", "device_id": "3e92", "name": "UHD 630", "primary": True}
-BASIC = {"index": 2, "vendor_id": "8086", "device_id": "56a0", "name": "not a GPU", "software": True}
-
-
-@pytest.mark.parametrize(
-    ("gpu", "index"),
-    [
-        ({"adapters": [XT]}, 1),
-        ({"adapters": [IGPU, XT]}, 1),
-        ({"adapters": [XT, IGPU]}, 1),
-        ({"adapters": [NVIDIA, IGPU, RX_7600, XT]}, 1),
-        ({"adapters": [IGPU, RX_7600]}, 2),
-        ({"adapters": [RX_7600, XT], "backend": {"name": "rocm", "adapter": 2}}, 2),
-        (
-            {
-                "adapters": [RX_7600, XT],
-                "backend": {"name": "cpu", "adapter": None, "recommended": {"name": "rocm", "adapter": 2}},
-            },
-            2,
-        ),
-        ({"adapters": [RX_7600, XT], "backend": {"name": "directml", "adapter": 2}}, 1),
-    ],
-)
-def test_amd_s_card_is_chosen_by_what_it_is_and_not_by_its_place(gpu: dict[str, Any], index: int) -> None:
-    assert RocmHost({"gpu": {**gpu, "wsl": {"version": 2}}, "state_file": "/x"}, True).card()["index"] == index
-
-
-@pytest.mark.parametrize("adapters", [None, [], [NVIDIA], [SOFTWARE]])
-def test_without_a_card_of_amd_nothing_is_chosen(adapters: Any) -> None:
-    with pytest.raises(Refused) as refusal:
-        RocmHost({"gpu": {"adapters": adapters}, "state_file": "/x"}, True).card()
-    assert [problem.id for problem in refusal.value.problems] == ["rocm_no_card"]
-
-
-@pytest.mark.parametrize(
-    ("gpu", "name"),
-    [
-        ({"adapters": [UHD, ARC], "wsl": {}}, "Arc A770"),
-        ({"adapters": [ARC, UHD]}, "Arc A770"),
-        ({"adapters": [UHD]}, "UHD 630"),
-        ({"adapters": [ARC, UHD], "backend": {"name": "xpu", "adapter": 1}}, "UHD 630"),
-        ({"adapters": [ARC, UHD], "backend": {"name": "cpu", "recommended": {"name": "xpu", "adapter": 1}}}, "UHD 630"),
-        ({"adapters": [ARC, UHD], "backend": {"name": "directml", "adapter": 1}}, "Arc A770"),
-        ({"adapters": [BASIC]}, None),
-        ({"adapters": [{"index": 0, "vendor_id": "10de"}]}, None),
-        ({"adapters": None}, None),
-    ],
-)
-def test_intel_s_decided_card_counts_or_else_the_best_one(gpu: dict[str, Any], name: str | None) -> None:
-    host = XpuHost({"gpu": gpu, "state_file": "/x"}, True)
-    if name is not None:
-        assert host.card()["name"] == name
-        return
-    with pytest.raises(Refused) as refusal:
-        host.card()
-    assert [problem.id for problem in refusal.value.problems] == ["xpu_no_card"]
 
 
 def test_a_record_of_intel_s_runtime_of_before_is_understood(tmp_path: Path) -> None:

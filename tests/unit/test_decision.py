@@ -146,13 +146,14 @@ def test_the_decision_says_the_card_of_its_adapter_and_none_for_the_cpu() -> Non
 
 
 @pytest.mark.parametrize(
-    ("name", "requires"), [("rocm", ">=3.11,<3.15"), ("directml", ">=3.10,<3.13"), ("cpu", ">=3.10,<3.15")]
+    ("name", "requires", "use"),
+    [("rocm", ">=3.11,<3.15", "3.14"), ("directml", ">=3.10,<3.13", "3.12"), ("cpu", ">=3.10,<3.15", "3.14")],
 )
-def test_the_python_of_the_backend_is_part_of_the_decision(name: str, requires: str) -> None:
+def test_the_python_of_the_backend_is_part_of_the_decision(name: str, requires: str, use: str) -> None:
     host = {"wsl": 2, "pythons": ["3.15.0"], "python_fetch": True}
     decision = backend.decide(name, [RADEON], host=host)
     assert decision["python_requires"] == requires
-    assert decision["python"] == {"requires": requires, "use": "3.12", "path": None, "fetch": True}
+    assert decision["python"] == {"requires": requires, "use": use, "path": None, "fetch": True}
 
 
 def test_the_interpreter_of_the_host_is_named() -> None:
@@ -256,6 +257,23 @@ def test_who_asks_for_a_backend_reads_that_the_others_were_not_asked_for() -> No
     decision = backend.decide("rocm", [RADEON], host={"wsl": 2})
     assert {"name": "cpu", "why": "colab_backend asks for another one"} in decision["rejected"]
     assert {"name": "directml", "why": "colab_backend asks for another one"} in decision["rejected"]
+
+
+def test_a_setting_of_a_card_that_is_not_taken_anyway_refuses_nobody() -> None:
+    host = {"wsl": 2, "libcuda": True}
+    assert backend.decide("auto", [RADEON, GEFORCE], host=host, settings={"rocm_version": "9"})["name"] == "cuda"
+    assert backend.decide("auto", [RX_6600], host=host, settings={"rocm_version": "9"})["name"] == "directml"
+    for wish, card in (("auto", RADEON), ("rocm", RADEON), ("rocm", RX_6600)):
+        with pytest.raises(Refused, match="ROCm 9 is not in the table"):
+            backend.decide(wish, [card], host=host, settings={"rocm_version": "9"})
+    assert backend.decide("directml", [RADEON], host=host, settings={"rocm_version": "9"})["name"] == "directml"
+
+
+def test_the_settings_that_the_decision_hangs_on_are_handed_on_as_what_they_are() -> None:
+    given = {"rocm_version": 7.14, "rocm_experimental": "yes", "rocm_torch": "", "rocm_apt_key": "x", "xpu_lock": "y"}
+    settings = backend.decide("rocm", [RADEON], host={"wsl": 2}, settings=given)["settings"]
+    assert (settings["version"], settings["experimental"], settings["torch"]) == ("7.14", True, "")
+    assert "apt_key" not in settings and backend.decide("cpu", [], settings=given)["settings"] == {}
 
 
 def test_the_wishes_are_the_ones_of_the_contract() -> None:

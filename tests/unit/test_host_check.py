@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from ansible.module_utils.colab_ready.host_check import preflight
 from ansible.module_utils.colab_ready.host_check.preflight import PortState, Problem, Seen, Wishes
 from ansible.module_utils.colab_ready.python import interpreters
 from ansible.module_utils.colab_ready.system.filesystem import Place
+from ansible.module_utils.colab_ready.system.interpreters import Python
 from ansible.module_utils.colab_ready.system.ports import Listener, Process
 from ansible.module_utils.colab_ready.system.runtime_account import Account
 
@@ -43,7 +45,7 @@ SEEN = Seen(
     service_manager="systemd",
     systemd="252",
     uv=None,
-    python={"path": "/usr/bin/python3", "version": "3.11.2", "ensurepip": False},
+    python=Python("/usr/bin/python3", "3.11.2", False),
     rejected=(),
     place=PLACE,
 )
@@ -304,12 +306,16 @@ def test_system_directories_and_odd_paths_are_no_prefix(prefix: str) -> None:
     assert isinstance(preflight.prefix_shape(prefix), Problem)
 
 
-def test_the_first_python_that_fits_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    there = {"/usr/bin/python3": {"version": "3.9.2"}, "/x": None, "/usr/bin/python3.12": {"version": "3.12.3"}}
-    monkeypatch.setattr(interpreters, "ask_python", there.__getitem__)
-    found = interpreters.first_fitting(there, ">=3.10")
-    assert found == ({"version": "3.12.3"}, ["/usr/bin/python3 is 3.9.2", "/x does not start"])
-    assert interpreters.first_fitting([], ">=3.10") == (None, [])
+def test_the_first_python_that_fits_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "broken").touch()
+    there = {
+        "/usr/bin/python3": Python("/usr/bin/python3", "3.9.2", True), "/x": None, f"{tmp_path}/broken": None,
+        "/usr/bin/python3.12": Python("/usr/bin/python3.12", "3.12.3", True),
+    }  # fmt: skip
+    found = interpreters.first_fitting(there, ">=3.10", there.__getitem__)
+    rejected = ["/usr/bin/python3 is 3.9.2", "/x does not exist", f"{tmp_path}/broken does not start"]
+    assert found == (there["/usr/bin/python3.12"], rejected)
+    assert interpreters.first_fitting([], ">=3.10", there.__getitem__) == (None, [])
 
 
 def test_a_prefix_that_others_can_change_is_refused_with_the_owner_named() -> None:

@@ -7,13 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.colab_ready.backends.base import HostFacts
+from ansible.module_utils.colab_ready.backends.cpu.kernel import kernel as cpu_kernel
+from ansible.module_utils.colab_ready.backends.decided import decided
+from ansible.module_utils.colab_ready.backends.directml.kernel import kernel as directml_kernel
+from ansible.module_utils.colab_ready.backends.registry import SIDES
 from ansible.module_utils.colab_ready.backends.rocm import plan as rocm_plan
+from ansible.module_utils.colab_ready.backends.rocm.kernel import kernel as rocm_kernel
 from ansible.module_utils.colab_ready.backends.torch_devices import Device, Wanted, choose
 from ansible.module_utils.colab_ready.backends.xpu import packages as xpu_packages
+from ansible.module_utils.colab_ready.backends.xpu.kernel import kernel as xpu_kernel
 from ansible.module_utils.colab_ready.core.problem import Refused
 from ansible.module_utils.colab_ready.decision.decide import BACKENDS, decide, decide_on
 from ansible.module_utils.colab_ready.gpu import catalog
 from ansible.module_utils.colab_ready.gpu.readers import sysfs
+from ansible.module_utils.colab_ready.python import fetched, interpreters
+from ansible.module_utils.colab_ready.system.interpreters import Python
 from fixtures.machines import MACHINES, NATIVE_LINUX, Machine
 from fixtures.sysfs_tree import Sysfs
 
@@ -26,7 +35,7 @@ def by_name(machine: Machine) -> str:
 
 
 def decision_of(machine: Machine, **other: Any) -> dict[str, Any]:
-    arguments: dict[str, Any] = {"host": machine.host, **other}
+    arguments: dict[str, Any] = {"host": machine.host, "settings": machine.settings, **other}
     adapters = arguments.pop("adapters", machine.adapters)
     return decide(machine.wish, adapters, machine.why_unknown, machine.gpu, **arguments)
 
@@ -66,9 +75,8 @@ def test_an_impossible_wish_is_refused_with_the_reason(machine: Machine) -> None
 @pytest.mark.parametrize("machine", DECIDED, ids=by_name)
 def test_recommended_is_what_would_be_taken_without_a_wish_for_a_backend(machine: Machine) -> None:
     recommended = decision_of(machine)["recommended"]
-    without = decide(
-        "auto", machine.adapters, machine.why_unknown, machine.gpu if machine.wish != "cpu" else None, host=machine.host
-    )
+    gpu = machine.gpu if machine.wish != "cpu" else None
+    without = decide("auto", machine.adapters, machine.why_unknown, gpu, machine.host, machine.settings)
     assert (recommended["name"], recommended["adapter"]) == (without["name"], without["adapter"])
     assert recommended["why"]
 
@@ -86,36 +94,68 @@ def test_the_primary_adapter_is_the_one_that_computes_or_else_the_one_that_would
 # --- what comes after the decision ----------------------------------------------------------------------------------
 
 
-def role_takes(machine: Machine, decision: dict[str, Any], settings: str = "") -> None:
-    """What the backend's role asks of the tables before it installs anything; it raises Refused."""
-    adapter = dict((machine.adapters or ())[decision["adapter"]])
-    host, wsl = machine.host, machine.host.get("wsl") is not None
-    distribution, version = host.get("distribution"), host.get("distribution_version")
+def installed(machine: Machine, decision: dict[str, Any]) -> dict[str, Any]:
+    """What the backend's role lays out before it installs anything, from what was decided alone."""
+    found = {"backend": decision, "adapters": machine.adapters, "host": machine.host}
+    card, settings, python = decided(found, decision["name"])
+    host = HostFacts.of(machine.host)
+    requires = python["requires"]
     if decision["name"] == "rocm":
-        seen = rocm_plan.Host(
-            wsl, distribution, version, host.get("architecture"), decision["python"]["use"], host.get("windows_build")
-        )
-        rocm_plan.choose_line(adapter, seen, rocm_plan.Wish(experimental="rocm_experimental: true" in settings))
+        here = rocm_plan.Host(host.behind_windows, host.distribution, host.distribution_version)
+        plan = rocm_plan.choose_line(card, here, rocm_plan.Wish(**settings))
+        assert plan["python_requires"] == requires
+        return rocm_kernel(plan, requires)._asdict()
     if decision["name"] == "xpu":
-        xpu_packages.choose_packages(adapter, str(distribution), str(version), wsl)
+        assert xpu_packages.choose_packages(card, host.distribution_version, host.behind_windows)["packages"]
+        return xpu_kernel("", requires, "")._asdict()
+    if decision["name"] == "directml":
+        return directml_kernel(settings, requires, "", False)._asdict()
+    return cpu_kernel(requires, "", False)._asdict()
 
 
-@pytest.mark.parametrize(
-    "machine", [one for one in DECIDED if one.wish == "auto" and one.backend in ("rocm", "xpu")], ids=by_name
-)
-def test_the_role_of_what_is_taken_without_being_asked_for_does_not_refuse_it(machine: Machine) -> None:
-    role_takes(machine, decision_of(machine))
+def fetched_by_uv(requires: str) -> str:
+    """The series that the builder lets uv fetch."""
+    return str(fetched.series_for(requires))
+
+
+@pytest.mark.parametrize("machine", DECIDED, ids=by_name)
+def test_the_python_that_is_announced_is_the_one_that_is_built_with(machine: Machine) -> None:
+    """The builder gets the kernel's range, and takes the first Python of the host that fits, or lets uv fetch one."""
+    decision = decision_of(machine)
+    requires = (
+        installed(machine, decision)["python_requires"] if decision["name"] != "cuda" else decision["python_requires"]
+    )
+    there = {str(version): Python(str(version), str(version), True) for version in machine.host.get("pythons") or ()}
+    found, _rejected = interpreters.first_fitting(there, requires, there.get)
+    if machine.host.get("pythons") is not None:
+        assert decision["python"]["use"] == (found.version if found else fetched_by_uv(requires))
+        said = [caution for caution in decision["cautions"] if "is fetched for it" in caution]
+        assert [f"Python {fetched_by_uv(requires)} is fetched" in one for one in said] == [True] * (found is None)
 
 
 @pytest.mark.parametrize("machine", [one for one in DECIDED if one.opt_in], ids=by_name)
 def test_who_does_what_the_hint_says_is_refused_by_nobody(machine: Machine) -> None:
     for hint in decision_of(machine)["opt_in"]:
         assert f"colab_backend: {hint['name']}" in hint["do"]
-        wished = decide(hint["name"], machine.adapters, gpu=str(hint["adapter"]), host=machine.host)
-        role_takes(machine, wished, hint["do"])
+        experimental = {"rocm_experimental": "rocm_experimental: true" in hint["do"]}
+        arguments: dict[str, Any] = {"gpu": str(hint["adapter"]), "host": machine.host}
+        wished = decide(hint["name"], machine.adapters, settings=experimental, **arguments)
+        assert hint["name"] == "cuda" or installed(machine, wished)
         if "rocm_experimental" in hint["do"]:
             with pytest.raises(Refused, match="rocm_experimental: true"):
-                role_takes(machine, wished)
+                decide(hint["name"], machine.adapters, settings={}, **arguments)
+            assert decide(hint["name"], machine.adapters, **arguments)["name"] == hint["name"]
+
+
+def test_without_a_decision_nothing_is_installed() -> None:
+    machine = next(one for one in DECIDED if one.name == "rx-7900-xtx")
+    found = {"backend": decision_of(machine), "adapters": machine.adapters, "host": machine.host}
+    assert decided(found, "rocm").settings["version"] == ""
+    for other in ({**found, "backend": {}}, {**found, "adapters": []}, {}):
+        with pytest.raises(Refused, match="gpu holds no decision for rocm"):
+            decided(other, "rocm")
+    with pytest.raises(Refused, match="gpu holds no decision for xpu"):
+        decided(found, "xpu")
 
 
 def as_torch_says(index: int, backend: str, adapter: dict[str, Any]) -> Device:
@@ -135,7 +175,7 @@ def test_the_card_finds_the_decided_adapter_among_all_that_torch_may_count(machi
     decided = dict((machine.adapters or ())[decision["adapter"]])
     theirs = [dict(one) for one in reversed(machine.adapters or ()) if one["vendor_id"] == decided["vendor_id"]]
     counted = [as_torch_says(index, decision["name"], one) for index, one in enumerate(theirs)]
-    found = choose(decision["name"], counted, Wanted(**decision["card"]))
+    found = choose(SIDES[decision["name"]], counted, Wanted(**decision["card"]))
     assert found.device is not None, found
     assert theirs[found.device.index]["index"] == decision["adapter"], found
 

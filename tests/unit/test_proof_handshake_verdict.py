@@ -9,12 +9,12 @@ import inspect
 import itertools
 import json
 import re
-import runpy
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
+from ansible.module_utils.colab_ready.backends.registry import BACKENDS
 from ansible.module_utils.colab_ready.proof import handshake, handshake_verdict, remedies
 from ansible.module_utils.colab_ready.proof.probes import (
     handshake_cell,
@@ -152,13 +152,6 @@ def test_every_remedy_is_a_sentence_and_says_where() -> None:
         named = ("colab", "jupyter", "/", "amdgpu-install", "rocminfo", "libcuda", "ldconfig", "sudo ")
         assert all(text[0].isupper() or text.startswith(named) for text in (cause, do)), name
         assert all(text.endswith(".") and "  " not in text for text in (cause, do)), name
-
-
-def test_probe_verdict_and_module_know_the_same_device_types() -> None:
-    known = sorted(handshake_cell.DEVICE_IN_CELL)
-    assert sorted(handshake_verdict.DEVICE_TYPES) == known
-    documentation = runpy.run_path(str(PROJECT / "library/colab_handshake.py"), run_name="read")["DOCUMENTATION"]
-    assert f"choices: [{', '.join(known)}]" in documentation
 
 
 # --- the verdict ----------------------------------------------------------------------------------------------------
@@ -383,12 +376,12 @@ def test_an_error_in_the_cell_is_told_apart(name: str, value: str, problem: str)
     )
 
 
-@pytest.mark.parametrize("device_type", handshake_verdict.DEVICE_TYPES)
+@pytest.mark.parametrize("device_type", sorted({backend.device_type for backend in BACKENDS} | {"npu"}))
 def test_the_cell_is_python_and_runs_as_written(device_type: str) -> None:
     code = handshake_cell.cell_code(device_type, 3, "MARK:")
     compile(code, "<cell>", "exec")
     assert ("torch_directml.device(3)" in code) is (device_type == "privateuseone")
-    assert (f"torch.device('{device_type}', 3)" in code) is (device_type in ("cuda", "xpu"))
+    assert (f"torch.device('{device_type}', 3)" in code) is (device_type in ("cuda", "xpu", "npu"))
 
 
 def test_the_cell_asks_directml_whether_there_is_a_device_before_it_names_one() -> None:

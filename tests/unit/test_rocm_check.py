@@ -323,7 +323,7 @@ def test_the_card_of_the_run_counts_more_than_that_of_today() -> None:
     }
     assert wanted_of({"card": card}) == Wanted(["AMD Radeon(TM) Graphics"], ["gfx1036"], ["AMD Radeon RX 7600"])
     assert wanted_of({}) == wanted_of({"card": None}) == Wanted()
-    found = rocm_check.adapter_of({"card": card}, GPU, True)
+    found = rocm_check.adapter_of({"card": card}, GPU)
     assert found is not None and found["index"] == 0
 
 

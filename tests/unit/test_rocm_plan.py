@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from ansible.module_utils.colab_ready.backends.base import SETTING, HostFacts, judge
 from ansible.module_utils.colab_ready.backends.rocm import releases as rocm_releases
+from ansible.module_utils.colab_ready.backends.rocm.judge import BACKEND as ROCM
 from ansible.module_utils.colab_ready.backends.rocm.plan import (
     NEVER_IN_WSL,
     Host,
@@ -17,8 +19,8 @@ from ansible.module_utils.colab_ready.backends.rocm.plan import (
     loader_problem,
 )
 from ansible.module_utils.colab_ready.backends.rocm.releases import LINES
-from ansible.module_utils.colab_ready.core.problem import Refused
 from ansible.module_utils.colab_ready.gpu import catalog
+from ansible.module_utils.colab_ready.gpu.catalog import NO, YES
 
 
 def amd(device: str, revision: str = "") -> dict[str, Any]:
@@ -33,9 +35,9 @@ def amd(device: str, revision: str = "") -> dict[str, Any]:
 
 XTX, RX_9070, RX_7600, RX_6800, RX_6700, STRIX_HALO = amd("744c", "c8"), amd("7550", "c0"), amd("7480", "cf"), amd("73bf", "c3"), amd("73df", "c1"), amd("1586", "c1")  # fmt: skip
 KRACKAN, POLARIS, MI210 = amd("1114", "c2"), amd("67df", "e7"), amd("740f")
-NOBLE = Host(wsl=True, distribution="ubuntu", version="24.04", python="3.12", windows_build=26200)
-JAMMY, RESOLUTE = replace(NOBLE, version="22.04"), replace(NOBLE, version="26.04", python="3.14")
-NATIVE = Host(wsl=False, distribution="ubuntu", version="24.04", python="3.12")
+NOBLE = Host(wsl=True, distribution="ubuntu", version="24.04")
+JAMMY, RESOLUTE = NOBLE._replace(version="22.04"), NOBLE._replace(version="26.04")
+NATIVE = NOBLE._replace(wsl=False)
 
 # --- the table ------------------------------------------------------------------------------------------------------
 
@@ -173,7 +175,7 @@ def test_a_pinned_older_line_brings_its_packages_its_environment_and_its_wheels(
     assert choose_line(XTX, NOBLE, Wish(version="7.2.4", torch="2.9.1"))["torch"]["requirements"][3].startswith(
         "triton==3.5.1"
     )
-    older = choose_line(XTX, replace(JAMMY, python="3.10"), Wish(version="7.2.1"))
+    older = choose_line(XTX, JAMMY, Wish(version="7.2.1"))
     assert older["python_requires"] == ">=3.10,<3.13,!=3.11.*"
     assert " jammy main" in older["repository"]["text"]
 
@@ -191,7 +193,7 @@ def test_without_wsl_only_the_wheels_and_the_groups_come() -> None:
     assert plan["torch"]["requirements"][0] == "torch[device-gfx1100]==2.13.0+rocm10.0.0"
     assert choose_line(MI210, NATIVE)["target"] == "gfx90a"
     assert choose_line(RX_6800, NATIVE, Wish(experimental=True))["dids"] == []
-    on_debian = choose_line(XTX, replace(NATIVE, distribution="debian", version="13"))
+    on_debian = choose_line(XTX, NATIVE._replace(distribution="debian", version="13"))
     assert "Ubuntu 24.04 and 26.04, not for this system" in on_debian["cautions"][0]
 
 
@@ -215,7 +217,7 @@ def test_a_mirror_takes_the_place_of_every_address() -> None:
         apt_address="https://mirror.example/rocm/{codename}/{release}",
         apt_key="https://mirror.example/key.gpg",
         bridge_address="https://mirror.example/bridge/{version}",
-        torch_address="https://mirror.example/whl/",
+        torch_index="https://mirror.example/whl/",
     )
     plan = choose_line(XTX, NOBLE, wish)
     assert "URIs: https://mirror.example/rocm/noble/2404\n" in plan["repository"]["text"]
@@ -249,139 +251,105 @@ def test_no_plan_has_a_kernel_package_an_address_without_tls_or_a_deb_without_ch
 
 # --- what is refused ------------------------------------------------------------------------------------------------
 
-# card, host, wish; ids of the problems; words of the message
-REFUSED: list[tuple[dict[str, Any], Host, Wish, list[str], list[str]]] = [
+WSL = HostFacts(
+    wsl=2, dxg=True, distribution="ubuntu", distribution_version="24.04", pythons=("3.12",), windows_build=26200
+)
+LINUX = replace(WSL, wsl=None, dxg=False, kfd=True)
+OLD, NEW = replace(WSL, distribution_version="22.04"), replace(WSL, distribution_version="26.04")
+
+
+def asked(**settings: Any) -> dict[str, Any]:
+    return {**ROCM.settings, **settings}
+
+
+# card, host, settings; words of the refusal
+REFUSED: list[tuple[dict[str, Any], HostFacts, dict[str, Any], list[str]]] = [
     # releases
-    (
-        XTX,
-        NOBLE,
-        Wish(version="6.2.0"),
-        ["rocm_no_wsl"],
-        ["ROCm 6.2.0 has no bridge to WSL at all", "10.0.0, 7.14.0, 7.2.4 and 7.2.1"],
-    ),
-    (XTX, NOBLE, Wish(version="6.2"), ["rocm_no_wsl"], ["no bridge"]),
-    (XTX, NOBLE, Wish(version="7.0"), ["rocm_no_wsl"], ["ROCm 7.0 has no bridge"]),
-    (XTX, NOBLE, Wish(version="7.0.2"), ["rocm_no_wsl"], ["ROCm 7.0.2 has no bridge"]),
-    (XTX, NOBLE, Wish(version="7.1.1"), ["rocm_no_wsl"], ["is not known to work in WSL"]),
-    (
-        XTX,
-        NOBLE,
-        Wish(version="6.3.4"),
-        ["rocm_no_wsl"],
-        ["its own Windows driver only", "every card that it knew is in 10.0.0"],
-    ),
-    (XTX, NOBLE, Wish(version="7.2"), ["rocm_no_wsl"], ["ROCm 7.2.0 uses the bridge of before 7.2.1"]),
-    (XTX, NOBLE, Wish(version="7.12"), ["rocm_no_wsl"], ["was a preview"]),
-    (XTX, NOBLE, Wish(version="9"), ["rocm_version"], ["ROCm 9 is not in the table", "leave it empty (10.0.0)"]),
-    (
-        XTX,
-        NATIVE,
-        Wish(version="7.2.4"),
-        ["rocm_only_wsl"],
-        ["offered here for WSL alone", "Expected: 10.0.0 and 7.14.0"],
-    ),
+    (XTX, WSL, asked(version="6.2.0"), ["ROCm 6.2.0 has no bridge to WSL at all", "10.0.0, 7.14.0, 7.2.4 and 7.2.1"]),
+    (XTX, WSL, asked(version="6.2"), ["no bridge"]),
+    (XTX, WSL, asked(version="7.0"), ["ROCm 7.0 has no bridge"]),
+    (XTX, WSL, asked(version="7.0.2"), ["ROCm 7.0.2 has no bridge"]),
+    (XTX, WSL, asked(version="7.1.1"), ["is not known to work in WSL"]),
+    (XTX, WSL, asked(version="6.3.4"), ["its own Windows driver only", "every card that it knew is in 10.0.0"]),
+    (XTX, WSL, asked(version="7.2"), ["ROCm 7.2.0 uses the bridge of before 7.2.1"]),
+    (XTX, WSL, asked(version="7.12"), ["was a preview"]),
+    (XTX, WSL, asked(version="9"), ["ROCm 9 is not in the table", "leave it empty (10.0.0)"]),
+    (XTX, LINUX, asked(version="7.2.4"), ["offered here for WSL alone", "one of 10.0.0 and 7.14.0"]),
     # cards
-    (POLARIS, NOBLE, Wish(), ["rocm_card"], ["Radeon RX 580", "set colab_backend to directml"]),
-    (POLARIS, NATIVE, Wish(), ["rocm_card"], ["set colab_backend to cpu"]),
-    (MI210, NOBLE, Wish(), ["rocm_card"], ["only on native Linux"]),
-    (amd("7460"), NOBLE, Wish(), ["rocm_card"], ["Radeon PRO V710"]),
-    (amd("ffff"), NOBLE, Wish(), ["rocm_card"], ["not in the table"]),
-    (
-        {"vendor_id": "10de", "device_id": "2684", "name": "NVIDIA GeForce RTX 4090"},
-        NOBLE,
-        Wish(),
-        ["rocm_card"],
-        ["not in the table of AMD's"],
-    ),
-    (RX_7600, NOBLE, Wish(), ["rocm_experimental"], ["rocm_experimental: true"]),
-    (RX_6800, NOBLE, Wish(), ["rocm_experimental"], ["dids.conf"]),
-    (
-        RX_7600,
-        NOBLE,
-        Wish(version="7.2.4", experimental=True),
-        ["rocm_target"],
-        ["has nothing for Radeon RX 7600", "set rocm_version to 10.0.0"],
-    ),
-    (KRACKAN, NOBLE, Wish(version="7.2.4"), ["rocm_target"], ["set rocm_version to 10.0.0"]),
+    (RX_7600, WSL, asked(version="7.2.4", experimental=True), ["has nothing for Radeon RX 7600", "set rocm_version to 10.0.0"]),
+    (KRACKAN, WSL, asked(version="7.2.4"), ["set rocm_version to 10.0.0"]),
     # systems
+    (XTX, OLD, asked(version="7.2.4"), ["made for Ubuntu 24.04, this is Ubuntu 22.04"]),
+    (XTX, NEW, asked(version="7.2.1"), ["Ubuntu 22.04 and 24.04"]),
     (
-        XTX,
-        replace(NOBLE, distribution="debian", version="12"),
-        Wish(),
-        ["rocm_distribution"],
-        ["Debian 12", "Ubuntu 22.04, 24.04 and 26.04", "wsl --install Ubuntu-24.04"],
+        XTX, replace(LINUX, distribution="debian", distribution_version="13"), asked(system_packages=True),
+        ["packages of ROCm 10.0.0 for Ubuntu 22.04, 24.04 and 26.04, this is Debian 13", "set rocm_system_packages: false"],
     ),
-    (XTX, replace(NOBLE, distribution="ol", version="9.4"), Wish(), ["rocm_distribution"], ["Ol 9.4"]),
-    (XTX, replace(NOBLE, version="25.10"), Wish(), ["rocm_distribution"], ["Ubuntu 25.10"]),
-    (STRIX_HALO, JAMMY, Wish(), ["rocm_distribution"], ["for Ryzen processors", "Expected: Ubuntu 24.04 and 26.04"]),
-    (XTX, JAMMY, Wish(version="7.2.4"), ["rocm_distribution"], ["Expected: Ubuntu 24.04."]),
-    (XTX, RESOLUTE, Wish(version="7.2.1"), ["rocm_distribution", "rocm_python"], ["Expected: Ubuntu 22.04 and 24.04"]),
-    (XTX, replace(NOBLE, windows_build=19045), Wish(), ["rocm_windows_10"], ["Windows 10 (build 19045)"]),
-    (XTX, replace(NOBLE, architecture="aarch64"), Wish(), ["rocm_architecture"], ["x86_64 only, this is aarch64"]),
-    (
-        XTX,
-        replace(NATIVE, distribution="debian", version="13"),
-        Wish(system_packages=True),
-        ["rocm_distribution"],
-        ["no packages of ROCm 10.0.0 for Debian 13", "set rocm_system_packages: false"],
-    ),
-    (
-        XTX,
-        Host(True, None, None),
-        Wish(version="7.2.4"),
-        ["rocm_distribution"],
-        ["for this system", "Expected: Ubuntu 24.04."],
-    ),
-    # Pythons
-    (XTX, replace(JAMMY, python="3.10"), Wish(), ["rocm_python"], ["no wheels for Python 3.10", "Python >=3.11,<3.15"]),
-    (XTX, replace(NOBLE, python="3.13"), Wish(version="7.2.4"), ["rocm_python"], ["Python 3.13"]),
-    (XTX, replace(JAMMY, python="3.11"), Wish(version="7.2.1"), ["rocm_python"], ["!=3.11.*"]),
+    (XTX, replace(WSL, distribution=None, distribution_version=None), asked(version="7.2.4"), ["for Ubuntu 24.04, this is another"]),
     # pairs and checksums
+    (XTX, WSL, asked(bridge_version="1.2.1"), ["1.2.1 is not made for ROCm 10.0.0", "corrupts memory", "which is 1.2.2"]),
+    (XTX, WSL, asked(version="7.14.0", bridge_version="1.2.2"), ["which is 1.2.1"]),
+    (XTX, WSL, asked(version="7.2.4", bridge_version="1.2.0"), ["which is 1.2.2"]),
+    (
+        XTX, WSL, asked(version="7.14.0", amd_smi=True),
+        ["checksum of rocdxg-amd-smi-lib_1.2.1_amd64.deb", "is not known", "set rocm_amd_smi_sha256"],
+    ),
+    (XTX, WSL, asked(bridge_sha256="28ded"), ["rocm_bridge_sha256 is no SHA-256"]),
+    (XTX, WSL, asked(torch="2.4.1"), ["one of 2.13.0, 2.12.0 and 2.11.0"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("adapter", "host", "settings", "words"), REFUSED)
+def test_a_setting_that_cannot_be_met_is_refused_with_what_can(
+    adapter: dict[str, Any], host: HostFacts, settings: dict[str, Any], words: list[str]
+) -> None:
+    verdict = judge(ROCM, {"driver": "amdgpu", **adapter}, host, settings)
+    assert verdict.level == SETTING
+    text = verdict.sentence()
+    assert " Do: " in text and "{" not in text
+    for word in words:
+        assert word in text
+    # It is the setting, and nothing else.
+    assert judge(ROCM, {"driver": "amdgpu", **adapter}, host, ROCM.settings).level != NO
+
+
+# card, host; words of the refusal
+IMPOSSIBLE: list[tuple[dict[str, Any], HostFacts, str]] = [
+    (POLARIS, WSL, "AMD does not support it in WSL"),
+    (MI210, WSL, "only on native Linux"),
+    (amd("7460"), WSL, "WSL"),
+    (amd("ffff"), WSL, "does not have 1002:ffff"),
     (
         XTX,
-        NOBLE,
-        Wish(bridge="1.2.1"),
-        ["rocm_bridge"],
-        ["1.2.1 is not made for ROCm 10.0.0", "corrupts memory", "Expected: 1.2.2"],
+        replace(WSL, distribution="debian", distribution_version="12"),
+        "Ubuntu 22.04, 24.04 and 26.04, this is Debian 12",
     ),
-    (XTX, NOBLE, Wish(version="7.14.0", bridge="1.2.2"), ["rocm_bridge"], ["Expected: 1.2.1"]),
-    (XTX, NOBLE, Wish(version="7.2.4", bridge="1.2.0"), ["rocm_bridge"], ["Expected: 1.2.2"]),
-    (
-        XTX,
-        NOBLE,
-        Wish(version="7.14.0", amd_smi=True),
-        ["rocm_checksum"],
-        ["checksum of rocdxg-amd-smi-lib_1.2.1_amd64.deb is not known", "set rocm_amd_smi_sha256"],
-    ),
-    (XTX, NOBLE, Wish(bridge_sha256="28ded"), ["rocm_checksum"], ["rocm_bridge_sha256 is no SHA-256"]),
-    (XTX, NOBLE, Wish(torch="2.4.1"), ["rocm_torch"], ["Expected: 2.13.0, 2.12.0 and 2.11.0"]),
-    # all at once
-    (
-        RX_7600,
-        replace(JAMMY, distribution="debian", version="12", python="3.10", windows_build=19045),
-        Wish(bridge="1.1.0"),
-        ["rocm_experimental", "rocm_distribution", "rocm_windows_10", "rocm_python", "rocm_bridge"],
-        [],
-    ),
+    (XTX, replace(WSL, distribution_version="25.10"), "this is Ubuntu 25.10"),
+    (STRIX_HALO, OLD, "for Ryzen processors is made for Ubuntu 24.04 and 26.04"),
+    (RX_7600, replace(WSL, distribution="debian", distribution_version="12"), "this is Debian 12"),
+    (XTX, replace(WSL, windows_build=19045), "on Windows 11 only"),
+    (XTX, replace(WSL, architecture="aarch64"), "x86_64 only, this is aarch64"),
+    (XTX, replace(OLD, pythons=("3.10",), python_fetch=False), "needs Python 3.11 to 3.14"),
 ]
 
 
-@pytest.mark.parametrize(("adapter", "host", "wish", "ids", "words"), REFUSED)
-def test_what_cannot_be_is_refused_with_all_that_is_wrong(
-    adapter: dict[str, Any], host: Host, wish: Wish, ids: list[str], words: list[str]
-) -> None:
-    with pytest.raises(Refused) as refusal:
-        choose_line(adapter, host, wish)
-    assert [problem.id for problem in refusal.value.problems] == ids
-    text = str(refusal.value)
-    assert all(" Expected: " in line and " Do: " in line and "{" not in line for line in text.splitlines())
-    for word in words:
-        assert word in text
+@pytest.mark.parametrize(("adapter", "host", "words"), IMPOSSIBLE)
+def test_a_card_or_a_host_that_cannot_have_it_is_told_so(adapter: dict[str, Any], host: HostFacts, words: str) -> None:
+    verdict = judge(ROCM, adapter, host, ROCM.settings)
+    assert verdict.level == NO
+    assert words in verdict.sentence()
+
+
+def test_the_pythons_are_those_of_the_release_that_is_asked_for() -> None:
+    offline = replace(OLD, pythons=("3.10",), python_fetch=False)
+    assert judge(ROCM, XTX, offline, asked(version="7.2.1")).level == YES
+    verdict = judge(ROCM, XTX, replace(offline, pythons=("3.11",)), asked(version="7.2.1"))
+    assert (verdict.level, "ROCm needs Python 3.10 and 3.12, this host has 3.11" in verdict.why) == (NO, True)
 
 
 def test_what_is_not_known_forbids_nothing() -> None:
-    host = Host(wsl=True, distribution=None, version=None, architecture=None)
-    assert choose_line(XTX, host)["line"] == "10.0.0"
+    assert judge(ROCM, XTX, HostFacts(wsl=2), ROCM.settings).level == YES
+    assert choose_line(XTX, Host(True, None, None))["line"] == "10.0.0"
 
 
 # --- what is there already ------------------------------------------------------------------------------------------

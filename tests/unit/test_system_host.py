@@ -95,7 +95,7 @@ def test_pythons_are_the_systems_own_in_order_of_preference(tmp_path: Path) -> N
 
 def test_a_python_is_asked_and_not_guessed(tmp_path: Path) -> None:
     answer = program(tmp_path / "python3", """echo '{"version": "3.13.1", "ensurepip": false}'""")
-    assert interpreters.ask_python(str(answer)) == {"path": str(answer), "version": "3.13.1", "ensurepip": False}
+    assert interpreters.ask_python(str(answer)) == (str(answer), "3.13.1", False)
     assert interpreters.ask_python(str(program(tmp_path / "broken", "echo rubbish"))) is None
 
 
@@ -112,14 +112,14 @@ def test_a_python_that_somebody_else_can_change_does_not_get_roots_rights(
         os.chmod(folder, 0o777)
         path = program(Path(folder) / "python", f'id -u > {folder}/who; echo \'{{"version": "3.11.2"}}\'')
         path.chmod(0o755)
-        assert interpreters.ask_python(str(path)) == {"path": str(path), "version": "3.11.2", "ensurepip": False}
+        assert interpreters.ask_python(str(path)) == (str(path), "3.11.2", False)
         assert int((Path(folder) / "who").read_text()) == pwd.getpwnam(caller or "nobody").pw_uid
 
 
 def test_the_systems_real_python_answers() -> None:
     found = [interpreters.ask_python(path) for path in interpreters.python_candidates()]
     assert found and found[0] is not None
-    assert found[0]["version"].startswith("3.")
+    assert found[0].version.startswith("3.")
 
 
 def test_uv_is_found_on_the_path_and_a_shim_is_none(tmp_path: Path) -> None:

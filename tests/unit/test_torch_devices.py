@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.colab_ready.backends import torch_devices
+from ansible.module_utils.colab_ready.backends.registry import SIDES
 from ansible.module_utils.colab_ready.backends.torch_devices import Built, Device, Wanted
 from ansible.module_utils.colab_ready.core.remedy import Evidence
 from ansible.module_utils.colab_ready.proof import remedies, torch_faults
@@ -32,7 +33,7 @@ CASES: list[tuple[str, str, list[Device], Wanted, int | None, int | str]] = [
     ("the gfx of an override", "rocm", [replace(CARD, index=0, gfx="gfx1030")], Wanted(["AMD Radeon RX 9070 XT"], ["gfx1201", "gfx1030"]), None, 0),
     ("an iGPU that was called by the card's gfx", "rocm", [replace(IGPU, gfx="gfx1201"), CARD], Wanted(["Navi 48"], ["gfx1201"], ["AMD Radeon(TM) Graphics"]), None, 1),
     ("only the iGPU is seen", "rocm", [IGPU], Wanted(["AMD Radeon RX 9070 XT"], ["gfx1201"]), None, "adapter_not_seen"),
-    ("features behind the gfx are no part of it", "rocm", [torch_devices.describe("rocm", 0, SimpleNamespace(name="AMD Instinct MI210", gcnArchName="gfx90a:sramecc+:xnack-"))], Wanted([], ["gfx90a"]), None, 0),
+    ("features behind the gfx are no part of it", "rocm", [torch_devices.describe(SIDES["rocm"], 0, SimpleNamespace(name="AMD Instinct MI210", gcnArchName="gfx90a:sramecc+:xnack-"))], Wanted([], ["gfx90a"]), None, 0),
     ("two of a name", "rocm", [replace(CARD, index=0), CARD], Wanted(["AMD Radeon RX 9070 XT"], ["gfx1201"]), None, 0),
     ("two of a gfx, none of the name", "rocm", [replace(CARD, index=0), replace(CARD, name="Another")], Wanted(["Navi 48"], ["gfx1201"]), None, "adapter_unclear"),
     ("the newer card by its name", "cuda", [OLD, NEW], Wanted(["GeForce RTX 4070"]), None, 1),
@@ -75,7 +76,7 @@ CASES: list[tuple[str, str, list[Device], Wanted, int | None, int | str]] = [
 def test_the_decided_card_is_taken_wherever_it_stands(
     _name: str, backend: str, found: list[Device], wanted: Wanted, index: int | None, expected: int | str
 ) -> None:
-    answer = torch_devices.choose(backend, found, wanted, index)
+    answer = torch_devices.choose(SIDES[backend], found, wanted, index)
     assert answer.why
     if isinstance(expected, int):
         assert answer.device is not None and (answer.device.index, answer.problem) == (expected, "")
@@ -106,7 +107,7 @@ BUILT: list[tuple[str, Any, str | None]] = [
 
 @pytest.mark.parametrize(("backend", "module", "what"), BUILT)
 def test_a_torch_of_another_backend_is_told_from_the_right_one(backend: str, module: Any, what: str | None) -> None:
-    found = torch_devices.build_problem(backend, torch_devices.built_for(module))
+    found = torch_devices.build_problem(SIDES[backend], torch_devices.built_for(module))
     assert (found is None) is (what is None)
     if found is not None and what is not None:
         assert found[0] == f"{backend}_other_torch"
@@ -133,7 +134,7 @@ def test_a_torch_of_another_backend_is_told_from_the_right_one(backend: str, mod
     ],
 )
 def test_why_it_is_that_one_is_said(found: list[Device], wanted: Wanted, why: str) -> None:
-    assert why in torch_devices.choose("rocm", found, wanted).why
+    assert why in torch_devices.choose(SIDES["rocm"], found, wanted).why
 
 
 class Namespace:
@@ -151,31 +152,34 @@ class Namespace:
 
 def test_what_torch_says_of_its_devices_is_read() -> None:
     card = SimpleNamespace(name="NVIDIA GeForce RTX 4070", major=8, minor=9, total_memory=12 << 30)
-    assert torch_devices.devices("cuda", Namespace(card)) == [Device(0, card.name, "", "8.9", 12 << 30)]
+    assert torch_devices.devices(SIDES["cuda"], Namespace(card)) == [Device(0, card.name, "", "8.9", 12 << 30)]
     # On ROCm major and minor are the gfx's, which is shown by its name.
     radeon = SimpleNamespace(
         name="AMD Radeon RX 9070 XT\0", gcnArchName="gfx1201", major=12, minor=0, total_memory=16 << 30
     )
-    assert torch_devices.devices("rocm", Namespace(radeon)) == [
+    assert torch_devices.devices(SIDES["rocm"], Namespace(radeon)) == [
         Device(0, "AMD Radeon RX 9070 XT", "gfx1201", "", 16 << 30)
     ]
     arc = SimpleNamespace(name="Intel(R) Arc(TM) A770 Graphics", total_memory=16 << 30, gcnArchName="gfx1")
-    assert torch_devices.devices("xpu", Namespace(arc)) == [Device(0, arc.name, "", "", 16 << 30)]
-    assert torch_devices.devices("xpu", Namespace()) == []
+    assert torch_devices.devices(SIDES["xpu"], Namespace(arc)) == [Device(0, arc.name, "", "", 16 << 30)]
+    assert torch_devices.devices(SIDES["xpu"], Namespace()) == []
 
 
 def test_the_result_shows_what_each_backend_owes() -> None:
-    rocm = torch_devices.facts("rocm", CARD, Built("2.9.1+rocm7.2", "", "7.2.53211", ""))
+    rocm = torch_devices.facts(SIDES["rocm"], CARD, Built("2.9.1+rocm7.2", "", "7.2.53211", ""))
     assert (rocm["hip"], rocm["gfx"], rocm["name"]) == ("7.2.53211", "gfx1201", "AMD Radeon RX 9070 XT")
-    cuda = torch_devices.facts("cuda", NEW, Built("2.14.0+cu132", "13.2", "", ""))
+    cuda = torch_devices.facts(SIDES["cuda"], NEW, Built("2.14.0+cu132", "13.2", "", ""))
     assert (cuda["capability"], cuda["cuda"]) == ("8.9", "13.2")
-    xpu = torch_devices.facts("xpu", ARC, Built("2.13.0+xpu", "", "", "20260000"))
+    xpu = torch_devices.facts(SIDES["xpu"], ARC, Built("2.13.0+xpu", "", "", "20260000"))
     assert xpu["name"] == "Intel(R) Arc(TM) A770 Graphics"
     assert (
-        torch_devices.lacks("rocm", rocm) == torch_devices.lacks("cuda", cuda) == torch_devices.lacks("xpu", xpu) == []
+        torch_devices.lacks(SIDES["rocm"], rocm)
+        == torch_devices.lacks(SIDES["cuda"], cuda)
+        == torch_devices.lacks(SIDES["xpu"], xpu)
+        == []
     )
-    assert torch_devices.lacks("rocm", {"name": "AMD Radeon", "hip": "", "gfx": None}) == ["hip", "gfx"]
-    assert torch_devices.lacks("cuda", {"name": ""}) == ["name", "capability"]
+    assert torch_devices.lacks(SIDES["rocm"], {"name": "AMD Radeon", "hip": "", "gfx": None}) == ["hip", "gfx"]
+    assert torch_devices.lacks(SIDES["cuda"], {"name": ""}) == ["name", "capability"]
 
 
 @pytest.mark.parametrize(
@@ -192,7 +196,7 @@ def test_the_result_shows_what_each_backend_owes() -> None:
 def test_the_device_that_added_is_the_device_that_was_decided(
     backend: str, device_type: str, index: int | None, wrong: str
 ) -> None:
-    said = torch_devices.same_device(device_type, index, CARD, backend)
+    said = torch_devices.same_device(device_type, index, CARD, SIDES[backend])
     assert said.startswith(wrong) if wrong else said == ""
 
 
@@ -203,7 +207,7 @@ assert not any("ansible" in name for name in sys.modules)
 devices = sys.modules["torch_devices"] = types.ModuleType("torch_devices")
 exec(compile(sys.stdin.read(), "<torch_devices>", "exec"), devices.__dict__)
 cards = [devices.Device(0, "AMD Radeon(TM) Graphics", "gfx1036"), devices.Device(1, "AMD Radeon RX 9070 XT", "gfx1201")]
-print(devices.choose("rocm", cards, devices.Wanted(["AMD Radeon RX 9070 XT"], ["gfx1201"])).device.index)
+print(devices.choose(devices.Side("rocm", "ROCm", "cuda", "hip", "gfx"), cards, devices.Wanted(["AMD Radeon RX 9070 XT"], ["gfx1201"])).device.index)
 """
 
 
@@ -216,8 +220,8 @@ def test_its_text_runs_where_nothing_of_ours_is() -> None:
 
 def test_every_word_for_the_verdict_has_a_remedy() -> None:
     words = {expected for *_rest, expected in CASES if isinstance(expected, str)}
-    words |= {f"{backend}_{what}" for backend in torch_devices.DEVICE_TYPES for what in ("no_device", "other_torch")}
-    for backend in torch_devices.DEVICE_TYPES:
+    words |= {f"{backend}_{what}" for backend in SIDES for what in ("no_device", "other_torch")}
+    for backend in SIDES:
         # those that torch_faults makes of a death, a hang and of words that nobody knows
         words |= {
             torch_faults.remedy_for(backend, Evidence(step="copy", usual="x", ended=ended))

@@ -24,11 +24,12 @@ from ..apt import openpgp
 from ..apt import output as apt_output
 from ..apt.client import INSTALL, Apt, fetch, take_proxies
 from ..core.problem import Problem, Refused, explain, message
-from ..core.redact import redact, secrets_in
+from ..core.redact import redact
 from ..files.changes import Changes
-from ..gpu.detect import Places, look
 from ..system import groups as gpu_groups
+from . import kernel as kernels
 from .host_record import Record, digest
+from .kernel import Kernel
 
 LEFT = "what was done before is not taken back with the rest"
 
@@ -101,6 +102,10 @@ class GpuHost:
 
     def finish(self) -> None:
         """What is left when packages and files are there."""
+
+    def kernel(self) -> Kernel:
+        """What the kernel environment is made of, when the host is ready for it."""
+        raise NotImplementedError
 
     def returned(self, plan: Mapping[str, Any]) -> dict[str, Any]:
         """What the module returns besides what all do."""
@@ -499,16 +504,7 @@ def settle(host: GpuHost) -> tuple[dict[str, Any], list[str]]:
 
 def serve(module: Any, backend: type[GpuHost]) -> None:
     """What the module of a backend does."""
-    options = module.params
-    # The address of a mirror or of a proxy may hold a password.
-    texts = [str(value) for value in (*options["environment"].values(), *options.values()) if isinstance(value, str)]
-    module.no_log_values = {secret for text in texts for secret in secrets_in(text)}
-    if options["state"] == "present" and not options["gpu"]:
-        options["gpu"] = look(Places(usr=options.get("usr", "/usr")))
-    result, warnings = settle(backend(options, module.check_mode))
-    for warning in warnings:
-        module.warn(warning)
-    text = result.pop("msg")
-    if text:
-        module.fail_json(msg=text, **result)
-    module.exit_json(**result)
+    kernels.hide_secrets(module)
+    host = backend(module.params, module.check_mode)
+    result, warnings = settle(host)
+    kernels.end(module, host.kernel() if host.plan and not result["msg"] else None, warnings, **result)

@@ -16,8 +16,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-# What each backend is to torch. ROCm's torch calls its devices cuda, and is told from CUDA by torch.version.
-DEVICE_TYPES: Mapping[str, str] = {"cuda": "cuda", "rocm": "cuda", "xpu": "xpu"}
+
+class Side(NamedTuple):
+    """What a backend is to torch: `device_type` its word for the devices (torch.cuda, torch.xpu), `version` the name in
+    torch.version that a build for it has (ROCm's devices are cuda too, and its builds have hip). `chip`: what a device says of
+    itself beside its name, gfx or capability, or nothing."""
+
+    name: str
+    title: str
+    device_type: str
+    version: str
+    chip: str = ""
 
 
 class Built(NamedTuple):
@@ -70,23 +79,22 @@ def built_for(torch: Any) -> Built:
     return Built(str(getattr(torch, "__version__", "")), said("cuda"), said("hip"), said("xpu"))
 
 
-def build_problem(backend: str, built: Built) -> tuple[str, str] | None:
+def build_problem(side: Side, built: Built) -> tuple[str, str] | None:
     """A torch of another backend adds nothing here: (word for the verdict, sentence). None: the right one."""
-    fits = {"cuda": bool(built.cuda) and not built.hip, "rocm": bool(built.hip), "xpu": bool(built.xpu)}[backend]
+    fits = bool(getattr(built, side.version, "")) and (side.version != "cuda" or not built.hip)
     # torch.version.xpu came with 2.5; before, and in builds of one's own, only the version tells.
-    if fits or (backend == "xpu" and built.torch.endswith("+xpu")):
+    if fits or built.torch.endswith(f"+{side.version}"):
         return None
     makers = ((built.hip, f"ROCm {built.hip}"), (built.cuda, f"CUDA {built.cuda}"), (built.xpu, "XPU"))
     made = next((title for there, title in makers if there), "the CPU alone")
-    title = {"cuda": "CUDA", "rocm": "ROCm", "xpu": "XPU"}[backend]
-    return f"{backend}_other_torch", f"torch {built.torch} is made for {made}, not for {title}"
+    return f"{side.name}_other_torch", f"torch {built.torch} is made for {made}, not for {side.title}"
 
 
-def describe(backend: str, index: int, properties: Any) -> Device:
+def describe(side: Side, index: int, properties: Any) -> Device:
     """From torch.cuda.get_device_properties(index), or torch.xpu's."""
-    chip = str(getattr(properties, "gcnArchName", None) or "") if backend == "rocm" else ""
+    chip = str(getattr(properties, "gcnArchName", None) or "") if side.chip == "gfx" else ""
     capability = ""
-    if backend == "cuda" and getattr(properties, "major", None) is not None:
+    if side.chip == "capability" and getattr(properties, "major", None) is not None:
         capability = f"{properties.major}.{properties.minor}"
     return Device(
         index,
@@ -98,10 +106,10 @@ def describe(backend: str, index: int, properties: Any) -> Device:
     )
 
 
-def devices(backend: str, namespace: Any) -> list[Device]:
+def devices(side: Side, namespace: Any) -> list[Device]:
     """All that torch counts. `namespace` is torch.cuda or torch.xpu."""
     count = int(namespace.device_count())
-    return [describe(backend, index, namespace.get_device_properties(index)) for index in range(count)]
+    return [describe(side, index, namespace.get_device_properties(index)) for index in range(count)]
 
 
 def shown(device: Device) -> str:
@@ -113,11 +121,11 @@ def shown(device: Device) -> str:
 # --- which one ------------------------------------------------------------------------------------------------------
 
 
-def choose(backend: str, found: Sequence[Device], wanted: Wanted, index: int | None = None) -> Found:
+def choose(side: Side, found: Sequence[Device], wanted: Wanted, index: int | None = None) -> Found:
     """The decided card among what torch counts. A number that was named is taken if it is there, whatever it is."""
     there = "; ".join(shown(device) for device in found)
     if not found:
-        return Found(None, f"{backend}_no_device", "torch sees no GPU")
+        return Found(None, f"{side.name}_no_device", "torch sees no GPU")
     if index is not None:
         named = next((device for device in found if device.index == index), None)
         if named is None:
@@ -185,27 +193,25 @@ def plain(name: Any) -> str:
 # --- what the result shows ------------------------------------------------------------------------------------------
 
 
-def facts(backend: str, device: Device, built: Built) -> dict[str, Any]:
-    """What the report has to show beside the sum: on ROCm HIP's version and the gfx, on CUDA the capability, on XPU the
-    name."""
+def facts(side: Side, device: Device, built: Built) -> dict[str, Any]:
+    """What the report has to show beside the sum: the name, and where a device tells its chip, that and what torch was built
+    with."""
     said: dict[str, Any] = {"name": device.name, "index": device.index, "memory_bytes": device.bytes or None}
-    if backend == "rocm":
-        said.update(hip=built.hip, gfx=device.gfx or None)
-    elif backend == "cuda":
-        said.update(cuda=built.cuda, capability=device.capability or None)
+    if side.chip:
+        said.update({side.version: getattr(built, side.version, ""), side.chip: getattr(device, side.chip) or None})
     return said
 
 
-def lacks(backend: str, said: Mapping[str, Any]) -> list[str]:
-    """What the report has to show and the run did not tell."""
-    needed = {"rocm": ("hip", "gfx"), "cuda": ("capability",), "xpu": ()}[backend]
-    return [key for key in ("name", *needed) if not said.get(key)]
+def lacks(side: Side, said: Mapping[str, Any]) -> list[str]:
+    """What the report has to show and the run did not tell. A build for CUDA may be one of one's own."""
+    needed = [side.chip] if side.version == "cuda" else [side.version, side.chip] if side.chip else []
+    return [key for key in ("name", *needed) if key and not said.get(key)]
 
 
-def same_device(device_type: str, index: int | None, chosen: Device, backend: str) -> str:
+def same_device(device_type: str, index: int | None, chosen: Device, side: Side) -> str:
     """Empty, or what is wrong with the device of the sum: torch may write one without a number, which is the current one."""
-    wanted = f"{DEVICE_TYPES[backend]}:{chosen.index}"
+    wanted = f"{side.device_type}:{chosen.index}"
     at = device_type if index is None else f"{device_type}:{index}"
-    if device_type != DEVICE_TYPES[backend] or (index is not None and index != chosen.index):
+    if device_type != side.device_type or (index is not None and index != chosen.index):
         return f"the sum is on {at}, expected {wanted} ({chosen.name})"
     return ""

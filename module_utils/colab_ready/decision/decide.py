@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which backend a host gets, and why: one pure function.
 
-gpu/catalog.py knows the cards, backends/rules.py judges each backend on each GPU; decide() takes the best pair, meets the user's
-wishes or refuses them, and says what became of the others.
+gpu/catalog.py knows the cards, each backend of backends/registry.py judges each GPU; decide() takes the best pair, meets the
+user's wishes or refuses them, and says what became of the others.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..backends.rules import BACKENDS, NOT_WINDOWS, Backend, Candidate, HostFacts, judge, of_windows, python_for
+from ..backends.base import SETTING, Backend, Candidate, HostFacts, Verdict, judge, of_windows
+from ..backends.registry import BACKENDS
 from ..core.problem import Problem, Refused
 from ..core.text import listed
 from ..gpu import catalog
@@ -71,14 +72,17 @@ def decide(
     why_unknown: str | None = None,
     gpu: str | None = None,
     host: Mapping[str, Any] | HostFacts | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the backend that this host gets. Raises Refused where it cannot have what was asked for.
 
-    `adapters` is None when they cannot be known, for the reason `why_unknown`.
+    `adapters` is None when they cannot be known, for the reason `why_unknown`. `settings` are variables of the backends' roles;
+    None: they are not known, and forbid nothing.
 
     name, device_type, adapter (index), gfx, card (see card_of; None for the CPU); chosen_by auto, colab_backend or colab_gpu.
     recommended {name, device_type, adapter, gfx, why}: what would be taken if colab_backend were auto. reasons, cautions,
     rejected [{name, why}], opt_in [{name, adapter, why, do}]. python {requires, use, path, fetch}, and python_requires once more.
+    settings: those of its own on which this hangs; whoever installs it reads them here, so nobody can install something else.
     """
     wished = next((backend for backend in BACKENDS if backend.name == wish), None)
     if wish != "auto" and wished is None:
@@ -90,22 +94,24 @@ def decide(
             Problem("gpu", what, "adapters that can be looked up", "leave colab_gpu empty, or see to the cause")
         )
     asked = choose_adapter(gpu, adapters)
-    case = _Case(adapters, why_unknown, HostFacts.of(host), asked if wish != "cpu" else None)
+    case = _Case(adapters, why_unknown, HostFacts.of(host), asked if wish != "cpu" else None, settings)
 
     chosen = recommended = case.best([YES])
     if wished is None:
+        case.check_setting(case.best([YES, SETTING]))
         if asked is not None and recommended is None:
             raise _unusable_adapter(case, asked, str(gpu))
     elif wished.name == "cpu":
         chosen = None
     else:
-        chosen = case.best([YES, OPT_IN], wished.name)
+        chosen = case.best([YES, OPT_IN, SETTING], wished.name)
+        case.check_setting(chosen)
         if chosen is None:
             raise _impossible_backend(case, wished)
 
     hints = case.hints(chosen) if wished is None else []
     backend = chosen.backend if chosen else CPU
-    python = python_for(backend, case.host)
+    python = backend.python(case.host, case.settings[backend.name])
     return {
         **_pair(chosen),
         "chosen_by": "colab_backend" if wished else "colab_gpu" if asked is not None and chosen else "auto",
@@ -117,6 +123,7 @@ def decide(
         "opt_in": hints,
         "python": python,
         "python_requires": python["requires"],
+        "settings": case.settings[backend.name],
     }
 
 
@@ -129,11 +136,14 @@ class _Case:
         why_unknown: str | None,
         host: HostFacts,
         asked: Mapping[str, Any] | None,
+        variables: Mapping[str, Any] | None,
     ) -> None:
         self.adapters, self.why_unknown, self.host, self.asked = adapters, why_unknown, host, asked
+        self.settings_known = variables is not None
+        self.settings = {backend.name: backend.settings_in(variables or {}) for backend in BACKENDS}
         self.gpus = [adapter for adapter in adapters or () if why_no_gpu(adapter) is None]
         self.candidates = [
-            Candidate(adapter, backend, judge(backend, adapter, host))
+            Candidate(adapter, backend, judge(backend, adapter, host, self.settings[backend.name]))
             for adapter in (self.gpus if asked is None else [asked])
             for backend in BACKENDS
             # The CPU needs no GPU, and ROCm on a GeForce needs no sentence.
@@ -152,7 +162,7 @@ class _Case:
         fitting = [
             one
             for one in self.candidates
-            if one.verdict.level in levels
+            if _counts(one.verdict, levels)
             and backend in (None, one.backend.name)
             and one.adapter is not without
             and (on is None or one.adapter is on)
@@ -162,7 +172,7 @@ class _Case:
         def rank(one: Candidate) -> tuple[Any, ...]:
             size = int(one.adapter["dedicated_bytes"]) if sizes_known else 0
             order = BACKENDS.index(one.backend)
-            willing = one.verdict.level == YES
+            willing = one.verdict.level != OPT_IN
             return (
                 not willing,
                 is_integrated(one.adapter),
@@ -190,11 +200,11 @@ class _Case:
             no_gpu = why_no_gpu(self.asked)
             if no_gpu or backend.vendor_id not in (None, self.asked.get("vendor_id")):
                 return f"{label(self.asked)}: {no_gpu or f'{backend.title} is for {backend.on}'}"
-        first = self.best([YES, OPT_IN, NO], backend.name)
+        first = self.best([YES, OPT_IN, SETTING, NO], backend.name)
         if blocked:
             return blocked
-        if first is None and backend.vendor_id is None and not self.host.behind_windows:
-            return NOT_WINDOWS
+        if first is None and backend.needs_windows and not self.host.behind_windows:
+            return backend.needs_windows
         if first is None:
             advice = f"; {SHOWN_NONE}" if backend.vendor_id is None and not self.gpus else ""
             return f"it is for {backend.on}, and there is none{advice}"
@@ -222,6 +232,18 @@ class _Case:
         own = next((one for one in self.on(chosen.adapter) if one.backend.vendor_id), None)
         before = f"{own.verdict.why}; " if own is not None and own is not chosen and own.verdict.level != YES else ""
         return f"{label(chosen.adapter)}: {before}{chosen.verdict.why}"
+
+    def check_setting(self, chosen: Candidate | None) -> None:
+        """A setting that cannot be met stops the run like any other wish; and so does one that is missing. Raises Refused."""
+        lacks = chosen.verdict.lacks if chosen and self.settings_known else ()
+        if chosen is None or (chosen.verdict.level != SETTING and not lacks):
+            return
+        title, do = chosen.backend.title, chosen.verdict.do
+        expected = f"settings with which {title} runs here"
+        if lacks:
+            expected = f"a card that {title} is made for, or the wish to try"
+            do = f"set {listed(lacks)} to try it, or colab_backend to auto"
+        raise Refused(Problem("setting", f"{title} on {label(chosen.adapter)}: {chosen.verdict.why}", expected, do))
 
     def remedies(self, chosen: Candidate) -> list[str]:
         """What would have to be done for the vendor's own backend, where that is not the one."""
@@ -252,6 +274,11 @@ class _Case:
             for one in self.candidates
             if one.verdict.level == OPT_IN and one is not chosen and (chosen is None or one.adapter is chosen.adapter)
         ]
+
+
+def _counts(verdict: Verdict, levels: Sequence[str]) -> bool:
+    """Whether it is one of these; what would be only on request is nobody's who has not asked, whatever its settings say."""
+    return verdict.level in levels and (verdict.level != SETTING or OPT_IN in levels or not verdict.at_best_opt_in)
 
 
 # --- telling --------------------------------------------------------------------------------------------------------
@@ -377,10 +404,12 @@ def _unusable_adapter(case: _Case, asked: Mapping[str, Any], gpu: str) -> Refuse
     return Refused(Problem("gpu", what, "a GPU with a backend", "leave colab_gpu empty, or set colab_backend: cpu"))
 
 
-def decide_on(found: Mapping[str, Any], backend: str, gpu: str | None) -> dict[str, Any]:
+def decide_on(
+    found: Mapping[str, Any], backend: str, gpu: str | None, settings: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """decide() for what look() found. The primary adapter is then the one that the machine computes on, or would."""
     why = found["null_reasons"].get("adapters", {}).get("detail")
-    decision = decide(backend, found["adapters"], why, gpu, host=found["host"])
+    decision = decide(backend, found["adapters"], why, gpu, host=found["host"], settings=settings)
     best = decision["adapter"]
     if best is None:
         best = decision["recommended"]["adapter"]

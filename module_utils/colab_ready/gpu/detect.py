@@ -86,7 +86,7 @@ def built(prefix: str) -> list[str]:
 
 
 def host_facts(places: Places, said: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What backends/rules.py's HostFacts wants to know, as far as files tell. `said` is what WSL says of itself."""
+    """What backends/base.py's HostFacts wants to know, as far as files tell. `said` is what WSL says of itself."""
     system = os_facts(places.etc, places.usr)
     interpreters = pythons(places.usr)
     facts: dict[str, Any] = {

@@ -19,6 +19,7 @@ from ..core.accounts import RUNTIME_COMMENT
 from ..core.problem import Problem, Refused
 from ..settings.values import Setting, convert
 from ..system.filesystem import Place
+from ..system.interpreters import Python
 from ..system.ports import Listener, Process
 from ..system.runtime_account import Account
 
@@ -97,7 +98,7 @@ class Seen:
     systemd: str | None
     uv: str | None
     # The first of the system's that fits, and why those before it do not.
-    python: Mapping[str, Any] | None
+    python: Python | None
     rejected: Sequence[str]
     place: Place | None
     settings: Mapping[str, Any] | None = None
@@ -395,8 +396,8 @@ def judge(wishes: Wishes, seen: Seen) -> tuple[dict[str, Any], list[Problem]]:
         "systemd": seen.systemd,
         "os": {key: seen.os.get(key) for key in ("id", "version_id", "codename", "name")},
         "architecture": seen.architecture,
-        "python": {"path": python["path"], "version": python["version"]} if python else None,
-        "ensurepip": bool(python and python["ensurepip"]),
+        "python": {"path": python.path, "version": python.version} if python else None,
+        "ensurepip": bool(python and python.ensurepip),
         "uv": seen.uv,
         "hostname": seen.hostname,
         "runtime": {key: (seen.settings or {}).get(key) for key in ("user", "service_manager", "prefix", "port")},

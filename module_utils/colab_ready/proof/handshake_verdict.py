@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..backends import torch_devices
 from ..backends.directml import faults as directml_faults
+from ..backends.registry import SIDES
 from ..core.remedy import Evidence
 from . import torch_faults
 from .remedies import on_this_host, remedies_for
@@ -20,7 +20,6 @@ _DIRECT = (
 _OVER = "ws_diagnose ws_open ws_kernelspecs ws_session ws_kernel_socket ws_cell ws_session_delete".split()
 _SHUT = ("shut_no_token", "shut_wrong_token", "shut_foreign_origin", "shut_foreign_host")
 _SHUT_OVER = ("shut_ws_no_token", "shut_ws_wrong_token", "shut_ws_auth_url", "shut_ws_foreign_origin")
-DEVICE_TYPES = ("cpu", "privateuseone", "cuda", "xpu")
 # What a cell that failed is called by handshake_probe.py, and how it ended in the words of process/run.py.
 _CELL_ENDED = {"cell_failed": "", "kernel_died": "signal", "check_hangs": "timeout"}
 
@@ -44,7 +43,7 @@ def handshake_problem(
         return problem
     how = _CELL_ENDED[problem]
     if device_type != "privateuseone":
-        fits = torch_devices.DEVICE_TYPES.get(backend) == device_type
+        fits = backend in SIDES and SIDES[backend].device_type == device_type
         return torch_faults.cell_remedy(backend if fits else "", device_type, step["detail"], how, wsl) or problem
     if how == "timeout":
         return "directml_hangs"

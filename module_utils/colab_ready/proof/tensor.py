@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..backends import torch_devices
+from ..backends.registry import SIDES
 from ..backends.rocm.faults import State
 from ..process.probe import probe_source, run_probe
 from . import torch_faults
@@ -34,7 +35,8 @@ def run_tensor(
 ) -> dict[str, Any]:
     """What tensor_add returns, with its warnings, and `tries`: how often the program ran. `timeout_seconds` is for each of
     them. `rocm_state` is what is known of the host, for the remedy of a run on ROCm that failed."""
-    params = {"backend": backend, "device": device, "adapter": adapter, "card": card and dict(card), "wsl": wsl}
+    params: dict[str, Any] = {"backend": backend, "device": device, "adapter": adapter, "wsl": wsl}
+    params.update(card=card and dict(card), side=SIDES.get(backend))
 
     def run() -> dict[str, Any]:
         outcome = run_probe(

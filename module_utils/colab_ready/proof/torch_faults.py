@@ -14,8 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..backends.registry import SIDES
 from ..backends.rocm import faults as rocm_faults
 from ..backends.rocm.faults import State
+from ..backends.torch_devices import Side
 from ..core.remedy import AGAIN, AGAIN_FIRST, BUILD_ANEW, SETTLED, VERIFY, Evidence, Remedy, within
 
 # --- what to do -----------------------------------------------------------------------------------------------------
@@ -203,9 +205,32 @@ _NOTHING_FREE = re.compile(r"of which 0 bytes is free", re.IGNORECASE)
 
 # Words of the probe that say all there is to say. The others (no device) have causes, which the texts tell.
 _SAID = frozenset(
-    "adapter_unclear adapter_not_seen no_such_device wrong_device wrong_sum cuda_other_torch rocm_other_torch "
-    "xpu_other_torch".split()
+    [
+        *("adapter_unclear", "adapter_not_seen", "no_such_device", "wrong_device", "wrong_sum"),
+        *(f"{one}_other_torch" for one in SIDES),
+    ]
 )
+
+
+def _of_any(side: Side) -> dict[str, Remedy]:
+    """What there is to say of a backend that has said nothing else."""
+    driver = f"See to the driver that {side.title} needs; then {VERIFY}. If it stays, {_OTHERWISE}."
+    causes = {
+        "no_device": f"PyTorch for {side.title} finds no GPU.",
+        "crashes": f"{side.title} ended the process.",
+        "hangs": f"{side.title} does not come back.",
+        "unknown": f"{side.title} failed in a way that this version does not know.",
+    }
+    other = Remedy(f"This PyTorch was not built for {side.title}: another one was installed over it.", BUILD_ANEW)
+    return {
+        f"{side.name}_other_torch": other,
+        **{f"{side.name}_{kind}": Remedy(why, driver) for kind, why in causes.items()},
+    }
+
+
+# Of ROCm they are in backends/rocm/faults.py.
+for _side in SIDES.values():
+    REMEDIES.update(_of_any(_side) if _side.name not in (*TEXTS, "rocm") else {})
 
 
 def remedy_for(backend: str, failure: Evidence, state: State | None = None) -> str:
@@ -230,7 +255,7 @@ def remedy_for(backend: str, failure: Evidence, state: State | None = None) -> s
 
 def by_text(backend: str, lines: Sequence[str]) -> str | None:
     text = "\n".join(lines)
-    return next((remedy for pattern, remedy in TEXTS[backend] if re.search(pattern, text, re.IGNORECASE)), None)
+    return next((remedy for pattern, remedy in TEXTS.get(backend, ()) if re.search(pattern, text, re.IGNORECASE)), None)
 
 
 def _rocm(failure: Evidence, state: State) -> str:

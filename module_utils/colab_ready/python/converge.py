@@ -25,14 +25,13 @@ from ..files.removal import remove_path
 from ..files.safe_open import read_text
 from ..files.trust import distrust_tree
 from ..process.run import child_environment
-from . import environment, fetched, wheel
+from . import environment, fetched, interpreters, wheel
 from . import lock as lock_file
 from .environment import Installed, Interpreter, Plan, Wish
 from .installer import Installer, Outcome, Work, empty_folder
 from .trusted import ROOT, distrusted
 from .uv import ANSWER_SECONDS, ENDS, Failure, as_failure, execute, make_lock
 
-PYTHON_CANDIDATES = ("/usr/bin/python3", *(f"/usr/bin/python3.{minor}" for minor in range(14, 9, -1)))
 # An environment with torch has some 60,000 files.
 FILES_MOST = 1_000_000
 # Why root is asked to empty an environment.
@@ -247,23 +246,12 @@ class Convergence(Installer):
         done = execute(argv, child_environment(self.account, None), ANSWER_SECONDS)
         return environment.parse_interpreter(done.stdout) if done.ok else None
 
-    def _first_fitting(self, pythons: Sequence[str], rejected: list[str]) -> Interpreter | None:
-        for python in pythons:
-            found = self._ask(python)
-            if found is None:
-                state = f"does not start as {self.account.name}" if os.path.lexists(python) else "does not exist"
-                rejected.append(f"{python} {state}")
-            elif not lock_file.matches(found.version, self.work.request.python_requires):
-                rejected.append(f"{python} is {found.version}")
-            else:
-                return found
-        return None
+    def _first_fitting(self, pythons: Sequence[str]) -> tuple[Interpreter | None, list[str]]:
+        return interpreters.first_fitting(pythons, self.work.request.python_requires, self._ask, self.account.name)
 
     def _choose_python(self) -> Interpreter:
         request = self.work.request
-        rejected: list[str] = []
-        candidates = [request.python] if request.python else list(filter(os.path.lexists, PYTHON_CANDIDATES))
-        found = self._first_fitting(candidates, rejected)
+        found, rejected = self._first_fitting(interpreters.candidates(named=request.python))
         if found is not None:
             return found
         seen = "; ".join(dict.fromkeys(rejected)) or "there is none in /usr/bin"
@@ -283,7 +271,7 @@ class Convergence(Installer):
         unsafe = fetched.folder_problem(folder)
         if unsafe:
             raise Failure(f"{self.doing}: {unsafe}.")
-        found = self._first_fitting(fetched.pythons_in(folder), [])
+        found, _rejected = self._first_fitting(fetched.pythons_in(folder))
         if found is not None and not self.work.fetched:
             return found
         self.fetched = f"no Python of this host fits ({seen}), so uv fetches Python {series}"

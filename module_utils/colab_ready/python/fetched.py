@@ -38,6 +38,12 @@ def pythons_in(folder: str) -> list[str]:
     return [path for _version, path in sorted(found, reverse=True) if os.path.exists(path)]
 
 
+def version_of(path: str) -> str:
+    """Of an interpreter in the folder, by the name of its own."""
+    match = _FOLDER.fullmatch(path.split("/")[-3])
+    return ".".join(match.groups()) if match else ""
+
+
 def folder_problem(folder: str) -> str | None:
     """Why programs in the folder must not be run by root or handed to a student; None if they may."""
     if not os.path.isabs(folder):

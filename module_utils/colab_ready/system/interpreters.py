@@ -9,7 +9,7 @@ import glob
 import os
 import re
 import shutil
-from typing import Any
+from typing import NamedTuple
 
 from ..files import safe_open, trust
 from ..process import identity
@@ -40,8 +40,16 @@ def python_candidates(folder: str = "/usr/bin") -> list[str]:
     return found
 
 
-def ask_python(path: str) -> dict[str, Any] | None:
-    """Its version, and whether it can make a venv with pip in it (ensurepip).
+class Python(NamedTuple):
+    """An interpreter; `ensurepip`: whether it can make a venv with pip in it."""
+
+    path: str
+    version: str
+    ensurepip: bool
+
+
+def ask_python(path: str) -> Python | None:
+    """What it says of itself.
 
     One that somebody else than root can change does not get root's rights, but those of who called.
     """
@@ -49,7 +57,7 @@ def ask_python(path: str) -> dict[str, Any] | None:
     account = identity.who_called(os.environ) if foreign else None
     answer = safe_open.parse_object(stdout_of([path, "-I", "-S", "-c", _ASK_PYTHON], account=account)) or {}
     version = re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3}){2}", str(answer.get("version")))
-    return {"path": path, "version": version[0], "ensurepip": bool(answer.get("ensurepip"))} if version else None
+    return Python(path, version[0], bool(answer.get("ensurepip"))) if version else None
 
 
 def find_uv(path: str | None = None, home: str | None = None) -> str | None:

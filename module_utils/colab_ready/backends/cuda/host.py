@@ -9,7 +9,6 @@ Both can hang in a driver or die in it, so neither is asked without a limit, nor
 from __future__ import annotations
 
 import ctypes
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,6 +19,7 @@ from ...files import safe_open
 from ...gpu.readers import vendor_tools
 from ...process.fork import Say, run_forked
 from ...process.program import NotAnswered, ask, stdout_of
+from ..base import HostFacts
 from . import plan as cuda_plan
 from .plan import Library, Seen, Spoken
 
@@ -85,28 +85,17 @@ def look(
     gpu: Mapping[str, Any], usr: str, proc: str, ldconfig: str, dpkg_query: str, library: str, seconds: float
 ) -> Seen:
     """Return everything that plan.judge asks for. `gpu` is what gpu/detect.py's look() says."""
-    wsl, facts = gpu.get("wsl") or {}, gpu.get("host") or {}
-    seen = Seen(
-        architecture=str(facts.get("architecture") or os.uname().machine),
-        wsl=wsl.get("version"),
-        dxg=facts.get("dxg") if wsl else None,
-        dxg_failure=facts.get("dxg_failure"),
-        adapters=gpu.get("adapters"),
-    )
-    if cuda_plan.check_machine(seen) is not None:
-        return seen
+    in_wsl = HostFacts.of(gpu.get("host")).behind_windows
     program = vendor_tools.find_nvidia_smi(usr)
     heading = ask_nvidia_smi(program, (), seconds)
     # One that hangs will hang again.
     query = ask_nvidia_smi(program, cuda_plan.QUERY, seconds) if heading.status is not None else heading
-    in_wsl = bool(wsl)
     names = [library, f"{usr}/lib/wsl/lib/{library}"] if in_wsl and "/" not in library else [library]
-    known = replace(seen, heading=heading, query=query, library=ask_library(names, seconds))
+    known = Seen(in_wsl, heading=heading, query=query, library=ask_library(names, seconds))
     if not in_wsl:
         return known
     return replace(
         known,
-        wsl_library=(wsl.get("libraries") or {}).get(cuda_plan.LIBRARY),
         packages=installed_packages(dpkg_query),
         ldconfig=stdout_of([ldconfig, "-p"]) or "",
         modules=safe_open.read_system_text(f"{proc}/modules") or "",

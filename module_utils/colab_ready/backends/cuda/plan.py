@@ -16,14 +16,11 @@ from typing import Any, NamedTuple
 
 from ...core.problem import Problem, Refused
 from ...core.text import listed
-from ...gpu import catalog
-from ...gpu.kind import describe
-from ..rules import check_windows
 from . import builds as cuda_builds
 
-ARCHITECTURES = ("x86_64", "aarch64")
 LIBRARY = "libcuda.so.1"
-WSL_LIBRARIES = "/usr/lib/wsl/lib"
+# Those that the role has, RELEASE_BUILD each.
+LOCKS = ("2.14.0_cu132", "2.14.0_cu130", "2.14.0_cu126")
 # compute_cap came with driver 470; an older nvidia-smi says that it is no valid field.
 QUERY = ("--query-gpu=name,compute_cap,driver_version", "--format=csv,noheader")
 
@@ -54,14 +51,8 @@ class Library(NamedTuple):
 class Seen:
     """What the host says. None is not known, and forbids nothing."""
 
-    architecture: str
-    # 1, 2, or None outside of WSL.
-    wsl: int | None
-    dxg: bool | None = None
-    dxg_failure: str | None = None
-    adapters: Sequence[Mapping[str, Any]] | None = None
-    # Whether Windows put libcuda into WSL's folder.
-    wsl_library: bool | None = None
+    # Whether the GPU is Windows'.
+    wsl: bool
     # Installed packages, `ldconfig -p` and /proc/modules, which are looked at in WSL alone.
     packages: Sequence[str] = ()
     ldconfig: str = ""
@@ -96,27 +87,8 @@ class Verdict:
 # --- the host -------------------------------------------------------------------------------------------------------
 
 
-def _otherwise(wsl: int | None) -> str:
-    return "or set colab_backend: directml or cpu" if wsl == 2 else "or set colab_backend: cpu"
-
-
-def check_machine(seen: Seen) -> Problem | None:
-    """Processor, WSL, its GPU device, a card of NVIDIA: each makes the next question pointless."""
-    if seen.architecture not in ARCHITECTURES:
-        return Problem(
-            "cuda_architecture",
-            f"this processor is {seen.architecture}, and PyTorch has no CUDA build for it",
-            f"a processor of {listed(ARCHITECTURES)}",
-            "set colab_backend: cpu",
-        )
-    windows = check_windows("cuda", seen.wsl, seen.dxg, seen.dxg_failure, _otherwise(seen.wsl))
-    if windows is not None:
-        return windows
-    if seen.adapters is not None and not any(one.get("vendor_id") == catalog.NVIDIA for one in seen.adapters):
-        there = listed([describe(one) for one in seen.adapters], "none at all")
-        where = "Windows shows this WSL no graphics of NVIDIA" if seen.wsl else "this host has no graphics of NVIDIA"
-        return Problem("cuda_no_card", f"{where}, but {there}", "a card of NVIDIA", "set colab_backend: auto")
-    return None
+def _otherwise(wsl: bool) -> str:
+    return "or set colab_backend: directml or cpu" if wsl else "or set colab_backend: cpu"
 
 
 # --- what the driver says -------------------------------------------------------------------------------------------
@@ -165,7 +137,7 @@ _INIT: Mapping[int, tuple[str, str, str, str]] = {
 }  # fmt: skip
 
 
-def _problem(row: Sequence[str], said: str, wsl: int | None) -> Problem:
+def _problem(row: Sequence[str], said: str, wsl: bool) -> Problem:
     name, what, windows, linux = row
     return Problem(name, f"{what} ({said})", "a driver that answers", f"{windows if wsl else linux}; {_otherwise(wsl)}")
 
@@ -188,18 +160,7 @@ def check_driver(seen: Seen) -> Problem | None:
 
 
 def check_wsl(seen: Seen) -> list[Problem]:
-    """Windows' own library is there, and no driver for Linux hides it. Whether the loader knows the folder is settled by
-    wsl_host, later."""
-    problems = []
-    if seen.wsl_library is False:
-        problems.append(
-            Problem(
-                "cuda_library",
-                f"{LIBRARY} is not in {WSL_LIBRARIES}, where Windows puts NVIDIA's driver for WSL",
-                f"{LIBRARY} there",
-                f"{WINDOWS_DRIVER}. Do not install a driver in this WSL: it would hide Windows' own; {_otherwise(2)}",
-            )
-        )
+    """No driver for Linux hides Windows' own. Whether the loader knows the folder is settled by wsl_host, later."""
     hidden = cuda_builds.linux_driver_in_wsl(seen.packages, seen.ldconfig, seen.modules)
     taken = seen.library.path
     if hidden is None and taken and not taken.startswith(cuda_builds.WSL_FOLDER):
@@ -207,7 +168,7 @@ def check_wsl(seen: Seen) -> list[Problem]:
         do = f"take {taken.rpartition('/')[0]} out of LD_LIBRARY_PATH (grep -rs LD_LIBRARY_PATH /etc/environment /etc/profile.d)"
         what = f"programs get CUDA from {taken} instead of Windows' driver"
         hidden = Problem("cuda_linux_driver", what, "none: CUDA in WSL comes with the driver on Windows", do)
-    return problems + ([hidden] if hidden else [])
+    return [hidden] if hidden else []
 
 
 # --- what the card and the driver can -------------------------------------------------------------------------------
@@ -255,13 +216,6 @@ def card_of(cards: Sequence[Card], name: str) -> Card | None:
     return cards[0] if len(cards) == 1 else None
 
 
-def decided_name(gpu: Mapping[str, Any]) -> str:
-    """What gpu_device calls the card that it decided on; empty where it did not."""
-    index = (gpu.get("backend") or {}).get("adapter")
-    named = [one.get("name") for one in gpu.get("adapters") or () if index is not None and one.get("index") == index]
-    return str(named[0] or "") if named else ""
-
-
 def _plain(name: str) -> str:
     words = re.sub(r"\((tm|r)\)", " ", name.lower()).split()
     return " ".join(word for word in words if word != "nvidia")
@@ -289,10 +243,7 @@ def lock_name(build: Mapping[str, Any]) -> str:
 
 
 def judge(seen: Seen, wish: Wish) -> Verdict:
-    """Everything that is in the way, or the build. On a host that cannot have CUDA at all, that alone is said."""
-    machine = check_machine(seen)
-    if machine is not None:
-        return Verdict([machine])
+    """Everything that is in the way, or the build."""
     found = check_wsl(seen) if seen.wsl else []
     # What hides Windows' driver is why it does not answer.
     driver = None if found else check_driver(seen)

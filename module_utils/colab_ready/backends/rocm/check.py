@@ -30,11 +30,11 @@ from ...process.run import run_program
 from ...system import ldconfig
 from ...system.os_release import os_facts
 from ...wsl.facts import memory_bytes
-from ..card import card_for
 from ..torch_devices import Device, Wanted, choose, shown
 from . import dids
 from . import releases as rocm_releases
 from .faults import REMEDIES, Evidence, State, notes_for, remedy_for, worth_a_retry
+from .judge import SIDE
 from .plan import SHADOWS
 
 # It can hang (ROCm/rocm-systems#1153); where all is well it takes less than a second.
@@ -194,7 +194,7 @@ def _card_among(found: Rocminfo, wanted: Wanted) -> tuple[str, bool | None]:
     agents = [Device(index, agent.name, agent.gfx, "", agent.bytes) for index, agent in enumerate(found.gpus)]
     if not agents:
         return "", None
-    chosen = choose("rocm", agents, wanted)
+    chosen = choose(SIDE, agents, wanted)
     there = "; ".join(shown(agent) for agent in agents)
     return (shown(chosen.device) if chosen.device is not None else there), chosen.problem != "adapter_not_seen"
 
@@ -261,14 +261,17 @@ def wanted_of(settings: Mapping[str, Any]) -> Wanted:
     return Wanted(**(settings.get("card") or {}))
 
 
-def adapter_of(settings: Mapping[str, Any], gpu: Mapping[str, Any], wsl: bool) -> Mapping[str, Any] | None:
-    """That card among what detection has found: by its names, else as the roles find it."""
+def adapter_of(settings: Mapping[str, Any], gpu: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """That card among what detection has found: by its names, else the one that is decided on."""
     names = {*wanted_of(settings).names, settings.get("adapter")} - {None, ""}
     theirs = [
         one for one in gpu.get("adapters") or [] if one.get("vendor_id") == catalog.AMD and why_no_gpu(one) is None
     ]
     named = [one for one in theirs if {one.get("name"), catalog.product_of(one)} & names]
-    return named[0] if named else card_for(gpu, "rocm", catalog.AMD, wsl)
+    decision = gpu.get("backend") or {}
+    answers = [one for one in (decision, decision.get("recommended") or {}) if one.get("name") == "rocm"]
+    decided = [one for one in theirs if one.get("index") in [answer.get("adapter") for answer in answers]]
+    return next(iter([*named, *decided, *theirs]), None)
 
 
 def gather(
@@ -282,7 +285,7 @@ def gather(
     """What can be looked up without ROCm."""
     facts, said = gpu.get("host") or {}, gpu.get("wsl") or {}
     adapters = gpu.get("adapters")
-    card = adapter_of(settings, gpu, wsl)
+    card = adapter_of(settings, gpu)
     torch, bundled = torch_in(place.environment)
     record = read_object(place.on_host("/var/lib/colab-ready/rocm_host.json")) or {}
     line = str(record.get("line") or "") or line_of_torch(torch)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from ...core import remedy as faults
 from ...core.remedy import AGAIN, AGAIN_FIRST, BUILD_ANEW, Remedy, within
 from ...gpu.readers.rocminfo import Rocminfo
-from ..rules import WINDOWS_11
+from ..base import WINDOWS_11
 from . import releases as rocm_releases
 from .plan import SHADOWS
 

@@ -16,16 +16,17 @@ from ...apt.client import DEB_BYTES_MAX, QUESTION_SECONDS, apt_options, fetch
 from ...apt.output import judge_steps
 from ...core.problem import Problem, Refused
 from ...core.redact import redact, secrets_in
-from ...gpu import catalog
 from ...process import program
-from ...python.lock import matches
-from ...system import interpreters, ldconfig
-from ..card import card_for
+from ...system import ldconfig
+from ..base import HostFacts
+from ..decided import decided
 from ..host import GpuHost, Work, address_of
 from ..host_record import digest
+from ..kernel import Kernel
 from . import host_plan
 from . import plan as rocm_plan
 from .host_dids import BRIDGE_LIBRARY, DidsFile
+from .kernel import kernel
 
 BRIDGE = "rocdxg-roct"
 
@@ -43,8 +44,7 @@ class RocmHost(GpuHost):
     def __init__(self, params: Mapping[str, Any], check: bool) -> None:
         super().__init__(params, check)
         self.dids = DidsFile(self.record, [])
-        facts, said = params["gpu"].get("host") or {}, params["gpu"].get("wsl") or {}
-        self.wsl = said.get("version") == 2 or facts.get("wsl") == 2
+        self.wsl = HostFacts.of(params["gpu"].get("host")).behind_windows
 
     @property
     def title(self) -> str:
@@ -55,30 +55,12 @@ class RocmHost(GpuHost):
     def choose(self, problems: list[Problem]) -> dict[str, Any]:
         params = self.params
         facts = params["gpu"].get("host") or {}
-        distribution = (params["gpu"].get("wsl") or {}).get("distribution") or {}
-        card = self.card()
+        card, settings, _python = decided(params["gpu"], "rocm")
         problems += self._without_secrets()
-        named = params["python"]
-        asked = interpreters.ask_python(named) if named else None
-        if named and asked is None:
-            do = "correct python_env_python, or leave it empty"
-            problems.append(Problem("rocm_python", f"{named} does not start", "an interpreter", do))
-        same = {name: params[name] for name in rocm_plan.Wish.__dataclass_fields__ if name != "bridge"}
-        wish = rocm_plan.Wish(bridge=params["bridge_version"], **same)
-        here = rocm_plan.Host(
-            wsl=self.wsl,
-            distribution=facts.get("distribution") or distribution.get("id"),
-            version=facts.get("distribution_version") or distribution.get("version_id"),
-            architecture=facts.get("architecture"),
-            python=asked["version"] if asked else None,
-            windows_build=facts.get("windows_build"),
-        )
-        try:
-            plan = rocm_plan.choose_line(card, here, wish)
-        except Refused as refusal:
-            raise Refused(*problems, *refusal.problems) from None
+        addresses = {name: params[name] for name in ("apt_address", "apt_key", "bridge_address", "torch_index")}
+        here = rocm_plan.Host(self.wsl, facts.get("distribution"), facts.get("distribution_version"))
+        plan = rocm_plan.choose_line(card, here, rocm_plan.Wish(**settings, **addresses))
         self.dids = DidsFile(self.record, plan["dids"])
-        problems += self._pythons(plan)
         repository = plan["repository"]
         if repository:
             fingerprint = params["apt_key_fingerprint"].replace(" ", "").upper() or repository["key_fingerprint"]
@@ -88,21 +70,8 @@ class RocmHost(GpuHost):
             self.skipped.append("nothing of the host is needed")
         return plan
 
-    def card(self) -> Mapping[str, Any]:
-        """The adapter that was decided on, or the best of AMD's. Never by its place in a list: a processor's own graphics often
-        come first."""
-        gpu = self.params["gpu"]
-        card = card_for(gpu, "rocm", catalog.AMD, self.wsl)
-        if card is not None:
-            return card
-        seen = (
-            "there is no graphics adapter of AMD here"
-            if gpu.get("adapters")
-            else "no graphics adapter can be seen here"
-        )
-        where = "Windows shows it to this WSL" if self.wsl else "its driver amdgpu is loaded"
-        # ROCm/rocm-systems#1153: without a card its programs hang.
-        raise Refused(Problem("rocm_no_card", seen, f"one of AMD, and that {where}", "set colab_backend: auto"))
+    def kernel(self) -> Kernel:
+        return kernel(self.plan, decided(self.params["gpu"], "rocm").python["requires"])
 
     def _without_secrets(self) -> list[Problem]:
         """Addresses end up in files and messages that everybody reads."""
@@ -117,26 +86,12 @@ class RocmHost(GpuHost):
             if secrets_in(self.params[name])
         ]
 
-    def _pythons(self, plan: Mapping[str, Any]) -> list[Problem]:
-        """Whether the kernel environment will find a Python; uv_env says it too, but after gigabytes were fetched."""
-        params, requires = self.params, plan["python_requires"]
-        if params["python"] or params["python_fetch"]:
-            return []
-        seen = [
-            (path, interpreters.ask_python(path)) for path in interpreters.python_candidates(f"{params['usr']}/bin")
-        ]
-        if any(found and matches(found["version"], requires) for _, found in seen):
-            return []
-        have = ", ".join(f"{path} is {found['version']}" for path, found in seen if found) or "there is none"
-        what = f"PyTorch for ROCm {plan['line']} has no wheels for a Python of this host ({have})"
-        do = "set colab_python_fetch: true, or install one of them beside it"
-        return [Problem("rocm_python", what, f"Python {requires}", do)]
-
     def shadows(self, left: Mapping[str, str], stale_debs: Sequence[str], problems: list[Problem]) -> list[str]:
         """Packages of the distribution that the loader would take in place of AMD's."""
         only_ours = BRIDGE in stale_debs and not any(name == "rocm-core" for name in left)
         folder = os.path.isdir("/opt/rocm") and not os.path.islink("/opt/rocm") and not only_ours
-        found = rocm_plan.conflicts(left, self.plan["line"], self.wsl, self.params["system_packages"], folder)
+        asked = decided(self.params["gpu"], "rocm").settings["system_packages"]
+        found = rocm_plan.conflicts(left, self.plan["line"], self.wsl, asked, folder)
         problems += found.problems
         if found.remove and not self.params["remove_conflicts"]:
             what = f"{' and '.join(found.remove)} of the distribution would be loaded in place of AMD's runtime"

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the colab-ready authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which ROCm a host gets, with everything that is to be put there, or why it gets none; and what stands in its way.
+"""Everything that the chosen ROCm puts on a host, and what is there already that stands in its way.
 
 Pure functions over the tables of backends/rocm/releases.py and gpu/catalog.py.
 """
@@ -13,17 +13,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from ...core.problem import Problem, Refused
+from ...core.problem import Problem
 from ...core.text import listed
 from ...gpu import catalog
 from ...gpu.kind import label
 from ...system import ldconfig as loader_cache
-from ..rules import WINDOWS_11
 from . import dids
 from . import releases as rocm_releases
 from .releases import Line
-
-DIRECTML = "or set colab_backend to directml"
 
 
 @dataclass(frozen=True)
@@ -38,31 +35,26 @@ class Wish:
     # A card that AMD does not list, with a line in dids.conf or a borrowed target.
     experimental: bool = False
     # A bridge of another version, only as AMD pairs them; its checksum where the table has none.
-    bridge: str = ""
+    bridge_version: str = ""
     bridge_sha256: str = ""
     amd_smi_sha256: str = ""
     # A mirror's addresses. {release}, {codename} and {version} are filled in where they stand.
     apt_address: str = ""
     apt_key: str = ""
     bridge_address: str = ""
-    torch_address: str = ""
+    torch_index: str = ""
 
 
-@dataclass(frozen=True)
-class Host:
-    """What the host says. None: not known, which forbids nothing."""
+class Host(NamedTuple):
+    """What the host says. None: not known."""
 
     wsl: bool
     distribution: str | None
     version: str | None
-    architecture: str | None = "x86_64"
-    # The Python that the kernel environment gets, "3.12".
-    python: str | None = None
-    windows_build: int | None = None
 
 
 def choose_line(adapter: Mapping[str, Any], host: Host, wish: Wish | None = None) -> dict[str, Any]:
-    """What to put on a host for this card of AMD. Raises Refused.
+    """What to put on a host for a card of AMD and a release that judge.py found to fit.
 
     line, gfx, target; repository {path, text, key, key_sha256, key_fingerprint, keyring, pin_path, pin} or None; packages,
     prerequisites; debs [{package, file, url, sha256}]; environment {..}; loader [folders]; dids [lines]; groups;
@@ -70,17 +62,14 @@ def choose_line(adapter: Mapping[str, Any], host: Host, wish: Wish | None = None
     download_bytes, disk_bytes (of the packages); cautions.
     """
     wish = wish or Wish()
-    line = _line(wish.version or rocm_releases.DEFAULT, host)
-    problems = [*_of_card(adapter, line, host, wish), *_of_host(adapter, line, host, wish), *_of_pair(line, host, wish)]
-    if problems:
-        raise Refused(*problems)
+    line = _line(wish)
     gfx = str(catalog.gfx_of(adapter))
-    target, override = _target(gfx, line)
+    target, override = rocm_releases.target_of(gfx, line)
     torch = next(one for one in line.torch if wish.torch in ("", one.version))
     full = _full(line, wish)
     experimental = _support(adapter, host).level == catalog.OPT_IN
     entries = [dids.entry_for(str(adapter["device_id"]), gfx).line()] if host.wsl and experimental else []
-    address = wish.torch_address or line.wheels
+    address = wish.torch_index or line.wheels
     constraints = [f"numpy{line.numpy}"] if line.numpy else []
     return {
         "line": line.version,
@@ -101,7 +90,7 @@ def choose_line(adapter: Mapping[str, Any], host: Host, wish: Wish | None = None
         "dids": entries,
         # In WSL everybody may open /dev/dxg; natively the groups own /dev/kfd and the render node.
         "groups": [] if host.wsl else ["render", "video"],
-        "python_requires": python_requires(line),
+        "python_requires": rocm_releases.python_requires(line),
         "torch": {
             "index": address if line.wheels_are_index else "",
             "find_links": "" if line.wheels_are_index else address,
@@ -116,67 +105,17 @@ def choose_line(adapter: Mapping[str, Any], host: Host, wish: Wish | None = None
     }
 
 
-def python_requires(line: Line) -> str:
-    """The Pythons with wheels as a specifier; 3.10 and 3.12 alone are >=3.10,<3.13,!=3.11.*"""
-    first, last = min(line.pythons), max(line.pythons)
-    without = [f"!=3.{minor}.*" for minor in range(first, last) if minor not in line.pythons]
-    return ",".join([f">=3.{first}", f"<3.{last + 1}", *without])
-
-
-# --- what forbids it ------------------------------------------------------------------------------------------------
-
-
-def _line(version: str, host: Host) -> Line:
-    line = rocm_releases.line_of(version)
-    expected = f"{listed([one for one in rocm_releases.offered() if host.wsl or _light(one)])}"
-    do = f"set rocm_version to one of them, or leave it empty ({rocm_releases.DEFAULT})"
-    if line is None:
-        raise Refused(Problem("rocm_version", f"ROCm {version} is not in the table of this version", expected, do))
-    if not line.offered:
-        why = line.why_not.format(rocm_releases.DEFAULT)
-        raise Refused(Problem("rocm_no_wsl", f"ROCm {line.version} {why}", expected, do))
-    if not host.wsl and not line.light:
-        why = f"ROCm {line.version} is offered here for WSL alone; without WSL only the wheels are installed"
-        raise Refused(Problem("rocm_only_wsl", why, expected, do))
-    return line
-
-
-def _light(version: str) -> bool:
-    line = rocm_releases.line_of(version)
-    return line is not None and line.light
-
-
 def _support(adapter: Mapping[str, Any], host: Host) -> catalog.Support:
     family = catalog.family_of(adapter)
-    if family is None or family.vendor_id != catalog.AMD:
-        return catalog.Support(catalog.NO, "it is not in the table of AMD's GPUs")
+    assert family is not None
     support = family.wsl if host.wsl else family.linux
     return support if support.level else catalog.Support(catalog.OPT_IN, support.why)
 
 
-def _target(gfx: str, line: Line) -> tuple[str, str]:
-    """What the wheels are made for, and the override that it takes."""
-    borrowed = catalog.BORROWED_TARGETS.get(gfx)
-    return borrowed if borrowed and gfx not in line.targets else (gfx, "")
-
-
-def _of_card(adapter: Mapping[str, Any], line: Line, host: Host, wish: Wish) -> Iterator[Problem]:
-    support = _support(adapter, host)
-    name = label(adapter)
-    instead = "set colab_backend to directml" if host.wsl else "set colab_backend to cpu"
-    if support.level == catalog.NO:
-        yield Problem("rocm_card", f"ROCm is not for {name}: {support.why}", "a card that AMD lists", instead)
-        return
-    if support.level == catalog.OPT_IN and not wish.experimental:
-        do = f"set rocm_experimental: true if you want to try it, or {instead}"
-        yield Problem("rocm_experimental", f"{name}: {support.why}", "a card that AMD lists, or the wish to try", do)
-    gfx = catalog.gfx_of(adapter)
-    if gfx is None or _target(gfx, line)[0] not in line.targets:
-        others = [
-            one.version for one in rocm_releases.LINES if gfx and one.offered and _target(gfx, one)[0] in one.targets
-        ]
-        do = f"set rocm_version to {listed(others[:1])}, or {instead}" if others else instead
-        yield Problem("rocm_target", f"ROCm {line.version} has nothing for {name}", listed(line.targets), do)
+def _line(wish: Wish) -> Line:
+    line = rocm_releases.line_of(wish.version or rocm_releases.DEFAULT)
+    assert line is not None
+    return line
 
 
 def _full(line: Line, wish: Wish) -> bool:
@@ -184,93 +123,11 @@ def _full(line: Line, wish: Wish) -> bool:
     return wish.system_packages or not line.light
 
 
-def _of_host(adapter: Mapping[str, Any], line: Line, host: Host, wish: Wish) -> Iterator[Problem]:
-    if host.architecture not in (None, "x86_64"):
-        what = f"ROCm {line.version} has packages for x86_64 only, this is {host.architecture}"
-        yield Problem("rocm_architecture", what, "x86_64", "set colab_backend to cpu")
-    if host.wsl:
-        yield from _of_wsl(adapter, line, host)
-    if _full(line, wish) and not (host.wsl and host.distribution) and _system(host) not in _systems(line):
-        yield Problem(
-            "rocm_distribution",
-            f"AMD has no packages of ROCm {line.version} for {' '.join(_system(host)).strip().capitalize() or 'this system'}",
-            f"Ubuntu {listed(line.releases)}",
-            "set rocm_system_packages: false, which needs none of them"
-            if line.light
-            else "run colab-ready on one of these",
-        )
-    version = re.match(r"3\.([0-9]+)(?![0-9])", host.python or "")
-    if version and int(version[1]) not in line.pythons:
-        yield Problem(
-            "rocm_python",
-            f"PyTorch for ROCm {line.version} has no wheels for Python {host.python}",
-            f"Python {python_requires(line)}",
-            "leave python_env_python empty, so that a fitting one is taken or fetched, or install one of them beside it",
-        )
-
-
-def _system(host: Host) -> tuple[str, str]:
-    return host.distribution or "", host.version or ""
-
-
-def _systems(line: Line) -> list[tuple[str, str]]:
-    return [("ubuntu", release) for release in line.releases]
-
-
-def _of_wsl(adapter: Mapping[str, Any], line: Line, host: Host) -> Iterator[Problem]:
-    family = catalog.family_of(adapter)
-    named = catalog.UBUNTU.get(family.line, ((), ()))[0] if family else ()
-    releases = [release for release in named if release in line.releases] or list(line.releases)
-    if host.distribution and (host.distribution != "ubuntu" or host.version not in releases):
-        kind = "Ryzen processors" if family is not None and family.line == "ryzen" else "Radeon cards"
-        yield Problem(
-            "rocm_distribution",
-            f"ROCm {line.version} in WSL for {kind} is not made for {host.distribution.capitalize()} {host.version}",
-            f"Ubuntu {listed(releases)}",
-            f"in PowerShell: wsl --install Ubuntu-24.04, and run colab-ready there; {DIRECTML}",
-        )
-    if host.windows_build is not None and host.windows_build < WINDOWS_11:
-        # ROCm/librocdxg#22: what the bridge asks the driver for came with Windows 11.
-        what = f"AMD's bridge to WSL does not work on Windows 10 (build {host.windows_build})"
-        yield Problem("rocm_windows_10", what, "Windows 11", f"update Windows; {DIRECTML}")
-
-
-def _of_pair(line: Line, host: Host, wish: Wish) -> Iterator[Problem]:
-    if wish.torch and wish.torch not in [one.version for one in line.torch]:
-        have = listed([one.version for one in line.torch])
-        what = f"there is no PyTorch {wish.torch} for ROCm {line.version} in the table"
-        yield Problem("rocm_torch", what, have, "set rocm_torch to one of them, or leave it empty")
-    if not host.wsl:
-        return
-    if wish.bridge and wish.bridge not in line.bridges:
-        what = f"AMD's bridge {wish.bridge} is not made for ROCm {line.version}, and the wrong one corrupts memory"
-        yield Problem("rocm_bridge", what, listed(line.bridges), "leave rocm_bridge_version empty")
-        return
-    asked = [("rocdxg-roct", rocm_releases.BRIDGES[_bridge(line, wish)], wish.bridge_sha256, "rocm_bridge_sha256")]
-    if wish.amd_smi:
-        asked.append(
-            (
-                "rocdxg-amd-smi-lib",
-                rocm_releases.AMD_SMI[_bridge(line, wish)],
-                wish.amd_smi_sha256,
-                "rocm_amd_smi_sha256",
-            )
-        )
-    for package, asset, given, variable in asked:
-        if given and not re.fullmatch(r"[0-9a-f]{64}", given.lower(), re.ASCII):
-            what = f"{variable} is no SHA-256 checksum"
-            yield Problem("rocm_checksum", what, "64 hexadecimal digits", f"correct {variable}, or leave it empty")
-        elif not given and not asset.sha256:
-            what = f"the checksum of {asset.file} is not known to this version"
-            do = f"set {variable} to the one that GitHub shows beside the file, or take another rocm_version"
-            yield Problem("rocm_checksum", what, f"a checksum for {package}, which root installs", do)
-
-
 # --- what is to be put there ----------------------------------------------------------------------------------------
 
 
 def _bridge(line: Line, wish: Wish) -> str:
-    return wish.bridge or line.bridges[0]
+    return wish.bridge_version or line.bridges[0]
 
 
 def _filled(address: str, host: Host) -> str:
@@ -367,7 +224,9 @@ def conflicts(
     if old:
         releases = sorted({_release(packages[name]) for name in old if name != _ERA_A})
         versions = listed(releases) or "before 7.2.1"
-        usable = [release for release in releases if release in rocm_releases.offered() and (wsl or _light(release))]
+        usable = [
+            one.version for one in rocm_releases.LINES if one.offered and one.version in releases and (wsl or one.light)
+        ]
         keep = f"; or set rocm_version: {usable[0]}, which is there" if len(releases) == len(usable) == 1 else ""
         first = "sudo amdgpu-uninstall, " if "amdgpu-install" in packages else ""
         problems.append(

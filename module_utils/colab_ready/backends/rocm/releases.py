@@ -22,6 +22,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from ...gpu import catalog
+
 DEFAULT = "10.0.0"
 
 
@@ -308,6 +310,19 @@ def line_of(version: str) -> Line | None:
         # ROCm/legacy-rocm-build#3051
         return Line(version, NO_BRIDGE)
     return found
+
+
+def target_of(gfx: str, line: Line) -> tuple[str, str]:
+    """What the wheels for a chip are made for, and the override that it takes."""
+    borrowed = catalog.BORROWED_TARGETS.get(gfx)
+    return borrowed if borrowed and gfx not in line.targets else (gfx, "")
+
+
+def python_requires(line: Line) -> str:
+    """The Pythons with wheels as a specifier; 3.10 and 3.12 alone are >=3.10,<3.13,!=3.11.*"""
+    first, last = min(line.pythons), max(line.pythons)
+    without = [f"!=3.{minor}.*" for minor in range(first, last) if minor not in line.pythons]
+    return ",".join([f">=3.{first}", f"<3.{last + 1}", *without])
 
 
 def numbers_of(version: str) -> tuple[int, ...]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...core.problem import Problem, Refused
-from ...gpu import catalog
-from ...system.os_release import os_facts
-from ..card import card_for
+from ...core.problem import Problem
+from ..base import HostFacts
+from ..decided import decided
 from ..host import GpuHost, Work
 from ..host_record import Record, digest
+from ..kernel import Kernel
 from . import packages as xpu_packages
+from .kernel import kernel
 
 
 class XpuRecord(Record):
@@ -46,22 +47,13 @@ class XpuHost(GpuHost):
     record_type = XpuRecord
     card_name = ""
 
-    def card(self) -> Mapping[str, Any]:
-        """The adapter that was decided on, or the best of Intel's. Never by its place in a list."""
-        gpu = self.params["gpu"]
-        card = card_for(gpu, "xpu", catalog.INTEL, bool(gpu.get("wsl")), unknown=catalog.OPT_IN)
-        if card is not None:
-            return card
-        what = "Windows shows this WSL no graphics of Intel" if gpu.get("wsl") else "this host has no graphics of Intel"
-        raise Refused(Problem("xpu_no_card", what, "an Intel GPU", "set colab_backend: auto"))
-
     def choose(self, problems: list[Problem]) -> dict[str, Any]:
-        params, card = self.params, self.card()
+        params = self.params
+        host = HostFacts.of(params["gpu"].get("host"))
+        card = decided(params["gpu"], "xpu").adapter
         self.card_name = str(card.get("name") or "")
-        system = os_facts(params["etc"])
-        named = system["id"] or "this system", system["version_id"] or ""
         plan = xpu_packages.choose_packages(
-            card, *named, bool(params["gpu"].get("wsl")), params["apt_address"], params["apt_key"]
+            card, host.distribution_version, host.behind_windows, params["apt_address"], params["apt_key"]
         )
         repository = plan["repository"]
         if repository:
@@ -70,6 +62,11 @@ class XpuHost(GpuHost):
             more = {"fingerprints": allowed, "key_sha256": "", "pin_path": "", "pin": ""}
             repository.update(places, **more)
         return {"line": self.title, "prerequisites": [], "debs": [], **plan}
+
+    def kernel(self) -> Kernel:
+        params = self.params
+        requires = decided(params["gpu"], "xpu").python["requires"]
+        return kernel(params["lock"], requires, params["torch_index"] or params["index"])
 
     def _at(self, path: str) -> str:
         return str(self.params["etc"]) + path[len("/etc") :]

@@ -14,10 +14,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ...core.problem import Problem, Refused
 from ...core.text import listed
 from ...gpu import catalog
-from ...gpu.catalog import NO, OPT_IN
+from ...gpu.catalog import OPT_IN
 from ...gpu.kind import label
 
 PACKAGES = ("libze1", "libze-intel-gpu1", "intel-opencl-icd")
@@ -42,30 +41,14 @@ RELEASES: Mapping[str, Release] = {
 
 
 def choose_packages(
-    adapter: Mapping[str, Any],
-    distribution: str,
-    version: str,
-    in_wsl: bool,
-    address: str = ADDRESS,
-    key: str = KEY,
+    adapter: Mapping[str, Any], version: str | None, in_wsl: bool, address: str = ADDRESS, key: str = KEY
 ) -> dict[str, Any]:
-    """{packages, repository or None, groups, cautions}. Raises Refused: of a card, or of a distribution."""
-    instead = "set colab_backend to directml" if in_wsl else "set colab_backend to cpu"
+    """{packages, repository or None, groups, cautions} for a card and a release of Ubuntu that judge.py found to fit."""
     family = catalog.family_of(adapter)
     support = catalog.Support(OPT_IN, "the table of Intel's GPUs does not have it")
     if family is not None:
         support = family.wsl if in_wsl else family.linux
-    if adapter.get("vendor_id") != catalog.INTEL:
-        what = f"XPU is for Intel's graphics, and this is {label(adapter)}"
-        raise Refused(Problem("xpu_unsupported", what, "an Intel GPU", instead))
-    if support.level == NO:
-        what = f"{label(adapter)} cannot have XPU: {support.why}"
-        raise Refused(Problem("xpu_unsupported", what, "an Intel Arc or newer", instead))
-    release = RELEASES.get(version) if distribution == "ubuntu" else None
-    if release is None:
-        new = "in PowerShell: wsl --install Ubuntu-24.04, and run colab-ready there" if in_wsl else "use one of them"
-        what = f"Intel has no compute runtime for {distribution.capitalize()} {version}"
-        raise Refused(Problem("xpu_unsupported", what, f"Ubuntu {listed(sorted(RELEASES))}", f"{new}; or {instead}"))
+    release = RELEASES.get(version or "", Release(""))
     cautions = [] if support.level == catalog.YES else [f"{label(adapter)}: {support.why}"]
     named = catalog.UBUNTU.get(family.line, ((), ()))[0 if in_wsl else 1] if family else ()
     if named and version not in named:

@@ -27,10 +27,9 @@ import torch_directml
 if not torch_directml.is_available():
     raise RuntimeError("torch_directml found 0 compatible adapters")
 device = torch_directml.device({index})""",
-    # Here the first tensor raises, with the driver's own words.
-    "cuda": "device = torch.device('cuda', {index})",
-    "xpu": "device = torch.device('xpu', {index})",
 }
+# On all others the first tensor raises, with the driver's own words.
+OTHER_DEVICE_IN_CELL = "device = torch.device({device_type!r}, {index})"
 
 # The article's program. What it prints is made from copies on the CPU (see tensor_probe.py).
 CELL = """
@@ -120,7 +119,8 @@ def read_cell(stdout: str, mark: str, device_type: str, index: int = 0) -> dict[
 
 
 def cell_code(device_type: str, index: int, mark: str) -> str:
-    return CELL.format(device=DEVICE_IN_CELL[device_type].format(index=index), mark=mark, count=COUNT)
+    way = DEVICE_IN_CELL.get(device_type, OTHER_DEVICE_IN_CELL)
+    return CELL.format(device=way.format(index=index, device_type=device_type), mark=mark, count=COUNT)
 
 
 async def torch_cell(socket: Any, device_type: str, index: int) -> dict[str, Any]:

@@ -224,7 +224,7 @@ def directml_device(run: Run, torch: Any) -> Any:
     return device
 
 
-# --- cuda, rocm, xpu -------------------------------------------------------------------------------------------------
+# --- whose devices torch counts --------------------------------------------------------------------------------------
 
 
 def why_none(namespace: Any) -> str:
@@ -247,36 +247,36 @@ def bundled_hsa(torch: Any) -> bool:
 
 def gpu_device(run: Run, torch: Any) -> Any:
     report, params, result = run.report, run.params, run.result
-    backend = params["backend"]
     with step(report, "build") as said:
+        side = torch_devices.Side(*params["side"])
         built = torch_devices.built_for(torch)
         versions = {"cuda": built.cuda, "hip": built.hip, "xpu": built.xpu}
         said["built"] = {key: version for key, version in versions.items() if version}
-        if backend == "rocm":
+        if side.version == "hip":
             said["bundled_hsa"] = bundled_hsa(torch)
-        wrong = torch_devices.build_problem(backend, built)
+        wrong = torch_devices.build_problem(side, built)
         if wrong:
             raise Wrong(*wrong)
-        said["detail"] = ", ".join(f"{key} {version}" for key, version in said["built"].items()) or "xpu"
+        said["detail"] = ", ".join(f"{key} {version}" for key, version in said["built"].items()) or side.name
     with step(report, "count") as said:
-        namespace = getattr(torch, torch_devices.DEVICE_TYPES[backend])
+        namespace = getattr(torch, side.device_type)
         count = said["count"] = int(namespace.device_count())
         said["detail"] = f"{count} device{'' if count == 1 else 's'}"
         if count < 1:
-            raise Wrong(f"{backend}_no_device", f"torch sees no GPU{why_none(namespace)}")
+            raise Wrong(f"{side.name}_no_device", f"torch sees no GPU{why_none(namespace)}")
     with step(report, "name") as said:
-        there = torch_devices.devices(backend, namespace)
-        said["devices"] = [torch_devices.facts(backend, device, built) for device in there]
+        there = torch_devices.devices(side, namespace)
+        said["devices"] = [torch_devices.facts(side, device, built) for device in there]
         card = params.get("card") or {"names": [params["adapter"]] if params.get("adapter") else []}
         wanted = torch_devices.Wanted(**card)
-        chosen, problem, why = torch_devices.choose(backend, there, wanted, params.get("device"))
+        chosen, problem, why = torch_devices.choose(side, there, wanted, params.get("device"))
         if chosen is None:
             raise Wrong(problem, why)
         said["index"], said["adapter"] = chosen.index, chosen.name
-        said["gpu"] = result["gpu"] = torch_devices.facts(backend, chosen, built)
+        said["gpu"] = result["gpu"] = torch_devices.facts(side, chosen, built)
         said["detail"] = why
     with step(report, "device") as said:
-        device = torch.device(f"{torch_devices.DEVICE_TYPES[backend]}:{chosen.index}")
+        device = torch.device(f"{side.device_type}:{chosen.index}")
         said["detail"] = str(device)
     run.chosen = chosen
     return device
@@ -285,10 +285,13 @@ def gpu_device(run: Run, torch: Any) -> Any:
 BACKENDS = {
     "cpu": Backend("cpu", cpu_device),
     "directml": Backend("privateuseone", directml_device),
-    "cuda": Backend("cuda", gpu_device),
-    "rocm": Backend("cuda", gpu_device),
-    "xpu": Backend("xpu", gpu_device),
 }
+
+
+def backend_of(params: dict) -> Backend:
+    """A backend of its own kind, or one whose devices torch counts."""
+    own = BACKENDS.get(params["backend"])
+    return own or Backend(torch_devices.Side(*params["side"]).device_type, gpu_device)
 
 
 # --- the sum --------------------------------------------------------------------------------------------------------
@@ -349,7 +352,8 @@ def add(backend: Backend, run: Run) -> Any:
         if t3.device.type != backend.device_type:
             raise Wrong("wrong_device", f"the sum is on {t3.device}, expected a device of type {backend.device_type}")
         if run.chosen is not None:
-            other = torch_devices.same_device(t3.device.type, t3.device.index, run.chosen, run.params["backend"])
+            side = torch_devices.Side(*run.params["side"])
+            other = torch_devices.same_device(t3.device.type, t3.device.index, run.chosen, side)
             if other:
                 raise Wrong("wrong_device", other)
     with step(report, "copy_back"):
@@ -402,7 +406,7 @@ def throughput(report: Report, device: Any) -> None:
     with step(report, "throughput") as said:
         import torch
 
-        if device.type in ("cuda", "xpu"):
+        if device.type != "privateuseone":
             said["free_bytes"] = free_bytes(torch, device)
         values = torch.rand(FLOATS)
         said["bytes"] = FLOATS * 4
@@ -416,7 +420,7 @@ def main(params: dict, report: Report) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with contextlib.suppress(StepFailed):
-            device = add(BACKENDS[params["backend"]], Run(params, report, result, caught))
+            device = add(backend_of(params), Run(params, report, result, caught))
         if device is not None and params["backend"] == "directml" and importlib.util.find_spec("numpy"):
             import torch
 
