@@ -25,6 +25,7 @@ sys.path.insert(0, str(PROJECT / "tests"))
 from ansible.module_utils.colab_ready.backends.base import GB, Backend  # noqa: E402  needs the paths above
 from ansible.module_utils.colab_ready.backends.registry import BACKENDS  # noqa: E402  needs the paths above
 from ansible.module_utils.colab_ready.core.problem import Refused  # noqa: E402  needs the paths above
+from ansible.module_utils.colab_ready.core.text import listed  # noqa: E402  needs the paths above
 from ansible.module_utils.colab_ready.decision.decide import decide  # noqa: E402  needs the paths above
 from ansible.module_utils.colab_ready.gpu import catalog  # noqa: E402  needs the paths above
 from ansible.module_utils.colab_ready.python.interpreters import in_words  # noqa: E402  needs the paths above
@@ -35,23 +36,22 @@ TITLES = {backend.name: backend.title for backend in BACKENDS}
 OWN = {backend.vendor_id: backend.title for backend in BACKENDS if backend.vendor_id}
 VENDORS = ((catalog.AMD, "AMD"), (catalog.NVIDIA, "NVIDIA"), (catalog.INTEL, "Intel"))
 
+
+def titles(tier: int) -> str:
+    return listed([backend.title for backend in BACKENDS if backend.tier == tier])
+
+
 RULES = (
     "**What counts as a GPU.** Software adapters (Microsoft Basic Render Driver, virtual machines' displays), "
     "remote displays and neural processors (NPUs) do not.",
-    "**NVIDIA gets CUDA** where the driver is there: in WSL the Windows driver (it puts `libcuda.so` into "
-    "`/usr/lib/wsl/lib`; nothing is installed in Linux), on native Linux NVIDIA's own driver, not `nouveau`.",
-    "**AMD gets ROCm** if AMD supports that very chip there: in WSL on Windows 11 with an Ubuntu that AMD "
-    "names (on Debian, Kali and others it is DirectML), on native Linux with the `amdgpu` driver and `/dev/kfd`.",
-    "**Intel gets XPU** if PyTorch lists the GPU and the Ubuntu. Intel's compute runtime, which it needs, is for Ubuntu "
-    f"{', '.join(catalog.INTELS_RUNTIME)} alone.",
-    "**Every other GPU in WSL gets DirectML** if it is new enough for it. DirectML needs Windows: native Linux "
-    "has none.",
+    # Of each backend its own rule: what its `findings` say of themselves.
+    *(" ".join((backend.findings.__doc__ or "").split()) for backend in BACKENDS if backend.name != "cpu"),
     "**What works for some but is promised by nobody** runs only if it is asked for with `colab_backend`, and ROCm on a "
     "card that AMD does not list with `rocm_experimental: true` as well. Until then the next backend is taken, and the report "
     "says what could be tried.",
-    "**No GPU, or none that can be used: the CPU**, with the reason and what to do.",
-    "**Several GPUs:** a card of its own comes before graphics in the processor; then CUDA, ROCm and XPU "
-    "before DirectML; then the larger memory. The number that the system gives a GPU decides nothing. What would have to be "
+    *(" ".join((backend.findings.__doc__ or "").split()) for backend in BACKENDS if backend.name == "cpu"),
+    f"**Several GPUs:** a card of its own comes before graphics in the processor; then {titles(0)} "
+    f"before {titles(1)}; then the larger memory. The number that the system gives a GPU decides nothing. What would have to be "
     "done for a card that was passed over is said.",
     "**Wishes:** `colab_backend` asks for a backend, `colab_gpu` for a GPU (its number, or part of its name), "
     "and that GPU then gets its best backend. A wish that cannot be met stops the run with the reason; nothing "

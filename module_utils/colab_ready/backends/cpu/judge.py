@@ -13,6 +13,7 @@ from ..base import Backend, Finding, HostFacts
 
 
 def findings(_adapter: Mapping[str, Any], _host: HostFacts, _settings: Mapping[str, Any]) -> Iterator[Finding]:
+    """**No GPU, or none that can be used: the CPU**, with the reason and what to do."""
     yield Finding(YES, "PyTorch runs on every processor")
 
 

@@ -15,6 +15,8 @@ from ..torch_devices import Side
 
 
 def findings(adapter: Mapping[str, Any], host: HostFacts, _settings: Mapping[str, Any]) -> Iterator[Finding]:
+    """**NVIDIA gets CUDA** where the driver is there: in WSL the Windows driver (it puts `libcuda.so` into `/usr/lib/wsl/lib`;
+    nothing is installed in Linux), on native Linux NVIDIA's own driver, not `nouveau`."""
     family = catalog.family_of(adapter)
     yield own_support(family, host) if family else Finding(YES, "NVIDIA's driver brings CUDA")
     if host.behind_windows:

@@ -19,6 +19,7 @@ NOT_WINDOWS = "DirectML is a part of Windows, and this is not WSL"
 
 
 def findings(adapter: Mapping[str, Any], host: HostFacts, settings: Mapping[str, Any]) -> Iterator[Finding]:
+    """**Every other GPU in WSL gets DirectML** if it is new enough for it. DirectML needs Windows: native Linux has none."""
     if not host.behind_windows:
         yield Finding(NO, NOT_WINDOWS)
         return

@@ -32,6 +32,8 @@ from .releases import Line
 
 
 def findings(adapter: Mapping[str, Any], host: HostFacts, settings: Mapping[str, Any]) -> Iterator[Finding]:
+    """**AMD gets ROCm** if AMD supports that very chip there: in WSL on Windows 11 with an Ubuntu that AMD names (on Debian, Kali
+    and others it is DirectML), on native Linux with the `amdgpu` driver and `/dev/kfd`."""
     family = catalog.family_of(adapter)
     gfx = catalog.gfx_of(adapter)
     if family is None or family.vendor_id != catalog.AMD:
