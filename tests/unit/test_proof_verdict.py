@@ -227,3 +227,20 @@ def test_nothing_of_a_result_writes_to_a_terminal_and_lines_stay_lines() -> None
         "msg": "a ]0;OWNED  [2K  \nb\tc",
         " ]0;OWNED  [2K  ": [" ]0;OWNED  [2K  ", {"x": [" ]0;OWNED  [2K  ", 1, None, 1.5, True]}],
     }
+
+
+@pytest.mark.parametrize(
+    ("ready", "recalled", "host", "text"),
+    [
+        (True, {}, "", "settings: colab_port=9000, colab_gpu=1 (./colab-ready settings)"),
+        # Where the run stopped, what was given now may have been refused; what was remembered held.
+        (False, {"colab_gpu": "1"}, "pc", "settings of pc: colab_gpu=1 (./colab-ready settings)"),
+        (False, {}, "", ""),
+    ],
+)
+def test_the_end_says_what_holds_beyond_the_defaults(
+    ready: bool, recalled: dict[str, Any], host: str, text: str
+) -> None:
+    result = {"recalled": recalled, "beyond_defaults": ["colab_port=9000", "colab_gpu=1"]}
+    lines = verdict.settings_lines(result, ready, host)
+    assert "".join(part for line in lines for part, _style in line) == text
