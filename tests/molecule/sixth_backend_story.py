@@ -98,6 +98,7 @@ def story(name: str, folder: Path) -> None:
     after = inside(name, LISTING)
     left = sorted(set(after.splitlines()) ^ set(before.splitlines()))
     assert not left, left
+    assert "changed=0" in play(checkout, name, "remove")
     print("removed without a trace")
 
 
