@@ -210,7 +210,7 @@ def converged() -> Iterator[ConvergedHost]:
         yield ConvergedHost(given, "/root/colab-ready")
         return
     name = f"colab-ready-door-{os.getpid()}"
-    docker_engine.create(name, "systemd")
+    docker_engine.create(name, "systemd", outfitted=True)
     try:
         host = ConvergedHost(name, "/root/colab-ready")
         docker_engine.docker(

@@ -4,7 +4,7 @@
 Used by the pytest fixture `docker`, and by the molecule scenarios' create.yml and destroy.yml:
 
     docker_engine.py ensure                          an engine that answers and the base image; prints the image's name
-    docker_engine.py create NAME --init systemd      a fresh host (or: --init plain, no systemd)
+    docker_engine.py create NAME --init systemd      a fresh host (--init plain: no systemd; --outfitted: with apt's packages)
     docker_engine.py remove NAME
 
 What a container gets from this computer, and nothing else: the pip configuration with the folders it names, the
@@ -33,6 +33,8 @@ import host_pip
 SUITE = "bookworm"
 # A bare host has python3, sudo and apt: no python3-venv, no pip, no ca-certificates.
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "python3", "sudo")
+# What the product would install there with apt, for hosts on which that is not the point.
+OUTFIT = ("ca-certificates", "python3-apt", "python3-venv")
 IMAGE_REPOSITORY = "colab-ready-base"
 # The host's certificates lie beside the place where the package ca-certificates puts its own: that package replaces its
 # file by renaming, which a file mounted there would refuse.
@@ -328,15 +330,33 @@ def mounted_file(name: str, text: str) -> Path:
     return path
 
 
-def create(name: str, init: str, extra: Sequence[str] = ()) -> None:
+def ensure_outfitted_image() -> str:
+    """Make the image of a host that has what the product would install with apt, from the bare one."""
+    image = f"{image_name()}-{hashlib.sha256(' '.join(OUTFIT).encode()).hexdigest()[:12]}"
+    with only_one("outfitted"):
+        if docker("image", "inspect", image, check=False).returncode != 0:
+            say(f"building the image of a host with {', '.join(OUTFIT)}")
+            name = f"colab-ready-outfitting-{os.getpid()}"
+            try:
+                create(name, "plain")
+                install = "apt-get -q update && apt-get -q install --yes --no-install-recommends"
+                docker("exec", name, "sh", "-c", f"{install} {' '.join(OUTFIT)} && rm -rf /var/lib/apt/lists/*")
+                docker("commit", name, image)
+            finally:
+                remove(name)
+    return image
+
+
+def create(name: str, init: str, extra: Sequence[str] = (), outfitted: bool = False) -> None:
     """Start a fresh host. With `systemd` it has booted when this returns."""
     remove(name)
+    image = ensure_outfitted_image() if outfitted else image_name()
     options = [f"--name={name}", f"--hostname={name}", *container_options(), *extra]
     if init == "systemd":
-        docker("run", "--detach", *options, *SYSTEMD_OPTIONS, image_name(), "/lib/systemd/systemd")
+        docker("run", "--detach", *options, *SYSTEMD_OPTIONS, image, "/lib/systemd/systemd")
         wait_for_boot(name)
     else:
-        docker("run", "--detach", "--init", *options, image_name(), "sleep", "infinity")
+        docker("run", "--detach", "--init", *options, image, "sleep", "infinity")
 
 
 def wait_for_boot(name: str) -> None:
@@ -364,6 +384,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     creation = commands.add_parser("create", help="start a fresh host")
     creation.add_argument("name")
     creation.add_argument("--init", choices=("systemd", "plain"), default="systemd")
+    creation.add_argument("--outfitted", action="store_true", help="with what the product would install with apt")
     removal = commands.add_parser("remove", help="take a host away")
     removal.add_argument("name")
     wish = parser.parse_args(arguments)
@@ -375,7 +396,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ensure_engine()
         image = ensure_image()
         if wish.command == "create":
-            create(wish.name, wish.init)
+            create(wish.name, wish.init, outfitted=wish.outfitted)
         else:
             print(image)
     except EngineError as error:

@@ -207,8 +207,8 @@ def kinds(prefix: str) -> dict[str, SecurityHost]:
 
 
 def prepare(host: SecurityHost) -> None:
-    """A bare host with the accounts, the checkout and the attackers' programs."""
-    docker_engine.create(host.name, "systemd" if host.systemd else "plain")
+    """A host with the accounts, the checkout and the attackers' programs."""
+    docker_engine.create(host.name, "systemd" if host.systemd else "plain", outfitted=True)
     host.sh("useradd --create-home --shell /bin/sh bob")
     if host.caller != "root":
         host.sh(
