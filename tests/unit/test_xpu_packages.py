@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible.module_utils.colab_ready.backends.xpu import judge
 from ansible.module_utils.colab_ready.backends.xpu import packages as xpu_packages
+from ansible.module_utils.colab_ready.gpu import catalog
 
 ARC = {"vendor_id": "8086", "vendor": "Intel", "device_id": "56a0", "name": "Intel(R) Arc(TM) A770 Graphics"}
 LUNAR_LAKE = {**ARC, "device_id": "64a0", "name": "Intel(R) Arc(TM) 140V GPU"}
@@ -25,6 +27,12 @@ GIVEN: list[tuple[dict[str, Any], str, bool, str | None, list[str]]] = [
     (MAX, "22.04", False, "jammy unified", []),
     (NEW, "24.04", True, "noble unified", ["the table of Intel's GPUs does not have it"]),
 ]
+
+
+def test_the_rule_the_packages_and_the_manual_name_the_same_releases_of_ubuntu() -> None:
+    assert {*xpu_packages.RELEASES} == {*catalog.INTELS_RUNTIME}
+    # docs/backends.md is written from it.
+    assert f"Ubuntu {', '.join(catalog.INTELS_RUNTIME)} alone" in str(judge.findings.__doc__)
 
 
 @pytest.mark.parametrize(("adapter", "version", "wsl", "suite", "cautions"), GIVEN)

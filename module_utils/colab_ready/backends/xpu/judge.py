@@ -29,8 +29,8 @@ _ELSE_DIRECTML = "if ./colab-ready ends with NOT READY, set colab_backend: direc
 
 
 def findings(adapter: Mapping[str, Any], host: HostFacts, _settings: Mapping[str, Any]) -> Iterator[Finding]:
-    """**Intel gets XPU** if PyTorch lists the GPU and the Ubuntu. Intel's compute runtime, which it needs, is for Ubuntu's
-    long-term releases from 22.04 on alone."""
+    """**Intel gets XPU** if PyTorch lists the GPU and the Ubuntu. Intel's compute runtime, which it needs, is for
+    Ubuntu 22.04, 24.04, 26.04 alone."""
     family = catalog.family_of(adapter)
     unknown = Finding(OPT_IN, "the table of Intel's GPUs does not have it; if it is a new one, XPU may work")
     yield own_support(family, host) if family else unknown
