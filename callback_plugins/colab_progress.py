@@ -279,6 +279,7 @@ class CallbackModule(DefaultCallback):
         self._diffs: dict[tuple[str, str], str] = {}
         self._names: dict[str, str] = {}
         self._hosts = 1
+        self._builds = False
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
         if self._display.verbosity > 0:
@@ -292,6 +293,9 @@ class CallbackModule(DefaultCallback):
     @unless_verbose
     def v2_playbook_on_play_start(self, play: Any) -> None:
         self._play = play
+        # What only proves builds nothing; in check mode it is said at the end.
+        roles = [role.get_name() for role in play.roles]
+        self._builds = "python_env" in roles and not context.CLIARGS.get("check")
         self._hosts = len(play.get_variable_manager()._inventory.get_hosts(play.hosts)) if play.hosts else 1
         self.screen.line((play.get_name().strip(), "bold"))
 
@@ -321,6 +325,8 @@ class CallbackModule(DefaultCallback):
         self._finished(result, None if quiet and not changed else "changed" if changed else "ok")
         if result._task.action.rpartition(".")[2] == "debug" and "msg" in result._result:
             self.screen.block(failure_text(result._result))
+        if self._builds and (work := verdict.work_of(result._task.action, result._result)):
+            self.screen.block(f"{result._host.get_name()}: {work}" if self._hosts > 1 else work)
 
     @unless_verbose
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:

@@ -92,6 +92,7 @@ class CallbackModule(CallbackBase):
         self._summaries: dict[str, verdict.Summary] = {}
         self._unproven: dict[str, list[Mapping[str, Any]]] = {}
         self._settings: dict[str, Mapping[str, Any]] = {}
+        self._works: dict[str, str] = {}
         self._stopped_at: dict[str, str] = {}
         self._names: dict[str, str] = {}
 
@@ -115,6 +116,8 @@ class CallbackModule(CallbackBase):
             self._summaries[host] = summary
         if unproven := verdict.unproven_of(action, result._result):
             self._unproven[host] = unproven
+        if work := verdict.work_of(action, result._result):
+            self._works[host] = work
         if action.rpartition(".")[2] == "host_settings":
             self._settings[host] = result._result
 
@@ -149,7 +152,9 @@ class CallbackModule(CallbackBase):
             yield from verdict.table(self._summaries)
             yield []
         seconds = time.monotonic() - self._began
-        for line in verdict.verdict_lines(word, self._summaries, stopped, changed, seconds, self._unproven):
+        for line in verdict.verdict_lines(
+            word, self._summaries, stopped, changed, seconds, self._unproven, self._works
+        ):
             # The launcher knows more about the address (it may print it) and speaks after this.
             if not (line[0][0] == "address: " and os.environ.get("COLAB_READY_PROOFS")):
                 yield line

@@ -193,6 +193,8 @@ backend:
     - V(card) is what tells the adapter among the devices that torch counts; null for the CPU. V(names) and V(gfx) are its own,
       the borrowed one of an experimental card last; V(others) are the names of the host's other GPUs.
     - V(recommended) is what would be taken with O(backend=auto).
+    - V(work) is what is to be fetched and built for it, about, with V(download_bytes), V(disk_bytes), V(seconds), and V(text),
+      which says them; null where its environment is there.
     - V(opt_in) is what would run only on request; V(do) says which variables ask for it.
   returned: success
   type: dict
@@ -218,6 +220,13 @@ backend:
     python: {requires: ">=3.11,<3.15", use: "3.12", path: /usr/bin/python3.12, fetch: false}
     python_requires: ">=3.11,<3.15"
     settings: {version: "", torch: "", experimental: false}
+    work:
+      download_bytes: 1275000000
+      disk_bytes: 8270000000
+      seconds: 235
+      text: >-
+        ROCm is to be set up: about 1.3 GB to fetch, 8.3 GB of disk (215 GB are free),
+        4 min on a line of 100 Mbit/s
 null_reasons:
   description: Why a field is null, by the field's path. For V(wsl.interop), also why it is false.
   returned: always

@@ -22,7 +22,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 ansible.module_utils.__path__ = [*ansible.module_utils.__path__, str(PROJECT / "module_utils")]
 sys.path.insert(0, str(PROJECT / "tests"))
 
-from ansible.module_utils.colab_ready.backends.base import GB, Backend  # noqa: E402  needs the paths above
+from ansible.module_utils.colab_ready.backends.base import Backend, in_gigabytes  # noqa: E402  needs the paths above
 from ansible.module_utils.colab_ready.backends.registry import BACKENDS  # noqa: E402  needs the paths above
 from ansible.module_utils.colab_ready.core.problem import Refused  # noqa: E402  needs the paths above
 from ansible.module_utils.colab_ready.core.text import listed  # noqa: E402  needs the paths above
@@ -136,14 +136,15 @@ def cards() -> list[str]:
 
 
 def backend_row(backend: Backend) -> tuple[str, ...]:
-    disk = f"about {backend.disk_bytes // GB} GB" if backend.disk_bytes else ""
+    size = backend.size(backend.settings_in({}))
     return (
         f"`{backend.name}`",
         backend.on,
         f"`{backend.device_type}`",
         in_words(backend.python_requires) + (f" ({backend.python_note})" if backend.python_note else ""),
         ", ".join(backend.architectures),
-        disk,
+        in_gigabytes(size.download),
+        in_gigabytes(size.disk),
     )
 
 
@@ -189,11 +190,13 @@ def page() -> str:
     lines += ["## The rules", ""]
     for number, rule in enumerate(RULES, 1):
         lines += fill(rule, f"{number}. ")
-    head = ("backend", "for", "PyTorch's word", "Python", "processor", "disk")
+    head = ("backend", "for", "PyTorch's word", "Python", "processor", "to fetch", "on disk")
     lines += ["", "## The backends", "", *table(head, [backend_row(backend) for backend in BACKENDS])]
     lines += fill(
-        "The disk is about what the environment with PyTorch takes, with the cache of what was fetched for it; for XPU nobody "
-        "has written it down. ROCm's Pythons are those of the default release; another `rocm_version` has others."
+        "Sizes are about what the environment with PyTorch takes; the server's takes 0.1 GB to fetch and 0.3 GB more. They are "
+        "measured for the CPU and DirectML, stated by the package indexes for most of CUDA and ROCm, and for XPU's disk an "
+        "estimate. `./colab-ready --check` says them for this computer. ROCm's sizes and Pythons are those of the default "
+        "release; another `rocm_version` has others."
     )
     lines += [f"## {len(MACHINES)} computers", ""]
     lines += fill(

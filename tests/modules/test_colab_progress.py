@@ -145,6 +145,30 @@ def main():
 main()
 """
 
+GPU_STAND_IN = """#!/usr/bin/python
+# STAND-IN for library/gpu_device.py
+from ansible.module_utils.basic import AnsibleModule
+
+
+def main():
+    module = AnsibleModule(argument_spec={"work": {"type": "dict"}}, supports_check_mode=True)
+    module.exit_json(changed=False, backend={"work": module.params["work"]})
+
+
+main()
+"""
+
+BUILDING = (
+    HEAD.replace("  tasks:", "  roles:\n    - role: python_env\n  post_tasks:")
+    + """
+    - name: Decide
+      gpu_device:
+        work: {text: CPU is to be set up}
+    - name: Decide once more, when it is there
+      gpu_device: {}
+"""
+)
+
 WITHOUT_REPORT = (
     HEAD
     + """
@@ -180,6 +204,10 @@ class Runs:
         (folder / "library").mkdir()
         (folder / "library" / "readiness_report.py").write_text(REPORT_STAND_IN)
         (folder / "library" / "wsl_host.py").write_text(WSL_STAND_IN)
+        (folder / "library" / "gpu_device.py").write_text(GPU_STAND_IN)
+        for role in ("python_env", "readiness"):
+            (folder / "roles" / role / "tasks").mkdir(parents=True)
+            (folder / "roles" / role / "tasks" / "main.yml").write_text("[]\n")
         (folder / "more.yml").write_text("---\n- name: Do an included thing\n  ansible.builtin.command: 'true'\n")
 
     def command(self, playbook: str, *options: str, hosts: str = "localhost,") -> list[str]:
@@ -360,6 +388,19 @@ def test_check_mode_says_so_and_proves_nothing(runs: Runs) -> None:
     assert ended.out.startswith("check mode: nothing will be changed\n")
     assert "0 would change; nothing was changed, nothing proven" in ended.out
     assert "READY" not in ended.out
+
+
+@pytest.mark.parametrize("hosts", ["localhost,", "one,two,"])
+@pytest.mark.parametrize("check", [False, True])
+def test_what_is_to_be_fetched_is_said_once_before_it_begins_and_by_check_mode_at_the_end(
+    runs: Runs, hosts: str, check: bool
+) -> None:
+    out = runs.plain(BUILDING, *(["--check"] if check else []), hosts=hosts).out
+    names = hosts.rstrip(",").split(",")
+    lines = [f"{name}: CPU is to be set up" if len(names) > 1 else "CPU is to be set up" for name in names]
+    assert sorted(line.strip() for line in out.splitlines() if "CPU" in line) == lines, out
+    assert ("once more" in out.split("CPU is to be set up")[0]) is check
+    assert "CPU" not in runs.plain(BUILDING.replace("role: python_env", "role: readiness"), hosts=hosts).out or check
 
 
 def test_several_hosts_get_a_row_each_and_lines_with_their_names(runs: Runs) -> None:

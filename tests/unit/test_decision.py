@@ -180,7 +180,26 @@ def test_a_disk_that_is_too_small_is_said_until_the_environment_is_there(
 ) -> None:
     host = {"wsl": 2, "disk_free_bytes": free, "built": built}
     cautions = backend.decide("directml", [RADEON], host=host)["cautions"]
-    assert ("building DirectML takes about 2 GB of disk, and 1 GB are free" in cautions) is said
+    assert ("building DirectML takes about 1.9 GB of disk, and 1 GB are free" in cautions) is said
+
+
+def test_what_is_to_be_fetched_is_told_for_the_settings_and_until_it_is_there() -> None:
+    def work(name: str, built: list[str], **settings: Any) -> dict[str, Any] | None:
+        host = {"wsl": 2, "built": built, "disk_free_bytes": 40 * 10**9, "distribution": "ubuntu"}
+        host["distribution_version"] = "24.04"
+        found: dict[str, Any] | None = backend.decide(name, [RADEON], host=host, settings=settings)["work"]
+        return found
+
+    first, server_there = work("cpu", []), work("cpu", ["rocm"])
+    assert first and server_there and work("cpu", ["cpu"]) is None
+    assert first["download_bytes"] - server_there["download_bytes"] == 75 * 10**6
+    assert first["text"] == (
+        "CPU is to be set up: about 0.4 GB to fetch, 1.5 GB of disk (40 GB are free), 2 min on a line of 100 Mbit/s"
+    )
+    small, index = work("directml", []), work("directml", [], directml_torch_build="index")
+    assert small and index and index["download_bytes"] > 2.5 * 10**9 > 0.5 * 10**9 > small["download_bytes"]
+    wheels, packages = work("rocm", []), work("rocm", [], rocm_system_packages=True)
+    assert wheels and packages and packages["disk_bytes"] - wheels["disk_bytes"] == 6.2 * 10**9
 
 
 @pytest.mark.parametrize(("build", "said"), [(None, True), (22621, True), (19041, False)])

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..core.text import listed
 from ..gpu import catalog
@@ -27,8 +27,22 @@ SETTING = "setting"
 
 # Windows 11 begins with this build.
 WINDOWS_11 = 22000
+MB, GB = 1000**2, 1000**3
 # The driver model with which GPUs in WSL came: https://devblogs.microsoft.com/directx/directx-heart-linux/
 WSL_WDDM = 2.9
+
+
+class Size(NamedTuple):
+    """What a build takes, about, in bytes: to fetch, and on disk."""
+
+    download: int
+    disk: int
+
+
+# The server's environment, and uv: the sizes that the index states of the wheels of their locks, and what they take unpacked.
+SHARED = Size(75 * MB, 270 * MB)
+# A kernel's environment with PyTorch for the CPU alone: 126 MB of wheels beside torch's 192 MB.
+SMALL = Size(320 * MB, 1200 * MB)
 
 
 @dataclass(frozen=True)
@@ -50,8 +64,8 @@ class Backend:
     # The variables of its role on which the decision hangs, without the role's name in front, and what each is when it is empty.
     settings: Mapping[str, Any] = field(default_factory=dict)
     architectures: tuple[str, ...] = ("x86_64",)
-    # What a build takes, about; None: not known.
-    disk_bytes: int | None = None
+    # What its environment takes, with what it needs of the host; it may hang on its settings.
+    size: Callable[[Mapping[str, Any]], Size] = lambda _settings: SMALL
     # What it is to torch, where torch counts its devices; the proof finds the card among them.
     torch: Side | None = None
     # Why there is none on native Linux, where that is so.
@@ -78,9 +92,6 @@ def _of_kind(empty: Any, value: Any) -> Any:
     if isinstance(empty, Mapping):
         return value if isinstance(value, Mapping) else empty
     return str(value).strip()
-
-
-GB = 1000**3
 
 
 @dataclass(frozen=True)
@@ -197,6 +208,38 @@ def _of_python(backend: Backend, host: HostFacts, settings: Mapping[str, Any]) -
         )
 
 
+# --- what a build takes -----------------------------------------------------------------------------------------------
+
+# A line of 100 Mbit/s; what else a run does (bench/README.md); and what unpacking takes.
+BYTES_PER_SECOND = 12.5 * MB
+RUN_SECONDS = 50
+DISK_BYTES_PER_SECOND = 100 * MB
+
+
+def in_gigabytes(size: int) -> str:
+    """Return a number of bytes as people read it: 0.4 GB, 8 GB."""
+    gigabytes = size / GB
+    return f"{gigabytes:.1f} GB" if gigabytes < 9.95 and round(gigabytes, 1) % 1 else f"{gigabytes:.0f} GB"
+
+
+def work_of(backend: Backend, host: HostFacts, settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what is to be fetched and built for a backend, about; None where its environment is there.
+
+    download_bytes, disk_bytes, seconds, and text, which says them to a person.
+    """
+    if backend.name in (host.built or ()):
+        return None
+    parts = [backend.size(settings), *([] if host.built else [SHARED])]
+    download, disk = (sum(sizes) for sizes in zip(*parts, strict=True))
+    seconds = RUN_SECONDS + download / BYTES_PER_SECOND + disk / DISK_BYTES_PER_SECOND
+    free = f" ({in_gigabytes(host.disk_free_bytes)} are free)" if host.disk_free_bytes is not None else ""
+    text = (
+        f"{backend.title} is to be set up: about {in_gigabytes(download)} to fetch, {in_gigabytes(disk)} of disk{free}, "
+        f"{round(seconds / 60) or 1} min on a line of 100 Mbit/s"
+    )
+    return {"download_bytes": download, "disk_bytes": disk, "seconds": round(seconds), "text": text}
+
+
 # --- what bears on every backend --------------------------------------------------------------------------------------
 
 SHUTDOWN = "in PowerShell: wsl --shutdown"
@@ -242,7 +285,9 @@ def of_windows(host: HostFacts) -> Iterator[Finding]:
         yield Finding(NO, "libdxcore.so, through which WSL reaches the GPU, is not in /usr/lib/wsl/lib", UPDATE)
 
 
-def _of_machine(backend: Backend, adapter: Mapping[str, Any], host: HostFacts) -> Iterator[Finding]:
+def _of_machine(
+    backend: Backend, adapter: Mapping[str, Any], host: HostFacts, settings: Mapping[str, Any]
+) -> Iterator[Finding]:
     if host.architecture and host.architecture not in backend.architectures:
         yield Finding(
             NO, f"{backend.title} has packages for {listed(backend.architectures)} only, this is {host.architecture}"
@@ -253,15 +298,11 @@ def _of_machine(backend: Backend, adapter: Mapping[str, Any], host: HostFacts) -
     if host.behind_windows and _number(adapter.get("wddm")) < WSL_WDDM and not host.windows_10:
         why = f"the Windows driver of {label(adapter)} is older than GPUs in WSL (WDDM {adapter.get('wddm')})"
         yield Finding(CAUTION, why, "install the newest one")
-    if (
-        backend.disk_bytes
-        and host.disk_free_bytes is not None
-        and host.disk_free_bytes < backend.disk_bytes
-        and backend.name not in (host.built or ())
-    ):
+    work = work_of(backend, host, settings)
+    if work and host.disk_free_bytes is not None and host.disk_free_bytes < work["disk_bytes"]:
         # Never a no: once it is built, the disk is that much fuller, and the next run would decide otherwise.
-        need, free = backend.disk_bytes // GB, host.disk_free_bytes / GB
-        yield Finding(CAUTION, f"building {backend.title} takes about {need} GB of disk, and {free:.3g} GB are free")
+        need, free = in_gigabytes(work["disk_bytes"]), in_gigabytes(host.disk_free_bytes)
+        yield Finding(CAUTION, f"building {backend.title} takes about {need} of disk, and {free} are free")
 
 
 def _number(text: Any) -> float:
@@ -314,7 +355,7 @@ def judge(backend: Backend, adapter: Mapping[str, Any], host: HostFacts, setting
             findings.append(Finding(NO, f"{backend.title} is for {backend.on}"))
         findings += of_windows(host)
     findings += backend.findings(adapter, host, settings)
-    findings += _of_machine(backend, adapter, host)
+    findings += _of_machine(backend, adapter, host, settings)
     findings += _of_python(backend, host, settings)
     cautions = tuple(found.sentence() for found in findings if found.level == CAUTION)
     on_request = [found for found in findings if found.level == OPT_IN]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..backends.base import SETTING, Backend, Candidate, HostFacts, Verdict, judge, of_windows
+from ..backends.base import SETTING, Backend, Candidate, HostFacts, Verdict, judge, of_windows, work_of
 from ..backends.registry import BACKENDS
 from ..core.problem import Problem, Refused
 from ..core.text import listed
@@ -83,6 +83,7 @@ def decide(
     recommended {name, device_type, adapter, gfx, why}: what would be taken if colab_backend were auto. reasons, cautions,
     rejected [{name, why}], opt_in [{name, adapter, why, do}]. python {requires, use, path, fetch}, and python_requires once more.
     settings: those of its own on which this hangs; whoever installs it reads them here, so nobody can install something else.
+    work: what is to be fetched and built for it (see work_of); None where that is there.
     """
     wished = next((backend for backend in BACKENDS if backend.name == wish), None)
     if wish != "auto" and wished is None:
@@ -124,6 +125,7 @@ def decide(
         "python": python,
         "python_requires": python["requires"],
         "settings": case.settings[backend.name],
+        "work": work_of(backend, case.host, case.settings[backend.name]),
     }
 
 

@@ -131,10 +131,18 @@ def verdict_lines(
     changed: int,
     seconds: float,
     unproven: Mapping[str, Sequence[Mapping[str, Any]]] = {},
+    works: Mapping[str, str] = {},
 ) -> list[Line]:
-    """What stands below the table. `unproven` is what is to do on hosts of which no report speaks."""
+    """What stands below the table.
+
+    `unproven` is what is to do on hosts of which no report speaks, `works` what is to be fetched and built on hosts.
+    """
     if word == "check":
-        return [[("check mode", "bold"), (f"  {changed} would change; nothing was changed, nothing proven", "")]]
+        would: Line = [("check mode", "bold"), (f"  {changed} would change; nothing was changed, nothing proven", "")]
+        return [
+            would,
+            *([(f"  {host}: {work}" if len(works) > 1 else f"  {work}", "")] for host, work in works.items()),
+        ]
     title = (TITLES[word], "bold green" if word in ("none", "ready") else "bold red")
     lines: list[Line] = [[title, (f"  {changed} changed, {duration(seconds)}", "")]]
     hosts = sorted({*summaries, *stopped_at, *unproven})
@@ -172,6 +180,13 @@ def unproven_of(action: str, result: Mapping[str, Any]) -> list[Mapping[str, Any
     if action.rpartition(".")[2] != "wsl_host" or not isinstance(remedies, list):
         return []
     return of_wsl(remedy for remedy in remedies if isinstance(remedy, Mapping))
+
+
+def work_of(action: str, result: Mapping[str, Any]) -> str:
+    """What is to be fetched and built, by the module gpu_device; nothing where that is there."""
+    backend = result.get("backend")
+    work = backend.get("work") if isinstance(backend, Mapping) else None
+    return str(work["text"]) if action.rpartition(".")[2] == "gpu_device" and isinstance(work, Mapping) else ""
 
 
 def settings_lines(result: Mapping[str, Any], ready: bool, host: str = "") -> list[Line]:

@@ -12,7 +12,7 @@ from ...core.text import listed
 from ...gpu import catalog
 from ...gpu.catalog import NO, OPT_IN, YES
 from ...python.lock import LockError, split_specifier
-from ..base import CAUTION, GB, SETTING, UPDATE, Backend, Finding, HostFacts
+from ..base import CAUTION, MB, SETTING, UPDATE, Backend, Finding, HostFacts, Size
 from .releases import DEFAULT, RELEASE_KEYS, TORCH_BUILDS, all_releases
 
 NOT_WINDOWS = "DirectML is a part of Windows, and this is not WSL"
@@ -79,8 +79,8 @@ def is_range(text: str) -> bool:
         return False
 
 
-# torch-directml registers as PrivateUse1 and has no name of its own. Disk: with torch's CPU build, and pip's cache; the
-# default index's build with CUDA alone takes 5.1 GB (directml_torch_build: index).
+# torch-directml registers as PrivateUse1 and has no name of its own. What the default index's build with CUDA takes
+# (directml_torch_build: index) was measured; see bench/README.md.
 BACKEND = Backend(
     "directml",
     "privateuseone",
@@ -91,7 +91,9 @@ BACKEND = Backend(
     python_requires=">=3.10,<3.13",
     requires=requires,
     settings={"release": DEFAULT, "releases": {}, "torch_build": "cpu"},
-    disk_bytes=2 * GB,
+    size=lambda settings: (
+        Size(2900 * MB, 5100 * MB) if settings["torch_build"] == "index" else Size(350 * MB, 1600 * MB)
+    ),
     needs_windows=NOT_WINDOWS,
     python_note="torch-directml's last wheels are for 3.8 to 3.12, and the other packages of the kernel begin with 3.10",
 )

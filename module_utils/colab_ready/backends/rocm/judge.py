@@ -15,11 +15,13 @@ from ...gpu.catalog import NO, OPT_IN
 from ...gpu.kind import label
 from ..base import (
     GB,
+    MB,
     SETTING,
     UBUNTU,
     Backend,
     Finding,
     HostFacts,
+    Size,
     no_device_file,
     on_ubuntu,
     other_driver,
@@ -102,6 +104,14 @@ def _line(settings: Mapping[str, Any]) -> Line:
 
 def requires(settings: Mapping[str, Any]) -> str:
     return releases.python_requires(_line(settings))
+
+
+def size(settings: Mapping[str, Any]) -> Size:
+    """What the wheels take for one chip, and AMD's packages where they are asked for."""
+    line = _line(settings)
+    full = settings["system_packages"] or not line.light
+    more = (line.download_bytes, line.disk_bytes) if full else (0, 0)
+    return Size(1200 * MB + more[0], 8 * GB + more[1])
 
 
 def _of_settings(
@@ -194,6 +204,6 @@ BACKEND = Backend(
         "bridge_sha256": "",
         "amd_smi_sha256": "",
     },
-    disk_bytes=8 * GB,
+    size=size,
     torch=SIDE,
 )

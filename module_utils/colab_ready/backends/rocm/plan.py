@@ -59,7 +59,7 @@ def choose_line(adapter: Mapping[str, Any], host: Host, wish: Wish | None = None
     line, gfx, target; repository {path, text, key, key_sha256, key_fingerprint, keyring, pin_path, pin} or None; packages,
     prerequisites; debs [{package, file, url, sha256}]; environment {..}; loader [folders]; dids [lines]; groups;
     python_requires; torch {index, find_links, requirements, constraints, drop_bundled_hsa}; windows_driver;
-    download_bytes, disk_bytes (of the packages); cautions.
+    cautions.
     """
     wish = wish or Wish()
     line = _line(wish)
@@ -99,8 +99,6 @@ def choose_line(adapter: Mapping[str, Any], host: Host, wish: Wish | None = None
             "drop_bundled_hsa": line.drop_bundled_hsa and host.wsl,
         },
         "windows_driver": line.windows_driver if host.wsl else "",
-        "download_bytes": line.download_bytes if full else 0,
-        "disk_bytes": line.disk_bytes if full else 0,
         "cautions": list(_cautions(adapter, line, host, override, entries)),
     }
 

@@ -13,10 +13,13 @@ from ...gpu import catalog
 from ...gpu.catalog import NO, OPT_IN
 from ..base import (
     CAUTION,
+    GB,
+    MB,
     UBUNTU,
     Backend,
     Finding,
     HostFacts,
+    Size,
     no_device_file,
     on_ubuntu,
     other_driver,
@@ -55,7 +58,8 @@ def findings(adapter: Mapping[str, Any], host: HostFacts, _settings: Mapping[str
         yield no_device_file(host, "/dev/dri/renderD128", "--device /dev/dri")
 
 
-# Nobody has written down what it takes on disk.
+# To fetch: 1.2 GB of Intel's wheels whose sizes the index states, and PyTorch's own of 1.0 GB (pytorch/pytorch#143838). Nobody
+# has written down what it takes on disk; three times as much is what CUDA's takes.
 BACKEND = Backend(
     "xpu",
     "xpu",
@@ -64,5 +68,6 @@ BACKEND = Backend(
     findings,
     catalog.INTEL,
     python_requires=">=3.10,<3.14",
+    size=lambda _settings: Size(2300 * MB, 7 * GB),
     torch=Side("xpu", "XPU", "xpu", "xpu"),
 )
