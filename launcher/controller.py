@@ -1,23 +1,32 @@
 # Copyright (c) 2026, the colab-ready authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The environment with Ansible (or with the tests' tools), built once per lock and Python, from hashed wheels alone."""
+"""The environment with Ansible (or with the tests' tools), built once per lock and Python, from hashed wheels alone.
+
+The first way needs Python and nothing else: the wheels are fetched, and uv, which is one of them, installs the others.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
+import platform
 import re
 import select
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, Any, NamedTuple
 
+import colab_ready
+from colab_ready.python import lock as lock_file
 from colab_ready.python import pip_config
 
 from .playbook import told_by
@@ -29,16 +38,26 @@ WORD_SECONDS = 10
 END_SECONDS = 20
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 MINOR = sys.version_info[1]
+# A process that imports the fetcher from where this program has it.
+FETCH = "import sys; sys.path.insert(0, sys.argv[1]); from colab_ready.fetch.command import main; sys.exit(main())"
+# What of uv's settings has no say where all is at hand.
+UV_SOURCES = re.compile("UV_(DEFAULT_INDEX|INDEX.*|FIND_LINKS|HTTP.*|KEYRING_PROVIDER)")
 
 
 class Failed(Exception):
     """One way to the environment did not lead there, and why."""
 
 
-def sources(
-    pip_files: Sequence[tuple[str, str]], environ: Mapping[str, str], home: str
-) -> tuple[dict[str, str], list[str]]:
-    """Pip's configuration as variables for pip and uv, and what uv must be told as arguments."""
+class Sources(NamedTuple):
+    """Pip's configuration as variables for pip and uv, what uv must be told as arguments, and as the fetcher takes it."""
+
+    variables: dict[str, str]
+    uv_arguments: list[str]
+    fetch_order: dict[str, Any]
+
+
+def sources(pip_files: Sequence[tuple[str, str]], environ: Mapping[str, str], home: str) -> Sources:
+    """Where packages come from. Raises Stop for a configuration that pip would refuse."""
     try:
         found = pip_config.with_uv_settings(pip_config.merge(pip_files, environ, home), environ)
     except pip_config.PipConfigError as error:
@@ -49,7 +68,7 @@ def sources(
         **pip_config.pip_environment(found, environ),
         "UV_NO_CONFIG": "1",
     }
-    return variables, pip_config.uv_arguments(found)
+    return Sources(variables, pip_config.uv_arguments(found), pip_config.fetch_order(found, environ))
 
 
 @dataclass
@@ -61,7 +80,8 @@ class Builder:
     cache: Path
     environ: dict[str, str]
     uv: str | None
-    uv_arguments: Sequence[str] = ()
+    uv_lock: Path
+    sources: Sources
     become: Sequence[str] = ()  # what stands before apt-get
     python: str = sys.executable
     talk: int | None = None  # the pipe from the caller, who may end this
@@ -85,7 +105,7 @@ class Builder:
     def _build(self, folder: Path) -> None:
         say(f"preparing the {self.kind} environment with Python 3.{MINOR} (once)")
         log_path = self.cache / f"{self.kind}.log"
-        ways = {"uv": self._with_uv, "venv": self._with_venv, "apt": self._with_apt}
+        ways = {"wheels": self._with_wheels, "uv": self._with_uv, "venv": self._with_venv, "apt": self._with_apt}
         names = [name for name in ways if name != "uv" or self.uv]
         with open(log_path, "w", encoding="utf-8") as log:
             for place, name in enumerate(names, 1):
@@ -104,10 +124,33 @@ class Builder:
         (folder / ".complete").touch()
         self._forget_old()
 
+    def _with_wheels(self, folder: Path, steps: Steps) -> None:
+        here = lock_file.marker_environment(platform.python_version(), sys.implementation.name, platform.machine())
+        wanted = [
+            (one.name, one.version, [digest.partition(":")[2] for digest in one.hashes])
+            for lock in (self.uv_lock, self.lock)
+            for one in lock_file.select(lock_file.parse_lock(lock.read_text(encoding="utf-8")), here).values()
+        ]
+        wheels, uv = self.cache / "wheels", self.cache / "wheels" / "uv"
+        order = {**self.sources.fetch_order, "wanted": wanted, "folder": str(wheels), "program": ["uv", str(uv)]}
+        modules = str(Path(colab_ready.__path__[0]).parent)
+        with tempfile.TemporaryFile(dir=self.cache) as stdin:
+            stdin.write(json.dumps(order).encode())
+            stdin.seek(0)
+            steps.run(self.python, "-I", "-c", FETCH, modules, name="the download", stdin=stdin)
+        steps.environ = {name: value for name, value in self.environ.items() if not UV_SOURCES.fullmatch(name)}
+        steps.run(str(uv), "venv", "--python", self.python, str(folder))
+        options = ["--offline", "--no-index", "--find-links", str(wheels), "--no-build", "--require-hashes"]
+        steps.run(str(uv), "pip", "install", "--python", str(folder / "bin/python"), *options, "-r", str(self.lock))
+        # uv's own is for this computer, which needs it next.
+        for path in wheels.iterdir():
+            if not (path.name.startswith("uv-") and path.suffix == ".whl"):
+                path.unlink()
+
     def _with_uv(self, folder: Path, steps: Steps) -> None:
         assert self.uv
         steps.run(self.uv, "venv", "--python", self.python, str(folder))
-        options = ["--no-build", "--require-hashes", *self.uv_arguments, "-r", str(self.lock)]
+        options = ["--no-build", "--require-hashes", *self.sources.uv_arguments, "-r", str(self.lock)]
         steps.run(self.uv, "pip", "install", "--python", str(folder / "bin/python"), *options)
 
     def _with_venv(self, folder: Path, steps: Steps) -> None:
@@ -153,16 +196,16 @@ class Steps:
     talk: int | None
     said: float = field(default_factory=time.monotonic)  # when the person last got a word
 
-    def run(self, *command: str) -> None:
-        """In /, so that no uv.toml and no setup.cfg of the current directory is read."""
+    def run(self, *command: str, name: str = "", stdin: IO[bytes] | int = subprocess.DEVNULL) -> None:
+        """In /, so that no uv.toml and no setup.cfg of the current directory is read. `name`: what a person knows it by."""
         try:
             process = subprocess.Popen(
-                command, cwd="/", env=self.environ, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log
+                command, cwd="/", env=self.environ, stdin=stdin, stdout=self.log, stderr=self.log
             )
         except OSError as error:
             raise Failed(f"{command[0]}: {error.strerror}") from None
         try:
-            self._wait(process, os.path.basename(command[0]))
+            self._wait(process, name or os.path.basename(command[0]))
         finally:
             if process.poll() is None:
                 _end(process)

@@ -131,13 +131,14 @@ def environment(launcher: Launcher, kind: str) -> Path:
     """The environment of this kind in the caller's cache."""
     cache = make_cache(launcher)
     files = [(path, text or "") for path, text in caller.pip_files(launcher.environ, launcher.home)]
-    network, uv_arguments = controller.sources(files, launcher.environ, launcher.home)
-    environ = {**variables.own(launcher.environ), **network}
+    found = controller.sources(files, launcher.environ, launcher.home)
+    environ = {**variables.own(launcher.environ), **found.variables}
     lock_file = launcher.checkout / "requirements" / f"{kind}.txt"
+    uv_lock = launcher.checkout / "roles/python_env/files/uv.txt"
     # Never what the current directory holds.
     uv = shutil.which(
         "uv", path=":".join(one for one in launcher.environ.get("PATH", "").split(":") if one.startswith("/"))
     )
     become = [] if os.geteuid() == 0 else [caller.find_become() or "sudo"]
     with lock.hold(str(cache / "lock"), f"process {os.getpid()}, which prepares its environment"):
-        return controller.Builder(kind, lock_file, cache, environ, uv, uv_arguments, become).get()
+        return controller.Builder(kind, lock_file, cache, environ, uv, uv_lock, found, become).get()

@@ -117,12 +117,12 @@ class Run:
             (path, text or (path in everybodys and not distrust_way(path, {0}) and read_text(path, follow=True)) or "")
             for path, text in self.header["pip_files"]
         ]
-        network, uv_arguments = controller.sources(files, self.environ, self.header["home"])
+        found = controller.sources(files, self.environ, self.header["home"])
         # Nothing is left in root's home.
-        environ = {**self.environ, **network, "UV_NO_CACHE": "1", "PIP_NO_CACHE_DIR": "1"}
-        lock_file = self.tree / "requirements" / "controller.txt"
+        environ = {**self.environ, **found.variables, "UV_NO_CACHE": "1", "PIP_NO_CACHE_DIR": "1"}
+        locks = self.tree / "requirements/controller.txt", self.tree / "roles/python_env/files/uv.txt"
         return controller.Builder(
-            "controller", lock_file, self.cache, environ, find_uv(), uv_arguments, talk=self.talk
+            "controller", locks[0], self.cache, environ, find_uv(), locks[1], found, talk=self.talk
         ).get()
 
     def _clean(self) -> None:
@@ -147,7 +147,7 @@ class Run:
         shutil.rmtree(self.folder, ignore_errors=True)
         # Another run, which waits, has its folder there, and runs from its tree.
         trees = [] if [*self.cache.glob("run.*")] else [*self.cache.glob("tree-*")]
-        for path in [*self.cache.glob("controller*"), *trees]:
+        for path in [*self.cache.glob("controller*"), *self.cache.glob("wheels"), *trees]:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         with contextlib.suppress(OSError):
             os.unlink(self.lock_path)

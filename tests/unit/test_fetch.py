@@ -18,7 +18,7 @@ from ansible.module_utils.colab_ready.fetch import client as fetch_client
 from ansible.module_utils.colab_ready.fetch.client import Client, FetchError, Network
 from ansible.module_utils.colab_ready.fetch.names import Computer, fits, parse_name
 from ansible.module_utils.colab_ready.fetch.pages import Link, NoIndex, read_page
-from ansible.module_utils.colab_ready.fetch.program import unpack
+from ansible.module_utils.colab_ready.fetch.command import unpack
 from ansible.module_utils.colab_ready.fetch.wheels import Places, Progress, Wanted, fetch
 
 PC = Computer(11, "x86_64", (2, 36))

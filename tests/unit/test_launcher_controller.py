@@ -1,7 +1,8 @@
-"""How the launcher comes to an environment: the three ways, hashed wheels alone, and what is left of a way that failed."""
+"""How the launcher comes to an environment: the ways there, hashed wheels alone, and what is left of a way that failed."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
@@ -28,6 +29,12 @@ env >"$state/environment-of-{name}"
 # The Python to build from, and the one of an environment.
 PYTHON = """
 case "$*" in
+    *fetch.command*)
+        cat >"$state/order"
+        [ ! -e "$state/no-wheels" ] || { echo "no source has uv" >&2; exit 1; }
+        mkdir -p "$state/../cache/wheels"
+        cp "$state/../bin/uv" "$state/../cache/wheels/uv"
+        touch "$state/../cache/wheels/uv-1-py3-none-any.whl" "$state/../cache/wheels/a-1-py3-none-any.whl" ;;
     *ensurepip*) [ -e "$state/ensurepip" ] || { echo "ModuleNotFoundError: No module named 'ensurepip'" >&2; exit 1; } ;;
     *"-m venv "*)
         for directory do :; done
@@ -66,6 +73,9 @@ class Yard:
         self.state, self.cache = self.folder / "state", self.folder / "cache"
         self.lock = self.folder / "controller.txt"
         self.lock.write_text("# the lock\n")
+        self.uv_lock = self.folder / "uv.txt"
+        self.uv_lock.write_text(f"uv==1 --hash=sha256:{'0' * 64}\n")
+        self.touch("no-wheels")
         for name, body in (("uv", UV), ("apt-get", APT), ("dpkg", ""), ("sudo", 'shift; exec "$@"\n')):
             self.stand_in(self.folder / "bin" / name, name, body)
         self.stand_in(self.state / "python", "python", PYTHON)
@@ -75,11 +85,13 @@ class Yard:
         path.chmod(0o755)
 
     def builder(self, uv: bool = True, become: tuple[str, ...] = (), **variables: str) -> controller.Builder:
-        network, uv_arguments = controller.sources([], variables, "/home/me")
-        environ = {"PATH": f"{self.folder}/bin:/usr/bin:/bin", **variables, **network}
+        found = controller.sources([], variables, "/home/me")
+        environ = {"PATH": f"{self.folder}/bin:/usr/bin:/bin", **variables, **found.variables}
         program = str(self.folder / "bin" / "uv") if uv else None
         python = str(self.state / "python")
-        return controller.Builder("controller", self.lock, self.cache, environ, program, uv_arguments, become, python)
+        return controller.Builder(
+            "controller", self.lock, self.cache, environ, program, self.uv_lock, found, become, python
+        )
 
     def touch(self, *names: str) -> None:
         for name in names:
@@ -98,6 +110,27 @@ class Yard:
 @pytest.fixture
 def yard(tmp_path: Path) -> Yard:
     return Yard(tmp_path)
+
+
+def test_it_needs_python_and_nothing_else(yard: Yard, capsys: pytest.CaptureFixture[str]) -> None:
+    (yard.state / "no-wheels").unlink()
+    yard.lock.write_text(
+        f"a==1 --hash=sha256:{'1' * 64}\nb==1 ; python_full_version < '3.4' --hash=sha256:{'2' * 64}\n"
+        f"c==2 ; os_name == 'posix' --hash=sha256:{'3' * 64}\n"
+    )
+    folder = yard.builder(uv=False, PIP_INDEX_URL="http://me:secret@mirror.invalid/simple").get()
+    order = json.loads((yard.state / "order").read_text())
+    assert order["wanted"] == [["uv", "1", ["0" * 64]], ["a", "1", ["1" * 64]], ["c", "2", ["3" * 64]]]
+    assert order["places"]["index_url"] == "http://me:secret@mirror.invalid/simple"
+    wheels = yard.cache / "wheels"
+    assert [str(path.name) for path in wheels.iterdir()] == ["uv-1-py3-none-any.whl"], (
+        "this computer needs that one next"
+    )
+    offline = f"[--offline] [--no-index] [--find-links] [{wheels}] [--no-build] [--require-hashes] [-r] [{yard.lock}]"
+    assert offline in yard.calls("uv")[-1] and not yard.calls("apt-get")
+    assert not {"UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS"} & set(yard.seen("uv"))
+    assert "secret" not in "".join(yard.calls("python")) + "".join(yard.calls("uv")) + capsys.readouterr().err
+    assert (folder / ".complete").exists()
 
 
 def test_it_is_built_once_from_hashed_wheels(yard: Yard, capsys: pytest.CaptureFixture[str]) -> None:
@@ -152,9 +185,12 @@ def test_when_uv_fails_it_is_said_and_venv_is_tried(yard: Yard, capsys: pytest.C
 
 def test_what_pip_is_configured_to_holds_for_both(yard: Yard) -> None:
     text = "[global]\nindex-url = http://u:secret@mirror.invalid/simple\n[install]\nfind-links = ~/wheels\n"
-    network, _arguments = controller.sources([("/home/me/.config/pip/pip.conf", text)], {}, "/home/me")
+    network, _arguments, order = controller.sources([("/home/me/.config/pip/pip.conf", text)], {}, "/home/me")
     assert network["UV_DEFAULT_INDEX"] == network["PIP_INDEX_URL"] == "http://u:secret@mirror.invalid/simple"
     assert network["UV_FIND_LINKS"] == network["PIP_FIND_LINKS"] == "/home/me/wheels"
+    assert order["places"]["index_url"] == network["UV_DEFAULT_INDEX"] and order["places"]["find_links"] == [
+        "/home/me/wheels"
+    ]
     assert network["PIP_CONFIG_FILE"] == os.devnull, "nothing is read a second time, as another user"
     assert network["UV_NO_CONFIG"] == "1"
     yard.builder(PIP_INDEX_URL="http://mirror.invalid/simple").get()

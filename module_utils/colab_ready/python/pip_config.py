@@ -229,6 +229,20 @@ def network_environment(sources: Sources, environ: Mapping[str, str]) -> dict[st
     return result
 
 
+def fetch_order(sources: Sources, environ: Mapping[str, str]) -> dict[str, Any]:
+    """The same sources for fetch/command.py: {places, network, trusted_hosts}, as JSON can say it."""
+    variables = {**inherited_uv_settings(environ), **network_environment(sources, environ)}
+    if sources.timeout:
+        variables["UV_HTTP_TIMEOUT"] = str(sources.timeout)
+    places = {
+        "index_url": _with_credentials(sources.index_url or "", environ),
+        "extra_index_urls": [_with_credentials(one, environ) for one in sources.extra_index_urls],
+        "find_links": list(sources.find_links),
+        "no_index": sources.no_index,
+    }
+    return {"places": places, "network": variables, "trusted_hosts": list(sources.trusted_hosts)}
+
+
 def uv_environment(sources: Sources, environ: Mapping[str, str], system_certificates: bool = True) -> dict[str, str]:
     """The variables that make uv use these sources (names: uv 0.13.9, `uv help pip install`)."""
     values = {

@@ -1,7 +1,10 @@
 # Copyright (c) 2026, the colab-ready authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A program that lies in a wheel, as uv does: a zip file with the binary in it."""
+"""Fetch wheels as a process of its own, which who waits for it can end; and take a program out of a wheel.
+
+A program such as uv lies in its wheel, which is a zip file, as one binary.
+"""
 
 from __future__ import annotations
 
@@ -39,26 +42,24 @@ def unpack(wheel: str, name: str, place: str) -> None:
 
 
 def main() -> int:
-    """Fetch a program as standard input says, in JSON, and print what went wrong: {wanted, places, network, wheels, name, place}.
+    """Fetch what standard input says, in JSON, and say on stderr why that does not go: {wanted, places, network, trusted_hosts,
+    folder, program}. `wanted` is a list of [name, version, sha256 sums]; `program` names one of these, and where it goes.
 
     On standard input, since an address may hold a password.
     """
     told = json.load(sys.stdin)
-    one = told["wanted"]
-    wanted = Wanted(one["name"], one["version"], frozenset(one["hashes"]))
-    places = Places(
-        **{key: tuple(value) if isinstance(value, list) else value for key, value in told["places"].items()}
-    )
+    wanted = [Wanted(name, version, frozenset(hashes)) for name, version, hashes in told["wanted"]]
+    places = {key: tuple(value) if isinstance(value, list) else value for key, value in told["places"].items()}
     client = Client(Network.of(told["network"], tuple(told["trusted_hosts"])))
+    name, place = told["program"]
     try:
-        os.makedirs(told["wheels"], mode=0o700, exist_ok=True)
-        [wheel] = fetch([wanted], places, told["wheels"], client, Computer.here())
-        unpack(wheel, told["name"], told["place"])
-    except (FetchError, OSError) as error:
+        os.makedirs(told["folder"], mode=0o700, exist_ok=True)
+        wheels = fetch(wanted, Places(**places), told["folder"], client, Computer.here())
+        unpack(wheels[[one.name for one in wanted].index(name)], name, place)
+    except FetchError as error:
         print(error, file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
+        return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
