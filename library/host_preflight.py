@@ -196,11 +196,6 @@ python:
   returned: always
   type: dict
   sample: {path: /usr/bin/python3, version: 3.11.2}
-ensurepip:
-  description: Whether that Python can make a virtual environment with pip in it (Debian's python3-venv).
-  returned: always
-  type: bool
-  sample: false
 uv:
   description: The uv on the caller's path.
   returned: always

@@ -155,8 +155,8 @@ options:
     default: /opt/colab-ready/tools
   uv:
     description:
-      - The uv program to use. Without one, the one in O(tools_dir); it is installed there when a build needs it and
-        it is missing or not the locked version. Where no Python has C(ensurepip), one from E(PATH) will do. Root
+      - The uv program to use. Without one, the one in O(tools_dir); its wheel is fetched there when a build needs it and
+        it is missing or not the locked version. Where that fails, pip is tried, then one from E(PATH) will do. Root
         does not run one that somebody else can change.
     type: path
   uv_lock:

@@ -162,7 +162,9 @@ class Sandbox:
     def give_environment(self, cache: Path, kind: str) -> Path:
         """An environment that is complete, so that none is built."""
         lock = self.checkout / "requirements" / f"{kind}.txt"
-        folder = controller.Builder(kind, lock, cache, {}, None, python=PYTHON).folder
+        folder = controller.Builder(
+            kind, lock, cache, {}, None, lock, controller.sources([], {}, ""), python=PYTHON
+        ).folder
         (folder / "bin").mkdir(parents=True)
         (folder / ".complete").touch()
         self.stand_in(folder / "bin" / "python", "python", 'env >"$state/environment"; pwd >"$state/directory"\n')

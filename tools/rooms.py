@@ -27,7 +27,8 @@ ROOMS: dict[str, tuple[str, str]] = {
     "system": ("the distribution, its Pythons, init, file systems, ports, groups", "core process files"),
     "wsl": ("WSL and the Windows around it: wsl.conf, interop, registry", "core process files system"),
     "apt": ("apt and dpkg: client, output, keys", "core process files system"),
-    "python": ("environments: lock files, pip's configuration, uv, builder", "core process files system"),
+    "fetch": ("wheels by hash, from wherever pip's configuration says", "core process"),
+    "python": ("environments: lock files, pip's configuration, uv, builder", "core process files system fetch"),
     "settings": ("what may be set: its types and rules, and what a host remembers of it", "core process files"),
     "gpu": ("which adapters a host has, and what is known of each; decides nothing", "core process files system wsl"),
     "backends": (

@@ -312,7 +312,7 @@ def test_settings_and_a_named_python_belong_to_the_decision(look: Any, tmp_path:
     for name in WSL_LIBRARIES:
         (tmp_path / "usr/lib/wsl/lib" / name).touch()
     named = tmp_path / "python"
-    named.write_text("""#!/bin/sh\necho '{"version": "3.12.3", "ensurepip": true}'\n""")
+    named.write_text("""#!/bin/sh\necho '{"version": "3.12.3"}'\n""")
     named.chmod(0o755)
     card = Adapter(name="AMD Radeon RX 6600", ids=(0x1002, 0x73FF, 0x1043, 1, 0xC7))
     with DxgDouble([card]) as double:

@@ -48,7 +48,7 @@ ANSWERS = {
     "host_settings": {"recalled": {}, "problems": [], "runtime": {}, "memory": None, "beyond_defaults": []},
     "host_preflight": {
         "user": "student", "user_home": "/nowhere", "user_exists": True, "user_comment": "", "home_open": False, "port": 8888,
-        "prefix": "/nowhere/colab", "service_manager": "colab-runtime", "ensurepip": True, "runtime": {"user": "student"},
+        "prefix": "/nowhere/colab", "service_manager": "colab-runtime", "runtime": {"user": "student"},
         "backend_settings": [],
     },
     "gpu_device": {"backend": {"device_type": "cpu", "adapter": None, "card": None}, "adapters": [], "wsl": None},

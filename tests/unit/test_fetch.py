@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from ansible.module_utils.colab_ready.fetch import client as fetch_client
 from ansible.module_utils.colab_ready.fetch.client import Client, FetchError, Network
+from ansible.module_utils.colab_ready.fetch.command import unpack
 from ansible.module_utils.colab_ready.fetch.names import Computer, fits, parse_name
 from ansible.module_utils.colab_ready.fetch.pages import Link, NoIndex, read_page
-from ansible.module_utils.colab_ready.fetch.command import unpack
 from ansible.module_utils.colab_ready.fetch.wheels import Places, Progress, Wanted, fetch
 
 PC = Computer(11, "x86_64", (2, 36))
@@ -316,8 +316,13 @@ def test_a_proxy_is_asked_and_a_host_in_no_proxy_is_not(tmp_path: Path, mirror: 
 
 def test_without_roots_a_hashed_wheel_comes_and_no_password_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetch_client, "_system_has_roots", lambda: False)
-    asked = []
-    monkeypatch.setattr(Client, "_opener", lambda self, url, verified: asked.append(verified) or 1 / 0)
+    asked: list[bool] = []
+
+    def refuse(_client: Client, _url: str, verified: bool) -> None:
+        asked.append(verified)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Client, "_opener", refuse)
     client = Client(Network(tries=1))
     with pytest.raises(ZeroDivisionError):
         client.page("https://a.invalid/simple/", "text/html")

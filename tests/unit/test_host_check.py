@@ -45,7 +45,7 @@ SEEN = Seen(
     service_manager="systemd",
     systemd="252",
     uv=None,
-    python=Python("/usr/bin/python3", "3.11.2", False),
+    python=Python("/usr/bin/python3", "3.11.2"),
     rejected=(),
     place=PLACE,
 )
@@ -74,7 +74,6 @@ def test_a_good_host_has_no_problems_and_says_what_the_roles_need() -> None:
         "os": {"id": "debian", "version_id": "12", "codename": "bookworm", "name": "Debian 12"},
         "architecture": "x86_64",
         "python": {"path": "/usr/bin/python3", "version": "3.11.2"},
-        "ensurepip": False,
         "uv": None,
         "hostname": "pc-07",
         "runtime": {"user": None, "service_manager": None, "prefix": None, "port": None},
@@ -309,8 +308,8 @@ def test_system_directories_and_odd_paths_are_no_prefix(prefix: str) -> None:
 def test_the_first_python_that_fits_is_taken(tmp_path: Path) -> None:
     (tmp_path / "broken").touch()
     there = {
-        "/usr/bin/python3": Python("/usr/bin/python3", "3.9.2", True), "/x": None, f"{tmp_path}/broken": None,
-        "/usr/bin/python3.12": Python("/usr/bin/python3.12", "3.12.3", True),
+        "/usr/bin/python3": Python("/usr/bin/python3", "3.9.2"), "/x": None, f"{tmp_path}/broken": None,
+        "/usr/bin/python3.12": Python("/usr/bin/python3.12", "3.12.3"),
     }  # fmt: skip
     found = interpreters.first_fitting(there, ">=3.10", there.__getitem__)
     rejected = ["/usr/bin/python3 is 3.9.2", "/x does not exist", f"{tmp_path}/broken does not start"]

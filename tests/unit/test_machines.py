@@ -125,7 +125,7 @@ def test_the_python_that_is_announced_is_the_one_that_is_built_with(machine: Mac
     requires = (
         installed(machine, decision)["python_requires"] if decision["name"] != "cuda" else decision["python_requires"]
     )
-    there = {str(version): Python(str(version), str(version), True) for version in machine.host.get("pythons") or ()}
+    there = {str(version): Python(str(version), str(version)) for version in machine.host.get("pythons") or ()}
     found, _rejected = interpreters.first_fitting(there, requires, there.get)
     if machine.host.get("pythons") is not None:
         assert decision["python"]["use"] == (found.version if found else fetched_by_uv(requires))

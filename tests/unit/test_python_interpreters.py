@@ -64,7 +64,7 @@ def test_what_uv_fetched_before_comes_after_the_systems(tmp_path: Path) -> None:
 
 def test_one_that_is_named_is_the_only_one(tmp_path: Path) -> None:
     named = tmp_path / "python"
-    named.write_text("""#!/bin/sh\necho '{"version": "3.11.2", "ensurepip": true}'\n""")
+    named.write_text("""#!/bin/sh\necho '{"version": "3.11.2"}'\n""")
     named.chmod(0o755)
     host: dict[str, Any] = {"pythons": ["3.13"], "python_paths": ["/usr/bin/python3.13"]}
     expected = {"pythons": ["3.11.2"], "python_paths": [str(named)], "python_named": True}

@@ -94,8 +94,8 @@ def test_pythons_are_the_systems_own_in_order_of_preference(tmp_path: Path) -> N
 
 
 def test_a_python_is_asked_and_not_guessed(tmp_path: Path) -> None:
-    answer = program(tmp_path / "python3", """echo '{"version": "3.13.1", "ensurepip": false}'""")
-    assert interpreters.ask_python(str(answer)) == (str(answer), "3.13.1", False)
+    answer = program(tmp_path / "python3", """echo '{"version": "3.13.1"}'""")
+    assert interpreters.ask_python(str(answer)) == (str(answer), "3.13.1")
     assert interpreters.ask_python(str(program(tmp_path / "broken", "echo rubbish"))) is None
 
 
@@ -112,7 +112,7 @@ def test_a_python_that_somebody_else_can_change_does_not_get_roots_rights(
         os.chmod(folder, 0o777)
         path = program(Path(folder) / "python", f'id -u > {folder}/who; echo \'{{"version": "3.11.2"}}\'')
         path.chmod(0o755)
-        assert interpreters.ask_python(str(path)) == (str(path), "3.11.2", False)
+        assert interpreters.ask_python(str(path)) == (str(path), "3.11.2")
         assert int((Path(folder) / "who").read_text()) == pwd.getpwnam(caller or "nobody").pw_uid
 
 

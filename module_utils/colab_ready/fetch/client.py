@@ -200,8 +200,7 @@ class Client:
         without, everywhere = proxies.pop("no", ""), proxies.pop("all", None)
         if everywhere:
             proxies = {"http": everywhere, "https": everywhere, **proxies}
-        host = urlsplit(url).netloc
-        if without and urllib.request.proxy_bypass_environment(host, {"no": without}):
+        if _is_without_proxy(url, without):
             proxies = {}
         context = (
             ssl.create_default_context(cafile=self.network.roots) if verified else ssl._create_unverified_context()
@@ -230,6 +229,13 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         if new is not None and (old.scheme, old.netloc) != (there.scheme, there.netloc):
             new.remove_header("Authorization")
         return new
+
+
+def _is_without_proxy(url: str, without: str) -> bool:
+    """Whether NO_PROXY names the host, or a domain that it is in."""
+    host = urlsplit(url).hostname or ""
+    names = [one.strip().lstrip("*").lstrip(".").partition(":")[0] for one in without.split(",") if one.strip()]
+    return any(not name or host == name or host.endswith(f".{name}") for name in names)
 
 
 def _without_userinfo(url: str) -> tuple[str, str]:

@@ -49,12 +49,15 @@ def main() -> int:
     """
     told = json.load(sys.stdin)
     wanted = [Wanted(name, version, frozenset(hashes)) for name, version, hashes in told["wanted"]]
-    places = {key: tuple(value) if isinstance(value, list) else value for key, value in told["places"].items()}
+    places = told["places"]
+    where = Places(
+        places["index_url"], tuple(places["extra_index_urls"]), tuple(places["find_links"]), places["no_index"]
+    )
     client = Client(Network.of(told["network"], tuple(told["trusted_hosts"])))
     name, place = told["program"]
     try:
         os.makedirs(told["folder"], mode=0o700, exist_ok=True)
-        wheels = fetch(wanted, Places(**places), told["folder"], client, Computer.here())
+        wheels = fetch(wanted, where, told["folder"], client, Computer.here())
         unpack(wheels[[one.name for one in wanted].index(name)], name, place)
     except FetchError as error:
         print(error, file=sys.stderr)

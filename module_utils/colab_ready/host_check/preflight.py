@@ -397,7 +397,6 @@ def judge(wishes: Wishes, seen: Seen) -> tuple[dict[str, Any], list[Problem]]:
         "os": {key: seen.os.get(key) for key in ("id", "version_id", "codename", "name")},
         "architecture": seen.architecture,
         "python": {"path": python.path, "version": python.version} if python else None,
-        "ensurepip": bool(python and python.ensurepip),
         "uv": seen.uv,
         "hostname": seen.hostname,
         "runtime": {key: (seen.settings or {}).get(key) for key in ("user", "service_manager", "prefix", "port")},

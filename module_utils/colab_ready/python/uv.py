@@ -12,11 +12,16 @@ from __future__ import annotations
 import glob
 import os
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..fetch.client import Client, FetchError, Network
+from ..fetch.command import unpack
+from ..fetch.names import Computer
+from ..fetch.wheels import Places, Wanted, fetch
 from ..files.removal import remove_path
 from ..process.identity import Account, current_account
 from ..process.run import Finished, child_environment, run
@@ -27,6 +32,8 @@ from .trusted import distrusted, refusal
 
 # UV_SYSTEM_CERTS is the youngest thing we ask of a uv that is not the locked one.
 OLDEST_UV = "0.11.0"
+# Where launcher/controller.py leaves the wheel of uv; root's alone.
+LAUNCHERS_WHEELS = "/var/cache/colab-ready/wheels"
 SYSTEM_PYTHON = "/usr/bin/python3"
 SYSTEM_CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 # A question that a program answers at once, and a download of some GB over a slow line.
@@ -172,6 +179,11 @@ def provide_uv(request: Request, environ: Mapping[str, str], sources: pip_config
     if version is not None and wanted in (None, version):
         return _unreadable(own)
     tried = []
+    if wanted:
+        reason = _fetch_uv(request, environ, sources)
+        if reason is None:
+            return _unreadable(own)
+        tried.append(reason)
     for python in bootstrap_pythons(request.python) if wanted else ():
         reason = distrusted(python)
         wheel = None if reason else _pip_of(python)
@@ -220,6 +232,36 @@ def _pip_of(python: str) -> str | None:
     done = execute([python, "-I", "-c", _FIND_PIP], child_environment(current_account(), None), ANSWER_SECONDS)
     found = sorted(glob.glob(done.stdout.strip())) or sorted(glob.glob(_PIP_WHEELS)) if done.ok else []
     return found[-1] if found else None
+
+
+def _fetch_uv(request: Request, environ: Mapping[str, str], sources: pip_config.Sources) -> str | None:
+    """Put uv into tools_dir out of its locked wheel; return why that did not go. The wheel does not stay."""
+    order = pip_config.fetch_order(sources, environ)
+    # What the launcher on this computer has fetched for itself.
+    known = [] if distrusted(LAUNCHERS_WHEELS) or not os.path.isdir(LAUNCHERS_WHEELS) else [LAUNCHERS_WHEELS]
+    places = Places(
+        order["places"]["index_url"],
+        tuple(order["places"]["extra_index_urls"]),
+        (*known, *order["places"]["find_links"]),
+        order["places"]["no_index"],
+    )
+    client = Client(Network.of(order["network"], tuple(order["trusted_hosts"])))
+    own = os.path.join(request.tools_dir, "bin", "uv")
+    try:
+        _make_room(request.tools_dir)
+        with open(os.path.join(request.tools_dir, "uv.txt"), "w", encoding="utf-8") as stream:
+            stream.write(request.uv_lock)
+        with tempfile.TemporaryDirectory(dir=request.tools_dir) as folder:
+            wheels = [Wanted(one.name, one.version, _sums(one)) for one in lock_file.parse_lock(request.uv_lock)]
+            found = fetch([one for one in wheels if one.name == "uv"], places, folder, client, Computer.here())
+            unpack(found[0], "uv", own)
+    except (FetchError, OSError) as error:
+        return f"its wheel was not fetched: {error}"
+    return None if uv_version(own) else f"{own} does not run"
+
+
+def _sums(entry: lock_file.LockEntry) -> frozenset[str]:
+    return frozenset(one.partition(":")[2] for one in entry.hashes)
 
 
 def _install_uv(

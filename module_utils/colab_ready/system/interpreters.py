@@ -15,12 +15,8 @@ from ..files import safe_open, trust
 from ..process import identity
 from ..process.program import stdout_of
 
-# What is asked of a candidate Python. find_spec: Debian takes ensurepip out of python3 and ships it with python3-venv.
-_ASK_PYTHON = """
-import importlib.util, json, sys
-version = "%d.%d.%d" % sys.version_info[:3]
-print(json.dumps({"version": version, "ensurepip": bool(importlib.util.find_spec("ensurepip"))}))
-"""
+# What is asked of a candidate Python.
+_ASK_PYTHON = 'import json, sys; print(json.dumps({"version": "%d.%d.%d" % sys.version_info[:3]}))'
 
 
 def python_candidates(folder: str = "/usr/bin") -> list[str]:
@@ -41,11 +37,10 @@ def python_candidates(folder: str = "/usr/bin") -> list[str]:
 
 
 class Python(NamedTuple):
-    """An interpreter; `ensurepip`: whether it can make a venv with pip in it."""
+    """An interpreter."""
 
     path: str
     version: str
-    ensurepip: bool
 
 
 def ask_python(path: str) -> Python | None:
@@ -57,7 +52,7 @@ def ask_python(path: str) -> Python | None:
     account = identity.who_called(os.environ) if foreign else None
     answer = safe_open.parse_object(stdout_of([path, "-I", "-S", "-c", _ASK_PYTHON], account=account)) or {}
     version = re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3}){2}", str(answer.get("version")))
-    return Python(path, version[0], bool(answer.get("ensurepip"))) if version else None
+    return Python(path, version[0]) if version else None
 
 
 def find_uv(path: str | None = None, home: str | None = None) -> str | None:
