@@ -108,9 +108,8 @@ def test_links_to_a_heading_lead_to_one(project: Path, path: Path) -> None:
     assert not dead
 
 
-def test_every_variable_in_the_readme_is_a_default_of_some_role(project: Path) -> None:
-    table = text_of(project, "README.md").split("## Variables", 1)[1].split("\n## ", 1)[0]
-    named = set(re.findall(r"^\| `([a-z_]+)` \|", table, re.MULTILINE))
+def test_every_variable_of_the_settings_page_is_a_default_of_some_role(project: Path) -> None:
+    named = set(re.findall(r"^\| `([a-z_]+)` \|", text_of(project, "docs/settings.md"), re.MULTILINE))
     defaults: set[str] = set()
     for role in checkout.roles():
         file = project / "roles" / role / "defaults" / "main.yml"
