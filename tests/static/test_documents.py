@@ -12,6 +12,7 @@ from typing import Any
 
 import checkout
 import pytest
+import readme_commands
 import yaml
 from ansible.module_utils.colab_ready.backends.rocm import check as rocm_check
 from ansible.module_utils.colab_ready.proof import handshake_verdict, remedies, report, tensor_verdict
@@ -115,6 +116,14 @@ def test_every_variable_of_the_settings_page_is_a_default_of_some_role(project: 
         file = project / "roles" / role / "defaults" / "main.yml"
         defaults |= set(yaml.safe_load(file.read_text(encoding="utf-8")) or {}) if file.exists() else set()
     assert named and named <= defaults
+
+
+def test_every_command_of_the_readme_is_executed_by_a_test_or_said_to_be_none_of_linux() -> None:
+    assert readme_commands.inline() == {*readme_commands.EXECUTED, *readme_commands.NOT_HERE} | (
+        readme_commands.AT_THE_END | readme_commands.MENTIONED
+    )
+    first, second, third = readme_commands.block()
+    assert readme_commands.ADDRESS in second and third == "./colab-ready" and "install -y git" in first
 
 
 # --- docs/first-notebook.ipynb --------------------------------------------------------------------------------------
