@@ -1,7 +1,7 @@
 """The commands of README.md: what each ends with on a fresh host, or why none of our hosts can run it.
 
-tests/molecule/test_launcher_fresh.py runs them in this order, behind README's block of commands; tests/static/test_documents.py compares
-the list with README.
+tests/molecule/test_launcher_fresh.py runs them in this order, behind README's block of commands;
+tests/static/test_documents.py compares the list with README.
 """
 
 from __future__ import annotations
