@@ -110,6 +110,9 @@ class Index:
     # Set while a file is being handed out that never comes.
     stalled: threading.Event = field(default_factory=threading.Event)
     stall: bool = False
+    # Which files break off in the middle, of all that are handed out.
+    breaking: range = range(0)
+    handed: int = 0
 
     def url(self, userinfo: str = "") -> str:
         return f"http://{userinfo}{'@' if userinfo else ''}127.0.0.1:{self.server.server_port}/simple"
@@ -137,7 +140,10 @@ def index(tmp_path: Path) -> Iterator[Index]:
                     released.wait(60)
             else:
                 files = [one for one in found.folder.iterdir() if one.name.split("-")[0] == parts[-1].replace("-", "_")]
-                links = "".join(f'<a href="/files/{one.name}">{one.name}</a>\n' for one in files)
+                told = [" data-dist-info-metadata" if Path(f"{one}.metadata") in files else "" for one in files]
+                links = "".join(
+                    f'<a href="/files/{one.name}"{more}>{one.name}</a>\n' for one, more in zip(files, told, strict=True)
+                )
                 body, kind = f"<!DOCTYPE html><html><body>{links}</body></html>".encode(), "text/html"
                 if not files:
                     self.send_error(404)
@@ -147,6 +153,9 @@ def index(tmp_path: Path) -> Iterator[Index]:
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
+                if parts[-1].endswith(".whl"):
+                    body = body[: len(body) // 2] if found.handed in found.breaking else body
+                    found.handed += 1
                 self.wfile.write(body)
 
         def do_HEAD(self) -> None:
@@ -805,6 +814,38 @@ def test_a_silent_extra_index_is_passed_over(place: Place, shop: Shop, index: In
     assert place.build(lock=shop.lock(wheel), environment=settings).packages == {"alpha": "1.0"}
 
 
+def from_index(index: Index, **more: str) -> dict[str, str]:
+    return {"PIP_NO_INDEX": "", "PIP_FIND_LINKS": "", "PIP_INDEX_URL": index.url(), "PIP_RETRIES": "0", **more}
+
+
+def test_where_the_line_breaks_off_it_is_tried_again_with_more_patience(
+    place: Place, index: Index, run_module: Any
+) -> None:
+    lock = Shop(index.folder).lock(Shop(index.folder).wheel("alpha"))
+    args = place.request(lock=lock, python=PYTHON, environment=from_index(index))
+    index.breaking = range(1 << 20)
+    failed = run_module("uv_env", args)
+    assert failed["problem"] == "line"
+    assert "broke off while alpha==1.0 came" in failed["msg"] and "tried again" in failed["msg"]
+    # One is broken off for the question whether the index has it, one for the first attempt.
+    index.breaking = range(index.handed, index.handed + 2)
+    assert run_module("uv_env", args)["packages"] == {"alpha": "1.0"}
+    assert index.handed == index.breaking.stop + 1
+
+
+def test_a_pin_whose_own_index_answers_and_breaks_off_comes_from_the_host_s(
+    place: Place, shop: Shop, index: Index
+) -> None:
+    shop.wheel("torch", "2.0+cpu")
+    wheel = Shop(index.folder).wheel("torch", "2.0+cpu")
+    # What it is asked for, it tells without the file.
+    Path(f"{wheel}.metadata").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 2.0+cpu\n")
+    index.breaking = range(1 << 20)
+    found = place.build(pinned=pin(index=index.url()), environment={"PIP_RETRIES": "0"})
+    assert found.pinned == {"torch": "the host's pip configuration"}
+    assert "does not come from" in found.notes[0] and "broke off" in found.notes[0]
+
+
 def test_the_best_version_of_all_indexes_is_taken(place: Place, shop: Shop, index: Index) -> None:
     shop.wheel("top", "2.0")
     Shop(index.folder).wheel("top", "1.0")
@@ -1172,7 +1213,7 @@ def open_to_all(downloads: Downloads) -> None:
          ["UV_PYTHON_DOWNLOADS_JSON_URL is an http:// address", "Expected https:// or file://"]),
         (None, {"python_requires": "==3.10.98"}, ["no Python fits"]),
         (another_archive, {}, ["handed out for cpython-", "not the file whose hash is locked"]),
-        (half_an_archive, {}, ["Failed to extract archive: python.tar.gz", "Correct python_env_python_mirror"]),
+        (half_an_archive, {}, ["what came of python.tar.gz is not a whole file", "Correct python_env_python_mirror"]),
         (planted, {}, ["symbolic link", "Take the link away"]),
         (open_to_all, {}, ["others can change the Pythons", "its mode is 0777"]),
     ],

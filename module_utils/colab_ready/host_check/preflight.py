@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.accounts import RUNTIME_COMMENT
+from ..core.clock import SET_CLOCK, TRUE_TIME
 from ..core.problem import Problem, Refused
 from ..settings.values import Setting, convert
 from ..system.filesystem import Place
@@ -103,6 +104,8 @@ class Seen:
     place: Place | None
     settings: Mapping[str, Any] | None = None
     port: PortState = field(default_factory=PortState)
+    # How one can tell that the clock is wrong.
+    clock: str | None = None
 
 
 @dataclass(frozen=True)
@@ -362,6 +365,7 @@ def judge(wishes: Wishes, seen: Seen) -> tuple[dict[str, Any], list[Problem]]:
         check_os(seen.os),
         check_architecture(seen.architecture),
         None if python else check_python(seen.rejected, wishes.python_requires),
+        Problem("clock", seen.clock, TRUE_TIME, SET_CLOCK) if seen.clock else None,
         prefix_shape(wishes.prefix),
     ]
     needs, inodes = wishes.needs_bytes, BUILD_INODES

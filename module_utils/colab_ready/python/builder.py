@@ -39,6 +39,7 @@ from .uv import (
     as_failure,
     execute,
     make_lock,
+    patiently,
     provide_uv,
     refuse_distrusted,
     said,
@@ -286,7 +287,7 @@ class Builder:
                 env = uv_environment(self.request, self.environ, sources, current_account(), cache)
                 # It checks the archive against a sha256 that it carries itself.
                 command = [uv, "python", "install", "--no-bin", f"cpython-{series}"]
-                done = execute(command, {**env, **settings}, INSTALL_SECONDS)
+                done = patiently(lambda more: execute(command, {**env, **settings, **more}, INSTALL_SECONDS))
         finally:
             with suppress(OSError):
                 os.unlink(os.path.join(folder, ".lock"))

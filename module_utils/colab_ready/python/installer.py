@@ -24,7 +24,7 @@ from ..process.run import Finished
 from . import environment, pip_config, uv_errors, wheel
 from . import lock as lock_file
 from .environment import Installed, Interpreter, Pin, Plan, Wish
-from .uv import INSTALL_SECONDS, Failure, Request, execute, failed, said, uv_environment, uv_version
+from .uv import INSTALL_SECONDS, Failure, Request, execute, failed, patiently, said, uv_environment, uv_version
 
 # A request that only finds out whether a source is there. A torch index that is slower than this is not waited for;
 # for the host's own sources uv may try twice.
@@ -201,7 +201,11 @@ class Installer:
             command.append("--compile-bytecode")
         if order.lines:
             command += ["--requirements", self._list_of("packages", order.lines)]
-        return self._uv_run(command, order, seconds)
+        if "UV_HTTP_TIMEOUT" in order.settings:  # it only asks, and is impatient on purpose
+            return self._uv_run(command, order, seconds)
+        return patiently(
+            lambda more: self._uv_run(command, replace(order, settings={**order.settings, **more}), seconds)
+        )
 
     def _install(self, order: Order, what: str = "") -> None:
         self._must(self._pip(order), what)
@@ -244,7 +248,7 @@ class Installer:
         if self.reached:
             return
         order, problem = self._reach(Order(self.sources, requirement, settings=HOST_PROBE), "--no-deps", "--reinstall")
-        if problem is not None and problem.unreachable:
+        if problem is not None and problem.unreachable and problem.kind != uv_errors.LINE:
             raise failed(self.doing, problem)
         self.sources, self.reached = order.sources, True
 
@@ -357,7 +361,15 @@ class Installer:
         )
 
     def _install_pins(self, pins: Sequence[Pin], order: Order) -> None:
-        done = self._pip(order, *_reinstall(self.plan.reinstall - (self.wish.fixed - _names(pins))))
+        again = _reinstall(self.plan.reinstall - (self.wish.fixed - _names(pins)))
+        done = self._pip(order, *again)
+        broken = None if done.ok else uv_errors.explain(said(done))
+        if broken is not None and broken.unreachable and order.shown not in (HOSTS_OWN, "") and not order.tried:
+            # It answered when it was asked, and does not deliver: perhaps the host's own sources have the same build.
+            found = self._try(replace(order, sources=self.sources, shown=HOSTS_OWN), HOST_PROBE, pins, [])
+            if found is not None:
+                self.sources = self.sources.note(f"{_texts(pins)} does not come from {order.shown}: {broken.what}")
+                order, done = found, self._pip(found, *again)
         if order.tried:
             lines = " ".join(order.lines.split())
             if not done.ok:

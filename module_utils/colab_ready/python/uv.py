@@ -12,7 +12,7 @@ from __future__ import annotations
 import glob
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +32,8 @@ SYSTEM_CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs
 # A question that a program answers at once, and a download of some GB over a slow line.
 ANSWER_SECONDS = 30.0
 INSTALL_SECONDS = 3600.0
+# For a line that was slow or broke off: one file at a time, so that each that comes whole is kept, and longer silences.
+PATIENCE = {"UV_HTTP_TIMEOUT": "120", "UV_HTTP_RETRIES": "1", "UV_CONCURRENT_DOWNLOADS": "1", "PIP_TIMEOUT": "120"}
 # How long uv waits for a lock that somebody else holds; its own is 300.
 LOCK_SECONDS = "30"
 # Debian and Ubuntu keep ensurepip's pip here; everybody else keeps it beside ensurepip.
@@ -99,6 +101,13 @@ def execute(argv: Sequence[str], env: Mapping[str, str], seconds: float, stdin: 
     """Run a program with the rights of this process; where those are root's, nobody else may be able to change it."""
     refuse_distrusted(argv[0])
     return run(argv, seconds, env=env, stdin=stdin.encode())
+
+
+def patiently(attempt: Callable[[Mapping[str, str]], Finished]) -> Finished:
+    """Return what came of an attempt, which is given variables; where the line was slow or broke off, of a second one."""
+    done = attempt({})
+    slow = not done.ok and not done.timed_out and uv_errors.explain(said(done)).kind == uv_errors.LINE
+    return attempt(PATIENCE) if slow else done
 
 
 def refuse_distrusted(place: str) -> None:
@@ -247,7 +256,7 @@ def _install_uv(
         pip = [os.path.join(tools_dir, "bin", "python"), "-m", "pip", "install", "--verbose", "--no-input"]
         pip += ["--disable-pip-version-check", "--no-compile", "--no-deps", "--require-hashes"]
         pip += ["--only-binary", ":all:", "--requirement", lock]
-        done = execute(pip, {**env, "PYTHONPATH": wheel}, INSTALL_SECONDS)
+        done = patiently(lambda more: execute(pip, {**env, "PYTHONPATH": wheel, **more}, INSTALL_SECONDS))
     if not done.ok:
         raise failed(doing, uv_errors.explain(said(done)))
 

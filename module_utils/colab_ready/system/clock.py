@@ -1,0 +1,32 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether the clock can be right, without asking the network: certificates and apt's lists go by it."""
+
+from __future__ import annotations
+
+import time
+
+from ..files.safe_open import read_system_text
+
+# This project's locks are no older: a clock that shows less was reset (an empty battery, a board without one).
+NO_EARLIER = 1793491200  # 2026-11-01
+# In WSL Windows keeps the hardware clock: https://github.com/microsoft/WSL/issues/8204
+HARDWARE_CLOCK = "/sys/class/rtc/rtc0/since_epoch"
+MAY_DIFFER_SECONDS = 300
+
+
+def wrong_clock(kernel: str, now: float, hardware_clock: str = HARDWARE_CLOCK) -> str | None:
+    """Return how one can tell that the clock is wrong, or None. On a PC of its own the hardware's may show local time."""
+    shown = f"the clock shows {_text(now)}"
+    if now < NO_EARLIER:
+        return f"{shown}, which is past"
+    told = (read_system_text(hardware_clock) or "").strip() if "microsoft" in kernel.lower() else ""
+    true = int(told) if told.isdecimal() else 0
+    if true < NO_EARLIER or abs(true - now) < MAY_DIFFER_SECONDS:
+        return None
+    return f"{shown}, and Windows' {_text(true)}"
+
+
+def _text(moment: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(moment))
