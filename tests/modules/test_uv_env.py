@@ -30,7 +30,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready.python import environment
+from ansible.module_utils.colab_ready.core.problem import Problem
+from ansible.module_utils.colab_ready.python import environment, pip_config
+from ansible.module_utils.colab_ready.python import uv as uv_tools
 from ansible.module_utils.colab_ready.python.builder import Builder
 from ansible.module_utils.colab_ready.python.installer import Outcome
 from ansible.module_utils.colab_ready.python.uv import Failure, Request
@@ -1312,9 +1314,31 @@ def test_a_uv_that_cannot_be_run_is_said(place: Place) -> None:
 def test_no_way_to_a_uv_is_said_with_the_package_that_helps(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ansible.module_utils.colab_ready.python.uv._pip_of", lambda python: None)
     monkeypatch.setattr("ansible.module_utils.colab_ready.python.uv._uv_on_path", list)
-    message = place.fails(uv=None, uv_lock=f"uv==9.9.1 --hash=sha256:{'0' * 64}\n")
+    lock = f"uv==9.9.1 --hash=sha256:{'0' * 64}\n"
+    message = place.fails(uv=None, uv_lock=lock)
     assert "has no ensurepip" in message
     assert "apt-get install python3-venv" in message
+    problem = Problem("apt_interrupted", "python3-venv: broken off", "none", "sudo dpkg --configure -a")
+    with pytest.raises(Failure, match=r"python3-venv: broken off.*\. Do: sudo dpkg --configure -a\.") as caught:
+        uv_tools.provide_uv(Request("/x", tools_dir="/x", uv_lock=lock), {}, pip_config.Sources(), lambda: problem)
+    assert caught.value.kind == "no_uv"
+
+
+def test_a_python_that_got_its_pip_installs_uv(
+    place: Place, shop: Shop, has_ensurepip: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, asked = uv_tools._pip_of, []
+    monkeypatch.setattr(uv_tools, "_pip_of", lambda python: real(python) if asked else None)
+    monkeypatch.setattr(uv_tools, "_uv_on_path", list)
+    shop.wheel("alpha")
+    request = Request(**place.request(uv=None, uv_lock=shop.lock(uv_stand_in(shop, place.uv, "9.9.1"))))
+    Builder(
+        dataclasses.replace(request, packages=["alpha"]),
+        {"PATH": os.environ["PATH"]},
+        False,
+        lambda: asked.append("once"),
+    ).build()
+    assert asked == ["once"]
 
 
 def test_a_tools_folder_with_other_things_is_left(place: Place, shop: Shop, has_ensurepip: None) -> None:

@@ -140,7 +140,7 @@ def test_what_dpkg_left_half_done_is_mended_or_taken_back(pc: Pc, then: str) -> 
     conf = "/etc/apt/apt.conf.d/broken"
     pc.must("sh", "-c", f"{script}; chmod 755 /usr/local/bin/broken-dpkg")
     pc.must("sh", "-c", f"echo 'Dir::Bin::dpkg \"/usr/local/bin/broken-dpkg\";' >{conf}")
-    assert pc()["problem"]["id"] == "xpu_apt"
+    assert pc()["problem"]["id"] == "xpu_apt_script"
     left = pc.listing()
     assert f"libigc2 {VERSIONS['libigc2']} iU " in left
     assert "/etc/apt/sources.list.d/intel-gpu.sources" in left

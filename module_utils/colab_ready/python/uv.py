@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..core.problem import Problem
 from ..files.removal import remove_path
 from ..process.identity import Account, current_account
 from ..process.run import Finished, child_environment, run
@@ -167,10 +168,16 @@ def uv_version(path: str) -> str | None:
     return words[1] if done.ok and len(words) >= 2 and words[0] == "uv" else None
 
 
-def provide_uv(request: Request, environ: Mapping[str, str], sources: pip_config.Sources) -> str:
+def provide_uv(
+    request: Request,
+    environ: Mapping[str, str],
+    sources: pip_config.Sources,
+    get_venv: Callable[[], Problem | None] | None = None,
+) -> str:
     """Return the path of a uv: the given one, the one in tools_dir, a newly installed one, or one from PATH.
 
-    The given one is not run: it may be another user's, for that user's own environment.
+    The given one is not run: it may be another user's, for that user's own environment. `get_venv` gives the system's
+    Python its ensurepip, or returns why not.
     """
     if request.uv:
         return request.uv
@@ -199,10 +206,14 @@ def provide_uv(request: Request, environ: Mapping[str, str], sources: pip_config
         if version and lock_file.matches(version, ">=" + OLDEST_UV):
             return candidate
         tried.append(f"{candidate} is {version or 'not usable'}")
+    problem = get_venv() if get_venv and wanted else None
+    if get_venv and wanted and not problem:
+        return provide_uv(request, environ, sources)
+    tried += [problem.what] if problem else []
+    do = problem.do if problem else "apt-get install python3-venv, then run this again"
     raise Failure(
         f"There is no uv to build with, and it cannot be installed ({'; '.join(tried) or 'no lock of uv was given'}). "
-        f"Expected a Python with ensurepip, or a uv of at least {OLDEST_UV} on PATH. "
-        "Run `apt-get install python3-venv`, then run this again.",
+        f"Expected a Python with ensurepip, or a uv of at least {OLDEST_UV} on PATH. Do: {do}.",
         kind="no_uv",
     )
 
