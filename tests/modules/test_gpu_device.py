@@ -146,6 +146,9 @@ def test_the_adapters_of_windows_come_from_the_device(look: Any, tmp_path: Path,
         "gfx": ["gfx1100"],
         "others": ["AMD Radeon(TM) Graphics"],
         "capability": "",
+        "device_id": "744c",
+        "address": "0000:03:00.0",
+        "bytes": 25753026560,
     }
     assert (result["host"]["dxg"], result["host"]["d3d12"], result["host"]["libcuda"]) == (True, True, False)
     assert nulls_of(result) <= set(result["null_reasons"])

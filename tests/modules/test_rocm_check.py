@@ -88,6 +88,18 @@ def test_every_recorded_output_of_a_program_is_judged(host: Host, name: str) -> 
     json.dumps(check)
 
 
+def test_the_card_is_told_by_its_chip_where_the_runtime_has_one_name_for_all(host: Host) -> None:
+    host.rocminfo(replay("good_7.2_native_generic_names"))
+    card = {
+        "names": ["Navi 48 [Radeon RX 9070/9070 XT/9070 GRE]"], "gfx": ["gfx1201"],
+        "others": ["Granite Ridge [Radeon Graphics]", "Radeon Graphics"],
+    }  # fmt: skip
+    for more in ({}, {"device_id": "7550"}, {"address": "0000:03:00.0"}):
+        looked = host.look(wsl=False, card={**card, **more})
+        assert (looked.check["ok"], looked.check["reasons"]) == (True, [])
+        assert "gfx1201" in looked.check["steps"][0]["detail"]
+
+
 def test_a_crash_at_the_start_is_tried_once_more_and_that_is_said(host: Host) -> None:
     host.rocminfo(
         f"test -e {host.root}/tried || {{ touch {host.root}/tried; {replay('bad_create_context')}; kill -SEGV $$; }}\n"

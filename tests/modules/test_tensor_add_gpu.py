@@ -143,6 +143,23 @@ BESIDE: dict[str, tuple[str, dict[str, Any], int]] = {
         },
         1,
     ),
+    "by its memory and gfx, where the runtime has one name for all": (
+        "rocm",
+        {
+            "devices": [
+                {**IGPU, "name": "AMD Radeon Graphics (stand-in)"},
+                {**RADEON, "name": "AMD Radeon Graphics (stand-in)"},
+            ],
+            "card": {
+                "names": ["Navi 48"],
+                "gfx": ["gfx1201"],
+                "others": ["Radeon Graphics"],
+                "device_id": "7550",
+                "bytes": 16 << 30,
+            },
+        },
+        1,
+    ),
     "the newer one of two": ("cuda", {"devices": [OLD, RTX]}, 1),
     "by what it can": ("cuda", {"devices": [OLD, RTX], "card": {"names": ["AD104"], "capability": "8.9"}}, 1),
     "an Arc beside the processor's": ("xpu", {"devices": [UHD, ARC]}, 1),

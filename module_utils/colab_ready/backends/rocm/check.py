@@ -191,7 +191,10 @@ def _told(agent: Agent) -> dict[str, Any]:
 
 def _card_among(found: Rocminfo, wanted: Wanted) -> tuple[str, bool | None]:
     """The decided card in words, and whether it is listed; None where there is no list. As torch's devices are told apart."""
-    agents = [Device(index, agent.name, agent.gfx, "", agent.bytes) for index, agent in enumerate(found.gpus)]
+    agents = [
+        Device(index, agent.name, agent.gfx, "", agent.bytes, agent.device_id, agent.address)
+        for index, agent in enumerate(found.gpus)
+    ]
     if not agents:
         return "", None
     chosen = choose(SIDE, agents, wanted)
