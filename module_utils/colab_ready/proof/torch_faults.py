@@ -78,6 +78,13 @@ REMEDIES: dict[str, Remedy] = {
         "'nvidia-driver-*' 'libnvidia-compute-*').",
         "windows",
     ),
+    "cuda_fabric": Remedy(
+        "NVIDIA's cards of this machine are joined by NVSwitch, and the service that joins them does not run, or is not of the "
+        "driver's version (error 802, pytorch/pytorch#35710).",
+        "Install nvidia-fabricmanager of the very version that nvidia-smi shows for the driver (boards since B200 want nvlsm "
+        f"too), then: sudo systemctl enable --now nvidia-fabricmanager; then {VERIFY}. For a container or a virtual machine that "
+        "is done on its host.",
+    ),
     "cuda_compat": Remedy(
         "libcuda is of a compatibility package (cuda-compat) that is not for this card (error 804).",
         f"sudo apt-get remove 'cuda-compat-*', then {VERIFY}.",
@@ -165,6 +172,7 @@ REMEDIES: dict[str, Remedy] = {
 
 # Matched without regard to case; what says more stands before what says less.
 CUDA: Sequence[tuple[str, str]] = (
+    (r"Error 802\b|system not yet initialized|SYSTEM_NOT_READY", "cuda_fabric"),
     (r"forward compatibility was attempted on non supported HW|Error 804\b", "cuda_compat"),
     # The first is of a Linux driver inside WSL as well as of an update; the second, of libraries that are older than the driver.
     (r"unsupported display driver / cuda driver combination|Error 803\b|named symbol not found", "cuda_mismatch"),
@@ -200,7 +208,10 @@ XPU: Sequence[tuple[str, str]] = (
 )
 TEXTS: Mapping[str, Sequence[tuple[str, str]]] = {"cuda": CUDA, "xpu": XPU}
 # The allocator's words: 0 bytes free is the bridge's or Windows' fault, and no shortage (ROCm/librocdxg#22).
-_HIP_MEMORY = re.compile(r"(HIP|CUDA) out of memory|HIP error: out of memory|hipErrorOutOfMemory", re.IGNORECASE)
+_HIP_MEMORY = re.compile(
+    r"(HIP|CUDA) out of memory|HIP error: out of memory|hipErrorOutOfMemory|aborting with error.*OUT_OF_RESOURCES",
+    re.IGNORECASE,
+)
 _NOTHING_FREE = re.compile(r"of which 0 bytes is free", re.IGNORECASE)
 
 # Words of the probe that say all there is to say. The others (no device) have causes, which the texts tell.
