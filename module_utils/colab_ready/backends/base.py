@@ -103,6 +103,8 @@ class HostFacts:
     # Whether /dev/dxg can be used, and if not the code of the failure (see DXG).
     dxg: bool | None = None
     dxg_failure: str | None = None
+    # The setting of WSL that leaves the GPU out, and its file.
+    gpu_left_out: str | None = None
     windows_build: int | None = None
     # ID and VERSION_ID of os-release.
     distribution: str | None = None
@@ -273,6 +275,9 @@ def of_windows(host: HostFacts) -> Iterator[Finding]:
     if host.wsl == 1:
         do = "in PowerShell: wsl --set-version NAME 2 (wsl --list says this distribution's NAME)"
         yield Finding(NO, "WSL 1 has no GPUs, only WSL 2 does", do)
+    elif host.gpu_left_out:
+        why = f"a setting leaves the GPU out of WSL: {host.gpu_left_out}"
+        yield Finding(NO, why, f"take that line out, then {SHUTDOWN}")
     elif host.behind_windows and (host.dxg is False or host.dxg_failure):
         code = host.dxg_failure or "dxg_missing"
         why, do = DXG.get(code, (f"/dev/dxg does not work ({code})", UPDATE))
