@@ -116,6 +116,45 @@ def test_a_file_in_place_of_the_device_is_said_and_the_adapters_are_not_known(lo
     assert nulls_of(result) <= set(result["null_reasons"])
 
 
+# An Arc B580, and what the system says of itself: whether XPU is offered, and whether it is had where it is asked for.
+SYSTEMS = {
+    "mint22.1": (
+        'NAME="Linux Mint"\nID=linuxmint\nID_LIKE="ubuntu debian"\nPRETTY_NAME="Linux Mint 22.1"\nVERSION_ID="22.1"\n'
+        "VERSION_CODENAME=xia\nUBUNTU_CODENAME=noble\n",
+        "Linux Mint 22.1, built on Ubuntu 24.04", True,
+    ),
+    "zorin18": (
+        'PRETTY_NAME="Zorin OS 18"\nVERSION_ID="18"\nID=zorin\nID_LIKE="ubuntu debian"\nUBUNTU_CODENAME=noble\n',
+        "Zorin OS 18, built on Ubuntu 24.04", True,
+    ),
+    "sid": (
+        'PRETTY_NAME="Debian GNU/Linux forky/sid"\nNAME="Debian GNU/Linux"\nVERSION_CODENAME=forky\nID=debian\n',
+        "Debian GNU/Linux forky/sid. Do:", False,
+    ),
+    "no name": ("ID=odd\nID_LIKE=debian\n", "this is Odd. Do:", False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_what_is_advised_on_a_system_works_there_when_it_is_asked_for(look: Any, tmp_path: Path, name: str) -> None:
+    text, called, possible = SYSTEMS[name]
+    args = stand_in(tmp_path, NATIVE)
+    (tmp_path / "etc/os-release").write_text(text)
+    sysfs = Sysfs(tmp_path / "sys")
+    sysfs.card(0, sysfs.pci("0000:03:00.0", {**AMD, "vendor": "0x8086", "device": "0xe20b"}, driver="xe"))
+    (tmp_path / "dev/dri").mkdir()
+    (tmp_path / "dev/dri/renderD128").touch()
+    found = look(args)["backend"]
+    assert ([one["name"] for one in found["opt_in"]] == ["xpu"]) is possible
+    assert called in " ".join([*found["reasons"], *(one["why"] for one in found["opt_in"])])
+    asked = look({**args, "backend": "xpu"})
+    if possible:
+        assert asked["backend"]["name"] == "xpu"
+    else:
+        assert called.split(". Do")[0] in asked["msg"]
+    assert "  " not in asked.get("msg", "")
+
+
 WSLCONFIG_8931 = """[wsl2]
 gpuSupport=false
 localhostForwarding=false

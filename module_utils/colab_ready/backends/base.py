@@ -109,6 +109,9 @@ class HostFacts:
     # ID and VERSION_ID of os-release.
     distribution: str | None = None
     distribution_version: str | None = None
+    # The release of Ubuntu that it is, or is built on, and what it calls itself.
+    ubuntu: str | None = None
+    system: str | None = None
     architecture: str | None = None
     # The Pythons that are there, the preferred one first, and whether uv can fetch another.
     pythons: Sequence[str] | None = None
@@ -141,6 +144,15 @@ class HostFacts:
     def behind_windows(self) -> bool:
         """Whether the GPUs are those of a Windows host, as in WSL."""
         return self.wsl is not None or bool(self.dxg)
+
+    @property
+    def ubuntu_release(self) -> str | None:
+        return self.ubuntu or (self.distribution_version if self.distribution == "ubuntu" else None)
+
+    @property
+    def is_derived(self) -> bool:
+        """Whether it is built on an Ubuntu, and is none: packages fit, and nobody has tried them there."""
+        return self.distribution not in (None, "ubuntu") and self.ubuntu_release is not None
 
     @property
     def windows_10(self) -> bool:
@@ -318,7 +330,9 @@ def _number(text: Any) -> float:
 
 
 def system_of(host: HostFacts) -> str:
-    return f"{(host.distribution or '').capitalize()} {host.distribution_version or ''}".strip()
+    """Return what the system calls itself, and for one that is built on another that too."""
+    name = host.system or f"{(host.distribution or '').capitalize()} {host.distribution_version or ''}".strip()
+    return f"{name}, built on Ubuntu {host.ubuntu_release}" if host.is_derived else name or "another"
 
 
 def on_ubuntu(host: HostFacts, line: str) -> tuple[tuple[str, ...], bool]:

@@ -94,6 +94,8 @@ def host_facts(places: Places, said: Mapping[str, Any] | None) -> dict[str, Any]
         "wsl": said["version"] if said else None,
         "distribution": system["id"],
         "distribution_version": system["version_id"],
+        "ubuntu": system["ubuntu"],
+        "system": system["name"],
         "architecture": os.uname().machine,
         "pythons": list(interpreters) or None,
         "python_paths": list(interpreters.values()) or None,

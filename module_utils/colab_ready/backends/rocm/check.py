@@ -292,7 +292,9 @@ def gather(
     torch, bundled = torch_in(place.environment)
     record = read_object(place.on_host("/var/lib/colab-ready/rocm_host.json")) or {}
     line = str(record.get("line") or "") or line_of_torch(torch)
-    distribution = facts.get("distribution") or (said.get("distribution") or {}).get("id")
+    distribution = (
+        (facts.get("ubuntu") and "ubuntu") or facts.get("distribution") or (said.get("distribution") or {}).get("id")
+    )
     known = rocm_releases.line_of(line)
     return State(
         wsl=wsl,
