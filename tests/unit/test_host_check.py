@@ -243,7 +243,7 @@ PORT_STATES: list[tuple[str, PortState, list[str]]] = [
     (
         "a program on Windows",
         PortState(bind_error="Address already in use"),
-        ["Address already in use", "netstat -ano"],
+        ["Address already in use", "netstat -ano", "netsh int ip show excludedportrange protocol=tcp"],
     ),
 ]
 

@@ -157,7 +157,10 @@ def check_port(port: int, state: PortState) -> Problem | None:
         do = f"see which it is with: sudo ss -ltnp 'sport = :{port}', and end it, or {other}"
     elif state.bind_error is not None:
         what = f"of 127.0.0.1 cannot be had ({state.bind_error}), though nothing in this Linux listens there"
-        do = f"in WSL look on Windows with: netstat -ano | findstr :{port}, and end that program, or {other}"
+        do = (
+            f"in WSL look on Windows with: netstat -ano | findstr :{port}, and end that program; where that shows none, Windows "
+            f"has reserved the port (netsh int ip show excludedportrange protocol=tcp), so {other}"
+        )
     else:
         return None
     return Problem("port_taken", f"port {port} {what}", "a port on which nothing listens, or our own runtime", do)
