@@ -18,6 +18,7 @@ from typing import Any
 from ..core.accounts import RUNTIME_COMMENT
 from ..core.clock import SET_CLOCK, TRUE_TIME
 from ..core.problem import Problem, Refused
+from ..files.mounts import FOREIGN_FILESYSTEMS
 from ..settings.values import Setting, convert
 from ..system.filesystem import Place
 from ..system.interpreters import Python
@@ -52,11 +53,6 @@ SYSTEM_DIRECTORIES = frozenset(
 )
 # Kernel file systems under which nothing can be installed.
 KERNEL_DIRECTORIES = ("/boot", "/dev", "/proc", "/run", "/sys")
-
-# No owners, modes or links as Linux means them: Windows drives in WSL (9p, drvfs), FAT, NTFS.
-FOREIGN_FILESYSTEMS = frozenset(
-    ("9p", "drvfs", "exfat", "fuseblk", "msdos", "ntfs", "ntfs3", "v9fs", "vfat", "virtiofs")
-)
 
 
 @dataclass(frozen=True)
