@@ -1327,7 +1327,8 @@ def test_no_way_to_a_uv_is_said_with_the_package_that_helps(place: Place, monkey
 def test_a_python_that_got_its_pip_installs_uv(
     place: Place, shop: Shop, has_ensurepip: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, asked = uv_tools._pip_of, []
+    real = uv_tools._pip_of
+    asked: list[str] = []
     monkeypatch.setattr(uv_tools, "_pip_of", lambda python: real(python) if asked else None)
     monkeypatch.setattr(uv_tools, "_uv_on_path", list)
     shop.wheel("alpha")
