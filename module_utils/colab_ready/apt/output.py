@@ -227,9 +227,7 @@ def apt_problem(text: str, where: str, owner: str = "", more: Mapping[str, str] 
             return Problem(
                 f"{prefix}apt_{one.name}", f"{where}: {one.what.format(**known)} ({words})", one.expected, do
             )
-    last = (
-        "sudo apt-get update, then sudo apt-get -f install: they say what is in the way; then run ./colab-ready again"
-    )
+    last = f"sudo dpkg --configure -a, sudo apt-get -f install: they say what is in the way; {_AGAIN}"
     return Problem(f"{prefix}apt", f"{where}: {first_complaint(text)}", "packages that install", last)
 
 
