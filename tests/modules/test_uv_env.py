@@ -31,7 +31,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.colab_ready.core.problem import Problem
-from ansible.module_utils.colab_ready.python import environment, pip_config
+from ansible.module_utils.colab_ready.python import environment, installer, pip_config
 from ansible.module_utils.colab_ready.python import uv as uv_tools
 from ansible.module_utils.colab_ready.python.builder import Builder
 from ansible.module_utils.colab_ready.python.installer import Outcome
@@ -114,6 +114,8 @@ class Index:
     stall: bool = False
     # Which files break off in the middle, of all that are handed out.
     breaking: range = range(0)
+    # How long each page waits.
+    delay: float = 0
     handed: int = 0
 
     def url(self, userinfo: str = "") -> str:
@@ -141,6 +143,7 @@ def index(tmp_path: Path) -> Iterator[Index]:
                     found.stalled.set()
                     released.wait(60)
             else:
+                time.sleep(found.delay)
                 files = [one for one in found.folder.iterdir() if one.name.split("-")[0] == parts[-1].replace("-", "_")]
                 told = [" data-dist-info-metadata" if Path(f"{one}.metadata") in files else "" for one in files]
                 links = "".join(
@@ -833,6 +836,19 @@ def test_where_the_line_breaks_off_it_is_tried_again_with_more_patience(
     index.breaking = range(index.handed, index.handed + 2)
     assert run_module("uv_env", args)["packages"] == {"alpha": "1.0"}
     assert index.handed == index.breaking.stop + 1
+
+
+def test_an_index_that_is_slow_is_asked_again_with_more_patience(
+    place: Place, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient = {**installer.HOST_PROBE, "UV_HTTP_TIMEOUT": "1", "UV_HTTP_RETRIES": "0"}
+    monkeypatch.setattr(installer, "HOST_PROBE", impatient)
+    index.delay = 1.5
+    lock = Shop(index.folder).lock(Shop(index.folder).wheel("alpha"))
+    assert place.build(lock=lock, environment=from_index(index)).packages == {"alpha": "1.0"}
+    monkeypatch.setattr(installer, "SLOW_PROBE", impatient)
+    remove_all(place.site, "alpha*")
+    assert "does not answer in time" in place.fails(lock=lock, environment=from_index(index))
 
 
 def test_a_pin_whose_own_index_answers_and_breaks_off_comes_from_the_host_s(

@@ -59,7 +59,7 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "cuda_no_device": Remedy(
         "PyTorch finds no card of NVIDIA.",
-        f"{_NVIDIA}. CUDA_VISIBLE_DEVICES must be unset; until then {_OTHERWISE}.",
+        f"{_NVIDIA}. CUDA_VISIBLE_DEVICES must be unset, and a container wants --gpus all; until then {_OTHERWISE}.",
         "windows",
     ),
     "cuda_no_driver": Remedy(
@@ -137,7 +137,8 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "xpu_no_device": Remedy(
         "PyTorch finds no GPU of Intel: the driver is older than it needs, or the GPU is (pytorch/pytorch#147226, #194487).",
-        f"{_INTEL}; until then {_OTHERWISE}.",
+        f"{_INTEL}. Without WSL also look whether the user who runs the kernels may open /dev/dri/renderD128 (ls -l shows its "
+        f"group, a container wants --device /dev/dri); until then {_OTHERWISE}.",
         "windows",
     ),
     "xpu_runtime": Remedy(
@@ -186,6 +187,7 @@ CUDA: Sequence[tuple[str, str]] = (
     (r"invalid device ordinal", "no_such_device"),
     (
         r"illegal memory access|unspecified launch failure|uncorrectable ECC|launch timed out|CUDA error: unknown error"
+        r"|fallen off the bus|uncorrectable NVLink|hardware stack error"
         r"|operation not supported|illegal instruction was encountered|misaligned address",
         "cuda_failed",
     ),
@@ -195,7 +197,7 @@ XPU: Sequence[tuple[str, str]] = (
     (r"libze_loader\.so[.\d]*: cannot open shared object|libze_intel_gpu", "xpu_runtime"),
     (r"XPU out of memory|OUT_OF_DEVICE_MEMORY|OUT_OF_RESOURCES", "gpu_memory"),
     (r"OUT_OF_HOST_MEMORY", "out_of_memory"),
-    (r"DEVICE_LOST", "xpu_lost"),
+    (r"DEVICE_LOST|GPU HANG|\[(drm|xe)\].*(reset|wedged)", "xpu_lost"),
     (r"aspect fp64|fp64 is not supported|double precision", "xpu_float64"),
     (
         r"No XPU devices are available|Failed to initialize XPU devices|XPU device count is zero|DEVICE_NOT_FOUND"

@@ -30,6 +30,8 @@ from .uv import INSTALL_SECONDS, Failure, Request, execute, failed, patiently, s
 # for the host's own sources uv may try twice.
 PIN_PROBE = {"UV_HTTP_CONNECT_TIMEOUT": "5", "UV_HTTP_TIMEOUT": "5", "UV_HTTP_RETRIES": "0"}
 HOST_PROBE = {"UV_HTTP_CONNECT_TIMEOUT": "6", "UV_HTTP_TIMEOUT": "10", "UV_HTTP_RETRIES": "1"}
+# Once more for one that is slow: a school's proxy may look into each answer before it passes it on.
+SLOW_PROBE = {"UV_HTTP_CONNECT_TIMEOUT": "20", "UV_HTTP_TIMEOUT": "50", "UV_HTTP_RETRIES": "0"}
 PROBE_SECONDS = 60.0
 # An index that knows a name is the only one asked for it. The caller's own strategy would let the host's indexes outbid a pin's.
 FIRST_INDEX = {"UV_INDEX_STRATEGY": "first-index"}
@@ -247,7 +249,10 @@ class Installer:
     def _reach_host(self, requirement: str) -> None:
         if self.reached:
             return
-        order, problem = self._reach(Order(self.sources, requirement, settings=HOST_PROBE), "--no-deps", "--reinstall")
+        for probe in (HOST_PROBE, SLOW_PROBE):
+            order, problem = self._reach(Order(self.sources, requirement, settings=probe), "--no-deps", "--reinstall")
+            if problem is None or not problem.slow:
+                break
         if problem is not None and problem.unreachable and problem.kind != uv_errors.LINE:
             raise failed(self.doing, problem)
         self.sources, self.reached = order.sources, True

@@ -107,7 +107,7 @@ def execute(argv: Sequence[str], env: Mapping[str, str], seconds: float, stdin: 
 def patiently(attempt: Callable[[Mapping[str, str]], Finished]) -> Finished:
     """Return what came of an attempt, which is given variables; where the line was slow or broke off, of a second one."""
     done = attempt({})
-    slow = not done.ok and not done.timed_out and uv_errors.explain(said(done)).kind == uv_errors.LINE
+    slow = not done.ok and not done.timed_out and uv_errors.explain(said(done)).slow
     return attempt(PATIENCE) if slow else done
 
 

@@ -21,6 +21,7 @@ from ..core.redact import redact
 LINE = "line"
 # Kinds that say "this source cannot be reached now", as opposed to "it answered, and the answer was no".
 UNREACHABLE = ("no_network", "index_silent", "proxy", "tls", "clock", LINE)
+_NOT_IN_TIME = "does not answer in time"
 _QUOTED_LINES = 12
 _ADDRESS = re.compile(
     r"(?:Failed to (?:fetch: |download )|--find-links` URL: |\(Caused by .*?url: |for url \(|index(?: URL)? \(|"
@@ -125,7 +126,7 @@ _KNOWN = (
     (
         "index_silent",
         r"operation timed out|ConnectTimeoutError|Read timed out|ReadTimeoutError|deadline has elapsed|os error 110\b",
-        "{at} does not answer in time", _AN_ANSWER, _CHECK_INDEX,
+        f"{{at}} {_NOT_IN_TIME}", _AN_ANSWER, _CHECK_INDEX,
     ),
     (
         "index_silent", r"client error \(((?:408|425|429)[^)]*)\)|((?:408|425|429) Client Error[^\n]*?) for url",
@@ -212,6 +213,11 @@ class Problem:
     @property
     def unreachable(self) -> bool:
         return self.kind in UNREACHABLE
+
+    @property
+    def slow(self) -> bool:
+        """Whether more patience may help."""
+        return self.kind == LINE or self.what.endswith(_NOT_IN_TIME)
 
     def message(self, doing: str) -> str:
         """The one message; `doing` says what could not be done."""
