@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -348,6 +349,18 @@ def test_a_clock_that_cannot_be_right_is_seen(
     kernel: str, now: float, hardware: object, told: str | None, tmp_path: Path
 ) -> None:
     (tmp_path / "since_epoch").write_text(f"{hardware}\n")
-    found = clock.wrong_clock(kernel, now, str(tmp_path / "since_epoch"))
+    found = clock.wrong_clock(kernel, now, str(tmp_path / "since_epoch"), "/nonexistent")
     assert found is None if told is None else told in str(found)
-    assert clock.wrong_clock(kernel, TODAY, str(tmp_path / "none")) is None
+    assert clock.wrong_clock(kernel, TODAY, str(tmp_path / "none"), "/nonexistent") is None
+
+
+def test_a_clock_that_is_behind_apt_s_own_lists_is_wrong(tmp_path: Path) -> None:
+    for name, age in (
+        ("deb_dists_noble_InRelease", 86_400),
+        ("deb_dists_noble-updates_InRelease", 0),
+        ("lock", -(10**7)),
+    ):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (TODAY - age, TODAY - age))
+    found = [clock.wrong_clock("6.12", now, "/none", f"{tmp_path}/*_InRelease") for now in (TODAY - 51_000, TODAY - 60)]
+    assert found == ["the clock shows 2026-11-30 01:20 UTC, and apt's lists are of 2026-11-30 15:30 UTC", None]

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import time
 
 from ..files.safe_open import read_system_text
@@ -13,19 +15,32 @@ from ..files.safe_open import read_system_text
 NO_EARLIER = 1793491200  # 2026-11-01
 # In WSL Windows keeps the hardware clock: https://github.com/microsoft/WSL/issues/8204
 HARDWARE_CLOCK = "/sys/class/rtc/rtc0/since_epoch"
+# apt gives these files the time that the archive said of them.
+SIGNED_LISTS = "/var/lib/apt/lists/*_InRelease"
 MAY_DIFFER_SECONDS = 300
 
 
-def wrong_clock(kernel: str, now: float, hardware_clock: str = HARDWARE_CLOCK) -> str | None:
+def wrong_clock(kernel: str, now: float, hardware_clock: str = HARDWARE_CLOCK, lists: str = SIGNED_LISTS) -> str | None:
     """Return how one can tell that the clock is wrong, or None. On a PC of its own the hardware's may show local time."""
     shown = f"the clock shows {_text(now)}"
     if now < NO_EARLIER:
         return f"{shown}, which is past"
+    newest = max(map(_time_of, glob.glob(lists)), default=0)
+    if newest - now > MAY_DIFFER_SECONDS:
+        return f"{shown}, and apt's lists are of {_text(newest)}"
     told = (read_system_text(hardware_clock) or "").strip() if "microsoft" in kernel.lower() else ""
     true = int(told) if told.isdecimal() else 0
     if true < NO_EARLIER or abs(true - now) < MAY_DIFFER_SECONDS:
         return None
     return f"{shown}, and Windows' {_text(true)}"
+
+
+def _time_of(path: str) -> float:
+    """Return when a file was made; 0 where apt takes it away just now."""
+    try:
+        return os.stat(path).st_mtime
+    except OSError:
+        return 0
 
 
 def _text(moment: float) -> str:
