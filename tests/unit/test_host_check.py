@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -355,12 +354,12 @@ def test_a_clock_that_cannot_be_right_is_seen(
 
 
 def test_a_clock_that_is_behind_apt_s_own_lists_is_wrong(tmp_path: Path) -> None:
-    for name, age in (
-        ("deb_dists_noble_InRelease", 86_400),
-        ("deb_dists_noble-updates_InRelease", 0),
-        ("lock", -(10**7)),
+    for name, date in (
+        ("deb_dists_noble_InRelease", "Thu, 23 Apr 2026 12:00:00 UTC"),
+        ("deb_dists_noble-updates_InRelease", "Mon, 30 Nov 2026 15:30:14 UTC"),
+        ("x_dists_x_InRelease", "of tomorrow"),
+        ("lock", "Sun, 30 Nov 2036 15:30:14 UTC"),
     ):
-        (tmp_path / name).touch()
-        os.utime(tmp_path / name, (TODAY - age, TODAY - age))
+        (tmp_path / name).write_text(f"-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\nOrigin: x\nDate: {date}\n")
     found = [clock.wrong_clock("6.12", now, "/none", f"{tmp_path}/*_InRelease") for now in (TODAY - 51_000, TODAY - 60)]
     assert found == ["the clock shows 2026-11-30 01:20 UTC, and apt's lists are of 2026-11-30 15:30 UTC", None]

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import glob
-import os
+import re
 import time
+from email.utils import parsedate_to_datetime
 
 from ..files.safe_open import read_system_text
 
@@ -15,7 +16,7 @@ from ..files.safe_open import read_system_text
 NO_EARLIER = 1793491200  # 2026-11-01
 # In WSL Windows keeps the hardware clock: https://github.com/microsoft/WSL/issues/8204
 HARDWARE_CLOCK = "/sys/class/rtc/rtc0/since_epoch"
-# apt gives these files the time that the archive said of them.
+# The archive's own clock is in them, below a signature.
 SIGNED_LISTS = "/var/lib/apt/lists/*_InRelease"
 MAY_DIFFER_SECONDS = 300
 
@@ -36,10 +37,12 @@ def wrong_clock(kernel: str, now: float, hardware_clock: str = HARDWARE_CLOCK, l
 
 
 def _time_of(path: str) -> float:
-    """Return when a file was made; 0 where apt takes it away just now."""
+    """Return when an archive made a list; 0 where that cannot be read."""
     try:
-        return os.stat(path).st_mtime
-    except OSError:
+        with open(path, "rb") as stream:
+            told = re.search(rb"^Date: (.*)$", stream.read(4096), re.MULTILINE)
+        return parsedate_to_datetime(told[1].decode("ascii")).timestamp() if told else 0
+    except (OSError, ValueError):
         return 0
 
 
