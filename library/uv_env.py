@@ -315,6 +315,7 @@ import os
 import re
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.colab_ready.apt.client import install_plain
 from ansible.module_utils.colab_ready.core.redact import redact, secrets_in
 from ansible.module_utils.colab_ready.python.builder import Builder
 from ansible.module_utils.colab_ready.python.uv import ENDS, Request, as_failure
@@ -375,7 +376,9 @@ def main() -> None:
     params["environment"] = {str(name): str(value) for name, value in params["environment"].items()}
     keep_secrets(module, params["environment"])
     try:
-        builder = Builder(Request(**params), dict(os.environ), module.check_mode)
+        # Debian's Python has no ensurepip without it; where there is a uv, nobody asks.
+        get_venv = None if os.geteuid() else (lambda: install_plain("python3-venv", module.warn))
+        builder = Builder(Request(**params), dict(os.environ), module.check_mode, get_venv)
         outcome = builder.build() if state == "present" else builder.remove()
     except ENDS as error:
         failure = as_failure(f"The environment {params['path']} could not be handled", error)

@@ -222,12 +222,13 @@ def test_windows_own_library_is_found_before_the_loader_knows_its_folder(small_h
     ("env", "name", "word"),
     [
         ({"LIBCUDA_STAND_IN_INIT": "100"}, "cuda_no_device", "returned 100"),
+        ({"LIBCUDA_STAND_IN_INIT": "802"}, "cuda_fabric", "nvidia-fabricmanager"),
         ({"LIBCUDA_STAND_IN_INIT": "803"}, "cuda_mismatch", "returned 803"),
         ({"LIBCUDA_STAND_IN_INIT": "999"}, "cuda_init", "returned 999"),
         ({"LIBCUDA_STAND_IN_FAULT": "crash"}, "cuda_driver", "SIGABRT"),
         ({"LIBCUDA_STAND_IN_FAULT": "hang"}, "cuda_driver", "no answer within 2 s in cuInit"),
     ],
-    ids=["no device", "mismatch", "unknown", "crash", "hang"],
+    ids=["no device", "NVSwitch", "mismatch", "unknown", "crash", "hang"],
 )
 def test_a_library_that_does_not_start_is_a_message(
     small_host: SmallHost, env: dict[str, str], name: str, word: str

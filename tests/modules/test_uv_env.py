@@ -30,7 +30,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready.python import environment
+from ansible.module_utils.colab_ready.core.problem import Problem
+from ansible.module_utils.colab_ready.python import environment, installer, pip_config
+from ansible.module_utils.colab_ready.python import uv as uv_tools
 from ansible.module_utils.colab_ready.python.builder import Builder
 from ansible.module_utils.colab_ready.python.installer import Outcome
 from ansible.module_utils.colab_ready.python.uv import Failure, Request
@@ -110,6 +112,11 @@ class Index:
     # Set while a file is being handed out that never comes.
     stalled: threading.Event = field(default_factory=threading.Event)
     stall: bool = False
+    # Which files break off in the middle, of all that are handed out.
+    breaking: range = range(0)
+    # How long each page waits.
+    delay: float = 0
+    handed: int = 0
 
     def url(self, userinfo: str = "") -> str:
         return f"http://{userinfo}{'@' if userinfo else ''}127.0.0.1:{self.server.server_port}/simple"
@@ -136,8 +143,12 @@ def index(tmp_path: Path) -> Iterator[Index]:
                     found.stalled.set()
                     released.wait(60)
             else:
+                time.sleep(found.delay)
                 files = [one for one in found.folder.iterdir() if one.name.split("-")[0] == parts[-1].replace("-", "_")]
-                links = "".join(f'<a href="/files/{one.name}">{one.name}</a>\n' for one in files)
+                told = [" data-dist-info-metadata" if Path(f"{one}.metadata") in files else "" for one in files]
+                links = "".join(
+                    f'<a href="/files/{one.name}"{more}>{one.name}</a>\n' for one, more in zip(files, told, strict=True)
+                )
                 body, kind = f"<!DOCTYPE html><html><body>{links}</body></html>".encode(), "text/html"
                 if not files:
                     self.send_error(404)
@@ -147,6 +158,9 @@ def index(tmp_path: Path) -> Iterator[Index]:
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
+                if parts[-1].endswith(".whl"):
+                    body = body[: len(body) // 2] if found.handed in found.breaking else body
+                    found.handed += 1
                 self.wfile.write(body)
 
         def do_HEAD(self) -> None:
@@ -805,6 +819,51 @@ def test_a_silent_extra_index_is_passed_over(place: Place, shop: Shop, index: In
     assert place.build(lock=shop.lock(wheel), environment=settings).packages == {"alpha": "1.0"}
 
 
+def from_index(index: Index, **more: str) -> dict[str, str]:
+    return {"PIP_NO_INDEX": "", "PIP_FIND_LINKS": "", "PIP_INDEX_URL": index.url(), "PIP_RETRIES": "0", **more}
+
+
+def test_where_the_line_breaks_off_it_is_tried_again_with_more_patience(
+    place: Place, index: Index, run_module: Any
+) -> None:
+    lock = Shop(index.folder).lock(Shop(index.folder).wheel("alpha"))
+    args = place.request(lock=lock, python=PYTHON, environment=from_index(index))
+    index.breaking = range(1 << 20)
+    failed = run_module("uv_env", args)
+    assert failed["problem"] == "line"
+    assert "broke off while alpha==1.0 came" in failed["msg"] and "tried again" in failed["msg"]
+    # One is broken off for the question whether the index has it, one for the first attempt.
+    index.breaking = range(index.handed, index.handed + 2)
+    assert run_module("uv_env", args)["packages"] == {"alpha": "1.0"}
+    assert index.handed == index.breaking.stop + 1
+
+
+def test_an_index_that_is_slow_is_asked_again_with_more_patience(
+    place: Place, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient = {**installer.HOST_PROBE, "UV_HTTP_TIMEOUT": "1", "UV_HTTP_RETRIES": "0"}
+    monkeypatch.setattr(installer, "HOST_PROBE", impatient)
+    index.delay = 1.5
+    lock = Shop(index.folder).lock(Shop(index.folder).wheel("alpha"))
+    assert place.build(lock=lock, environment=from_index(index)).packages == {"alpha": "1.0"}
+    monkeypatch.setattr(installer, "SLOW_PROBE", impatient)
+    remove_all(place.site, "alpha*")
+    assert "does not answer in time" in place.fails(lock=lock, environment=from_index(index))
+
+
+def test_a_pin_whose_own_index_answers_and_breaks_off_comes_from_the_host_s(
+    place: Place, shop: Shop, index: Index
+) -> None:
+    shop.wheel("torch", "2.0+cpu")
+    wheel = Shop(index.folder).wheel("torch", "2.0+cpu")
+    # What it is asked for, it tells without the file.
+    Path(f"{wheel}.metadata").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 2.0+cpu\n")
+    index.breaking = range(1 << 20)
+    found = place.build(pinned=pin(index=index.url()), environment={"PIP_RETRIES": "0"})
+    assert found.pinned == {"torch": "the host's pip configuration"}
+    assert "does not come from" in found.notes[0] and "broke off" in found.notes[0]
+
+
 def test_the_best_version_of_all_indexes_is_taken(place: Place, shop: Shop, index: Index) -> None:
     shop.wheel("top", "2.0")
     Shop(index.folder).wheel("top", "1.0")
@@ -1172,7 +1231,7 @@ def open_to_all(downloads: Downloads) -> None:
          ["UV_PYTHON_DOWNLOADS_JSON_URL is an http:// address", "Expected https:// or file://"]),
         (None, {"python_requires": "==3.10.98"}, ["no Python fits"]),
         (another_archive, {}, ["handed out for cpython-", "not the file whose hash is locked"]),
-        (half_an_archive, {}, ["Failed to extract archive: python.tar.gz", "Correct python_env_python_mirror"]),
+        (half_an_archive, {}, ["what came of python.tar.gz is not a whole file", "Correct python_env_python_mirror"]),
         (planted, {}, ["symbolic link", "Take the link away"]),
         (open_to_all, {}, ["others can change the Pythons", "its mode is 0777"]),
     ],
@@ -1271,9 +1330,32 @@ def test_a_uv_that_cannot_be_run_is_said(place: Place) -> None:
 def test_no_way_to_a_uv_is_said_with_the_package_that_helps(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ansible.module_utils.colab_ready.python.uv._pip_of", lambda python: None)
     monkeypatch.setattr("ansible.module_utils.colab_ready.python.uv._uv_on_path", list)
-    message = place.fails(uv=None, uv_lock=f"uv==9.9.1 --hash=sha256:{'0' * 64}\n")
+    lock = f"uv==9.9.1 --hash=sha256:{'0' * 64}\n"
+    message = place.fails(uv=None, uv_lock=lock)
     assert "has no ensurepip" in message
     assert "apt-get install python3-venv" in message
+    problem = Problem("apt_interrupted", "python3-venv: broken off", "none", "sudo dpkg --configure -a")
+    with pytest.raises(Failure, match=r"python3-venv: broken off.*\. Do: sudo dpkg --configure -a\.") as caught:
+        uv_tools.provide_uv(Request("/x", tools_dir="/x", uv_lock=lock), {}, pip_config.Sources(), lambda: problem)
+    assert caught.value.kind == "no_uv"
+
+
+def test_a_python_that_got_its_pip_installs_uv(
+    place: Place, shop: Shop, has_ensurepip: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = uv_tools._pip_of
+    asked: list[str] = []
+    monkeypatch.setattr(uv_tools, "_pip_of", lambda python: real(python) if asked else None)
+    monkeypatch.setattr(uv_tools, "_uv_on_path", list)
+    shop.wheel("alpha")
+    request = Request(**place.request(uv=None, uv_lock=shop.lock(uv_stand_in(shop, place.uv, "9.9.1"))))
+    Builder(
+        dataclasses.replace(request, packages=["alpha"]),
+        {"PATH": os.environ["PATH"]},
+        False,
+        lambda: asked.append("once"),
+    ).build()
+    assert asked == ["once"]
 
 
 def test_a_tools_folder_with_other_things_is_left(place: Place, shop: Shop, has_ensurepip: None) -> None:

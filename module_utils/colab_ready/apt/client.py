@@ -13,7 +13,9 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
+from ..core.clock import NO_LONGER, NOT_YET, SET_CLOCK
 from ..core.problem import Problem, Refused
 from ..core.redact import redact
 from ..process.program import Answer, NotAnswered, ask
@@ -151,6 +153,23 @@ class Apt:
             time.sleep(2)
 
 
+def install_plain(name: str, warn: Callable[[str], None], apt_get: str = "/usr/bin/apt-get") -> Problem | None:
+    """Install a package of the distribution's, or return why not. A source that cannot be read is a warning: others have it."""
+    apt = Apt("", {}, apt_get=apt_get)
+    with suppress(Refused):
+        apt.apt(["install", *INSTALL, name], name)
+        return None
+    try:
+        apt.apt(["update"], "apt-get update", strict=True)
+    except Refused as error:
+        warn(str(error))
+    try:
+        apt.apt(["install", *INSTALL, name], name)
+    except Refused as error:
+        return error.problems[0]
+    return None
+
+
 def take_proxies(told: Mapping[str, object]) -> None:
     """Let what is fetched here, and apt, go the way that was told."""
     os.environ.update({name: str(value) for name, value in told.items() if name.lower() in PROXIES})
@@ -170,6 +189,7 @@ def fetch(address: str, limit: int, name: str, variable: str) -> bytes:
         why = getattr(error, "reason", None) or error
         what = f"{redact(address)} cannot be read ({getattr(why, 'strerror', None) or why})"
         do = f"look whether this computer reaches it (a proxy?), or set {variable} to a mirror"
+        do = SET_CLOCK if re.search(f"{NOT_YET}|{NO_LONGER}", what) else do
         raise Refused(Problem(name, what, "an answer", do)) from None
     if len(raw) > limit:
         raise Refused(Problem(name, f"{redact(address)} is longer than {limit} bytes", "less", f"correct {variable}"))

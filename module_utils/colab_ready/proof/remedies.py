@@ -113,7 +113,8 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "peer_unseen": Remedy(
         "The port is served by nobody of this system: in WSL (networkingMode=mirrored) a Windows program may have it.",
-        "Look who has it (netstat -ano in Windows), end that program, then colab-runtime restart; or set another colab_port.",
+        "Look who has it (netstat -ano in Windows), end that program, then colab-runtime restart; where that shows none, Windows "
+        "has reserved the port (netsh int ip show excludedportrange protocol=tcp), so set another colab_port.",
     ),
     "peer_silent": Remedy(
         "What listens on the port does not accept connections: the server hangs.",

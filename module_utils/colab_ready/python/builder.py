@@ -22,6 +22,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
+from ..core.problem import Problem
 from ..core.text import printable
 from ..files.removal import remove_path
 from ..process.boundary import BoundaryError, run_as
@@ -39,6 +40,7 @@ from .uv import (
     as_failure,
     execute,
     make_lock,
+    patiently,
     provide_uv,
     refuse_distrusted,
     said,
@@ -58,8 +60,15 @@ PYTHON_SOURCE_VARIABLES = ("UV_PYTHON_INSTALL_MIRROR", "UV_PYTHON_DOWNLOADS_JSON
 class Builder:
     """One environment and what is wanted of it."""
 
-    def __init__(self, request: Request, environ: Mapping[str, str], check_mode: bool) -> None:
+    def __init__(
+        self,
+        request: Request,
+        environ: Mapping[str, str],
+        check_mode: bool,
+        get_venv: Callable[[], Problem | None] | None = None,
+    ) -> None:
         self.request = request
+        self.get_venv = get_venv
         self.environ = {**environ, **request.environment}
         self.path: str = request.path
         self.check_mode = check_mode
@@ -113,7 +122,7 @@ class Builder:
             work = replace(self._provide(needs, outcome.seen, work), before=outcome.before, reasons=outcome.reasons)
 
     def _provide(self, needs: Collection[str], seen: str, work: Work) -> Work:
-        uv = work.uv or provide_uv(self.request, self.environ, work.sources)
+        uv = work.uv or provide_uv(self.request, self.environ, work.sources, self.get_venv)
         if "python" in needs:
             self._fetch_python(uv, seen, work.sources)
             work = replace(work, fetched=True)
@@ -286,7 +295,7 @@ class Builder:
                 env = uv_environment(self.request, self.environ, sources, current_account(), cache)
                 # It checks the archive against a sha256 that it carries itself.
                 command = [uv, "python", "install", "--no-bin", f"cpython-{series}"]
-                done = execute(command, {**env, **settings}, INSTALL_SECONDS)
+                done = patiently(lambda more: execute(command, {**env, **settings, **more}, INSTALL_SECONDS))
         finally:
             with suppress(OSError):
                 os.unlink(os.path.join(folder, ".lock"))

@@ -24,12 +24,14 @@ from ..process.run import Finished
 from . import environment, pip_config, uv_errors, wheel
 from . import lock as lock_file
 from .environment import Installed, Interpreter, Pin, Plan, Wish
-from .uv import INSTALL_SECONDS, Failure, Request, execute, failed, said, uv_environment, uv_version
+from .uv import INSTALL_SECONDS, Failure, Request, execute, failed, patiently, said, uv_environment, uv_version
 
 # A request that only finds out whether a source is there. A torch index that is slower than this is not waited for;
 # for the host's own sources uv may try twice.
 PIN_PROBE = {"UV_HTTP_CONNECT_TIMEOUT": "5", "UV_HTTP_TIMEOUT": "5", "UV_HTTP_RETRIES": "0"}
 HOST_PROBE = {"UV_HTTP_CONNECT_TIMEOUT": "6", "UV_HTTP_TIMEOUT": "10", "UV_HTTP_RETRIES": "1"}
+# Once more for one that is slow: a school's proxy may look into each answer before it passes it on.
+SLOW_PROBE = {"UV_HTTP_CONNECT_TIMEOUT": "20", "UV_HTTP_TIMEOUT": "50", "UV_HTTP_RETRIES": "0"}
 PROBE_SECONDS = 60.0
 # An index that knows a name is the only one asked for it. The caller's own strategy would let the host's indexes outbid a pin's.
 FIRST_INDEX = {"UV_INDEX_STRATEGY": "first-index"}
@@ -201,7 +203,11 @@ class Installer:
             command.append("--compile-bytecode")
         if order.lines:
             command += ["--requirements", self._list_of("packages", order.lines)]
-        return self._uv_run(command, order, seconds)
+        if "UV_HTTP_TIMEOUT" in order.settings:  # it only asks, and is impatient on purpose
+            return self._uv_run(command, order, seconds)
+        return patiently(
+            lambda more: self._uv_run(command, replace(order, settings={**order.settings, **more}), seconds)
+        )
 
     def _install(self, order: Order, what: str = "") -> None:
         self._must(self._pip(order), what)
@@ -243,8 +249,11 @@ class Installer:
     def _reach_host(self, requirement: str) -> None:
         if self.reached:
             return
-        order, problem = self._reach(Order(self.sources, requirement, settings=HOST_PROBE), "--no-deps", "--reinstall")
-        if problem is not None and problem.unreachable:
+        for probe in (HOST_PROBE, SLOW_PROBE):
+            order, problem = self._reach(Order(self.sources, requirement, settings=probe), "--no-deps", "--reinstall")
+            if problem is None or not problem.slow:
+                break
+        if problem is not None and problem.unreachable and problem.kind != uv_errors.LINE:
             raise failed(self.doing, problem)
         self.sources, self.reached = order.sources, True
 
@@ -357,7 +366,15 @@ class Installer:
         )
 
     def _install_pins(self, pins: Sequence[Pin], order: Order) -> None:
-        done = self._pip(order, *_reinstall(self.plan.reinstall - (self.wish.fixed - _names(pins))))
+        again = _reinstall(self.plan.reinstall - (self.wish.fixed - _names(pins)))
+        done = self._pip(order, *again)
+        broken = None if done.ok else uv_errors.explain(said(done))
+        if broken is not None and broken.unreachable and order.shown not in (HOSTS_OWN, "") and not order.tried:
+            # It answered when it was asked, and does not deliver: perhaps the host's own sources have the same build.
+            found = self._try(replace(order, sources=self.sources, shown=HOSTS_OWN), HOST_PROBE, pins, [])
+            if found is not None:
+                self.sources = self.sources.note(f"{_texts(pins)} does not come from {order.shown}: {broken.what}")
+                order, done = found, self._pip(found, *again)
         if order.tried:
             lines = " ".join(order.lines.split())
             if not done.ok:

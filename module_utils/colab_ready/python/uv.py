@@ -12,11 +12,12 @@ from __future__ import annotations
 import glob
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..core.problem import Problem
 from ..files.removal import remove_path
 from ..process.identity import Account, current_account
 from ..process.run import Finished, child_environment, run
@@ -32,6 +33,8 @@ SYSTEM_CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs
 # A question that a program answers at once, and a download of some GB over a slow line.
 ANSWER_SECONDS = 30.0
 INSTALL_SECONDS = 3600.0
+# For a line that was slow or broke off: one file at a time, so that each that comes whole is kept, and longer silences.
+PATIENCE = {"UV_HTTP_TIMEOUT": "120", "UV_HTTP_RETRIES": "1", "UV_CONCURRENT_DOWNLOADS": "1", "PIP_TIMEOUT": "120"}
 # How long uv waits for a lock that somebody else holds; its own is 300.
 LOCK_SECONDS = "30"
 # Debian and Ubuntu keep ensurepip's pip here; everybody else keeps it beside ensurepip.
@@ -101,6 +104,13 @@ def execute(argv: Sequence[str], env: Mapping[str, str], seconds: float, stdin: 
     return run(argv, seconds, env=env, stdin=stdin.encode())
 
 
+def patiently(attempt: Callable[[Mapping[str, str]], Finished]) -> Finished:
+    """Return what came of an attempt, which is given variables; where the line was slow or broke off, of a second one."""
+    done = attempt({})
+    slow = not done.ok and not done.timed_out and uv_errors.explain(said(done)).slow
+    return attempt(PATIENCE) if slow else done
+
+
 def refuse_distrusted(place: str) -> None:
     """Raise a Failure where somebody else than root can change a program, or what lies at a place of root's."""
     message = refusal(place)
@@ -158,10 +168,16 @@ def uv_version(path: str) -> str | None:
     return words[1] if done.ok and len(words) >= 2 and words[0] == "uv" else None
 
 
-def provide_uv(request: Request, environ: Mapping[str, str], sources: pip_config.Sources) -> str:
+def provide_uv(
+    request: Request,
+    environ: Mapping[str, str],
+    sources: pip_config.Sources,
+    get_venv: Callable[[], Problem | None] | None = None,
+) -> str:
     """Return the path of a uv: the given one, the one in tools_dir, a newly installed one, or one from PATH.
 
-    The given one is not run: it may be another user's, for that user's own environment.
+    The given one is not run: it may be another user's, for that user's own environment. `get_venv` gives the system's
+    Python its ensurepip, or returns why not.
     """
     if request.uv:
         return request.uv
@@ -190,10 +206,14 @@ def provide_uv(request: Request, environ: Mapping[str, str], sources: pip_config
         if version and lock_file.matches(version, ">=" + OLDEST_UV):
             return candidate
         tried.append(f"{candidate} is {version or 'not usable'}")
+    problem = get_venv() if get_venv and wanted else None
+    if get_venv and wanted and not problem:
+        return provide_uv(request, environ, sources)
+    tried += [problem.what] if problem else []
+    do = problem.do if problem else "apt-get install python3-venv, then run this again"
     raise Failure(
         f"There is no uv to build with, and it cannot be installed ({'; '.join(tried) or 'no lock of uv was given'}). "
-        f"Expected a Python with ensurepip, or a uv of at least {OLDEST_UV} on PATH. "
-        "Run `apt-get install python3-venv`, then run this again.",
+        f"Expected a Python with ensurepip, or a uv of at least {OLDEST_UV} on PATH. Do: {do}.",
         kind="no_uv",
     )
 
@@ -247,7 +267,7 @@ def _install_uv(
         pip = [os.path.join(tools_dir, "bin", "python"), "-m", "pip", "install", "--verbose", "--no-input"]
         pip += ["--disable-pip-version-check", "--no-compile", "--no-deps", "--require-hashes"]
         pip += ["--only-binary", ":all:", "--requirement", lock]
-        done = execute(pip, {**env, "PYTHONPATH": wheel}, INSTALL_SECONDS)
+        done = patiently(lambda more: execute(pip, {**env, "PYTHONPATH": wheel, **more}, INSTALL_SECONDS))
     if not done.ok:
         raise failed(doing, uv_errors.explain(said(done)))
 

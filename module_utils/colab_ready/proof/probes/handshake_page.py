@@ -9,6 +9,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import socket
 import uuid
 from collections.abc import Awaitable, Iterator, Mapping
 from typing import Any
@@ -24,6 +25,20 @@ USER_AGENT = "colab-ready"
 
 
 # --- whom it asks ---------------------------------------------------------------------------------------------------
+
+
+def know_localhost() -> None:
+    """Let localhost be what it is to browsers, who do not ask (RFC 6761): /etc/hosts may lack it, or have it wrong
+    (jupyterlab/jupyterlab#5410)."""
+    from tornado import netutil
+
+    class Loopback(netutil.DefaultLoopResolver):
+        async def resolve(self, host: str, port: int, family: int = socket.AF_UNSPEC) -> list[tuple[int, Any]]:
+            if host != "localhost":
+                return list(await super().resolve(host, port, socket.AddressFamily(family)))
+            return [(socket.AF_INET, ("127.0.0.1", port)), (socket.AF_INET6, ("::1", port))]
+
+    netutil.Resolver.configure(Loopback)
 
 
 def guard_connections(uid: int) -> None:

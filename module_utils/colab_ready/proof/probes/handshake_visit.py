@@ -17,7 +17,7 @@ from typing import Any
 
 from .handshake_cell import torch_cell
 from .handshake_ledger import Ledger, Problem, Redactor, Report, short
-from .handshake_page import Page, guard_connections
+from .handshake_page import Page, guard_connections, know_localhost
 
 TOKEN_CHARACTERS = 16
 
@@ -42,6 +42,7 @@ class Visit:
         self.token: str | None = None
         # Who has to have the port: the server runs as who asks here, or else as the owner of the token.
         self.uid = os.geteuid()
+        know_localhost()
         self.page = Page(params["url"].rstrip("/"), params["origin"], None)
         self.ledger = Ledger(report, time.monotonic() + params["timeout_seconds"])
         # The paths of the sessions that were asked for and may still be there.
