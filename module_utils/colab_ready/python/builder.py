@@ -334,6 +334,7 @@ def _pin(data: Mapping[str, Any]) -> Pin:
         index=index,
         find_links=place,
         dependencies=bool(data.get("dependencies")),
+        optional=bool(data.get("optional")),
         variable=str(data.get("variable") or ""),
         default=lock_file.parse_requirement(str(default)) if default else None,
         default_refused=bool(data.get("default_requirement")) and default is None,
