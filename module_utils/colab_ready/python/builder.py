@@ -300,7 +300,7 @@ class Builder:
             raise Failure(
                 f"{self.doing}: no Python of this host fits ({seen}), and uv could not fetch Python {series}: "
                 f"{problem.what}. Expected a Python that fits {self.request.python_requires}, or a download that can be "
-                f"reached. {mirror}, or install such a Python and name it with python_env_python.",
+                f"reached. {mirror}, or install such a Python and name it with -e python_env_python=PATH.",
                 problem.kind,
             )
 

@@ -266,7 +266,7 @@ class Convergence(Installer):
         if series is None:
             raise Failure(
                 f"{self.doing}: no Python fits ({seen}). Expected one that fits {request.python_requires}. Install such a "
-                "Python with the distribution's packages, or name one with python_env_python.",
+                "Python with the distribution's packages, or name one with -e python_env_python=PATH.",
                 kind="interpreter",
             )
         return self._fetched_python(series, seen)

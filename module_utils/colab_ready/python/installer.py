@@ -382,17 +382,17 @@ class Installer:
     def _cannot_be_had(self, pins: Sequence[Pin], tried: Sequence[tuple[str, uv_errors.Problem]]) -> Failure:
         """The one message for pins that no source has."""
         first = pins[0]
-        variable = first.variable or "the pinned requirement's index"
+        named = f": -e {first.variable}=ADDRESS" if first.variable else ""
         known = "; ".join(f"{shown}: {problem.what}" for shown, problem in tried)
         with_all = " with what it depends on" if first.dependencies else ""
         kind = "a page of wheels" if first.find_links else "an index"
-        advice = f"Set {variable} to {kind} that has it{with_all}, or put its wheel into a find-links folder of pip's"
+        advice = f"Name {kind} that has it{with_all}{named}, or put its wheel into a find-links folder of pip's"
         advice += " configuration"
         told = next((one for _shown, one in tried if one.kind in TELLING), None)
         if told is not None and told.kind == "wrong_python":
-            advice = f"Choose another Python with python_env_python. Otherwise, {advice[0].lower()}{advice[1:]}"
+            advice = f"Choose another Python: -e python_env_python=PATH. Otherwise, {advice[0].lower()}{advice[1:]}"
         if first.default_refused:
-            advice += ", or set python_env_allow_default_torch to take the default build (several GB)"
+            advice += ", or take the default build (several GB): -e python_env_allow_default_torch=true"
         return Failure(
             f"{self.doing}: {_texts(pins)} cannot be had{with_all}. Tried: {known}. Expected a source with exactly this build, "
             f"because another one may bring several GB. {advice}.",
