@@ -102,11 +102,11 @@ class Builder:
                     # Where another way follows, this is no error: Debian's Python comes without ensurepip.
                     say(f"not with {name} ({reason})" + ("; trying the next way" if place < len(names) else ""))
             else:
-                for place in ("/tmp", str(self.cache), "/var"):
-                    if shutil.disk_usage(place).free < ROOM_LEAST:
+                for written in ("/tmp", str(self.cache), "/var"):
+                    if shutil.disk_usage(written).free < ROOM_LEAST:
                         raise Stop(
-                            f"{place} is full, so there is no way to the {self.kind} environment; all output is in {log_path}. "
-                            f"Expected: room there. Do: see df -h {place}, take away what is not needed, start again."
+                            f"{written} is full, so there is no way to the {self.kind} environment; all output is in {log_path}. "
+                            f"Expected: room there. Do: see df -h {written}, take away what is not needed, start again."
                         )
                 raise Stop(
                     f"no way led to the {self.kind} environment; all output is in {log_path}. Expected: a package index that "

@@ -97,7 +97,7 @@ def check_readable(python: Path, options: Iterable[Option], folder: Path) -> Non
     texts = {shown: text for shown, text in texts.items() if not text.startswith("$ANSIBLE_VAULT")}
     if not texts:
         return
-    command = [python, "-I", "-c", READ]
+    command = [str(python), "-I", "-c", READ]
     done = subprocess.run(command, input=json.dumps([*texts.values()]), capture_output=True, text=True, check=False)
     for shown, line in zip(texts, done.stdout.splitlines(), strict=False):
         if (told := json.loads(line)) is not None:
