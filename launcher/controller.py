@@ -27,6 +27,8 @@ WEEK = 7 * 86400
 STEP_SECONDS = 30 * 60
 WORD_SECONDS = 10
 END_SECONDS = 20
+# apt and pip need more than this in any folder that they write into.
+ROOM_LEAST = 4 << 20
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 MINOR = sys.version_info[1]
 
@@ -72,14 +74,17 @@ class Builder:
         key = self.lock.read_bytes() + f"{self.python} 3.{MINOR}\n".encode()
         return self.cache / f"{self.kind}-{hashlib.sha256(key).hexdigest()[:12]}"
 
+    @property
+    def is_complete(self) -> bool:
+        """Without its mark it is half of one (Ctrl-C), and without its Python it is none."""
+        return (self.folder / ".complete").exists() and os.access(self.folder / "bin/python", os.X_OK)
+
     def get(self) -> Path:
         """The folder of the environment, which is built if it is not there."""
         folder = self.folder
-        complete = folder / ".complete"
-        # Without its mark it is half of one (Ctrl-C), and without its Python it is none.
-        if not complete.exists() or not os.access(folder / "bin/python", os.X_OK):
+        if not self.is_complete:
             self._build(folder)
-        complete.touch()
+        (folder / ".complete").touch()
         return folder
 
     def _build(self, folder: Path) -> None:
@@ -97,6 +102,12 @@ class Builder:
                     # Where another way follows, this is no error: Debian's Python comes without ensurepip.
                     say(f"not with {name} ({reason})" + ("; trying the next way" if place < len(names) else ""))
             else:
+                for written in ("/tmp", str(self.cache), "/var"):
+                    if shutil.disk_usage(written).free < ROOM_LEAST:
+                        raise Stop(
+                            f"{written} is full, so there is no way to the {self.kind} environment; all output is in {log_path}. "
+                            f"Expected: room there. Do: see df -h {written}, take away what is not needed, start again."
+                        )
                 raise Stop(
                     f"no way led to the {self.kind} environment; all output is in {log_path}. Expected: a package index that "
                     "answers (pip's configuration is used). Do: check the network, the proxy and that configuration; start again."

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from .words import Stop
+from .words import Stop, unknown_option
 
 WITH_VALUE = {
     "--extra-vars": ("-e",),
@@ -78,7 +79,11 @@ class _Collect(argparse.Action):
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise Stop(f"{message}. Expected: options of ./colab-ready help, or of ansible-playbook --help.", 2)
+        from . import settings  # with what only it needs
+
+        word = message.partition("unrecognized arguments: ")[2].split(" ")[0]
+        do = unknown_option(word, settings.known_settings(Path(__file__).resolve().parents[1]))
+        raise Stop(f"{message}. Expected: options of ./colab-ready help, or of ansible-playbook --help. Do: {do}", 2)
 
 
 def parse(arguments: list[str]) -> list[Option]:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import caller, controller, lock, options, playbook, variables
+from . import caller, controller, given, lock, options, playbook, variables
 from .options import Option
 from .words import PLAYBOOKS, Stop, say
 
@@ -45,6 +45,7 @@ def play(launcher: Launcher, command: str, arguments: list[str], wants_json: boo
 def inventory(launcher: Launcher, parsed: list[Option]) -> dict[str, Any]:
     """What ansible-inventory makes of the options, run as the caller: no script of an inventory's runs as root."""
     program = environment(launcher, "controller") / "bin" / "ansible-inventory"
+    given.check_readable(program.parent / "python", parsed, Path())
     asked = [option.argument() for option in parsed if option.name in INVENTORY_OPTIONS]
     with scratch(launcher) as folder:
         environ = {**own_environment(launcher), **playbook.places(launcher.checkout, folder)}

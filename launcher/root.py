@@ -25,7 +25,7 @@ from colab_ready.files.safe_open import parse_object, read_text
 from colab_ready.files.trust import distrust_way, user_name
 from colab_ready.python import pip_config
 
-from . import caller, controller, lock, options, playbook, settings, variables
+from . import caller, controller, given, lock, options, playbook, settings, variables
 from .words import PLAYBOOKS, RUNTIME, Stop, interrupted, say
 
 REPORT = Path("/var/lib/colab-ready/report.json")
@@ -82,7 +82,9 @@ class Run:
     def _run(self) -> int:
         if self.command == "settings":
             return settings.reset(self.arguments, settings.known_settings(self.tree))
-        ansible = self._controller() / "bin" / "ansible-playbook"
+        controller_folder = self._controller()
+        ansible = controller_folder / "bin" / "ansible-playbook"
+        given.check_readable(controller_folder / "bin" / "python", options.parse(self.arguments), self.folder)
         book = self.tree / "playbooks" / f"{PLAYBOOKS[self.command]}.yml"
         json_wanted = bool(self.header.get("json"))
         started = time.time_ns()
@@ -121,9 +123,13 @@ class Run:
         # Nothing is left in root's home.
         environ = {**self.environ, **network, "UV_NO_CACHE": "1", "PIP_NO_CACHE_DIR": "1"}
         lock_file = self.tree / "requirements" / "controller.txt"
-        return controller.Builder(
+        builder = controller.Builder(
             "controller", lock_file, self.cache, environ, find_uv(), uv_arguments, talk=self.talk
-        ).get()
+        )
+        if self.command == "verify" and not builder.is_complete and not os.path.exists(RUNTIME):
+            # Nothing is installed only to say so.
+            raise Stop("this computer is not set up. Expected: a runtime to prove. Do: ./colab-ready", 2)
+        return builder.get()
 
     def _clean(self) -> None:
         """Take away what is left of runs that were killed: whose folder nobody holds."""
@@ -152,6 +158,9 @@ class Run:
         with contextlib.suppress(OSError):
             os.unlink(self.lock_path)
             self.cache.rmdir()
+        own = Path(caller.home_of(os.geteuid(), os.environ), ".cache/colab-ready")
+        if self.caller and own.exists():
+            say(f"{own} stays: what root needed for tests or for an inventory. Do: sudo rm -r {own}")
 
 
 def read_reports(proofs: Mapping[str, Mapping[str, Any] | None], started: int) -> list[str]:

@@ -124,7 +124,7 @@ class Sandbox:
         self.checkout = folder / "a check out"
         self.home, self.state, self.bin = folder / "home", folder / "state", folder / "bin"
         self.cwd, self.cache = folder / "somewhere else", folder / "roots cache"
-        for directory in (self.checkout, self.home, self.state, self.bin, self.cwd, self.cache):
+        for directory in (self.checkout, self.checkout / ".git", self.home, self.state, self.bin, self.cwd, self.cache):
             directory.mkdir(mode=0o755)
         self.launcher = self.checkout / "colab-ready"
         shutil.copy(PROJECT / "colab-ready", self.launcher)
@@ -278,7 +278,7 @@ class Sandbox:
         """From here on Ansible is the one of the tests, with our callbacks and configuration."""
         for cache in (self.cache, self.own_cache):
             (folder,) = cache.glob("controller-*")
-            for name in ("ansible-playbook", "ansible-inventory"):
+            for name in ("ansible-playbook", "ansible-inventory", "python"):
                 self.stand_in(folder / "bin" / name, name, f'exec {Path(sys.executable).parent}/{name} "$@"\n')
         for name in ("inventory", "callback_plugins"):
             left_out = shutil.ignore_patterns("__pycache__")

@@ -330,11 +330,16 @@ def test_the_kernel_of_a_build_is_torch_from_its_index_and_the_rest_locked(
 ) -> None:
     release, tag = lock.split("_")
     found = small_host.look(build=tag, index="https://index.example/")["kernel"]
-    assert [one["requirement"] for one in found["pinned"]] == [f"torch=={release}+{tag}", f"torchvision==0.29.0+{tag}"]
-    assert [one["default_requirement"] for one in found["pinned"]] == [f"torch=={release}", "torchvision==0.29.0"]
-    assert {one["index"] for one in found["pinned"]} == {f"https://index.example/{tag}"}
-    assert {one["allow_default"] for one in found["pinned"]} == {False}
-    assert found["constraints"] == [f"torch=={release}", "torchvision==0.29.0"]
+    *pinned, audio = found["pinned"]
+    assert [one["requirement"] for one in pinned] == [f"torch=={release}+{tag}", f"torchvision==0.29.0+{tag}"]
+    assert [one["default_requirement"] for one in pinned] == [f"torch=={release}", "torchvision==0.29.0"]
+    assert {one["index"] for one in pinned} == {f"https://index.example/{tag}"}
+    assert {one["allow_default"] for one in pinned} == {False}
+    assert (audio["requirement"].startswith("torchaudio==2.11."), audio["optional"], found["constraints"]) == (
+        True,
+        True,
+        [],
+    )
     assert found["python_requires"] == ">=3.10,<3.15"
     text = (project / "roles/cuda/files" / found["lock"]).read_text()
     locked = lock_file.parse_lock(text)

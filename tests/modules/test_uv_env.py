@@ -687,8 +687,8 @@ def test_the_default_build_never_comes_unasked(place: Place, shop: Shop, index: 
     Shop(index.folder).wheel("torch", "2.0")
     message = place.fails(pinned=pin(index=index.url()))
     assert "torch==2.0+cpu cannot be had" in message
-    assert "Set python_env_torch_index" in message
-    assert "python_env_allow_default_torch" in message
+    assert "-e python_env_torch_index=ADDRESS" in message
+    assert "-e python_env_allow_default_torch=true" in message
     assert index.url() in message and "the host's pip configuration" in message
     found = place.build(pinned=pin(index=index.url(), allow_default=True))
     assert found.after == ["gigabytes==1.0", "torch==2.0"]

@@ -258,6 +258,13 @@ def test_what_does_not_end_is_waited_for_with_words_and_ended(
     assert_pip_is_gone(waiting)
 
 
+def test_a_full_folder_is_why_no_way_led_there(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    yard.touch("apt-fails")
+    monkeypatch.setattr(controller, "ROOM_LEAST", 1 << 60)
+    with pytest.raises(Stop, match="/tmp is full, .*Do: see df -h /tmp"):
+        yard.builder(uv=False).get()
+
+
 def test_the_silence_of_steps_before_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with open(tmp_path / "log", "w", encoding="utf-8") as log:
         steps = controller.Steps(log.fileno(), tmp_path / "log", {"PATH": "/bin"}, None, said=time.monotonic() - 9)

@@ -158,6 +158,7 @@ def summarize(report: Mapping[str, Any]) -> dict[str, Any]:
         "host": report.get("host"),
         "ready": report.get("ready") is True,
         "backend": backend.get("name"),
+        "why": "; ".join(backend.get("reasons") or []),
         "gpu": _gpu_text(report.get("adapters")),
         "tensor_sum": _check_text(checks.get("tensor_add"), "device"),
         "handshake": _check_text(checks.get("colab_handshake")),

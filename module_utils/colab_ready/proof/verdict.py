@@ -152,7 +152,8 @@ def verdict_lines(
         if summary is not None and not summary.ready:
             said, remedies = summary.row.get("reasons") or [], to_do(summary.remedies)
         elif summary is not None and word == "ready" and len(hosts) == 1:
-            prefix, said, remedies = "", str(summary.row.get("hint") or "").splitlines(), []
+            why = [f"{summary.row.get('backend')}, since: {summary.row['why']}"] if summary.row.get("why") else []
+            prefix, said, remedies = "", why + str(summary.row.get("hint") or "").splitlines(), []
         else:  # that no browser has come is true of every host of a lab, and no news
             said = [f"stopped at: {stopped_at[host]}"] if host in stopped_at else []
             remedies = of_wsl(summary.remedies) if summary else list(unproven.get(host, ()))

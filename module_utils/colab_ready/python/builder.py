@@ -309,7 +309,7 @@ class Builder:
             raise Failure(
                 f"{self.doing}: no Python of this host fits ({seen}), and uv could not fetch Python {series}: "
                 f"{problem.what}. Expected a Python that fits {self.request.python_requires}, or a download that can be "
-                f"reached. {mirror}, or install such a Python and name it with python_env_python.",
+                f"reached. {mirror}, or install such a Python and name it with -e python_env_python=PATH.",
                 problem.kind,
             )
 
@@ -343,6 +343,7 @@ def _pin(data: Mapping[str, Any]) -> Pin:
         index=index,
         find_links=place,
         dependencies=bool(data.get("dependencies")),
+        optional=bool(data.get("optional")),
         variable=str(data.get("variable") or ""),
         default=lock_file.parse_requirement(str(default)) if default else None,
         default_refused=bool(data.get("default_requirement")) and default is None,

@@ -39,7 +39,7 @@ from .wheel import Package
 MEMORY = "colab-ready.json"
 CONSTRAINTS = "constraints.txt"
 MEMORY_SCHEMA = 1
-MEMORY_PARTS = ("packages", "local", "pinned", "bringing", "brought")
+MEMORY_PARTS = ("packages", "local", "pinned", "bringing", "brought", "left_out")
 
 # Asked of an interpreter with -I -S: no site, no user folder, about 15 ms. sys._base_executable is what the standard
 # library's own venv module uses to find the real interpreter behind an environment.
@@ -222,6 +222,14 @@ def required_by(
     site: str, installed: Mapping[str, Installed], roots: Sequence[Requirement], markers: Mapping[str, str]
 ) -> set[str]:
     """The names that the roots pull in, themselves included, as far as they are installed."""
+    return set(needs_of(site, installed, roots, markers))
+
+
+def needs_of(
+    site: str, installed: Mapping[str, Installed], roots: Sequence[Requirement], markers: Mapping[str, str]
+) -> dict[str, set[str]]:
+    """The same names, and which versions of each the others ask for."""
+    asked: dict[str, set[str]] = {}
     seen: set[tuple[str, str]] = set()
     pending = deque((root.name, extra) for root in roots for extra in ("", *root.extras))
     stated: dict[str, list[Requirement]] = {}
@@ -230,6 +238,7 @@ def required_by(
         if (name, extra) in seen or name not in installed:
             continue
         seen.add((name, extra))
+        asked.setdefault(name, set())
         if name not in stated:
             stated[name] = _stated(os.path.join(site, installed[name].folder, "METADATA"))
         for requirement in stated[name]:
@@ -240,7 +249,8 @@ def required_by(
                 # A marker of a future standard: rather one name too many.
                 pass
             pending.extend((requirement.name, wanted) for wanted in ("", *requirement.extras))
-    return {name for name, _extra in seen}
+            asked.setdefault(requirement.name, set()).add(requirement.specifier)
+    return {name: versions for name, versions in asked.items() if name in installed}
 
 
 def unneeded(
@@ -277,6 +287,8 @@ class Pin:
     find_links: str | None = None
     # Whether it brings what it depends on, as far as that is neither locked nor pinned.
     dependencies: bool = False
+    # Whether it is left out where no source has it.
+    optional: bool = False
     variable: str = ""
     # What may be taken in its place, and whether something could be, if it were allowed.
     default: Requirement | None = None
@@ -288,6 +300,11 @@ class Pin:
 
     def accepts(self, version: str) -> bool:
         return self.requirement.accepts(version) or (self.default is not None and self.default.accepts(version))
+
+    def is_in(self, installed: Mapping[str, Installed]) -> bool:
+        with suppress(ValueError):
+            return self.name in installed and self.accepts(installed[self.name].version)
+        return False
 
 
 @dataclass(frozen=True)
@@ -394,9 +411,15 @@ class _Comparison:
     plan: Plan
 
     def compare_pins(self) -> None:
-        """What the pins brought last time is known; what they should bring where that is not right any more, uv knows."""
+        """What the pins brought last time is known; what they should bring where that is not right any more, uv knows.
+
+        Those that no source had are asked for again with the next pin that is.
+        """
         plan = self.plan
-        plan.pins = [pin for pin in self.wish.pins if self.differs(pin.name, pin.accepts, pin.requirement.version)]
+        left_out = [pin for pin in self.wish.pins if self.is_left_out(pin)]
+        for pins in ([pin for pin in self.wish.pins if pin not in left_out], left_out):
+            if pins is not left_out or plan.pins:
+                plan.pins += [pin for pin in pins if self.differs(pin.name, pin.accepts, pin.requirement.version)]
         plan.bringing = any(pin.dependencies for pin in plan.pins)
         for pin in self.wish.bringing:
             if self.memory.get("bringing", {}).get(pin.name) != pin.requirement.text and pin not in plan.pins:
@@ -405,6 +428,10 @@ class _Comparison:
         for name, version in sorted(self.wish.brought(self.memory).items()):
             if self.differs(name, partial(same_version, version), version):
                 plan.bringing = True
+
+    def is_left_out(self, pin: Pin) -> bool:
+        told = self.memory.get("left_out", {}).get(pin.name)
+        return pin.optional and told == pin.requirement.text and not pin.is_in(self.installed)
 
     def compare_packages(self) -> None:
         plan, packages = self.plan, self.wish.packages

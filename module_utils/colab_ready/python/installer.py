@@ -10,6 +10,7 @@ not the build tools that a source would fetch.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tempfile
@@ -45,7 +46,13 @@ BUILDING = ("--only-binary", ":all:", "--no-binary", BUILDABLE, "--no-build-isol
 # Kinds that say more about why a pin cannot be had than that one more source lacks it.
 TELLING = ("wrong_python", "no_extra")
 HOSTS_OWN = "the host's pip configuration"
-CONSTRAINTS_HEAD = "# Written by colab-ready: what an installation in this environment may not move.\n"
+# What starts a kernel, and what pip builds others with: the first may not be moved, the second has to be free.
+KERNEL = "ipykernel"
+FREE = ("pip", "setuptools", "wheel")
+CONSTRAINTS_HEAD = """\
+# Written by colab-ready. An installation in this environment keeps to it: the builds that fit the backend and each other,
+# and the versions that they and the kernel say that they need. Another build is refused, as it would not work here.
+"""
 
 
 def cache_of(request: Request, account: Account) -> str:
@@ -132,6 +139,7 @@ class Outcome:
     reasons: list[str] = field(default_factory=list)
     pinned: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
     needs: list[str] = field(default_factory=list)
     seen: str = ""
     failure: str = ""
@@ -159,12 +167,31 @@ class Installer:
         self.pin_sources: dict[str, str] = {}
         self.reached = False
         self.unreached: list[uv_errors.Problem] = []
+        # Sources of pins that did not answer, which are not asked a second time.
+        self.silent: dict[str, uv_errors.Problem] = {}
+        # Why, for each optional pin that no source has.
+        self.left_out: list[str] = []
 
     # -- files
 
-    def _constraints_text(self) -> str:
+    def _constraints_text(self, installed: Mapping[str, Installed]) -> str:
         lines = [line.strip() for line in self.work.request.constraints if line.strip()]
+        lines += self._builds_and_needs(installed) if self.wish.pins else []
         return CONSTRAINTS_HEAD + "".join(line + "\n" for line in lines) if lines else ""
+
+    def _builds_and_needs(self, installed: Mapping[str, Installed]) -> list[str]:
+        """pip asks for what is to be installed alone; what is there already, and would break by it, has to be said here."""
+        builds = {
+            pin.name: installed[pin.name].version if pin.is_in(installed) else str(pin.requirement.version)
+            for pin in self.wish.pins
+        }
+        builds |= {KERNEL: installed[KERNEL].version} if KERNEL in installed else {}
+        roots = [*(pin.requirement for pin in self.wish.pins), lock_file.parse_requirement(KERNEL)]
+        needs = environment.needs_of(self.site, installed, roots, self.markers)
+        stated = {name: ",".join(sorted(filter(None, asked))) for name, asked in sorted(needs.items())}
+        return [f"{name}=={version}" for name, version in builds.items()] + [
+            name + versions for name, versions in stated.items() if versions and name not in {*builds, *FREE}
+        ]
 
     def _drop_unreadable(self) -> None:
         """uv cannot uninstall what has no readable RECORD, and stops at one that is nonsense."""
@@ -269,8 +296,11 @@ class Installer:
                 groups[(pin.name,)] = [pin]
         return list(groups.values())
 
-    def _find_pins(self, pins: Sequence[Pin]) -> Order:
-        """The first source that has these pins, which name the same one, and what they bring; nothing is installed yet."""
+    def _find_pins(self, pins: Sequence[Pin]) -> Order | None:
+        """The first source that has these pins, which name the same one, and what they bring; nothing is installed yet.
+
+        None for an optional one that no source has.
+        """
         first = pins[0]
         lines = "".join(pin.requirement.text + "".join(f" --hash={one}" for one in pin.hashes) + "\n" for pin in pins)
         arguments = ("--no-deps", *(["--require-hashes"] if first.hashes else []))
@@ -283,25 +313,38 @@ class Installer:
         if first.index or first.find_links:
             own = self.sources.only(first.index, first.find_links)
             shown = redact(first.index or first.find_links or "")
-            missing = _not_there(first)
+            missing = _not_there(first) or self.silent.get(shown)
             if missing:
                 tried.append((shown, missing))
             else:
                 found = self._try(replace(order, sources=own, shown=shown), PIN_PROBE, pins, tried)
                 if found is not None:
                     return found
+                if tried[-1][1].unreachable:
+                    self.silent[shown] = tried[-1][1]
             self.sources = self.sources.note(f"{_texts(pins)} does not come from {shown}: {tried[-1][1].what}")
             order = replace(order, sources=self.sources)
         found = self._try(order, HOST_PROBE, pins, tried)
         if found is not None:
             self.sources, self.reached = found.sources, True
             return found
+        if first.default is None and first.optional:
+            self._leave_out(first, tried)
+            return None
         if first.default is None:
             raise self._cannot_be_had(pins, tried)
         defaults = "".join((pin.default or pin.requirement).text + "\n" for pin in pins)
         order = replace(order, lines=defaults, arguments=arguments if first.dependencies else ())
         reached, _problem = self._reach(replace(order, settings=HOST_PROBE), "--no-deps", "--reinstall")
         return replace(reached, settings={}, shown=f"{HOSTS_OWN} (default build)", tried=tried)
+
+    def _leave_out(self, pin: Pin, tried: Sequence[tuple[str, uv_errors.Problem]]) -> None:
+        known = "; ".join(f"{shown}: {problem.what}" for shown, problem in tried)
+        again = json.dumps({"colab_extra_packages": [pin.name]})
+        self.left_out.append(
+            f"{pin.requirement.text} is left out, as no source has it ({known}). A notebook's pip refuses every other build of "
+            f"{pin.name}, which would not work here. To ask for it again: -e '{again}'."
+        )
 
     def _try(
         self, order: Order, probe: Mapping[str, str], pins: Sequence[Pin], tried: list[tuple[str, uv_errors.Problem]]
@@ -348,17 +391,17 @@ class Installer:
     def _cannot_be_had(self, pins: Sequence[Pin], tried: Sequence[tuple[str, uv_errors.Problem]]) -> Failure:
         """The one message for pins that no source has."""
         first = pins[0]
-        variable = first.variable or "the pinned requirement's index"
+        named = f": -e {first.variable}=ADDRESS" if first.variable else ""
         known = "; ".join(f"{shown}: {problem.what}" for shown, problem in tried)
         with_all = " with what it depends on" if first.dependencies else ""
         kind = "a page of wheels" if first.find_links else "an index"
-        advice = f"Set {variable} to {kind} that has it{with_all}, or put its wheel into a find-links folder of pip's"
+        advice = f"Name {kind} that has it{with_all}{named}, or put its wheel into a find-links folder of pip's"
         advice += " configuration"
         told = next((one for _shown, one in tried if one.kind in TELLING), None)
         if told is not None and told.kind == "wrong_python":
-            advice = f"Choose another Python with python_env_python. Otherwise, {advice[0].lower()}{advice[1:]}"
+            advice = f"Choose another Python: -e python_env_python=PATH. Otherwise, {advice[0].lower()}{advice[1:]}"
         if first.default_refused:
-            advice += ", or set python_env_allow_default_torch to take the default build (several GB)"
+            advice += ", or take the default build (several GB): -e python_env_allow_default_torch=true"
         return Failure(
             f"{self.doing}: {_texts(pins)} cannot be had{with_all}. Tried: {known}. Expected a source with exactly this build, "
             f"because another one may bring several GB. {advice}.",
@@ -422,7 +465,7 @@ class Installer:
         fixed = "".join(f"{installed[name]}\n" for name in sorted(locked) if name in installed)
         if not any(one.name in locked for one in self.wish.packages):
             self._reach_host(self.wish.packages[0].text)
-        constraints = self._list_of("constraints", self._constraints_text() + fixed)
+        constraints = self._list_of("constraints", self._constraints_text(installed) + fixed)
         again = _reinstall(self.plan.reinstall - locked - self.wish.fixed)
         texts = [one.text for one in self.wish.packages]
         lines = "".join(f"{text}\n" for text in texts)

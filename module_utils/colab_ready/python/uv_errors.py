@@ -168,7 +168,7 @@ _KNOWN = (
         r"Because the current Python version[^\n]*does not satisfy[^\n]*?and (\S+) depends",
         "there is no file of {name} for this Python and this machine{hint}",
         "a Python version and a processor for which the package is made",
-        "Choose another Python with python_env_python, or a source that has the fitting file",
+        "Choose another Python with -e python_env_python=PATH, or a source that has the fitting file",
     ),
     (
         "no_wheel",
