@@ -85,6 +85,8 @@ class Launcher:
         wants_json = command == "verify" and "--json" in arguments
         arguments = [one for one in arguments if not (wants_json and one == "--json")]
         parsed = options.parse(arguments)
+        if command != "converge" and options.Option(*options.RESTART) in parsed:
+            raise Stop(f"--restart has no meaning for {command}. Expected: ./colab-ready --restart.", 2)
         if not shutil.which("apt-get"):
             raise Stop(
                 "this is not Debian or Ubuntu (there is no apt-get). Expected Debian 12 or Ubuntu 22.04 or newer. Do: on "
@@ -100,7 +102,7 @@ class Launcher:
                 named.check_programs(parsed, self.environ, self.trusted)
             listed = others.inventory(self, parsed)
             if not others.is_local(listed, parsed):
-                return others.play(self, command, arguments, wants_json)
+                return others.play(self, command, [one.argument() for one in parsed], wants_json)
             named.check_inventories(parsed, self.trusted)
         options.refuse_becoming(parsed, self.environ)
         shipped = named.ship(parsed, self.environ, self.trusted)
