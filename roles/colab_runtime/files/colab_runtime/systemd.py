@@ -127,4 +127,5 @@ def unit_is_active() -> bool:
 def reload_units() -> None:
     """Let systemd read what the playbook has written, or was on its way to when it was interrupted."""
     if os.geteuid() == 0:
-        run_quietly("systemctl", "daemon-reload")
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            run_quietly("systemctl", "daemon-reload", seconds=START_LIMIT)
