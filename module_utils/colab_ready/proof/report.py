@@ -46,7 +46,7 @@ REMEDIES = {
     ),
     "not_set_up": Remedy("There is no runtime on this host.", "run ./colab-ready"),
     "restart_pending": Remedy(
-        "The server and its notebooks run on as they were started, since a restart takes the notebooks' variables: %s.",
+        "The server and its notebooks run as they were started, and a restart, which takes their variables, waits: %s.",
         "./colab-ready once no notebook is in use; or at once, whatever runs: ./colab-ready --restart",
     ),
     "config_planted": Remedy(
@@ -70,7 +70,8 @@ REMEDIES = {
 HINTS = {
     "browser_permission": "no browser has come yet; if Colab does not connect: docs/connect.md#browser",
     "browser_token": "the last browser that came had an old address: paste the new one",
-    "restart_pending": "restart pending, since notebooks run: colab-runtime status says why; at once: ./colab-ready --restart",
+    "restart_pending": "restart pending (colab-runtime status says why): ./colab-ready, once no notebook is in use; at once: "
+    "./colab-ready --restart",
     # Of the check wsl_host (wsl/conf.py).
     "wsl_shutdown": "a setting of WSL takes effect when WSL starts next; close what runs in WSL, then in Windows' "
     "PowerShell: wsl --shutdown",

@@ -18,7 +18,7 @@ from .ports import NAME_CHARACTERS, answers, fetch, has_old_token, in_time, stra
 from .settings import Settings
 from .supervisor import RunDir
 from .systemd import unit_properties
-from .token import good_token
+from .token import good_token, read_token
 
 NAMES_SHOWN = 5
 USED_SECONDS = 24 * 3600.0
@@ -102,7 +102,9 @@ def refuse_to_end(ending: Sequence[str] | None, effect: str, todo: str) -> None:
 def spare(settings: Settings, verb: str) -> None:
     """Raise a Problem where `verb` would end somebody's notebook. A server that hangs is nobody's use, and one that still takes a
     token which was replaced must not go on."""
-    ending = at_stake(settings, good_token(settings))
+    # What could not start again is told now.
+    token = read_token(settings.token_file, settings.account.pw_uid) if verb == "restart" else good_token(settings)
+    ending = at_stake(settings, token)
     if ending is None and not in_time(lambda: answers(settings), START_SECONDS):
         say(HANGS)
     elif ending is not None or not has_old_token(settings):
