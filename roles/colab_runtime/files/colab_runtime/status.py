@@ -88,7 +88,10 @@ def look(settings: Settings, foreign: str | None, waiting: Sequence[str] | None)
     refused = None
     answering = False
     try:
-        answering = not foreign and serves(settings) and get(settings, "/api") is not None
+        answer = get(settings, "/api") if not foreign and serves(settings) else None
+        answering = answer is not None and answer[0] == 200
+        if answer and not answering:
+            refused = f"what answers on port {settings.port} is not this runtime's server (HTTP {answer[0]} for /api)"
     except ForeignPeer as peer:
         refused = str(peer)
     report: dict[str, Any] = {
