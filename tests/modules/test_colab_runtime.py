@@ -608,7 +608,7 @@ def test_start_restarts_a_server_that_does_not_answer(runtime: Runtime) -> None:
     first, token = runtime.seen()["pid"], runtime.secret
     os.kill(first, signal.SIGSTOP)
     again = runtime("start")
-    assert again.returncode == 0 and "restarting it" in again.stdout and "already running" not in again.stdout
+    assert again.returncode == 0 and "Restarting it" in again.stdout and "already running" not in again.stdout
     assert runtime.seen()["pid"] != first and request(runtime, token) == 200
 
 
@@ -722,7 +722,9 @@ def test_a_server_that_never_ends_its_answer_holds_up_no_command(runtime: Runtim
         done = runtime(*command, root=root)
         assert time.monotonic() - began < 30
     assert "does not say" in done.stderr and runtime.secret == token
-    assert runtime("stop", root=root).returncode == 0
+    # One that does not answer is stopped; one that answers nonsense may run what somebody needs.
+    assert runtime("stop", root=root).returncode == (0 if mode == "drip" else 75)
+    assert runtime("stop", "--force", root=root).returncode == 0
 
 
 @needs_root

@@ -99,7 +99,9 @@ def note_start(settings: Settings, descriptor: int) -> None:
         port = one.getsockname()[1]
     note = Served(stamp_of(settings), port, settings.http_over_ws, os.getgid(), tuple(os.getgroups()))
     with contextlib.suppress(OSError):
-        fd = open_file(settings.stamp_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(settings.stamp_file)  # whatever it is
+        fd = open_file(settings.stamp_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         with os.fdopen(fd, "w", encoding="ascii") as file:
             json.dump(asdict(note), file)
 
