@@ -79,7 +79,8 @@ def at_stake(settings: Settings, token: str | None) -> list[str] | None:
         except ValueError:
             return None
     try:
-        return what_would_end(*lists, now=time.time())
+        sessions, kernels, terminals = lists
+        return what_would_end(sessions, kernels, terminals, time.time())
     except (TypeError, KeyError, AttributeError):
         return None
 

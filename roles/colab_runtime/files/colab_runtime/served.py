@@ -120,14 +120,16 @@ def read_note(settings: Settings) -> Served | None:
 
 
 def as_served(settings: Settings) -> Settings:
-    """The settings by which the server can be asked that runs: where another port waits for a restart, it has the old one."""
-    note = read_note(settings)
-    if note is None:
-        return settings
-    holders = {one.uid for one in listeners_on(note.port) or []}
-    if note.port == settings.port or (0 if settings.systemd else settings.account.pw_uid) not in holders:
-        return replace(settings, http_over_ws=note.http_over_ws)
-    return replace(settings, port=note.port, http_over_ws=note.http_over_ws, moved=True)
+    """The settings by which the server can be asked that runs, also one of another version: where another port waits for a
+    restart, it has the old one."""
+    note = read_object(settings.stamp_file) or {}
+    port, over = note.get("port"), note.get("http_over_ws")
+    served = replace(settings, http_over_ws=over) if isinstance(over, bool) else settings
+    if not isinstance(port, int) or not is_number(port) or port == settings.port:
+        return served
+    holders = {one.uid for one in listeners_on(port) or []}
+    holds = (0 if settings.systemd else settings.account.pw_uid) in holders
+    return replace(served, port=port, moved=True) if holds else served
 
 
 def lacks_groups(settings: Settings, gid: int, groups: Sequence[int]) -> list[str]:
