@@ -84,6 +84,8 @@ class Launcher:
 
         parsed = options.parse(arguments)
         given.check(command, parsed, settings.known_settings(self.checkout))
+        if command != "converge" and options.Option(*options.RESTART) in parsed:
+            raise Stop(f"--restart has no meaning for {command}. Expected: ./colab-ready --restart.", 2)
         if not shutil.which("apt-get"):
             raise Stop(
                 "this is not Debian or Ubuntu (there is no apt-get). Expected Debian 12 or Ubuntu 22.04 or newer. Do: on "
@@ -99,7 +101,7 @@ class Launcher:
                 named.check_programs(parsed, self.environ, self.trusted)
             listed = others.inventory(self, parsed)
             if not others.is_local(listed, parsed):
-                return others.play(self, command, arguments, wants_json)
+                return others.play(self, command, [one.argument() for one in parsed], wants_json)
             named.check_inventories(parsed, self.trusted)
         options.refuse_becoming(parsed, self.environ)
         shipped = named.ship(parsed, self.environ, self.trusted)

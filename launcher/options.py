@@ -53,7 +53,10 @@ FLAGS = {
     "--ask-pass": ("-k",),
     "--ask-vault-password": ("-J", "--ask-vault-pass"),
     "--ask-become-pass": ("-K",),
+    "--restart": (),
 }
+# Ours, and how ansible-playbook is told.
+RESTART = ("--extra-vars", '{"colab_restart": true}')
 LOOKING = {"--check", "--syntax-check", "--list-hosts", "--list-tasks", "--list-tags", "--help", "--version"}
 # They may leave the proof out.
 CHOOSING = {"--tags", "--skip-tags", "--start-at-task", "--step"}
@@ -74,7 +77,10 @@ class _Collect(argparse.Action):
     """Note an option by its first name, in the order of the words."""
 
     def __call__(self, _parser: object, found: argparse.Namespace, value: Any, _name: object = None) -> None:
-        found.options.append(Option(self.option_strings[0], None if self.nargs == 0 else value))
+        name = self.option_strings[0]
+        found.options.append(
+            Option(*RESTART) if name == "--restart" else Option(name, None if self.nargs == 0 else value)
+        )
 
 
 class _Parser(argparse.ArgumentParser):

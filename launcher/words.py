@@ -36,6 +36,9 @@ Usage: ./colab-ready [COMMAND] [OPTION...]
 More options go to ansible-playbook, for example:
   ./colab-ready -e colab_port=9000      ./colab-ready --check      ./colab-ready -v      ./colab-ready --tags python
 
+No run ends a notebook that is in use: what needs a restart of the server waits, and is reported as pending.
+  ./colab-ready --restart               restarts it at once, whatever runs
+
 What is given with -e holds until something else is given, or `settings --reset` forgets it.
 
 Root is needed for this computer: the system's sudo asks for the password, once. Without a terminal: sudo ./colab-ready

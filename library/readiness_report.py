@@ -102,6 +102,7 @@ from ansible.module_utils.colab_ready.files.safe_open import parse_object, read_
 from ansible.module_utils.colab_ready.files.trust import distrust_way
 from ansible.module_utils.colab_ready.jupyter.config_paths import SYSTEM_DATA_DIRS, User
 from ansible.module_utils.colab_ready.jupyter.config_repair import Repair, Settings
+from ansible.module_utils.colab_ready.process.run import DEFAULT_PATH, run
 from ansible.module_utils.colab_ready.proof import torch_faults
 from ansible.module_utils.colab_ready.proof.handshake import run_handshake
 from ansible.module_utils.colab_ready.proof.report import (
@@ -109,6 +110,7 @@ from ansible.module_utils.colab_ready.proof.report import (
     judge_browser,
     judge_config_dirs,
     judge_extension,
+    judge_restart,
     judge_server_config,
     not_set_up,
     parse_browser_note,
@@ -117,6 +119,7 @@ from ansible.module_utils.colab_ready.proof.report import (
     with_runtime,
 )
 from ansible.module_utils.colab_ready.proof.tensor import run_tensor
+from ansible.module_utils.colab_ready.system.ports import PROGRAM
 from ansible.module_utils.colab_ready.wsl.conf import judge_wsl_host
 from ansible.module_utils.colab_ready.wsl.repair import restart_codes_here
 from ansible.module_utils.colab_ready.wsl.version import wsl_facts
@@ -126,6 +129,13 @@ EXTENSION = "colab_http_over_ws"
 HANDSHAKE_RETRIES = 2
 # Each check has limits of its own; this is for one whose file system does not answer.
 CHECK_SECONDS = 900.0
+STATUS_SECONDS = 30.0
+
+
+def running_server(path: str) -> dict[str, Any]:
+    """Return what colab-runtime says of the server; nothing where it does not say."""
+    said = run([PROGRAM, "--settings", path, "status", "--json"], STATUS_SECONDS, env={"PATH": DEFAULT_PATH})
+    return parse_object(said.stdout) or {}
 
 
 def tensor_check(settings: dict[str, Any], timeout_seconds: float, rocm_state: State | None = None) -> dict[str, Any]:
@@ -311,7 +321,11 @@ def main() -> None:
     if settings is None:
         checks = not_set_up(given["runtime_config"], problem)
     else:
-        checks = prove(settings, gpu, given["timeout_seconds"])
+        server = running_server(given["runtime_config"])
+        # What is proven is the server that runs; it may have settings of before.
+        waiting = server.get("restart_pending")
+        served = {**settings, **({key: server[key] for key in ("port", "http_over_ws")} if waiting else {})}
+        checks = {"restart": judge_restart(waiting), **prove(served, gpu, given["timeout_seconds"])}
         gpu = with_runtime(gpu, settings["kernel"], settings["device_type"], settings.get("card"))
         torch = (checks["tensor_add"].get("versions") or {}).get("torch")
         if settings["kernel"] == "directml" and torch:
@@ -321,7 +335,7 @@ def main() -> None:
         checks.update(places if "config_dirs" in places else {"server_config": places})
         if wsl_facts() is not None:
             checks["wsl_host"] = judge_wsl_host(restart_codes_here())
-        checks["browser"] = browser_check(settings, checks["colab_handshake"]["ok"] is True)
+        checks["browser"] = browser_check(served, checks["colab_handshake"]["ok"] is True)
         checks["extension"] = judge_extension(settings["config_dir"], EXTENSION, settings["http_over_ws"])
     report = build_report(
         {"hostname": os.uname().nodename},

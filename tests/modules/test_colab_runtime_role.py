@@ -275,27 +275,3 @@ def test_the_environments_that_worked_stay_where_the_proof_of_the_new_one_fails(
     )
     assert (found["rc"] == 0) is (proof == "ready")
     assert (prefix / "kernels" / "directml").exists() is (proof != "ready")
-
-
-def test_a_restart_that_was_asked_for_still_comes_where_the_environments_are_kept(tmp_path: Path) -> None:
-    """An imported role brings its handlers along, under the condition of the import: Ansible then takes those."""
-    role = tmp_path / "roles" / "colab_runtime"
-    for part, content in {
-        "tasks": [{"name": "put", "ansible.builtin.debug": {}, "changed_when": True, "notify": "Restart the runtime"}],
-        "handlers": [{"name": "Restart the runtime", "ansible.builtin.debug": {}}],
-    }.items():
-        (role / part).mkdir(parents=True)
-        (role / part / "main.yml").write_text(yaml.safe_dump(content), encoding="utf-8")
-    (role / "tasks" / "other_kernels.yml").write_text("[]", encoding="utf-8")
-    found = play(
-        tmp_path,
-        site()["post_tasks"],
-        roles=["colab_runtime"],
-        colab_host={"prefix": str(tmp_path), "runtime": None},
-        gpu_backend_name="cpu",
-        readiness_result={"ready": True},
-        colab_keep_kernels=True,
-    )
-    assert found["rc"] == 0, found["said"]
-    restarts = [result for name, result in results(found).items() if "Restart the runtime" in name]
-    assert len(restarts) == 1 and "skipped" not in restarts[0], found["said"]

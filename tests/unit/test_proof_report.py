@@ -14,6 +14,7 @@ from ansible.module_utils.colab_ready.proof.report import (
     judge_browser,
     judge_config_dirs,
     judge_extension,
+    judge_restart,
     judge_server_config,
     not_set_up,
     parse_browser_note,
@@ -266,6 +267,25 @@ def test_what_others_can_change_of_the_server_is_a_reason_not_to_be_ready():
     assert report["reasons"] == ["server_config: /opt/colab-ready/server/etc/jupyter (0777): everybody may write to it"]
     assert [remedy["id"] for remedy in report["remedies"]] == ["server_config_open"]
     assert judge_server_config([])["ok"] is True
+
+
+@pytest.mark.parametrize(
+    ("waiting", "ok", "said"),
+    [
+        (["the settings changed", "x"], False, "the settings changed; x"),
+        ([], True, "nothing waits"),
+        (None, None, "not known"),
+    ],
+)
+def test_what_waits_for_a_restart_is_said_and_takes_nothing_from_ready(waiting, ok, said):
+    check = judge_restart(waiting)
+    assert check["ok"] is ok and said in check["steps"][0]["detail"]
+    report = build_report(HOST, CPU, {**GOOD, "restart": check}, "2026-01-01T00:00:00Z")
+    assert report["ready"] is True
+    assert ["./colab-ready --restart" in one["do"] and said in one["cause"] for one in report["remedies"]] == [
+        True
+    ] * bool(waiting)
+    assert ("restart pending" in person_message(report)) is bool(waiting)
 
 
 # --- the browser

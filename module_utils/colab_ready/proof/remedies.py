@@ -17,7 +17,7 @@ from . import torch_faults
 
 _RESTORED = "it restores the server's configuration."
 _RESTORE = f"{AGAIN_FIRST}: {_RESTORED}"
-_STOP_NOW = f"Run colab-runtime stop now; then {AGAIN}"
+_STOP_NOW = f"Run sudo colab-runtime stop --force now; then {AGAIN}"
 _NEW_TOKEN = f"Remove the token's file and {AGAIN}"
 _NEW_ADDRESS = "Run colab-runtime restart, then take the new address from ./colab-ready url."
 _READ_LOGS = "Read colab-runtime logs for the reason, then colab-runtime restart."
@@ -126,7 +126,8 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "not_jupyter": Remedy(
         "What answers on the port is not a Jupyter server that this project configured.",
-        "Look who has the port (ss -ltnp); stop it, or set another colab_port.",
+        "Look who has the port (sudo colab-runtime status), end that program, then colab-runtime start; or set another "
+        "colab_port.",
     ),
     "host_refused": Remedy(
         "The server refuses the name in the address: it only accepts local ones.", "Use http://localhost and the port."
@@ -168,7 +169,7 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "session_not_deleted": Remedy(
         "The server did not end the kernel when it was told to.",
-        "Run colab-runtime restart, which ends every kernel; colab-runtime logs has the reason.",
+        "Run colab-runtime restart --force, which ends every kernel; colab-runtime logs has the reason.",
     ),
     "kernel_socket_refused": Remedy("The kernel was made but its websocket was refused.", _READ_LOGS),
     "kernel_socket_closed": Remedy("The kernel's websocket was closed before the cell had ended.", _READ_LOGS),

@@ -45,6 +45,10 @@ REMEDIES = {
         "browser",
     ),
     "not_set_up": Remedy("There is no runtime on this host.", "run ./colab-ready"),
+    "restart_pending": Remedy(
+        "The server and its notebooks run as they were started, and a restart, which takes their variables, waits: %s.",
+        "./colab-ready once no notebook is in use; or at once, whatever runs: ./colab-ready --restart",
+    ),
     "config_planted": Remedy(
         "Somebody else may have put there what Jupyter runs: %s. Every Jupyter on this host reads it but the server of Colab.",
         "look at each (nothing was run or removed): remove what nobody here wants, and give the rest to its rightful owner. %s",
@@ -66,6 +70,8 @@ REMEDIES = {
 HINTS = {
     "browser_permission": "no browser has come yet; if Colab does not connect: docs/connect.md#browser",
     "browser_token": "the last browser that came had an old address: paste the new one",
+    "restart_pending": "restart pending (colab-runtime status says why): ./colab-ready, once no notebook is in use; at once: "
+    "./colab-ready --restart",
     # Of the check wsl_host (wsl/conf.py).
     "wsl_shutdown": "a setting of WSL takes effect when WSL starts next; close what runs in WSL, then in Windows' "
     "PowerShell: wsl --shutdown",
@@ -202,6 +208,14 @@ def _remedy(name: str, cause: str = "", do: str = "") -> dict[str, str]:
     """A remedy as it is told, with what was found in its cause and in what to do."""
     remedy = REMEDIES[name]
     return Remedy(remedy.cause.replace("%s", cause), remedy.do.replace("%s", do), remedy.where).told(name)
+
+
+def judge_restart(waiting: Sequence[str] | None) -> dict[str, Any]:
+    """Whether something waits for a restart of the server; no reason not to be ready, since what is proven is what runs."""
+    why = "; ".join(map(str, waiting or ()))
+    remedies = [_remedy("restart_pending", why)] if waiting else []
+    detail = f"restart pending: {why}" if waiting else "not known" if waiting is None else "nothing waits for a restart"
+    return check_of("restart", None if waiting is None else not waiting, detail, [], remedies)
 
 
 def judge_config_dirs(findings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import hmac
 import json
 import socket
 import uuid
@@ -22,6 +23,11 @@ MIN_VERSION = "0.0.7"
 OVER = "/http_over_websocket"
 # Not a browser's: the server notes when one of those came (browser_seen.json).
 USER_AGENT = "colab-ready"
+
+
+def own_agent(token: str) -> str:
+    """Return the User-Agent by which the server marks in its log what comes of these requests (its own_requests.py)."""
+    return f"{USER_AGENT} {hmac.new(token.encode(), b'verify', 'sha256').hexdigest()[:32]}"
 
 
 # --- whom it asks ---------------------------------------------------------------------------------------------------
@@ -69,7 +75,9 @@ def guard_connections(uid: int) -> None:
 class Page:
     """A page in a browser: where it comes from, and the token it knows (or none)."""
 
-    def __init__(self, base: str, origin: str, token: str | None, host: str | None = None) -> None:
+    def __init__(
+        self, base: str, origin: str, token: str | None, host: str | None = None, agent: str = USER_AGENT
+    ) -> None:
         from tornado.httpclient import AsyncHTTPClient
 
         self.base = base
@@ -78,11 +86,13 @@ class Page:
         self.origin = origin
         self.token = token
         self._host = host
+        self._agent = agent
         self._client = AsyncHTTPClient(force_instance=True, max_clients=20)
 
     def but(self, **changes: str | None) -> Page:
         """The same page from elsewhere, with another token (None: without), or under another name for this host."""
         same: dict[str, Any] = {"base": self.base, "origin": self.origin, "token": self.token, "host": self._host}
+        same["agent"] = self._agent
         return Page(**{**same, **changes})
 
     def _request(self, url: str, **more: Any) -> Any:
@@ -91,7 +101,7 @@ class Page:
         headers = {"Origin": self.origin, **more.pop("headers", {})}
         if self._host is not None:
             headers["Host"] = self._host
-        more.update(connect_timeout=5, request_timeout=REQUEST_SECONDS, user_agent=USER_AGENT)
+        more.update(connect_timeout=5, request_timeout=REQUEST_SECONDS, user_agent=self._agent)
         return HTTPRequest(url, headers=headers, **more)
 
     def _url(self, path: str, query: dict[str, str]) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 from .handshake_cell import torch_cell
 from .handshake_ledger import Ledger, Problem, Redactor, Report, short
-from .handshake_page import Page, guard_connections, know_localhost
+from .handshake_page import Page, guard_connections, know_localhost, own_agent
 
 TOKEN_CHARACTERS = 16
 
@@ -121,9 +121,16 @@ class Visit:
             pause = min(pause * 1.5, 0.5)
 
     async def port_owner(self) -> tuple[None, str]:
-        """That what answers is the runtime's; after this nothing is sent to anybody else."""
+        """That what answers is the runtime's; after this nothing is sent to anybody else. Another program of the same user
+        is named alone, since each door would find something else wrong with it."""
         guard_connections(self.uid)
-        await self.page.but(token=None).fetch("GET", "/api")
+        server = (await self.page.but(token=None).fetch("GET", "/api")).headers.get("Server", "")
+        if not server.startswith("TornadoServer/"):
+            raise Problem(
+                "not_jupyter", f"a program answers that is no Jupyter server ({server or 'it does not say which'})"
+            )
+        if self.token:
+            self.page = self.page.but(agent=own_agent(self.token))
         return None, f"uid {self.uid}"
 
     async def torch_cell(self, door: str, socket: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import browser_seen, build_info, compat, hide_secrets
+from . import browser_seen, build_info, compat, hide_secrets, own_requests
 
 __all__ = ["load_jupyter_server_extension"]
 __version__ = "0.2.0"
@@ -33,6 +33,7 @@ def _load_jupyter_server_extension(server_app: Any) -> None:
     says it in one sentence, at a level that no default log setting hides.
     """
     hide_secrets.install(server_app.log)
+    own_requests.install(server_app)
     browser_seen.watch(server_app)
     build_info.add(server_app)
     try:
