@@ -22,8 +22,10 @@ TOKEN = "/etc/colab-ready/token"
 RUN_SECONDS = 400
 MOMENT_SECONDS = 200
 # Somebody else's in /tmp: systemd's, and the folders of an X server that Debian makes at every boot.
-LITTER = r"find /tmp /var/cache/colab-ready -mindepth 1 -maxdepth 1 ! -name '.*-unix' ! -name 'systemd-private-*' ! -name 'tree-*' \
+LITTER = (
+    r"find /tmp /var/cache/colab-ready -mindepth 1 -maxdepth 1 ! -name '.*-unix' ! -name 'systemd-private-*' ! -name 'tree-*' \
     ! -name lock ! -name 'controller*'; ls -d /root/.cache /root/.ansible 2>/dev/null || true"
+)
 # What a line of the progress is, beside which a message stands.
 STEP = re.compile(r"^(ok|changed|running|skipped)\s+[\d.]+ (s|min)\b")
 
@@ -113,8 +115,8 @@ class Host:
 
 # Of these the content is another one after every run.
 EVERY_RUN = re.compile(
-    r"changed: (/etc/colab-ready/token|/var/lib/colab-ready/report\.json|/var/log/colab-ready/\S*|/opt/colab-ready/cache/locks/\w+"
-    r"|/home/\w+/\.ipython/profile_default/history\.sqlite): (\S+ \S+) \S+ -> \2 \S+$"
+    r"changed: (/etc/colab-ready/token|/var/lib/colab-ready/report\.json|/var/log/colab-ready/\S*|/home/\w+/\.ipython/\S*"
+    r"|/opt/colab-ready/cache/locks/\w+|/opt/colab-ready/\S*\.pyc): (\S+ \S+) \S+ -> \2 \S+$"
 )
 
 
@@ -122,8 +124,19 @@ def run(host: Host, row: Row) -> tuple[int, str]:
     """Do the row's command and its fault; the exit status and everything that was printed."""
     if not row.moment:
         host.do(row.fault)
-    command = ["docker", "exec", host.name, "timeout", str(RUN_SECONDS), "bash", "-c", f"cd {host.checkout} && {row.command}"]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+    command = [
+        "docker",
+        "exec",
+        host.name,
+        "timeout",
+        str(RUN_SECONDS),
+        "bash",
+        "-c",
+        f"cd {host.checkout} && {row.command}",
+    ]
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
         assert process.stdout is not None
         lines: list[str] = []
         met = threading.Event()
@@ -152,7 +165,15 @@ def try_row(host: Host, row: Row) -> Result:
     status, output = run(host, row)
     host.do(row.heal)
     before = before or host.token()
-    again = docker_engine.docker("exec", host.name, "timeout", str(RUN_SECONDS), f"{host.checkout}/colab-ready", check=False, timeout=RUN_SECONDS + 60)
+    again = docker_engine.docker(
+        "exec",
+        host.name,
+        "timeout",
+        str(RUN_SECONDS),
+        f"{host.checkout}/colab-ready",
+        check=False,
+        timeout=RUN_SECONDS + 60,
+    )
     ready = again.returncode == 0 and re.search(r"^READY\b", again.stdout, re.MULTILINE) is not None
     same = host.token() == before
     tree = [
@@ -229,7 +250,9 @@ def fresh(row: Row, tag: str) -> Iterator[Host]:
     try:
         docker_engine.create(host.name, row.init, row.options, image=image)
         if row.start == "converged":
-            host.sh("for i in $(seq 60); do colab-runtime start >/dev/null && exit 0; sleep 1; done; colab-runtime start")
+            host.sh(
+                "for i in $(seq 60); do colab-runtime start >/dev/null && exit 0; sleep 1; done; colab-runtime start"
+            )
         else:  # the tree of a host that never had the fault
             with contextlib.suppress(docker_engine.EngineError):
                 copy_tree(make_image("converged", row.init, tag), host)
