@@ -208,6 +208,11 @@ def try_row(host: Host, row: Row) -> Result:
     )
 
 
+def never(row: Row, why: str) -> Result:
+    """A row that could not be tried."""
+    return Result(row, -1, "", "", "", [], 0.0, "", [f"it could not be tried: {why}"])
+
+
 # --- hosts --------------------------------------------------------------------------------------------------------------
 
 

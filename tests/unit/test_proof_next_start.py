@@ -68,6 +68,4 @@ def test_a_damaged_environment_is_a_reason_and_an_older_host_is_judged_by_what_i
     settings = {**host_of(tmp_path), "files": None, "service_manager": "colab-runtime"}
     assert judge_next_start(settings, {"/opt/x": []}, str(tmp_path))["ok"] is True
     check = judge_next_start(settings, {"/opt/x": [f"p{number} is missing" for number in range(9)]}, str(tmp_path))
-    assert check["reasons"][0] == "next_start: /opt/x: p0 is missing" and check["reasons"][-1].endswith(
-        "4 more like these"
-    )
+    assert (check["reasons"][0], check["reasons"][-1]) == ("/opt/x: p0 is missing", "4 more like these")

@@ -34,9 +34,9 @@ def judge_next_start(settings: Mapping[str, Any], damages: Mapping[str, list[str
     found = [reason for reason in reasons if reason]
     found += [f"{folder}: {problem}" for folder, problems in damages.items() for problem in problems]
     more = [f"{len(found) - REASONS_MAX} more like these"] if len(found) > REASONS_MAX else []
-    reasons = [f"next_start: {reason}" for reason in [*found[:REASONS_MAX], *more]]
-    detail = "; ".join(found[:REASONS_MAX]) or "all of it is as it was put there"
-    return check_of("next_start", not found, detail, reasons, [REMEDY.told("next_start")] if found else [])
+    few = [*found[:REASONS_MAX], *more]
+    detail = "; ".join(few) or "all of it is as it was put there"
+    return check_of("next_start", not found, detail, few, [REMEDY.told("next_start")] if found else [])
 
 
 def _file_problem(root: str, path: str, digest: str) -> str:

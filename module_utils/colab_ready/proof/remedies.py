@@ -101,6 +101,10 @@ REMEDIES: dict[str, Remedy] = {
         "Nothing listens on the port: the server is not running.",
         "Run colab-runtime start; if it does not stay up, colab-runtime logs says why.",
     ),
+    "no_localhost": Remedy(
+        "The name localhost leads nowhere on this computer, and Colab's page connects to it.",
+        "Put the line `127.0.0.1 localhost` into /etc/hosts, then run ./colab-ready verify.",
+    ),
     "no_http_answer": Remedy(
         "Something listens on the port but does not answer: the server hangs, or another program has the port.",
         "Look who has it (colab-runtime status, ss -ltnp), then colab-runtime restart or another colab_port.",

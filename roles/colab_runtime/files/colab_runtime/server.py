@@ -163,6 +163,10 @@ def stamp_of(settings: Settings) -> str:
     kernelspec Jupyter reads whenever a kernel starts. A folder that is closed to the user counts as empty for root too,
     or root would see another digest than the server has noted."""
     files = []
+    with contextlib.suppress(OSError):
+        # uv_env writes its note anew whenever it has changed a package.
+        packages = os.stat(os.path.join(settings.prefix, "server/colab-ready.json"))
+        files.append(["packages", packages.st_ino, packages.st_size, packages.st_mtime_ns])
     with contextlib.suppress(OSError, Problem):
         if os.stat(settings.environment_dir).st_mode & 0o005 == 0o005:
             for path in environment_files(settings.environment_dir, settings.account.pw_uid):
@@ -218,7 +222,9 @@ def lacks_groups(settings: Settings, gid: int, groups: Sequence[int]) -> list[st
 def stale(settings: Settings, note: Served) -> str | None:
     """Why a new server would be another one than that which runs, or None."""
     if note.digest != stamp_of(settings):
-        return "the settings or the driver's environment have changed since the server was started"
+        return (
+            "the settings, the server's packages or the driver's environment have changed since the server was started"
+        )
     groups = lacks_groups(settings, note.gid, note.groups)
     if groups:
         return f"the server and its notebooks lack what '{settings.user}' is in by now: {', '.join(groups)} (groups)"
