@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import subprocess
 import threading
@@ -116,7 +117,8 @@ class Host:
 # Of these the content is another one after every run.
 EVERY_RUN = re.compile(
     r"changed: (/etc/colab-ready/token|/var/lib/colab-ready/report\.json|/var/log/colab-ready/\S*|/home/\w+/\.ipython/\S*"
-    r"|/opt/colab-ready/cache/locks/\w+|/opt/colab-ready/\S*\.pyc): (\S+ \S+) \S+ -> \2 \S+$"
+    r"|/opt/colab-ready/(cache/locks/\w+|\S*\.pyc|\S*\.dist-info/(RECORD|direct_url\.json|uv_cache\.json)))"
+    r": (\S+ \S+) \S+ -> \4 \S+$"
 )
 
 
@@ -181,12 +183,12 @@ def try_row(host: Host, row: Row) -> Result:
         for line in host.differences()
         if not EVERY_RUN.match(line) and not any(re.search(path, line) for path in row.lasts)
     ]
-    said = next((line.strip() for line in reversed(output.splitlines()) if re.search(row.says, line)), "")
+    said = next((line.strip() for line in reversed(output.splitlines()) if re.search(row.says, line, re.MULTILINE)), "")
     wrong = [
         what
         for is_wrong, what in (
             (status != row.status, f"exit {status}, expected {row.status}"),
-            (not re.search(row.says, output), f"nothing like {row.says!r} is said"),
+            (not re.search(row.says, output, re.MULTILINE), f"nothing like {row.says!r} is said"),
             (bool(row.never_says and re.search(row.never_says, output)), f"it says {row.never_says!r}"),
             (bool(re.search(r"^Traceback|please report", output, re.MULTILINE)), "a traceback"),
             (not ready, f"one more run is not READY: {again.returncode}\n{again.stdout[-2500:]}{again.stderr[-1500:]}"),
@@ -250,7 +252,7 @@ def make_image(start: str, init: str, tag: str) -> str:
 @contextlib.contextmanager
 def fresh(row: Row, tag: str) -> Iterator[Host]:
     """A host of the row's own."""
-    host = Host(f"{tag}-row")
+    host = Host(f"{tag}-row-{os.getpid()}")
     image = make_image(row.start, row.init, tag)
     try:
         docker_engine.create(host.name, row.init, row.options, image=image)
