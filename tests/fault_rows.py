@@ -5,9 +5,7 @@ A row on a converged host takes 20 to 40 s, one on a bare host 60 to 120.
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from faults import Row
+from faults import CHECKS, Row
 
 P = "/opt/colab-ready"
 E = "/etc/colab-ready"
@@ -20,42 +18,22 @@ RESTART = "colab-runtime restart"
 BUILDING = rf"\d s  Make the environment hold what it should, {P}/server"
 NOT_READY = 2
 # Where this computer's wheels lie is not where a stand-in's are.
-INDEX = (Path(__file__).parent / "doubles/standin_index.py").read_text()
-WITH_INDEX = "PIP_CONFIG_FILE=/var/tmp/checks/pip.conf"
-STANDIN = f"""
-cat >/var/tmp/checks/index.py <<'END'
-{INDEX}
-END
-printf '[global]\\nindex-url = http://127.0.0.1:3141/simple\\ntimeout = 10\\nretries = 1\\n' >/var/tmp/checks/pip.conf
+WITH_INDEX = f"PIP_CONFIG_FILE={CHECKS}/pip.conf"
+STANDIN = f"""\
+printf '[global]\\nindex-url = http://127.0.0.1:3141/simple\\ntimeout = 10\\nretries = 1\\n' >{CHECKS}/pip.conf
 rm -rf {P}/server
-setsid python3 -I /var/tmp/checks/index.py %s >/dev/null 2>&1 </dev/null &
-sleep 1
-"""
-END_STANDIN = 'python3 -c \'import os; [os.kill(int(p), 9) for p in os.listdir("/proc") if p.isdigit() and b"checks/index.py" in open(f"/proc/{p}/cmdline", "rb").read()]\''
-
-
-def kill(program: str) -> str:
-    """SIGKILL for the oldest process with this in its command line, and for it alone."""
-    find = f'min(int(p) for p in os.listdir("/proc") if p.isdigit() and int(p) != os.getpid() and b"{program}" in open(f"/proc/{{p}}/cmdline", "rb").read())'
-    return f"python3 -c 'import os; os.kill({find}, 9)'"
-
-
-KILL_TREE = """python3 - <<'END'
-import os
-def parent(pid): return int(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[1])
-def told(pid): return open(f"/proc/{pid}/cmdline", "rb").read()
-pids = [int(p) for p in os.listdir("/proc") if p.isdigit() and int(p) not in (1, os.getpid())]
-top = [p for p in pids if b"colab-ready" in told(p) and b"colab-runtime" not in told(p) and b"/server/" not in told(p) and b"faults" not in told(p)]
-def below(pid):
-    while pid > 1:
-        if pid in top: return True
-        pid = parent(pid)
-    return False
-for pid in [p for p in pids if below(p)]:
-    if b"ipykernel" in told(pid): continue
-    try: os.kill(pid, 9)
-    except ProcessLookupError: pass
-END"""
+setsid python3 -I {CHECKS}/standin_index.py %s >/dev/null 2>&1 </dev/null &
+sleep 1"""
+KILL = f"python3 -I {CHECKS}/kill.py"
+END_STANDIN = f"{KILL} first standin_index.py"
+KILL_RUN = f"{KILL} run"
+FULL_TMP = "mount -t tmpfs -o size=64k,mode=1777 none /tmp; head -c 1M /dev/zero >/tmp/full || true"
+FULL_LOG = """\
+colab-runtime stop
+mount -t tmpfs -o size=16k none /var/log/colab-ready
+chown colab: /var/log/colab-ready
+chmod 0750 /var/log/colab-ready
+head -c 1M /dev/zero >/var/log/colab-ready/full || true"""
 OFF = "engine: kill NAME"
 ON = "engine: start NAME"
 CUT = "engine: network disconnect bridge NAME"
@@ -180,7 +158,7 @@ BROKEN = [
     verify("/tmp noexec", "mount -t tmpfs -o noexec,mode=1777 none /tmp", "READY", 0, heal="umount /tmp"),
     verify(
         "/tmp full",
-        "mount -t tmpfs -o size=64k,mode=1777 none /tmp; head -c 1M /dev/zero >/tmp/full || true",
+        FULL_TMP,
         "/tmp",
         heal="umount /tmp",
     ),
@@ -235,13 +213,13 @@ COMMAND = [
         "8888",
         NOT_READY,
         RUN,
-        heal=kill("http.server"),
+        heal=f"{KILL} first http.server",
     ),
 ]
 # --- a run that is interrupted
 INTERRUPTED = [
     *(
-        Row(f"SIGKILL of the whole run, while {when}", KILL_TREE, "", 137, RUN, moment=moment, start=start)
+        Row(f"SIGKILL of the whole run, while {when}", KILL_RUN, "", 137, RUN, moment=moment, start=start)
         for when, (moment, start) in MOMENTS.items()
     ),
     *(
@@ -250,7 +228,7 @@ INTERRUPTED = [
     ),
     Row(
         "SIGKILL of ansible-playbook",
-        kill("bin/ansible-playbook"),
+        f"{KILL} first bin/ansible-playbook",
         r"ended by signal 9",
         137,
         RUN,
@@ -258,7 +236,7 @@ INTERRUPTED = [
     ),
     Row(
         "SIGKILL of ansible-playbook, while the environments are made",
-        kill("bin/ansible-playbook"),
+        f"{KILL} first bin/ansible-playbook",
         r"ended by signal 9",
         137,
         RUN,
@@ -267,7 +245,7 @@ INTERRUPTED = [
     ),
     Row(
         "uv killed",
-        kill("tools/bin/uv"),
+        f"{KILL} first tools/bin/uv",
         "signal 9|killed",
         NOT_READY,
         RUN,
@@ -315,7 +293,7 @@ SHORT = [
         f"{WITH_INDEX} {RUN}",
         heal=END_STANDIN,
     ),
-    Row("index refuses", STANDIN % "none" + END_STANDIN, "127.0.0.1:3141", NOT_READY, f"{WITH_INDEX} {RUN}"),
+    Row("index refuses", f"{STANDIN % 'hangs'}\n{END_STANDIN}", "127.0.0.1:3141", NOT_READY, f"{WITH_INDEX} {RUN}"),
     Row(
         "apt's lock held",
         "setsid flock /var/lib/dpkg/lock-frontend sleep 45 >/dev/null 2>&1 </dev/null & sleep 1",
@@ -336,7 +314,7 @@ SHORT = [
     ),
     Row(
         "/tmp full, run",
-        "mount -t tmpfs -o size=64k,mode=1777 none /tmp; head -c 1M /dev/zero >/tmp/full || true",
+        FULL_TMP,
         "/tmp",
         NOT_READY,
         RUN,
@@ -353,7 +331,7 @@ SHORT = [
     ),
     Row(
         "the disk of the log full, no systemd",
-        "colab-runtime stop; mount -t tmpfs -o size=16k none /var/log/colab-ready; chown colab: /var/log/colab-ready; chmod 0750 /var/log/colab-ready; head -c 1M /dev/zero >/var/log/colab-ready/full || true",
+        FULL_LOG,
         "^READY",
         0,
         RUN,

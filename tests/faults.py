@@ -102,11 +102,15 @@ class Host:
     def token(self) -> str:
         return self.sh(f"cat {TOKEN} 2>/dev/null || true")
 
+    def equip(self) -> None:
+        """Put the programs there that rows use."""
+        self.sh(f"mkdir -p {CHECKS}")
+        for program in ("molecule/file_tree.py", "kill.py", "doubles/standin_index.py"):
+            docker_engine.docker("cp", str(Path(__file__).parent / program), f"{self.name}:{CHECKS}/")
+
     def note_tree(self) -> None:
         """Note the tree as it should be after each row."""
-        self.sh(f"mkdir -p {CHECKS}")
-        program = Path(__file__).parent / "molecule/file_tree.py"
-        docker_engine.docker("cp", str(program), f"{self.name}:{CHECKS}/file_tree.py")
+        self.equip()
         self.sh(f"python3 {CHECKS}/file_tree.py write {TREE}")
 
     def differences(self) -> list[str]:
@@ -256,6 +260,7 @@ def fresh(row: Row, tag: str) -> Iterator[Host]:
     image = make_image(row.start, row.init, tag)
     try:
         docker_engine.create(host.name, row.init, row.options, image=image)
+        host.equip()
         if row.start == "converged":
             host.sh(
                 "for i in $(seq 60); do colab-runtime start >/dev/null && exit 0; sleep 1; done; colab-runtime start"
