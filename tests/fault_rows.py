@@ -5,6 +5,8 @@ A row on a converged host takes 20 to 40 s, one on a bare host 60 to 120.
 
 from __future__ import annotations
 
+from typing import Any
+
 from faults import CHECKS, Row
 
 P = "/opt/colab-ready"
@@ -51,8 +53,8 @@ def lose(path: str) -> str:
     return f"rm -r {path}"
 
 
-def verify(name: str, fault: str, says: str, status: int = NOT_READY, **more: object) -> Row:
-    return Row(name, fault, says, status, VERIFY, **more)  # type: ignore[arg-type]
+def verify(name: str, fault: str, says: str, status: int = NOT_READY, **more: Any) -> Row:
+    return Row(name, fault, says, status, VERIFY, **more)
 
 
 # --- what verify says of a host on which something is gone or changed, and a run repairs

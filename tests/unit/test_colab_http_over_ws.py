@@ -461,9 +461,10 @@ def test_the_address_that_a_starting_server_prints_for_its_user_stays_whole() ->
 
 def test_a_browser_that_went_away_leaves_no_traceback_and_other_faults_do() -> None:
     gone = type("WebSocketClosedError", (Exception,), {})
-    for kind, kept in ((gone, False), (ValueError, True), (None, True)):
+    kinds: list[tuple[type[Exception] | None, bool]] = [(gone, False), (ValueError, True), (None, True)]
+    for kind, kept in kinds:
         record = record_of("Task exception was never retrieved")
-        record.exc_info = kind and (kind, kind(), None)
+        record.exc_info = (kind, kind(), None) if kind else None
         assert quiet.CutConnections().filter(record) is kept
 
 
