@@ -135,7 +135,9 @@ class Builder:
         if not lacking:
             raise Failed(f"{package} and ca-certificates are installed already")
         say(f"installing {package} and ca-certificates with apt-get")
-        apt = [*self.become, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "DPkg::Lock::Timeout=300"]
+        # Its methods are another user's, who cannot write to our TMPDIR.
+        environ = ["env", "-u", "TMPDIR", "DEBIAN_FRONTEND=noninteractive"]
+        apt = [*self.become, *environ, "apt-get", "-q", "-o", "DPkg::Lock::Timeout=300"]
         with contextlib.suppress(Failed):
             steps.run(*apt, "update")
         steps.run(*apt, "install", "--yes", "--no-install-recommends", package, "ca-certificates")
