@@ -120,8 +120,8 @@ class Host:
 
 # Of these the content is another one after every run.
 EVERY_RUN = re.compile(
-    r"changed: (/etc/colab-ready/token|/var/lib/colab-ready/report\.json|/var/log/colab-ready/\S*|/home/\w+/\.ipython/\S*"
-    r"|/opt/colab-ready/(cache/locks/\w+|\S*\.pyc|\S*\.dist-info/(RECORD|direct_url\.json|uv_cache\.json)))"
+    r"changed: (/etc/machine-id|/etc/colab-ready/token|/var/lib/colab-ready/report\.json|/var/log/colab-ready/\S*"
+    r"|/home/\w+/\.ipython/\S*|/opt/colab-ready/(cache/locks/\w+|\S*\.pyc|\S*\.dist-info/(RECORD|direct_url\.json|uv_cache\.json)))"
     r": (\S+ \S+) \S+ -> \4 \S+$"
 )
 
@@ -170,7 +170,6 @@ def try_row(host: Host, row: Row) -> Result:
     before = host.token()
     status, output = run(host, row)
     host.do(row.heal)
-    before = before or host.token()
     again = docker_engine.docker(
         "exec",
         host.name,
@@ -185,9 +184,13 @@ def try_row(host: Host, row: Row) -> Result:
     tree = [
         line
         for line in host.differences()
-        if not EVERY_RUN.match(line) and not any(re.search(path, line) for path in row.lasts)
+        if f" {host.checkout}/" not in line
+        and not EVERY_RUN.match(line)
+        and not any(re.search(path, line) for path in row.lasts)
     ]
-    said = next((line.strip() for line in reversed(output.splitlines()) if re.search(row.says, line, re.MULTILINE)), "")
+    said = row.says and next(
+        (line.strip() for line in reversed(output.splitlines()) if re.search(row.says, line, re.MULTILINE)), ""
+    )
     wrong = [
         what
         for is_wrong, what in (
@@ -206,7 +209,7 @@ def try_row(host: Host, row: Row) -> Result:
         status,
         STEP.sub("", said)[:300],
         "READY" if ready else f"exit {again.returncode}",
-        "same" if same else "new",
+        "same" if same else "new" if before else "first",
         tree,
         round(time.monotonic() - began, 1),
         output + "\n--- once more\n" + again.stdout + again.stderr,
