@@ -138,7 +138,9 @@ BROKEN = [
         f"cd {KERNEL}; find . -type f -o -type l | awk 'NR % 2' | xargs -d '\\n' rm",
         "is missing|lacks a file|NOT READY",
     ),
-    verify("the runtime's user removed", "colab-runtime stop; userdel colab", "there is no user 'colab'"),
+    verify(
+        "the runtime's user removed", "colab-runtime stop; userdel colab", "there is no user 'colab'", new_token=True
+    ),
     verify("token removed", lose(f"{E}/token"), "token's file is not there", new_token=True),
     verify("token emptied", f"truncate -s 0 {E}/token", "empty token", new_token=True),
     verify(
@@ -148,6 +150,18 @@ BROKEN = [
         new_token=True,
     ),
     verify("token of another user", f"chown root {E}/token", "belongs to another user"),
+    verify(
+        "unit masked and the server stopped",
+        f"systemctl stop colab-ready; ln -sf /dev/null {UNIT}; systemctl daemon-reload",
+        f"{UNIT} is no plain file",
+        new_token=True,
+    ),
+    verify(
+        "the server's packages deleted, and it stopped",
+        lose(f"{P}/server/{SITE}/jupyter_server") + "; colab-runtime stop",
+        "jupyter-server lacks a file",
+        new_token=True,
+    ),
     verify("the server hangs", "kill -STOP $(systemctl show -p MainPID --value colab-ready)", "colab-runtime restart"),
     verify("the server killed", "kill -9 $(systemctl show -p MainPID --value colab-ready)", "^READY", 0),
     verify(
@@ -216,6 +230,7 @@ COMMAND = [
         NOT_READY,
         RUN,
         heal=f"{KILL} first http.server",
+        new_token=True,
     ),
 ]
 # --- a run that is interrupted
