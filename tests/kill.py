@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Kill processes of a host, for the rows of faults. Runs on the host itself.
 
-kill.py first TEXT    SIGKILL for the oldest process with this in its command line
+kill.py first TEXT    SIGKILL for the oldest process with this in its command line, once there is one
 kill.py run           SIGKILL for ./colab-ready and all below it
 """
 
@@ -11,6 +11,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 
@@ -42,7 +43,10 @@ def with_parents(pid: int) -> list[int]:
 def main() -> None:
     told = command_lines()
     if sys.argv[1] == "first":
-        doomed = [pid for pid in sorted(told) if sys.argv[2] in told[pid]][:1]
+        end = time.monotonic() + 30
+        while not (doomed := [pid for pid in sorted(told) if sys.argv[2] in told[pid]][:1]) and time.monotonic() < end:
+            time.sleep(0.05)
+            told = command_lines()
     else:
         tops = {pid for pid, text in told.items() if text.split()[-1:] and "./colab-ready" in text.split()}
         doomed = [pid for pid in told if tops & {*with_parents(pid)}]
