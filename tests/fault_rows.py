@@ -344,7 +344,7 @@ SHORT = [
         "memory",
         NOT_READY,
         VERIFY,
-        heal="engine: update --memory 0 --memory-swap -1 NAME",
+        heal="engine: update --memory 16g --memory-swap 16g NAME",
     ),
     Row(
         "the disk of the log full, no systemd",
