@@ -280,7 +280,7 @@ INTERRUPTED = [
         start="bare",
     ),
     Row("wsl --terminate, then a run", f"{OFF}\n{ON}", "^READY", 0, RUN),
-    Row("wsl --terminate, then a run, no systemd", f"{OFF}\n{ON}", "^READY", 0, RUN, init="plain"),
+    Row("wsl --terminate, then a run, no systemd", f"{OFF}\n{ON}", "^READY", 0, RUN, init="plain", new_token=True),
     Row(
         "wsl --terminate, then verify, no systemd",
         f"{OFF}\n{ON}",
@@ -288,6 +288,7 @@ INTERRUPTED = [
         NOT_READY,
         VERIFY,
         init="plain",
+        new_token=True,
     ),
     Row(
         "two runs at once",
