@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -113,6 +114,8 @@ class Launcher:
         status = caller.run_as_root(self.checkout, told, shipped.files)
         if command == "remove" and status == 0 and not options.only_looks(parsed):
             shutil.rmtree(self.cache, ignore_errors=True)
+            with contextlib.suppress(OSError):  # there was none before, or it holds more
+                self.cache.parent.rmdir()
         return status
 
     def url(self) -> int:

@@ -92,11 +92,16 @@ class Builder:
         log_path = self.cache / f"{self.kind}.log"
         ways = {"uv": self._with_uv, "venv": self._with_venv, "apt": self._with_apt}
         names = [name for name in ways if name != "uv" or self.uv]
+        # Not in /tmp, where nobody would take away what a killed pip leaves, and which may be full, or noexec.
+        scratch = self.cache / f"{self.kind}.tmp"
+        environ = {**self.environ, "TMPDIR": str(scratch)}
         with open(log_path, "w", encoding="utf-8") as log:
             for place, name in enumerate(names, 1):
-                shutil.rmtree(folder, ignore_errors=True)
+                for place_anew in (folder, scratch):
+                    shutil.rmtree(place_anew, ignore_errors=True)
+                scratch.mkdir(mode=0o700)
                 try:
-                    ways[name](folder, Steps(log.fileno(), log_path, self.environ, self.talk))
+                    ways[name](folder, Steps(log.fileno(), log_path, environ, self.talk))
                     break
                 except Failed as reason:
                     # Where another way follows, this is no error: Debian's Python comes without ensurepip.
@@ -112,6 +117,7 @@ class Builder:
                     f"no way led to the {self.kind} environment; all output is in {log_path}. Expected: a package index that "
                     "answers (pip's configuration is used). Do: check the network, the proxy and that configuration; start again."
                 )
+        shutil.rmtree(scratch, ignore_errors=True)
         (folder / ".complete").touch()
         self._forget_old()
 
@@ -140,7 +146,9 @@ class Builder:
         if not lacking:
             raise Failed(f"{package} and ca-certificates are installed already")
         say(f"installing {package} and ca-certificates with apt-get")
-        apt = [*self.become, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "DPkg::Lock::Timeout=300"]
+        # Its methods are another user's, who cannot write to our TMPDIR.
+        environ = ["env", "-u", "TMPDIR", "DEBIAN_FRONTEND=noninteractive"]
+        apt = [*self.become, *environ, "apt-get", "-q", "-o", "DPkg::Lock::Timeout=300"]
         with contextlib.suppress(Failed):
             steps.run(*apt, "update")
         steps.run(*apt, "install", "--yes", "--no-install-recommends", package, "ca-certificates")

@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from .commands import Launcher
 
 GROUP = "colab_hosts"
+YOUNG_SECONDS = 60  # between a folder's making and its holding
 INVENTORY_OPTIONS = "--inventory --limit --extra-vars --vault-id --vault-password-file --ask-vault-password".split()
 
 
@@ -123,9 +127,18 @@ def make_cache(launcher: Launcher) -> Path:
 
 @contextmanager
 def scratch(launcher: Launcher) -> Iterator[Path]:
-    """A folder for one run."""
-    with tempfile.TemporaryDirectory(prefix="run.", dir=make_cache(launcher), ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
+    """A folder for one run, which holds it; those of runs that were killed go."""
+    cache = make_cache(launcher)
+    for old in cache.glob("run.*"):
+        if old.stat().st_mtime < time.time() - YOUNG_SECONDS:
+            lock.where_unheld(old, partial(shutil.rmtree, old, ignore_errors=True))
+    with tempfile.TemporaryDirectory(prefix="run.", dir=cache, ignore_cleanup_errors=True) as folder:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield Path(folder)
+        finally:
+            os.close(descriptor)
 
 
 def environment(launcher: Launcher, kind: str) -> Path:

@@ -9,7 +9,7 @@ It believes the caller's half what the caller may decide (options, variables), a
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import functools
 import os
 import pwd
 import shutil
@@ -134,19 +134,16 @@ class Run:
     def _clean(self) -> None:
         """Take away what is left of runs that were killed: whose folder nobody holds."""
         for folder in [*self.cache.glob("run.*"), *self.cache.glob("new.*")]:
-            with contextlib.suppress(OSError):
-                descriptor = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    if folder.name.startswith("run.") or folder.stat().st_mtime < time.time() - YOUNG_SECONDS:
-                        playbook.end_leftovers(str(folder))
-                        shutil.rmtree(folder, ignore_errors=True)
-                finally:
-                    os.close(descriptor)
+            lock.where_unheld(folder, functools.partial(self._forget_run, folder))
         # Moved before it is taken away: half a tree would be taken for one.
         for number, tree in enumerate(self.cache.glob("tree-*")):
             if tree.stat().st_mtime < time.time() - controller.WEEK:
                 tree.rename(self.folder / f"old-{number}")
+
+    def _forget_run(self, folder: Path) -> None:
+        if folder.name.startswith("run.") or folder.stat().st_mtime < time.time() - YOUNG_SECONDS:
+            playbook.end_leftovers(str(folder))
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _forget(self) -> None:
         """After a removal: the environments, and the lock, which who waits for it looks at again."""

@@ -817,7 +817,7 @@ def test_folders_of_the_user_that_others_can_change_are_left_out_and_said(runtim
     assert str(planted) not in str(runtime.seen()["arguments"]) and str(planted) not in runtime.log()
     (planted / "kernels").chmod(0o777)
     assert runtime("restart").returncode == 0
-    assert f"closed, every = [{str(planted)!r}" in runtime.seen()["arguments"][-1]
+    assert f"closed, every = [*[{str(planted)!r}" in runtime.seen()["arguments"][-1]
     assert f"Not read, kernels and extensions of {planted}: {planted}/kernels (of " in runtime.log()
 
 

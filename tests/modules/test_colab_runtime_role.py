@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -124,11 +125,15 @@ def test_card_and_environment_are_handed_to_the_runtime_and_the_kernel(
         },
     ]
     host = {"user": "student", "user_home": "/home/a$b", "prefix": "/opt/colab-ready", "port": 8888}
-    found = play(tmp_path, tasks, **HANDED_ON, colab_runtime_host={**host, "service_manager": "none", "runtime": None})
+    handed_on = {**HANDED_ON, "role_path": str(role)}
+    found = play(tmp_path, tasks, **handed_on, colab_runtime_host={**host, "service_manager": "none", "runtime": None})
     assert found["rc"] == 0, found["said"]
     settings = json.loads((tmp_path / "runtime.json").read_text(encoding="utf-8"))
     assert (settings["card"], settings["environment"]) == (card, environment)
     assert (settings["user"], settings["port"], settings["service_manager"]) == ("student", 8888, "colab-runtime")
+    # What the next start reads, as readiness_report compares it.
+    program = (role / "files/colab-runtime").read_bytes()
+    assert settings["files"]["/usr/local/bin/colab-runtime"] == hashlib.sha256(program).hexdigest()
     spec = json.loads((tmp_path / "kernel.json").read_text(encoding="utf-8"))
     own = {
         "PATH": "/opt/colab-ready/kernels/cpu/bin:${PATH}",

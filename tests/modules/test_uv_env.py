@@ -404,6 +404,11 @@ def loses_its_python(path: Path) -> None:
     (path / "bin" / "python").symlink_to("/usr/bin/python3.0")
 
 
+def loses_both_marks(path: Path) -> None:
+    for name in ("pyvenv.cfg", "colab-ready.json"):
+        (path / name).unlink()
+
+
 def is_of_another_python(path: Path) -> None:
     """As after an upgrade of the distribution: /usr/bin/python3 is a newer one now."""
     next(path.glob("lib/python3.*")).rename(path / "lib" / "python3.1")
@@ -421,6 +426,8 @@ def is_of_another_python(path: Path) -> None:
         (is_of_another_python, "it was made for Python"),
         (lambda path: shutil.rmtree(path), "there is no environment yet"),
         (lambda path: shutil.rmtree(path / "lib"), "it was made for Python"),
+        (loses_both_marks, "pyvenv.cfg"),
+        (lambda path: (path / "bin/activate").unlink(), "files of its own are missing (bin/activate)"),
     ],
     ids=[
         "no configuration",
@@ -430,6 +437,8 @@ def is_of_another_python(path: Path) -> None:
         "another Python",
         "nothing left",
         "no lib",
+        "no mark of ours",
+        "no activate",
     ],
 )
 def test_an_environment_that_is_none_any_more_is_built_anew(
@@ -442,7 +451,7 @@ def test_an_environment_that_is_none_any_more_is_built_anew(
     assert found.changed
     assert reason in found.reasons[0]
     assert place.imports("alpha") == "1.0"
-    assert (place.path / "constraints.txt").exists()
+    assert (place.path / "constraints.txt").exists() and (place.path / "bin/activate").exists()
     assert not place.build(lock=lock, constraints=["alpha==1.0"], uv=NO_UV).changed
 
 

@@ -113,6 +113,9 @@ def test_pip_too_builds_nothing(yard: Yard) -> None:
     yard.builder(uv=False).get()
     (install,) = [call for call in yard.calls("python") if "[install]" in call]
     assert f"[--only-binary] [:all:] [--require-hashes] [-r] [{yard.lock}]" in install
+    # A killed pip leaves nothing in /tmp.
+    assert yard.seen("python")["TMPDIR"] == str(yard.cache / "controller.tmp")
+    assert not (yard.cache / "controller.tmp").exists()
 
 
 def test_another_lock_is_another_environment(yard: Yard) -> None:
@@ -181,7 +184,8 @@ def test_without_venv_it_comes_from_apt(yard: Yard, capsys: pytest.CaptureFixtur
 
 def test_apt_goes_through_sudo_where_the_caller_builds(yard: Yard) -> None:
     yard.builder(uv=False, become=(str(yard.folder / "bin" / "sudo"), "--")).get()
-    assert [call[:47] for call in yard.calls("sudo")] == ["sudo [--] [env] [DEBIAN_FRONTEND=noninteractive"] * 2
+    begins = "sudo [--] [env] [-u] [TMPDIR] [DEBIAN_FRONTEND=noninteractive]"
+    assert [call.startswith(begins) for call in yard.calls("sudo")] == [True, True]
 
 
 def test_apt_is_not_asked_for_a_python_that_is_not_its_own(yard: Yard, capsys: pytest.CaptureFixture[str]) -> None:
@@ -215,6 +219,20 @@ def test_two_launchers_of_one_user_build_one_after_the_other(
     other.join(10)
     assert entered.is_set()
     assert "another colab-ready works on this computer: the first; waiting" in capsys.readouterr().err
+
+
+def test_the_folder_of_a_callers_killed_run_goes_with_the_next_and_one_that_is_held_stays(yard: Yard) -> None:
+    launcher = Launcher(PROJECT, {"XDG_CACHE_HOME": str(yard.folder), "HOME": caller.home_of(os.geteuid(), os.environ)})
+    cache = others.make_cache(launcher)
+    dead, new = cache / "run.dead", cache / "run.new"
+    for folder in (dead, new):
+        folder.mkdir()
+    with others.scratch(launcher) as held:
+        for folder in (dead, held):
+            os.utime(folder, (0, 0))
+        with others.scratch(launcher):
+            assert held.exists() and new.exists() and not dead.exists()
+    assert not held.exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="root's uv has to be root's")

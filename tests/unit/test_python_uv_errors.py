@@ -244,6 +244,12 @@ please update the hashes. Otherwise, examine the package contents carefully; som
         "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device\n",
     ),
     (
+        "killed",
+        ["uv was ended by signal 9 (Killed)", "dmesg"],
+        None,
+        f"Resolved 3 packages\n{uv_errors.KILLED % (9, 'Killed')}",
+    ),
+    (
         "permission",
         ["permission is denied", "/e1/lib/python3.11/site-packages/zipp-3.19.0.dist-info"],
         None,

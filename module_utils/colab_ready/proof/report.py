@@ -12,7 +12,6 @@ remedies [{id, cause, do, where: wsl|windows|bios|browser}]
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -23,7 +22,7 @@ from ..gpu.kind import why_no_gpu
 SCHEMA = 1
 
 # What a host must show before it may be called ready. A check that is missing counts as failed: ready is no default.
-REQUIRED_CHECKS = ("tensor_add", "colab_handshake", "extension", "server_config")
+REQUIRED_CHECKS = ("tensor_add", "colab_handshake", "extension", "server_config", "next_start")
 NOT_SET_UP = "this host is not set up"
 # A directory that everybody may write to can hold any number of files.
 FINDINGS_MAX = 20
@@ -44,7 +43,7 @@ REMEDIES = {
         "docs/connect.md#browser",
         "browser",
     ),
-    "not_set_up": Remedy("There is no runtime on this host.", "run ./colab-ready"),
+    "not_set_up": Remedy("There is no runtime on this host.", "%s"),
     "restart_pending": Remedy(
         "The server and its notebooks run as they were started, and a restart, which takes their variables, waits: %s.",
         "./colab-ready once no notebook is in use; or at once, whatever runs: ./colab-ready --restart",
@@ -196,11 +195,11 @@ def person_message(report: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def not_set_up(path: str, problem: str) -> dict[str, dict[str, Any]]:
-    """The checks of a host that has no settings to prove anything by; `problem` as Python says an error."""
-    missing = problem.startswith("[Errno %d]" % errno.ENOENT)
-    reason = NOT_SET_UP if missing else "%s: %s cannot be read (%s)" % (NOT_SET_UP, path, problem)
-    check = {"ok": False, "seconds": 0.0, "steps": [], "reasons": [reason], "remedies": [_remedy("not_set_up")]}
+def not_set_up(problem: str, in_the_way: str = "") -> dict[str, dict[str, Any]]:
+    """The checks of a host that has nothing to prove anything by; why, and which folder is in the place of its settings."""
+    reason = ": ".join(filter(None, [NOT_SET_UP, problem]))
+    do = "sudo mv -T %s %s.old, then ./colab-ready" % (in_the_way, in_the_way) if in_the_way else "run ./colab-ready"
+    check = {"ok": False, "seconds": 0.0, "steps": [], "reasons": [reason], "remedies": [_remedy("not_set_up", do=do)]}
     return dict.fromkeys(REQUIRED_CHECKS, check)
 
 

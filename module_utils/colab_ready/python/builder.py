@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import hashlib
 import os
 import stat
@@ -201,6 +202,8 @@ class Builder:
 
     def _check_ours(self, what: str) -> str:
         kind = environment.kind_of(self.path)
+        if kind == "other" and self._is_rest_of_ours():
+            kind = "environment"
         if kind in ("other", "file"):
             shown = "a file" if kind == "file" else "a folder with other things in it"
             raise Failure(
@@ -208,6 +211,11 @@ class Builder:
                 f"(with {environment.MEMORY} or pyvenv.cfg). Move it away, or choose another path."
             )
         return kind
+
+    def _is_rest_of_ours(self) -> bool:
+        """Tell whether this is what somebody left of an environment: its lock is there, which nobody else makes, and packages."""
+        packages = glob.glob(os.path.join(glob.escape(self.path), "lib", "python3*", "site-packages"))
+        return bool(packages) and os.path.isfile(self._lock)
 
     # -- folders
 
@@ -241,14 +249,16 @@ class Builder:
         if os.geteuid() == 0:
             os.lchown(path, self.account.uid, self.account.gid)
 
+    @property
+    def _lock(self) -> str:
+        return os.path.join(self.request.cache_dir, "locks", hashlib.sha256(self.path.encode()).hexdigest()[:16])
+
     @contextlib.contextmanager
     def _only_one(self) -> Iterator[None]:
         """Hold a lock that only this process holds, in a folder of its own: it goes with the process."""
         refuse_distrusted(self.request.cache_dir)
-        folder = os.path.join(self.request.cache_dir, "locks")
-        name = hashlib.sha256(self.path.encode()).hexdigest()[:16]
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        handle = os.open(os.path.join(folder, name), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        os.makedirs(os.path.dirname(self._lock), mode=0o700, exist_ok=True)
+        handle = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             end = time.monotonic() + LOCK_SECONDS
             while True:

@@ -78,6 +78,9 @@ class Convergence(Installer):
         # Before a rebuild this is what is lost.
         before = scan_any(self.path) if self.fresh else installed
         self.plan = self._compare(installed, self.memory)
+        lost = environment.lost_files(self.path, self.memory)
+        self.plan.itself = bool(lost)
+        self.plan.reasons += lost
         reasons = self._reasons(why_new, installed)
         self.pin_sources = {str(k): str(v) for k, v in (self.memory.get("pinned") or {}).items()}
         self.outcome.changed = self.fresh or not self.plan.empty or bool(reasons)
@@ -140,8 +143,10 @@ class Convergence(Installer):
         self._remember({**kept, "state": "building"})
         if needs_uv:
             self._drop_unreadable()
-        if self.fresh:
+        if self.fresh or self.plan.itself:
             self._make_venv(self.interpreter)
+        if self.fresh:
+            self.memory["made"] = environment.own_files(self.path)
         # Found before anything is installed: no source for them, and nothing is half there.
         for pins, order in [(pins, self._find_pins(pins)) for pins in self._pin_groups()]:
             if order is not None:
@@ -186,6 +191,8 @@ class Convergence(Installer):
         resolved = environment.required_by(self.site, installed, self.wish.packages, self.markers)
         return {
             "state": "complete",
+            "locked": sorted(self.wish.locked),
+            "made": self.memory.get("made", []),
             "pinned": {pin.name: self.pin_sources.get(pin.name, "") for pin in self.wish.pins},
             "bringing": {pin.name: pin.requirement.text for pin in self.wish.bringing},
             "brought": {name: installed[name].version for name in self._brought(installed)},

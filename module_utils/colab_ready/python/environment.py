@@ -129,6 +129,20 @@ def read_memory(path: str) -> dict[str, Any]:
     return {key: value for key, value in data.items() if key not in MEMORY_PARTS or isinstance(value, dict)}
 
 
+def own_files(path: str) -> list[str]:
+    """The names of what a new environment is made of: what lies in it and in its bin before anything is installed."""
+    found = {*os.listdir(path), *(f"bin/{name}" for name in os.listdir(os.path.join(path, "bin")))}
+    return sorted(found - {MEMORY, CONSTRAINTS, ".lock", "bin", "lib"})
+
+
+def lost_files(path: str, memory: Mapping[str, Any]) -> list[str]:
+    """Of the environment's own files those that are gone; of one whose note does not name them, none."""
+    made = memory.get("made")
+    names = [name for name in made if isinstance(name, str)] if isinstance(made, list) else []
+    lost = [name for name in names if not os.path.lexists(os.path.join(path, name))]
+    return [f"files of its own are missing ({', '.join(lost[:5])})"] if lost else []
+
+
 def site_packages(path: str, series: str) -> str:
     return os.path.join(path, "lib", f"python{series}", "site-packages")
 
@@ -210,6 +224,23 @@ def _examine_record(text: str, site: int, from_address: bool, taken_out: str | N
         except (OSError, ValueError):
             return f"lacks a file ({file})"
     return None if counted else NO_RECORD
+
+
+def damages(path: str) -> list[str]:
+    """What is missing from an environment, or damaged, by the note of who built it; nothing in it is run."""
+    memory = read_memory(path)
+    if not read_config(path).get("home"):
+        return ["its pyvenv.cfg is missing or unreadable"]
+    if memory.get("state") != "complete":
+        return ["the last build did not end" if memory else f"its {MEMORY} is missing or unreadable"]
+    site = next(iter(sorted(glob.glob(os.path.join(glob.escape(path), "lib", "python3*", "site-packages")))), "")
+    installed = scan(site)
+    packages = memory.get("packages", {}).get("resolved")
+    names = {name for part in ("pinned", "brought", "local") for name in memory.get(part, {})}
+    names.update(map(str, [*(packages or ()), *(memory.get("locked") or ())]))
+    found = {name: examine(site, one, True, BUNDLED_HSA) for name, one in sorted(installed.items()) if name in names}
+    gone = [f"{name} is missing" for name in sorted(names - set(installed))]
+    return [*lost_files(path, memory), *(f"{name} {problem}" for name, problem in found.items() if problem), *gone]
 
 
 def bundled_hsa(site: str) -> list[str]:
@@ -353,6 +384,8 @@ class Plan:
     pins: list[Pin] = field(default_factory=list)
     # Whether uv is to look at the pins that bring what they depend on, and at what they brought.
     bringing: bool = False
+    # Whether the environment's own files are to be made again, around what is installed.
+    itself: bool = False
     packages: bool = False
     local: list[Package] = field(default_factory=list)
     remove: list[str] = field(default_factory=list)
@@ -365,7 +398,8 @@ class Plan:
 
     @property
     def for_uv(self) -> bool:
-        return bool(self.locked or self.pins or self.bringing or self.packages or self.local or self.remove)
+        parts = (self.itself, self.locked, self.pins, self.bringing, self.packages, self.local, self.remove)
+        return any(map(bool, parts))
 
     @property
     def empty(self) -> bool:

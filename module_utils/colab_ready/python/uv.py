@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import glob
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -120,7 +121,8 @@ def refuse_distrusted(place: str) -> None:
 
 def said(done: Finished) -> str:
     """Return all that a program said, as uv_errors reads it."""
-    return f"{done.stdout}\n{done.stderr}" + ("\noperation timed out" if done.timed_out else "")
+    ended = uv_errors.KILLED % (-done.status, signal.strsignal(-done.status)) if -64 <= done.status < 0 else ""
+    return f"{done.stdout}\n{done.stderr}\n" + ("operation timed out" if done.timed_out else ended)
 
 
 def uv_environment(

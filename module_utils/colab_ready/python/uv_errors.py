@@ -19,6 +19,8 @@ from ..core.redact import redact
 
 # A line that is slow or breaks off: the same may come with more patience.
 LINE = "line"
+# What is added to the words of a program that a signal ended.
+KILLED = "it was ended by signal %d (%s)"
 # Kinds that say "this source cannot be reached now", as opposed to "it answered, and the answer was no".
 UNREACHABLE = ("no_network", "index_silent", "proxy", "tls", "clock", LINE)
 _NOT_IN_TIME = "does not answer in time"
@@ -50,6 +52,11 @@ _KNOWN = (
         "the disk is full{place}",
         "room for the packages (about 1 GB for the server and the CPU build of torch, more for a GPU's)",
         f"Make room (`df -h` shows where), {_AGAIN}",
+    ),
+    (
+        "killed", r"it was ended by signal (\d+ \([^)]*\))", "uv was ended by signal {name}", "it to end by itself",
+        "Where memory ran out the kernel says so (`dmesg`): close other programs, or give WSL more memory ([wsl2] memory= in "
+        f".wslconfig on Windows, then wsl --shutdown), {_AGAIN}",
     ),
     (
         "hash_mismatch", r"Hash mismatch for `([^`]+)`|THESE PACKAGES DO NOT MATCH THE HASHES.*?\n\s+(\S+==\S+|\S+)",

@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import pwd
+import socket
 import stat
 import time
 from typing import Any
@@ -24,6 +25,8 @@ TOKEN_CHARACTERS = 16
 
 def port_problem(error: BaseException) -> str:
     """Whether nothing listens. A host without IPv6 says EADDRNOTAVAIL for ::1, the other address of localhost."""
+    if isinstance(error, socket.gaierror):
+        return "no_localhost"
     nobody = isinstance(error, OSError) and error.errno in (errno.ECONNREFUSED, errno.EADDRNOTAVAIL)
     return "port_refused" if nobody else "no_http_answer"
 
@@ -110,7 +113,8 @@ class Visit:
             try:
                 await stranger.fetch("GET", "/api")
             except (OSError, HTTPError, EOFError) as error:
-                last, problem = short(error), port_problem(error)
+                problem = port_problem(error)
+                last = "nothing listens there" if problem == "port_refused" else short(error)
             except Exception as error:
                 last, problem = short(error), "no_http_answer"
             else:

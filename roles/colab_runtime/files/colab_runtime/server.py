@@ -61,11 +61,13 @@ def server_environment(outside: dict[str, str], settings: Settings, account: pwd
 # /usr/local/etc/jupyter by another installation can set an empty token, and then it does (tried with 2.21.1). And
 # without those folders of kernels and pages that others can change: a kernel that another user had put into a
 # /usr/local/share/jupyter/kernels with mode 0777 was offered, and ran as the runtime's user (tried with 2.21.1). And with a limit
-# of each account's connections, since four thousand idle ones of another user shut the owner out and filled the log.
+# of each account's connections, since four thousand idle ones of another user shut the owner out and filled the log. The
+# kernelspec of the server's own ipykernel is none for notebooks: where ours is gone, a cell would run there, without torch.
 LAUNCHER = """\
+import sys
 import jupyter_core.paths as paths
 paths.SYSTEM_CONFIG_PATH.clear()
-closed, every = {closed!r}, paths.jupyter_path
+closed, every = [*{closed!r}, sys.prefix + "/share/jupyter/kernels"], paths.jupyter_path
 def jupyter_path(*below):
     return [path for path in every(*below) if not any((path + "/").startswith(folder + "/") for folder in closed)]
 paths.jupyter_path = jupyter_path
