@@ -305,7 +305,7 @@ class Builder:
                 env = uv_environment(self.request, self.environ, sources, current_account(), cache)
                 # It checks the archive against a sha256 that it carries itself.
                 command = [uv, "python", "install", "--no-bin", f"cpython-{series}"]
-                done = patiently(lambda more: execute(command, {**env, **settings, **more}, INSTALL_SECONDS))
+                done = patiently(sources, lambda more: execute(command, {**env, **settings, **more}, INSTALL_SECONDS))
         finally:
             with suppress(OSError):
                 os.unlink(os.path.join(folder, ".lock"))

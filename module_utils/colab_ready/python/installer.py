@@ -233,7 +233,8 @@ class Installer:
         if "UV_HTTP_TIMEOUT" in order.settings:  # it only asks, and is impatient on purpose
             return self._uv_run(command, order, seconds)
         return patiently(
-            lambda more: self._uv_run(command, replace(order, settings={**order.settings, **more}), seconds)
+            order.sources,
+            lambda more: self._uv_run(command, replace(order, settings={**order.settings, **more}), seconds),
         )
 
     def _install(self, order: Order, what: str = "") -> None:

@@ -34,8 +34,8 @@ SYSTEM_CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs
 # A question that a program answers at once, and a download of some GB over a slow line.
 ANSWER_SECONDS = 30.0
 INSTALL_SECONDS = 3600.0
-# For a line that was slow or broke off: one file at a time, so that each that comes whole is kept, and longer silences.
-PATIENCE = {"UV_HTTP_TIMEOUT": "120", "UV_HTTP_RETRIES": "1", "UV_CONCURRENT_DOWNLOADS": "1", "PIP_TIMEOUT": "120"}
+# How long a silence a second attempt bears; four times as long as was asked for, where that is more.
+PATIENCE_SECONDS = 120
 # How long uv waits for a lock that somebody else holds; its own is 300.
 LOCK_SECONDS = "30"
 # Debian and Ubuntu keep ensurepip's pip here; everybody else keeps it beside ensurepip.
@@ -105,11 +105,15 @@ def execute(argv: Sequence[str], env: Mapping[str, str], seconds: float, stdin: 
     return run(argv, seconds, env=env, stdin=stdin.encode())
 
 
-def patiently(attempt: Callable[[Mapping[str, str]], Finished]) -> Finished:
-    """Return what came of an attempt, which is given variables; where the line was slow or broke off, of a second one."""
+def patiently(sources: pip_config.Sources, attempt: Callable[[Mapping[str, str]], Finished]) -> Finished:
+    """Return what came of an attempt, which is given variables; where the line was slow or broke off, of a second one: it takes
+    one file at a time, so that each that comes whole is kept."""
     done = attempt({})
-    slow = not done.ok and not done.timed_out and uv_errors.explain(said(done)).slow
-    return attempt(PATIENCE) if slow else done
+    if done.ok or done.timed_out or not uv_errors.explain(said(done)).slow:
+        return done
+    seconds = str(max(PATIENCE_SECONDS, 4 * (sources.timeout or 0)))
+    uv = {"UV_HTTP_TIMEOUT": seconds, "UV_HTTP_RETRIES": "1", "UV_CONCURRENT_DOWNLOADS": "1"}
+    return attempt({**uv, "PIP_TIMEOUT": seconds})
 
 
 def refuse_distrusted(place: str) -> None:
@@ -269,7 +273,7 @@ def _install_uv(
         pip = [os.path.join(tools_dir, "bin", "python"), "-m", "pip", "install", "--verbose", "--no-input"]
         pip += ["--disable-pip-version-check", "--no-compile", "--no-deps", "--require-hashes"]
         pip += ["--only-binary", ":all:", "--requirement", lock]
-        done = patiently(lambda more: execute(pip, {**env, "PYTHONPATH": wheel, **more}, INSTALL_SECONDS))
+        done = patiently(sources, lambda more: execute(pip, {**env, "PYTHONPATH": wheel, **more}, INSTALL_SECONDS))
     if not done.ok:
         raise failed(doing, uv_errors.explain(said(done)))
 
