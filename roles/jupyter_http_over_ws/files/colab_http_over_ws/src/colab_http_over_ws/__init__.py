@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import browser_seen, build_info, compat, hide_secrets, own_requests
+from . import browser_seen, build_info, compat, hide_secrets
 
 __all__ = ["load_jupyter_server_extension"]
 __version__ = "0.2.0"
@@ -33,7 +33,6 @@ def _load_jupyter_server_extension(server_app: Any) -> None:
     says it in one sentence, at a level that no default log setting hides.
     """
     hide_secrets.install(server_app.log)
-    own_requests.install(server_app)
     browser_seen.watch(server_app)
     build_info.add(server_app)
     try:
@@ -46,9 +45,10 @@ def _load_jupyter_server_extension(server_app: Any) -> None:
         )
         raise
     # Not at the top: tornado is there where Jupyter is, and importing this package is to need neither.
-    from . import body_limit, guard
+    from . import body_limit, guard, own_requests
 
     body_limit.install(server_app)
+    own_requests.install(server_app)
     guard.install(package.handlers)
     package.load_jupyter_server_extension(server_app)
 

@@ -33,7 +33,10 @@ class Marked(logging.Filter):
 
 def install(server_app: Any) -> None:
     """Have the requests of this server told apart, and its log say so."""
-    application, own = server_app.web_app, agent(server_app.identity_provider.token).encode()
+    token = getattr(server_app.identity_provider, "token", "")
+    if not token:
+        return
+    application, own = server_app.web_app, agent(token).encode()
     find_handler = application.find_handler
 
     def find_and_note(request: Any, **more: Any) -> Any:
