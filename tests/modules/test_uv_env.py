@@ -470,8 +470,10 @@ def test_a_build_that_did_not_end_goes_on(place: Place, shop: Shop) -> None:
     alpha, beta = shop.wheel("alpha"), shop.wheel("beta")
     place.build(lock=shop.lock(alpha))
     note = place.path / "colab-ready.json"
-    note.write_text(json.dumps({"schema": 1, "state": "building"}))
+    made = place.note["made"]
+    note.write_text(json.dumps({"schema": 1, "state": "building", "made": made}))
     assert place.build(lock=shop.lock(alpha, beta)).reasons == ["beta is missing"]
+    assert place.note["made"] == made and "bin/activate" in made
     note.write_text(json.dumps({"schema": 1, "state": "building"}))
     assert place.build(lock=shop.lock(alpha, beta), uv=NO_UV).reasons == ["the last build did not end"]
     assert place.note["state"] == "complete"

@@ -140,13 +140,14 @@ class Convergence(Installer):
         if needs_uv:
             self._check_uv()
             make_lock(self.path)
-        self._remember({**kept, "state": "building"})
+        self._remember({**kept, "made": self.memory.get("made", []), "state": "building"})
         if needs_uv:
             self._drop_unreadable()
         if self.fresh or self.plan.itself:
             self._make_venv(self.interpreter)
         if self.fresh:
             self.memory["made"] = environment.own_files(self.path)
+            self._remember({**kept, "made": self.memory["made"], "state": "building"})
         # Found before anything is installed: no source for them, and nothing is half there.
         for pins, order in [(pins, self._find_pins(pins)) for pins in self._pin_groups()]:
             if order is not None:
