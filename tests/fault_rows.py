@@ -355,6 +355,8 @@ SHORT = [
         RUN,
         heal="colab-runtime stop; umount /var/log/colab-ready",
         init="plain",
+        options=("--cap-add=SYS_ADMIN", "--security-opt=apparmor=unconfined"),
+        new_token=True,
     ),
 ]
 
