@@ -169,6 +169,23 @@ def test_no_installation_puts_another_build_beside_the_backends_torch(
     assert not place.build(**wish, uv=NO_UV).changed
 
 
+@pytest.mark.parametrize("has_torch", [True, False])
+def test_the_default_build_comes_with_the_default_torch_alone(
+    place: Place, shop: Shop, tmp_path: Path, has_torch: bool
+) -> None:
+    backend = tmp_path / "backend"
+    kernel = cpu_kernel(REQUIRES, (backend / "simple").as_uri(), True)
+    lock = fill(shop, backend, kernel, without=["torchvision", "torchaudio", *([] if has_torch else ["torch"])])
+    simple(backend)
+    wish = {"lock": lock, "pinned": kernel.pinned}
+    versions = place.build(**wish).packages
+    three = [versions.get(name) for name in ("torch", "torchvision", "torchaudio")]
+    assert three == (["2.13.0+cpu", None, None] if has_torch else ["2.13.0", "0.28.0", "2.11.0"])
+    assert not place.build(**wish, uv=NO_UV).changed
+    if has_torch:
+        assert "torchvision==0.28.0+cpu cannot be had" in place.fails(**wish, packages=["torchvision"])
+
+
 @pytest.mark.parametrize("name", ["cpu", "cuda 12", "xpu", "directml"])
 def test_a_build_that_no_source_has_is_left_out_and_no_other_comes(
     place: Place, shop: Shop, uv: Path, tmp_path: Path, name: str

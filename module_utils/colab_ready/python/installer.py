@@ -48,6 +48,7 @@ TELLING = ("wrong_python", "no_extra")
 HOSTS_OWN = "the host's pip configuration"
 # What starts a kernel, and what pip builds others with: the first may not be moved, the second has to be free.
 KERNEL = "ipykernel"
+TORCH = "torch"
 FREE = ("pip", "setuptools", "wheel")
 CONSTRAINTS_HEAD = """\
 # Written by colab-ready. An installation in this environment keeps to it: the builds that fit the backend and each other,
@@ -169,6 +170,8 @@ class Installer:
         self.unreached: list[uv_errors.Problem] = []
         # Sources of pins that did not answer, which are not asked a second time.
         self.silent: dict[str, uv_errors.Problem] = {}
+        # The names whose default build is taken.
+        self.defaults: set[str] = set()
         # Why, for each optional pin that no source has.
         self.left_out: list[str] = []
 
@@ -329,15 +332,26 @@ class Installer:
         if found is not None:
             self.sources, self.reached = found.sources, True
             return found
-        if first.default is None and first.optional:
-            self._leave_out(first, tried)
-            return None
-        if first.default is None:
+        if first.default is None or not self._may_be_default(first):
+            if first.optional:
+                self._leave_out(first, tried)
+                return None
             raise self._cannot_be_had(pins, tried)
         defaults = "".join((pin.default or pin.requirement).text + "\n" for pin in pins)
         order = replace(order, lines=defaults, arguments=arguments if first.dependencies else ())
-        reached, _problem = self._reach(replace(order, settings=HOST_PROBE), "--no-deps", "--reinstall")
+        reached, problem = self._reach(replace(order, settings=HOST_PROBE), "--no-deps", "--reinstall")
+        if problem is not None and first.optional:
+            self._leave_out(first, [*tried, (defaults.strip(), problem)])
+            return None
+        self.defaults |= _names(pins)
         return replace(reached, settings={}, shown=f"{HOSTS_OWN} (default build)", tried=tried)
+
+    def _may_be_default(self, pin: Pin) -> bool:
+        """Whether torch is the default build: that of another package fits no other torch."""
+        torch = next((one for one in self.wish.pins if one.name == TORCH), pin)
+        if torch is pin or torch in self.plan.pins:
+            return torch is pin or TORCH in self.defaults
+        return not replace(torch, default=None).is_in(environment.scan(self.site))
 
     def _leave_out(self, pin: Pin, tried: Sequence[tuple[str, uv_errors.Problem]]) -> None:
         known = "; ".join(f"{shown}: {problem.what}" for shown, problem in tried)
