@@ -177,7 +177,7 @@ def test_the_default_build_comes_with_the_default_torch_alone(
     kernel = cpu_kernel(REQUIRES, (backend / "simple").as_uri(), True)
     lock = fill(shop, backend, kernel, without=["torchvision", "torchaudio", *([] if has_torch else ["torch"])])
     simple(backend)
-    wish = {"lock": lock, "pinned": kernel.pinned}
+    wish: dict[str, Any] = {"lock": lock, "pinned": kernel.pinned}
     versions = place.build(**wish).packages
     three = [versions.get(name) for name in ("torch", "torchvision", "torchaudio")]
     assert three == (["2.13.0+cpu", None, None] if has_torch else ["2.13.0", "0.28.0", "2.11.0"])
