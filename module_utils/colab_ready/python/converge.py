@@ -144,7 +144,8 @@ class Convergence(Installer):
         if needs_uv:
             self._drop_unreadable()
         if self.fresh or self.plan.itself:
-            self._make_venv(self.interpreter)
+            # Around what is installed bin/python stays the link that it is.
+            self._make_venv(self.interpreter.executable if self.fresh else os.readlink(self.python))
         if self.fresh:
             self.memory["made"] = environment.own_files(self.path)
             self._remember({**kept, "made": self.memory["made"], "state": "building"})

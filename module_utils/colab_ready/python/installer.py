@@ -254,10 +254,10 @@ class Installer:
             problem = replace(problem, kind=first.kind, what=why, do=first.do)
         raise failed(f"{self.doing} ({what})" if what else self.doing, problem)
 
-    def _make_venv(self, interpreter: Interpreter) -> None:
+    def _make_venv(self, interpreter: str) -> None:
         # One that uv fetched is none of its managed ones here (it is not told the folder): the environment then names the
         # very release, not uv's link that moves to the next.
-        command = ["venv", "--no-managed-python", "--allow-existing", "--python", interpreter.executable, self.path]
+        command = ["venv", "--no-managed-python", "--allow-existing", "--python", interpreter, self.path]
         self._must(self._uv_run(command))
 
     def _reach(self, order: Order, *more: str, seconds: float = PROBE_SECONDS, names: Collection[str] = ()) -> Answer:
