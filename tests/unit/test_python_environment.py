@@ -270,7 +270,14 @@ def an_environment(path: Path) -> Path:
         (path / name).touch()
     (path / "pyvenv.cfg").write_text("home = /usr/bin\n")
     made = environment.own_files(str(path))
-    note = {"schema": 1, "state": "complete", "pinned": {"pinned": ""}, "locked": ["locked"], "made": made}
+    note = {
+        "schema": 1,
+        "state": "complete",
+        "pinned": {"pinned": "", "absent": ""},
+        "locked": ["locked"],
+        "made": made,
+    }
+    note["left_out"] = {"absent": "absent==1"}
     (path / environment.MEMORY).write_text(json.dumps(note))
     return site
 

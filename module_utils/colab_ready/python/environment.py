@@ -238,6 +238,7 @@ def damages(path: str) -> list[str]:
     packages = memory.get("packages", {}).get("resolved")
     names = {name for part in ("pinned", "brought", "local") for name in memory.get(part, {})}
     names.update(map(str, [*(packages or ()), *(memory.get("locked") or ())]))
+    names -= set(memory.get("left_out", {}))
     found = {name: examine(site, one, True, BUNDLED_HSA) for name, one in sorted(installed.items()) if name in names}
     gone = [f"{name} is missing" for name in sorted(names - set(installed))]
     return [*lost_files(path, memory), *(f"{name} {problem}" for name, problem in found.items() if problem), *gone]
