@@ -33,6 +33,7 @@ EXECUTED: dict[str, tuple[int, str]] = {
 # With these the same story ends.
 AT_THE_END = {"./colab-ready remove"}
 NOT_HERE = {
+    "./colab-ready -e wsl_host_keep_running=true": "WSL's own; tests/modules/test_wsl_host.py has the role with a stand-in",
     "wsl --install -d Ubuntu-24.04": "Windows' own; Microsoft's page has it",
     "wsl --update": "Windows' own",
     "wsl --shutdown": "Windows' own",
