@@ -139,6 +139,7 @@ def test_card_and_environment_are_handed_to_the_runtime_and_the_kernel(
         "PATH": "/opt/colab-ready/kernels/cpu/bin:${PATH}",
         "PIP_CONSTRAINT": "/opt/colab-ready/kernels/cpu/constraints.txt",
         "TORCHINDUCTOR_CACHE_DIR": "/home/a$$b/.cache/torchinductor",
+        "UV_CONSTRAINT": "/opt/colab-ready/kernels/cpu/constraints.txt",
         "VIRTUAL_ENV": "/opt/colab-ready/kernels/cpu",
     }
     assert spec["env"] == {**kernel, **own}
