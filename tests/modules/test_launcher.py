@@ -507,7 +507,9 @@ def test_other_computers_are_the_callers_own_process(box: Sandbox) -> None:
     ended = box.run("-i", "inv", "-K", SSH_AUTH_SOCK="/x", ANSIBLE_BECOME_PASS="pw", ANSIBLE_LIBRARY="/x")
     assert ended.status == 0, ended.err
     assert not box.calls("sudo")
-    assert box.calls("ansible-playbook") == [f"ansible-playbook [{box.checkout}/playbooks/site.yml] [-i] [inv] [-K]"]
+    assert box.calls("ansible-playbook") == [
+        f"ansible-playbook [{box.checkout}/playbooks/site.yml] [--inventory=inv] [--ask-become-pass]"
+    ]
     assert (box.state / "directory").read_text().strip() == str(box.cwd)
     seen = box.seen_environment()
     assert seen["SSH_AUTH_SOCK"] == "/x" and seen["ANSIBLE_BECOME_PASS"] == "pw" and "ANSIBLE_LIBRARY" not in seen
