@@ -10,7 +10,7 @@ from security.hosts import SecurityHost
 ON_SYSTEMD = [
     "unit file deleted",
     "unit masked",
-    "colab-runtime deleted",
+    "RECORD of numpy emptied",
     "dist-info of torch deleted",
     "activate of the server deleted",
     "runtime.json is an empty folder",
