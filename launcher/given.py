@@ -15,7 +15,7 @@ from pathlib import Path
 from .options import Option
 from .words import Stop
 
-# The tags that people choose by (README.md), and what Ansible means by others.
+# The tags that people choose by (docs/ansible.md), and what Ansible means by others.
 TAGS = ("backend", "jupyter", "python", "service", "verify")
 ANSIBLES = {"all", "always", "never", "tagged", "untagged"}
 # Run by the Python that has Ansible: what is given, in, and what is wrong with it, out.

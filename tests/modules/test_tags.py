@@ -18,7 +18,10 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
-TAGS = ("backend", "jupyter", "python", "service", "verify")
+sys.path[:0] = [str(PROJECT), str(PROJECT / "module_utils")]
+
+from launcher.given import TAGS  # noqa: E402 - the path comes first
+
 HOSTS = ("cpu", "cuda")
 
 # What runs: on which hosts, and by which tag; `builds` is any but verify.
