@@ -102,6 +102,11 @@ class Host:
     def token(self) -> str:
         return self.sh(f"cat {TOKEN} 2>/dev/null || true")
 
+    def journal(self) -> str:
+        """What systemd said of the runtime; nothing on a host without systemd."""
+        kept = self.sh("journalctl --unit='colab-ready.*' --lines=60 --no-pager --output=short-precise 2>&1 || true")
+        return f"\n--- journal\n{kept}"
+
     def equip(self) -> None:
         """Put the programs there that rows use."""
         self.sh(f"mkdir -p {CHECKS}")
@@ -215,7 +220,7 @@ def try_row(host: Host, row: Row) -> Result:
         "same" if same else "new" if before else "first",
         tree,
         round(time.monotonic() - began, 1),
-        output + "\n--- once more\n" + again.stdout + again.stderr,
+        output + "\n--- once more\n" + again.stdout + again.stderr + (host.journal() if wrong else ""),
         wrong,
     )
 

@@ -307,8 +307,8 @@ def wait_until(condition: Callable[[], bool], seconds: float = 10) -> bool:
 @contextlib.contextmanager
 def sandbox() -> Iterator[Sandbox]:
     """A sandbox that is gone afterwards."""
-    # Not tmp_path: its parents are closed to the other user that some tests are.
-    folder = Path(tempfile.mkdtemp(prefix="colab-ready-launcher-"))
+    # Not tmp_path: its parents are closed to the other user that some tests are. Python warns where it parses 1is.
+    folder = Path(tempfile.mkdtemp(prefix="1is-colab-ready-launcher-"))
     folder.chmod(0o755)
     try:
         yield Sandbox(folder)
