@@ -72,7 +72,7 @@ def misspelt(names: Iterable[str], variables: Mapping[str, Iterable[str]]) -> li
             close = close or difflib.get_close_matches(name, known, n=1)
             perhaps = f"write {close[0]} if that is what was meant" if close else "leave it out"
             said.append(
-                f"{name} is no variable of colab-ready and changes nothing. Do: {perhaps}; README.md has the usual ones."
+                f"{name} is no variable of colab-ready and changes nothing. Do: {perhaps}; docs/settings.md has them."
             )
     return said
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -14,11 +15,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from . import caller, named, options, variables
-from .words import RUNTIME, USAGE, VERSION, Stop, interrupted, say
+from . import caller, given, named, options, variables
+from .words import RUNTIME, USAGE, VERSION, Stop, interrupted, say, unknown_command
 
 PLAYBOOK_COMMANDS = ("verify", "remove")
-OWN_OPTIONS = (*PLAYBOOK_COMMANDS, "settings")
 # The parts of the tests, and their folders.
 PARTS = {
     "static": ["static"],
@@ -57,7 +57,7 @@ class Launcher:
 
     def run(self, arguments: list[str]) -> int:
         word, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
-        if word == "help" or {"-h", "--help"} & {word, *(rest if word in OWN_OPTIONS else [])}:
+        if word == "help" or {"-h", "--help"} & {*arguments}:
             print(USAGE, end="")
         elif word == "--version":
             print(f"colab-ready {VERSION}")
@@ -74,17 +74,19 @@ class Launcher:
         elif word == "" or word.startswith("-"):
             return self.play("converge", arguments)
         else:
-            raise Stop(
-                f"there is no command '{word}'. Known: verify, url, settings, remove, test, help; options begin with -.",
-                2,
-            )
+            raise unknown_command(word)
         return 0
 
     def play(self, command: str, arguments: list[str]) -> int:
         """Run a playbook: on this computer as root, on others as the caller."""
         wants_json = command == "verify" and "--json" in arguments
         arguments = [one for one in arguments if not (wants_json and one == "--json")]
+        from . import settings  # with what only it needs
+
         parsed = options.parse(arguments)
+        given.check(command, parsed, settings.known_settings(self.checkout))
+        if command != "converge" and options.Option(*options.RESTART) in parsed:
+            raise Stop(f"--restart has no meaning for {command}. Expected: ./colab-ready --restart.", 2)
         if not shutil.which("apt-get"):
             raise Stop(
                 "this is not Debian or Ubuntu (there is no apt-get). Expected Debian 12 or Ubuntu 22.04 or newer. Do: on "
@@ -100,7 +102,7 @@ class Launcher:
                 named.check_programs(parsed, self.environ, self.trusted)
             listed = others.inventory(self, parsed)
             if not others.is_local(listed, parsed):
-                return others.play(self, command, arguments, wants_json)
+                return others.play(self, command, [one.argument() for one in parsed], wants_json)
             named.check_inventories(parsed, self.trusted)
         options.refuse_becoming(parsed, self.environ)
         shipped = named.ship(parsed, self.environ, self.trusted)
@@ -112,6 +114,8 @@ class Launcher:
         status = caller.run_as_root(self.checkout, told, shipped.files)
         if command == "remove" and status == 0 and not options.only_looks(parsed):
             shutil.rmtree(self.cache, ignore_errors=True)
+            with contextlib.suppress(OSError):  # there was none before, or it holds more
+                self.cache.parent.rmdir()
         return status
 
     def url(self) -> int:
@@ -145,6 +149,11 @@ class Launcher:
         parts, rest = chosen_parts(words)
         caller.check_checkout(self.checkout, self.trusted)
         places = [f"tests/{folder}" for part in parts for folder in {**PARTS, **NAMED}[part]]
+        if "tests/static" in places and not (shutil.which("git") and (self.checkout / ".git").exists()):
+            raise Stop(
+                "these tests read what git tracks. Expected: git, and a checkout that it cloned. Do: apt-get install git, git "
+                "clone the project; or choose others: ./colab-ready test unit"
+            )
         from . import others  # with what only it needs
 
         environ = others.own_environment(self)

@@ -36,7 +36,8 @@ WEEK = 7 * 86400
 STEP_SECONDS = 30 * 60
 WORD_SECONDS = 10
 END_SECONDS = 20
-CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+# More than this is needed in any folder that is written into.
+ROOM_LEAST = 4 << 20
 MINOR = sys.version_info[1]
 # A process that imports the fetcher from where this program has it.
 FETCH = "import sys; sys.path.insert(0, sys.argv[1]); from colab_ready.fetch.command import main; sys.exit(main())"
@@ -82,7 +83,6 @@ class Builder:
     uv: str | None
     uv_lock: Path
     sources: Sources
-    become: Sequence[str] = ()  # what stands before apt-get
     python: str = sys.executable
     talk: int | None = None  # the pipe from the caller, who may end this
 
@@ -92,35 +92,49 @@ class Builder:
         key = self.lock.read_bytes() + f"{self.python} 3.{MINOR}\n".encode()
         return self.cache / f"{self.kind}-{hashlib.sha256(key).hexdigest()[:12]}"
 
+    @property
+    def is_complete(self) -> bool:
+        """Without its mark it is half of one (Ctrl-C), and without its Python it is none."""
+        return (self.folder / ".complete").exists() and os.access(self.folder / "bin/python", os.X_OK)
+
     def get(self) -> Path:
         """The folder of the environment, which is built if it is not there."""
         folder = self.folder
-        complete = folder / ".complete"
-        # Without its mark it is half of one (Ctrl-C), and without its Python it is none.
-        if not complete.exists() or not os.access(folder / "bin/python", os.X_OK):
+        if not self.is_complete:
             self._build(folder)
-        complete.touch()
+        (folder / ".complete").touch()
         return folder
 
     def _build(self, folder: Path) -> None:
         say(f"preparing the {self.kind} environment with Python 3.{MINOR} (once)")
         log_path = self.cache / f"{self.kind}.log"
-        ways = {"wheels": self._with_wheels, "uv": self._with_uv, "venv": self._with_venv, "apt": self._with_apt}
+        ways = {"wheels": self._with_wheels, "uv": self._with_uv, "venv": self._with_venv}
         names = [name for name in ways if name != "uv" or self.uv]
+        # Not in /tmp, where nobody would take away what is left of a killed run, and which may be full, or noexec.
+        scratch = self.cache / f"{self.kind}.tmp"
+        environ = {**self.environ, "TMPDIR": str(scratch)}
         with open(log_path, "w", encoding="utf-8") as log:
             for place, name in enumerate(names, 1):
-                shutil.rmtree(folder, ignore_errors=True)
+                for place_anew in (folder, scratch):
+                    shutil.rmtree(place_anew, ignore_errors=True)
+                scratch.mkdir(mode=0o700)
                 try:
-                    ways[name](folder, Steps(log.fileno(), log_path, self.environ, self.talk))
+                    ways[name](folder, Steps(log.fileno(), log_path, environ, self.talk))
                     break
                 except Failed as reason:
-                    # Where another way follows, this is no error: Debian's Python comes without ensurepip.
                     say(f"not with {name} ({reason})" + ("; trying the next way" if place < len(names) else ""))
             else:
+                for written in ("/tmp", str(self.cache), "/var"):
+                    if shutil.disk_usage(written).free < ROOM_LEAST:
+                        raise Stop(
+                            f"{written} is full, so there is no way to the {self.kind} environment; all output is in {log_path}. "
+                            f"Expected: room there. Do: see df -h {written}, take away what is not needed, start again."
+                        )
                 raise Stop(
                     f"no way led to the {self.kind} environment; all output is in {log_path}. Expected: a package index that "
                     "answers (pip's configuration is used). Do: check the network, the proxy and that configuration; start again."
                 )
+        shutil.rmtree(scratch, ignore_errors=True)
         (folder / ".complete").touch()
         self._forget_old()
 
@@ -160,23 +174,6 @@ class Builder:
         options = ["--no-user", "--no-compile", "--no-input", "--disable-pip-version-check", "--only-binary", ":all:"]
         pip = [str(folder / "bin/python"), "-I", "-m", "pip", "install", *options]
         steps.run(*pip, "--require-hashes", "-r", str(self.lock))
-
-    def _with_apt(self, folder: Path, steps: Steps) -> None:
-        package = f"python3.{MINOR}-venv"
-        steps.run("dpkg", "-S", os.path.realpath(self.python))  # is it apt's Python?
-        lacking = not (os.path.exists(CERTIFICATES) and os.path.getsize(CERTIFICATES))
-        try:
-            steps.run(self.python, "-I", "-c", "import ensurepip, venv")
-        except Failed:
-            lacking = True
-        if not lacking:
-            raise Failed(f"{package} and ca-certificates are installed already")
-        say(f"installing {package} and ca-certificates with apt-get")
-        apt = [*self.become, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "DPkg::Lock::Timeout=300"]
-        with contextlib.suppress(Failed):
-            steps.run(*apt, "update")
-        steps.run(*apt, "install", "--yes", "--no-install-recommends", package, "ca-certificates")
-        self._with_venv(folder, steps)
 
     def _forget_old(self) -> None:
         """Somebody may run from an environment that is not needed here: old is what was not used for a week, or not done."""

@@ -34,6 +34,17 @@ def hold(
         os.close(descriptor)
 
 
+def where_unheld(folder: str | os.PathLike[str], action: Callable[[], object]) -> None:
+    """Do something about a run's folder where nobody holds it: its run is dead."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            action()
+        finally:
+            os.close(descriptor)
+
+
 def _take(path: str, pause: Callable[[float], object], wait: float) -> int:
     began = time.monotonic()
     said = -1

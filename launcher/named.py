@@ -127,7 +127,12 @@ def _secret(shipped: Shipped, path: str, label: str, uids: frozenset[int]) -> st
 
 def full(path: str) -> str:
     """The absolute path, as Ansible understands one."""
-    return os.path.abspath(os.path.expandvars(os.path.expanduser(path)))
+    try:
+        return os.path.abspath(os.path.expandvars(os.path.expanduser(path)))
+    except FileNotFoundError:
+        raise Stop(
+            f"the folder that this was started in is gone, and {path} is looked for there. Expected: a folder. Do: cd to it."
+        ) from None
 
 
 def _refuse_foreign(path: str, uids: frozenset[int]) -> None:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from .words import Stop
+from .words import Stop, unknown_option
 
 WITH_VALUE = {
     "--extra-vars": ("-e",),
@@ -52,7 +53,10 @@ FLAGS = {
     "--ask-pass": ("-k",),
     "--ask-vault-password": ("-J", "--ask-vault-pass"),
     "--ask-become-pass": ("-K",),
+    "--restart": (),
 }
+# Ours, and how ansible-playbook is told.
+RESTART = ("--extra-vars", '{"colab_restart": true}')
 LOOKING = {"--check", "--syntax-check", "--list-hosts", "--list-tasks", "--list-tags", "--help", "--version"}
 # They may leave the proof out.
 CHOOSING = {"--tags", "--skip-tags", "--start-at-task", "--step"}
@@ -73,12 +77,19 @@ class _Collect(argparse.Action):
     """Note an option by its first name, in the order of the words."""
 
     def __call__(self, _parser: object, found: argparse.Namespace, value: Any, _name: object = None) -> None:
-        found.options.append(Option(self.option_strings[0], None if self.nargs == 0 else value))
+        name = self.option_strings[0]
+        found.options.append(
+            Option(*RESTART) if name == "--restart" else Option(name, None if self.nargs == 0 else value)
+        )
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise Stop(f"{message}. Expected: options of ./colab-ready help, or of ansible-playbook --help.", 2)
+        from . import settings  # with what only it needs
+
+        word = message.partition("unrecognized arguments: ")[2].split(" ")[0]
+        do = unknown_option(word, settings.known_settings(Path(__file__).resolve().parents[1]))
+        raise Stop(f"{message}. Expected: options of ./colab-ready help, or of ansible-playbook --help. Do: {do}", 2)
 
 
 def parse(arguments: list[str]) -> list[Option]:

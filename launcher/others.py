@@ -5,17 +5,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import caller, controller, lock, options, playbook, variables
+from . import caller, controller, given, lock, options, playbook, variables
 from .options import Option
 from .words import PLAYBOOKS, Stop, say
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from .commands import Launcher
 
 GROUP = "colab_hosts"
+YOUNG_SECONDS = 60  # between a folder's making and its holding
 INVENTORY_OPTIONS = "--inventory --limit --extra-vars --vault-id --vault-password-file --ask-vault-password".split()
 
 
@@ -45,6 +49,7 @@ def play(launcher: Launcher, command: str, arguments: list[str], wants_json: boo
 def inventory(launcher: Launcher, parsed: list[Option]) -> dict[str, Any]:
     """What ansible-inventory makes of the options, run as the caller: no script of an inventory's runs as root."""
     program = environment(launcher, "controller") / "bin" / "ansible-inventory"
+    given.check_readable(program.parent / "python", parsed, Path())
     asked = [option.argument() for option in parsed if option.name in INVENTORY_OPTIONS]
     with scratch(launcher) as folder:
         environ = {**own_environment(launcher), **playbook.places(launcher.checkout, folder)}
@@ -122,9 +127,18 @@ def make_cache(launcher: Launcher) -> Path:
 
 @contextmanager
 def scratch(launcher: Launcher) -> Iterator[Path]:
-    """A folder for one run."""
-    with tempfile.TemporaryDirectory(prefix="run.", dir=make_cache(launcher), ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
+    """A folder for one run, which holds it; those of runs that were killed go."""
+    cache = make_cache(launcher)
+    for old in cache.glob("run.*"):
+        if old.stat().st_mtime < time.time() - YOUNG_SECONDS:
+            lock.where_unheld(old, partial(shutil.rmtree, old, ignore_errors=True))
+    with tempfile.TemporaryDirectory(prefix="run.", dir=cache, ignore_cleanup_errors=True) as folder:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield Path(folder)
+        finally:
+            os.close(descriptor)
 
 
 def environment(launcher: Launcher, kind: str) -> Path:
@@ -139,6 +153,5 @@ def environment(launcher: Launcher, kind: str) -> Path:
     uv = shutil.which(
         "uv", path=":".join(one for one in launcher.environ.get("PATH", "").split(":") if one.startswith("/"))
     )
-    become = [] if os.geteuid() == 0 else [caller.find_become() or "sudo"]
     with lock.hold(str(cache / "lock"), f"process {os.getpid()}, which prepares its environment"):
-        return controller.Builder(kind, lock_file, cache, environ, uv, uv_lock, found, become).get()
+        return controller.Builder(kind, lock_file, cache, environ, uv, uv_lock, found).get()

@@ -92,7 +92,13 @@ def places(checkout: Path, scratch: Path) -> dict[str, str]:
     """The variables that keep Ansible's files together, and out of everybody's home."""
     home = scratch / "ansible"
     config = str(checkout / "ansible.cfg")
-    return {"ANSIBLE_CONFIG": config, "ANSIBLE_HOME": str(home), "ANSIBLE_LOCAL_TEMP": str(home / "tmp")}
+    return {
+        "ANSIBLE_CONFIG": config,
+        "ANSIBLE_HOME": str(home),
+        "ANSIBLE_LOCAL_TEMP": str(home / "tmp"),
+        # Ansible parses these paths as Python once; a folder named 1is would be warned of, again and again.
+        "PYTHONWARNINGS": "ignore::SyntaxWarning",
+    }
 
 
 def is_proven(ready: Iterable[bool], ran: bool, parsed: Iterable[options.Option]) -> bool:

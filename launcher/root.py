@@ -9,7 +9,7 @@ It believes the caller's half what the caller may decide (options, variables), a
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import functools
 import os
 import pwd
 import shutil
@@ -25,7 +25,7 @@ from colab_ready.files.safe_open import parse_object, read_text
 from colab_ready.files.trust import distrust_way, user_name
 from colab_ready.python import pip_config
 
-from . import caller, controller, lock, options, playbook, settings, variables
+from . import caller, controller, given, lock, options, playbook, settings, variables
 from .words import PLAYBOOKS, RUNTIME, Stop, interrupted, say
 
 REPORT = Path("/var/lib/colab-ready/report.json")
@@ -82,7 +82,9 @@ class Run:
     def _run(self) -> int:
         if self.command == "settings":
             return settings.reset(self.arguments, settings.known_settings(self.tree))
-        ansible = self._controller() / "bin" / "ansible-playbook"
+        controller_folder = self._controller()
+        ansible = controller_folder / "bin" / "ansible-playbook"
+        given.check_readable(controller_folder / "bin" / "python", options.parse(self.arguments), self.folder)
         book = self.tree / "playbooks" / f"{PLAYBOOKS[self.command]}.yml"
         json_wanted = bool(self.header.get("json"))
         started = time.time_ns()
@@ -121,26 +123,27 @@ class Run:
         # Nothing is left in root's home.
         environ = {**self.environ, **found.variables, "UV_NO_CACHE": "1", "PIP_NO_CACHE_DIR": "1"}
         locks = self.tree / "requirements/controller.txt", self.tree / "roles/python_env/files/uv.txt"
-        return controller.Builder(
+        builder = controller.Builder(
             "controller", locks[0], self.cache, environ, find_uv(), locks[1], found, talk=self.talk
-        ).get()
+        )
+        if self.command == "verify" and not builder.is_complete and not os.path.exists(RUNTIME):
+            # Nothing is installed only to say so.
+            raise Stop("this computer is not set up. Expected: a runtime to prove. Do: ./colab-ready", 2)
+        return builder.get()
 
     def _clean(self) -> None:
         """Take away what is left of runs that were killed: whose folder nobody holds."""
         for folder in [*self.cache.glob("run.*"), *self.cache.glob("new.*")]:
-            with contextlib.suppress(OSError):
-                descriptor = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    if folder.name.startswith("run.") or folder.stat().st_mtime < time.time() - YOUNG_SECONDS:
-                        playbook.end_leftovers(str(folder))
-                        shutil.rmtree(folder, ignore_errors=True)
-                finally:
-                    os.close(descriptor)
+            lock.where_unheld(folder, functools.partial(self._forget_run, folder))
         # Moved before it is taken away: half a tree would be taken for one.
         for number, tree in enumerate(self.cache.glob("tree-*")):
             if tree.stat().st_mtime < time.time() - controller.WEEK:
                 tree.rename(self.folder / f"old-{number}")
+
+    def _forget_run(self, folder: Path) -> None:
+        if folder.name.startswith("run.") or folder.stat().st_mtime < time.time() - YOUNG_SECONDS:
+            playbook.end_leftovers(str(folder))
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _forget(self) -> None:
         """After a removal: the environments, and the lock, which who waits for it looks at again."""
@@ -152,6 +155,9 @@ class Run:
         with contextlib.suppress(OSError):
             os.unlink(self.lock_path)
             self.cache.rmdir()
+        own = Path(caller.home_of(os.geteuid(), os.environ), ".cache/colab-ready")
+        if self.caller and own.exists():
+            say(f"{own} stays: what root needed for tests or for an inventory. Do: sudo rm -r {own}")
 
 
 def read_reports(proofs: Mapping[str, Mapping[str, Any] | None], started: int) -> list[str]:

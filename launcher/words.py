@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
+from collections.abc import Collection
 from typing import NoReturn
 
 from colab_ready.core.text import printable
@@ -34,6 +36,9 @@ Usage: ./colab-ready [COMMAND] [OPTION...]
 More options go to ansible-playbook, for example:
   ./colab-ready -e colab_port=9000      ./colab-ready --check      ./colab-ready -v      ./colab-ready --tags python
 
+No run ends a notebook that is in use: what needs a restart of the server waits, and is reported as pending.
+  ./colab-ready --restart               restarts it at once, whatever runs
+
 What is given with -e holds until something else is given, or `settings --reset` forgets it.
 
 Root is needed for this computer: the system's sudo asks for the password, once. Without a terminal: sudo ./colab-ready
@@ -49,6 +54,36 @@ class Stop(Exception):
     def __init__(self, message: str, status: int = 1) -> None:
         super().__init__(message)
         self.status = status
+
+
+# What somebody may look for here, and what does it.
+ELSEWHERE = {
+    **{word: f"colab-runtime {word}" for word in ("start", "stop", "restart", "status", "logs", "token")},
+    **dict.fromkeys(("uninstall", "delete", "purge", "clean"), "./colab-ready remove"),
+    **dict.fromkeys(("update", "upgrade"), "git pull && ./colab-ready"),
+    **dict.fromkeys(("install", "setup", "run", "up", "converge", "repair"), "./colab-ready"),
+    **dict.fromkeys(("check", "doctor", "report"), "./colab-ready verify"),
+}
+COMMANDS = ("verify", "url", "settings", "remove", "test", "help")
+
+
+def unknown_command(word: str) -> Stop:
+    """Return what is said of a word that is no command."""
+    close = difflib.get_close_matches(word, COMMANDS, n=1)
+    meant = f"-e {word}" if "=" in word else close[0] if close else "help"
+    do = ELSEWHERE.get(word) or f"./colab-ready {meant}"
+    return Stop(f"there is no command '{word}'. Expected: {', '.join(COMMANDS)}, or an option (-…). Do: {do}", 2)
+
+
+def unknown_option(word: str, settings: Collection[str]) -> str:
+    """Return what to do instead of an option that there is not."""
+    bare = {"-p": "port"}.get(word, word.lstrip("-").partition("=")[0].replace("-", "_"))
+    if word == "--json":
+        return "./colab-ready verify --json"
+    names = {name.removeprefix("colab_"): f"-e {name}=VALUE" for name in settings if name.startswith("colab_")}
+    ours = {**{name: f"./colab-ready {name}" for name in COMMANDS}, **names, **ELSEWHERE}
+    close = difflib.get_close_matches(bare, ours, n=1, cutoff=0.75)
+    return ours[close[0]] if close else "./colab-ready help"
 
 
 def say(text: str) -> None:

@@ -192,6 +192,7 @@ backend:
       backend's own.
     - V(card) is what tells the adapter among the devices that torch counts; null for the CPU. V(names) and V(gfx) are its own,
       the borrowed one of an experimental card last; V(others) are the names of the host's other GPUs.
+      V(device_id), V(address) and V(bytes) say which it is where a runtime has one name for all.
     - V(recommended) is what would be taken with O(backend=auto).
     - V(work) is what is to be fetched and built for it, about, with V(download_bytes), V(disk_bytes), V(seconds), and V(text),
       which says them; null where its environment is there.
@@ -204,7 +205,14 @@ backend:
     chosen_by: auto
     adapter: 0
     gfx: gfx1100
-    card: {names: [AMD Radeon RX 7900 XTX, Radeon RX 7900 XTX], gfx: [gfx1100], others: [], capability: ""}
+    card:
+      names: [AMD Radeon RX 7900 XTX, Radeon RX 7900 XTX]
+      gfx: [gfx1100]
+      others: []
+      capability: ""
+      device_id: "744c"
+      address: "0000:03:00.0"
+      bytes: 25753026560
     recommended:
       name: rocm
       device_type: cuda

@@ -214,6 +214,7 @@ runtime:
 """
 
 import os
+import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -233,7 +234,15 @@ from ansible.module_utils.colab_ready.host_check.preflight import (
 )
 from ansible.module_utils.colab_ready.python.interpreters import candidates, first_fitting
 from ansible.module_utils.colab_ready.python.lock import LockError
-from ansible.module_utils.colab_ready.system import filesystem, init, interpreters, os_release, ports, runtime_account
+from ansible.module_utils.colab_ready.system import (
+    clock,
+    filesystem,
+    init,
+    interpreters,
+    os_release,
+    ports,
+    runtime_account,
+)
 
 
 def look_at_port(port: int, settings: dict[str, Any] | None) -> PortState:
@@ -297,6 +306,7 @@ def main() -> None:
         place=None if prefix_shape(wishes.prefix) else filesystem.look_at(wishes.prefix),
         settings=settings,
         port=PortState() if port is None else look_at_port(port, settings),
+        clock=clock.wrong_clock(os.uname().release, time.time()),
     )
     facts, problems = judge(wishes, seen)
     # The port is known to the settings too.

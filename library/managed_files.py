@@ -14,7 +14,8 @@ description:
   - Makes a list of files and directories true in one task, in the order of the list.
   - The whole list is checked before anything is touched, and every problem is said in one message.
   - Files are replaced atomically, by a new file in the same directory.
-  - A symbolic link in the place of a file is replaced, never followed; in the place of a directory it is an error.
+  - A symbolic link in the place of a file is replaced, never followed; in the place of a directory it is an error. An empty
+    directory in the place of a file is replaced, too.
   - Directories are never made silently on the way to a path.
   - Owner, group and mode are always part of the state, so list only what is this project's own.
 author:

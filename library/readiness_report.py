@@ -85,30 +85,39 @@ message:
 """
 
 import datetime
+import errno
 import json
 import multiprocessing
 import os
 import pwd
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready.backends.directml.limits import warnings_for
 from ansible.module_utils.colab_ready.backends.rocm import check as rocm_check
 from ansible.module_utils.colab_ready.backends.rocm.faults import State
+from ansible.module_utils.colab_ready.core.problem import Problem
+from ansible.module_utils.colab_ready.core.text import printable
 from ansible.module_utils.colab_ready.files.guarded_paths import Attributes, open_directory, read, write_file
 from ansible.module_utils.colab_ready.files.safe_open import parse_object, read_bytes
 from ansible.module_utils.colab_ready.files.trust import distrust_way
 from ansible.module_utils.colab_ready.jupyter.config_paths import SYSTEM_DATA_DIRS, User
 from ansible.module_utils.colab_ready.jupyter.config_repair import Repair, Settings
+from ansible.module_utils.colab_ready.process.boundary import BoundaryError, run_as
+from ansible.module_utils.colab_ready.process.identity import account_named, current_account
+from ansible.module_utils.colab_ready.process.run import DEFAULT_PATH, run
 from ansible.module_utils.colab_ready.proof import torch_faults
 from ansible.module_utils.colab_ready.proof.handshake import run_handshake
+from ansible.module_utils.colab_ready.proof.next_start import judge_next_start
 from ansible.module_utils.colab_ready.proof.report import (
     build_report,
     judge_browser,
     judge_config_dirs,
     judge_extension,
+    judge_restart,
     judge_server_config,
     not_set_up,
     parse_browser_note,
@@ -117,6 +126,8 @@ from ansible.module_utils.colab_ready.proof.report import (
     with_runtime,
 )
 from ansible.module_utils.colab_ready.proof.tensor import run_tensor
+from ansible.module_utils.colab_ready.python.environment import damages
+from ansible.module_utils.colab_ready.system.ports import PROGRAM
 from ansible.module_utils.colab_ready.wsl.conf import judge_wsl_host
 from ansible.module_utils.colab_ready.wsl.repair import restart_codes_here
 from ansible.module_utils.colab_ready.wsl.version import wsl_facts
@@ -126,6 +137,13 @@ EXTENSION = "colab_http_over_ws"
 HANDSHAKE_RETRIES = 2
 # Each check has limits of its own; this is for one whose file system does not answer.
 CHECK_SECONDS = 900.0
+STATUS_SECONDS = 30.0
+
+
+def running_server(path: str) -> dict[str, Any]:
+    """Return what colab-runtime says of the server; nothing where it does not say."""
+    said = run([PROGRAM, "--settings", path, "status", "--json"], STATUS_SECONDS, env={"PATH": DEFAULT_PATH})
+    return parse_object(said.stdout) or {}
 
 
 def tensor_check(settings: dict[str, Any], timeout_seconds: float, rocm_state: State | None = None) -> dict[str, Any]:
@@ -190,12 +208,20 @@ def believed_settings(path: str) -> tuple[dict[str, Any] | None, str]:
     ours = {0, os.geteuid()}
     try:
         settings = parse_object(read_bytes(path))
+    except FileNotFoundError:
+        return None, ""
     except OSError as error:
-        return None, str(error)
+        return None, "%s cannot be read (%s)" % (path, "it is a folder" if os.path.isdir(path) else error.strerror)
     if settings is None or not isinstance(settings.get("prefix"), str):
-        return None, "it is no JSON object with a prefix"
+        return None, "%s cannot be read (it is no JSON object with a prefix)" % path
     wrong = distrust_way(path, ours) or distrust_way(settings["prefix"], ours)
-    return (None, "nothing there is believed or run: " + wrong) if wrong else (settings, "")
+    if wrong:
+        return None, "%s cannot be read (nothing there is believed or run: %s)" % (path, wrong)
+    try:
+        pwd.getpwnam(settings["user"])
+    except KeyError:
+        return None, "there is no user '%s', who ran the notebooks" % settings["user"]
+    return settings, ""
 
 
 def prove(settings: dict[str, Any], gpu: dict[str, Any], timeout_seconds: float) -> dict[str, dict[str, Any]]:
@@ -204,7 +230,10 @@ def prove(settings: dict[str, Any], gpu: dict[str, Any], timeout_seconds: float)
     def cell(tensor: dict[str, Any] | None = None) -> dict[str, Any]:
         return handshake_check(settings, timeout_seconds, tensor)
 
-    checks: dict[str, Callable[[], Any]] = {"config_dirs": lambda: config_dirs_check(settings)}
+    checks: dict[str, Callable[[], Any]] = {
+        "config_dirs": lambda: config_dirs_check(settings),
+        "next_start": lambda: next_start_check(settings),
+    }
     rocm = settings["kernel"] == "rocm"
     if rocm:
         # Before the sum, whose remedy hangs on it; and not beside it, since two that open the card at once disturb each other.
@@ -239,6 +268,21 @@ def config_dirs_check(settings: dict[str, Any]) -> dict[str, Any]:
         "config_dirs": judge_config_dirs(everybodys.findings),
         "server_config": judge_server_config(Repair(known).audit_trees([*ours, prefix + "/share/jupyter"])),
     }
+
+
+def next_start_check(settings: dict[str, Any]) -> dict[str, Any]:
+    """The server's environment is root's; that of the kernels is the user's, and is read with the user's rights."""
+    places = {
+        "%s/server" % settings["prefix"]: current_account(),
+        kernel_environment(settings): account_named(settings["user"]),
+    }
+    damaged = {}
+    for path, account in places.items():
+        try:
+            damaged[path] = list(map(printable, run_as(account, partial(damages, path), CHECK_SECONDS)))
+        except BoundaryError as error:
+            damaged[path] = [str(error)]
+    return judge_next_start(settings, damaged)
 
 
 def browser_check(settings: dict[str, Any], handshake_ok: bool) -> dict[str, Any]:
@@ -293,6 +337,15 @@ def write_report(path: str, report: dict[str, Any]) -> None:
     write_file(path, text.encode(), Attributes(os.geteuid(), os.getegid(), 0o644))
 
 
+def unwritten(path: str, error: OSError) -> Problem:
+    """Why the report cannot be written, and what to do about that."""
+    folder = error.errno == errno.EISDIR
+    do = "sudo mv -T %s %s.old" % (path, path) if folder else "make room there (df -h), or set readiness_report"
+    return Problem(
+        "report", "the report cannot be written to %s (%s)" % (path, error.strerror), "a file that root may write", do
+    )
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -309,9 +362,14 @@ def main() -> None:
     gpu = given["gpu"]
     settings, problem = believed_settings(given["runtime_config"])
     if settings is None:
-        checks = not_set_up(given["runtime_config"], problem)
+        path = given["runtime_config"]
+        checks = not_set_up(problem, path if os.path.isdir(path) and os.listdir(path) else "")
     else:
-        checks = prove(settings, gpu, given["timeout_seconds"])
+        server = running_server(given["runtime_config"])
+        # What is proven is the server that runs; it may have settings of before.
+        waiting = server.get("restart_pending")
+        served = {**settings, **({key: server[key] for key in ("port", "http_over_ws")} if waiting else {})}
+        checks = {"restart": judge_restart(waiting), **prove(served, gpu, given["timeout_seconds"])}
         gpu = with_runtime(gpu, settings["kernel"], settings["device_type"], settings.get("card"))
         torch = (checks["tensor_add"].get("versions") or {}).get("torch")
         if settings["kernel"] == "directml" and torch:
@@ -321,7 +379,7 @@ def main() -> None:
         checks.update(places if "config_dirs" in places else {"server_config": places})
         if wsl_facts() is not None:
             checks["wsl_host"] = judge_wsl_host(restart_codes_here())
-        checks["browser"] = browser_check(settings, checks["colab_handshake"]["ok"] is True)
+        checks["browser"] = browser_check(served, checks["colab_handshake"]["ok"] is True)
         checks["extension"] = judge_extension(settings["config_dir"], EXTENSION, settings["http_over_ws"])
     report = build_report(
         {"hostname": os.uname().nodename},
@@ -334,10 +392,8 @@ def main() -> None:
         try:
             write_report(given["report"], report)
         except OSError as error:
-            module.fail_json(
-                msg="the report cannot be written to %s (%s). Expected a place that root may write to. Do: make room or"
-                " set readiness_report." % (given["report"], error.strerror)
-            )
+            # The verdict comes first: of a host that is fine this is all that is wrong.
+            module.fail_json(msg="%s\n%s" % (person_message(report), unwritten(given["report"], error).sentence()))
     for warning in report["warnings"]:
         module.warn(warning)
     module.exit_json(

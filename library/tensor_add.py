@@ -71,6 +71,18 @@ options:
         description: CUDA's number for what the card can; empty where it is not known.
         type: str
         default: ""
+      device_id:
+        description: The chip's PCI id, such as V(7550).
+        type: str
+        default: ""
+      address:
+        description: The card's PCI address, such as V(0000:03:00.0).
+        type: str
+        default: ""
+      bytes:
+        description: The memory of its own that the card has; 0 where it is not known.
+        type: int
+        default: 0
   user:
     description:
       - The user to run the program as, usually the one who runs the kernels. Needs root unless it is the caller.
@@ -270,6 +282,9 @@ def main() -> None:
                     "gfx": texts,
                     "others": texts,
                     "capability": {"type": "str", "default": ""},
+                    "device_id": {"type": "str", "default": ""},
+                    "address": {"type": "str", "default": ""},
+                    "bytes": {"type": "int", "default": 0},
                 },
             },
             "user": {"type": "str"},

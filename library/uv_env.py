@@ -81,6 +81,12 @@ options:
           - What came with a pin, and is needed by nothing any more after a change, is taken away.
         type: bool
         default: false
+      optional:
+        description:
+          - Leave it out where no source has it, with a warning, unless O(packages) names it. It is asked for again when another
+            pin is installed. C(constraints.txt) has it nevertheless, so that no other build of it comes.
+        type: bool
+        default: false
       variable:
         description:
           - The variable that sets O(pinned[].index) or O(pinned[].find_links), for the message when the build cannot be had.
@@ -101,8 +107,9 @@ options:
     default: []
   constraints:
     description:
-      - Lines of C(constraints.txt) in the environment's folder, which O(packages) follow too; a notebook's pip can be
-        pointed at it with C(PIP_CONSTRAINT).
+      - Further lines of C(constraints.txt) in the environment's folder, which O(packages) follow too; a notebook's pip can be
+        pointed at it with C(PIP_CONSTRAINT), and uv with C(UV_CONSTRAINT). With O(pinned), their builds stand there, ipykernel's
+        version, and the versions that these say that they need.
     type: list
     elements: str
     default: []
@@ -156,7 +163,7 @@ options:
   uv:
     description:
       - The uv program to use. Without one, the one in O(tools_dir); its wheel is fetched there when a build needs it and
-        it is missing or not the locked version. Where that fails, pip is tried, then one from E(PATH) will do. Root
+        it is missing or not the locked version. Where that fails, one from E(PATH) will do. Root
         does not run one that somebody else can change.
     type: path
   uv_lock:
@@ -324,6 +331,7 @@ PINNED = {
     "index": {"type": "str"},
     "find_links": {"type": "str"},
     "dependencies": {"type": "bool", "default": False},
+    "optional": {"type": "bool", "default": False},
     "variable": {"type": "str"},
     "allow_default": {"type": "bool", "default": False},
     "default_requirement": {"type": "str"},
@@ -380,6 +388,8 @@ def main() -> None:
     except ENDS as error:
         failure = as_failure(f"The environment {params['path']} could not be handled", error)
         module.fail_json(msg=redact(str(failure)), problem=failure.kind)
+    for one in outcome.left_out:
+        module.warn(one)
     result = {
         "changed": outcome.changed,
         "reasons": outcome.reasons,

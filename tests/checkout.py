@@ -11,15 +11,16 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 
 def files() -> list[Path]:
-    """Relative paths, sorted. Deleted ones are left out, ignored ones too."""
-    listed = subprocess.run(
-        ["git", "-c", f"safe.directory={PROJECT}", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=PROJECT,
-        capture_output=True,
-        check=True,
-    ).stdout.decode()
-    paths = (Path(name) for name in listed.split("\0") if name)
+    """Relative paths, sorted. Deleted ones are left out, ignored ones too, and of the top folder what git does not track: an
+    inventory or variables of whoever uses it."""
+    paths = [*_listed("--cached"), *(path for path in _listed("--others", "--exclude-standard") if len(path.parts) > 1)]
     return sorted({path for path in paths if (PROJECT / path).is_file()})
+
+
+def _listed(*options: str) -> list[Path]:
+    command = ["git", "-c", f"safe.directory={PROJECT}", "ls-files", "-z", *options]
+    listed = subprocess.run(command, cwd=PROJECT, capture_output=True, check=True).stdout.decode()
+    return [Path(name) for name in listed.split("\0") if name]
 
 
 def with_suffix(*suffixes: str) -> list[Path]:

@@ -85,7 +85,7 @@ class ConvergedHost:
 
     def restart(self) -> None:
         """Start the server anew; it answers when this returns."""
-        self.must(RUNTIME, "restart")
+        self.must(RUNTIME, "restart", "--force")
 
     # --- its files
 

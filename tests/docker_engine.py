@@ -347,10 +347,10 @@ def ensure_outfitted_image() -> str:
     return image
 
 
-def create(name: str, init: str, extra: Sequence[str] = (), outfitted: bool = False) -> None:
-    """Start a fresh host. With `systemd` it has booted when this returns."""
+def create(name: str, init: str, extra: Sequence[str] = (), outfitted: bool = False, image: str = "") -> None:
+    """Start a fresh host, or one from an image. With `systemd` it has booted when this returns."""
     remove(name)
-    image = ensure_outfitted_image() if outfitted else image_name()
+    image = image or (ensure_outfitted_image() if outfitted else image_name())
     options = [f"--name={name}", f"--hostname={name}", *container_options(), *extra]
     if init == "systemd":
         docker("run", "--detach", *options, *SYSTEMD_OPTIONS, image, "/lib/systemd/systemd")

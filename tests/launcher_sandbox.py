@@ -124,7 +124,7 @@ class Sandbox:
         self.checkout = folder / "a check out"
         self.home, self.state, self.bin = folder / "home", folder / "state", folder / "bin"
         self.cwd, self.cache = folder / "somewhere else", folder / "roots cache"
-        for directory in (self.checkout, self.home, self.state, self.bin, self.cwd, self.cache):
+        for directory in (self.checkout, self.checkout / ".git", self.home, self.state, self.bin, self.cwd, self.cache):
             directory.mkdir(mode=0o755)
         self.launcher = self.checkout / "colab-ready"
         shutil.copy(PROJECT / "colab-ready", self.launcher)
@@ -280,7 +280,7 @@ class Sandbox:
         """From here on Ansible is the one of the tests, with our callbacks and configuration."""
         for cache in (self.cache, self.own_cache):
             (folder,) = cache.glob("controller-*")
-            for name in ("ansible-playbook", "ansible-inventory"):
+            for name in ("ansible-playbook", "ansible-inventory", "python"):
                 self.stand_in(folder / "bin" / name, name, f'exec {Path(sys.executable).parent}/{name} "$@"\n')
         for name in ("inventory", "callback_plugins"):
             left_out = shutil.ignore_patterns("__pycache__")
@@ -309,8 +309,8 @@ def wait_until(condition: Callable[[], bool], seconds: float = 10) -> bool:
 @contextlib.contextmanager
 def sandbox() -> Iterator[Sandbox]:
     """A sandbox that is gone afterwards."""
-    # Not tmp_path: its parents are closed to the other user that some tests are.
-    folder = Path(tempfile.mkdtemp(prefix="colab-ready-launcher-"))
+    # Not tmp_path: its parents are closed to the other user that some tests are. Python warns where it parses 1is.
+    folder = Path(tempfile.mkdtemp(prefix="1is-colab-ready-launcher-"))
     folder.chmod(0o755)
     try:
         yield Sandbox(folder)

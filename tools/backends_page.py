@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Write docs/backends.md: which GPU gets which backend, from the table of GPUs and the computers of the tests.
+"""Write docs/backends.md, which GPU gets which backend, and docs/computers.md, what each computer of the tests gets.
 
 What stands there beside a computer is what decide() really says about it.
 
-    tools/backends_page.py            writes the page if it is out of date
+    tools/backends_page.py            writes the pages that are out of date
     tools/backends_page.py --check    says so and ends with 1 (the static tests ask this)
 """
 
@@ -31,7 +31,7 @@ from ansible.module_utils.colab_ready.gpu import catalog  # noqa: E402  needs th
 from ansible.module_utils.colab_ready.python.interpreters import in_words  # noqa: E402  needs the paths above
 from fixtures.machines import GROUPS, MACHINES, Machine  # noqa: E402  needs the paths above
 
-PAGE = PROJECT / "docs" / "backends.md"
+DOCS = PROJECT / "docs"
 TITLES = {backend.name: backend.title for backend in BACKENDS}
 OWN = {backend.vendor_id: backend.title for backend in BACKENDS if backend.vendor_id}
 VENDORS = ((catalog.AMD, "AMD"), (catalog.NVIDIA, "NVIDIA"), (catalog.INTEL, "Intel"))
@@ -161,11 +161,11 @@ def machine_row(machine: Machine) -> tuple[str, ...]:
     return machine.about, f"**{TITLES[decision['name']]}**", why
 
 
-def page() -> str:
+def cards_page() -> str:
     lines = [
         "# Which backend does my computer get?",
         "",
-        "<!-- Written by tools/backends_page.py from module_utils/colab_ready/gpu/catalog.py and tests/fixtures/machines.py;",
+        "<!-- Written by tools/backends_page.py from module_utils/colab_ready/gpu/catalog.py and the backends;",
         "change those, not this page. -->",
         "",
         *fill(
@@ -198,7 +198,17 @@ def page() -> str:
         "estimate. `./colab-ready --check` says them for this computer. ROCm's sizes and Pythons are those of the default "
         "release; another `rocm_version` has others."
     )
-    lines += [f"## {len(MACHINES)} computers", ""]
+    lines += fill(f"What {len(MACHINES)} computers get that the tests describe: [computers.md](computers.md).")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def computers_page() -> str:
+    lines = [
+        f"# {len(MACHINES)} computers",
+        "",
+        "<!-- Written by tools/backends_page.py from tests/fixtures/machines.py; change that, not this page. -->",
+        "",
+    ]
     lines += fill(
         "Every one is a test: its adapters as Windows or Linux describes them go in, and this answer has to come out. It is "
         "what is decided, on computers that were described to a test; whether a backend then runs on yours only its own "
@@ -206,7 +216,7 @@ def page() -> str:
     )
     for title, group in GROUPS:
         lines += [
-            f"### {title}",
+            f"## {title}",
             "",
             *table(("computer", "gets", "because"), [machine_row(machine) for machine in group]),
         ]
@@ -214,17 +224,17 @@ def page() -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Write docs/backends.md.")
-    parser.add_argument("--check", action="store_true", help="write nothing; say whether the page is out of date")
+    parser = argparse.ArgumentParser(description="Write docs/backends.md and docs/computers.md.")
+    parser.add_argument("--check", action="store_true", help="write nothing; say whether a page is out of date")
     wish = parser.parse_args()
-    text = page()
-    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text:
-        return 0
-    state = "out of date: run tools/backends_page.py" if wish.check else "written"
-    print(f"{PAGE.relative_to(PROJECT)} is {state}")
-    if not wish.check:
-        PAGE.write_text(text, encoding="utf-8")
-    return 1 if wish.check else 0
+    pages = {DOCS / "backends.md": cards_page(), DOCS / "computers.md": computers_page()}
+    old = {page: text for page, text in pages.items() if not page.exists() or page.read_text(encoding="utf-8") != text}
+    for page, text in old.items():
+        state = "out of date: run tools/backends_page.py" if wish.check else "written"
+        print(f"{page.relative_to(PROJECT)} is {state}")
+        if not wish.check:
+            page.write_text(text, encoding="utf-8")
+    return 1 if old and wish.check else 0
 
 
 if __name__ == "__main__":

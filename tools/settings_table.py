@@ -3,7 +3,7 @@
 
 Types and choices are those of the argument_specs (of type raw, that of the default), defaults those of defaults/. What the
 playbooks hand to a role is none, nor is a dictionary (a lab's, in an inventory). What a role hands to another one, and
-colab_remember itself, are checked and not remembered.
+what is of one run alone, are checked and not remembered.
 
     tools/settings_table.py            writes the file
     tools/settings_table.py --check    ends with 1 where it is out of date (the static tests ask this)
@@ -45,7 +45,7 @@ def table(project: Path) -> dict[str, dict[str, Any]]:
     """Return a row for each setting, by role and name."""
     wiring = {name for path in (project / "playbooks").glob("*.yml") for name in handed(load(path))}
     unremembered = {name for path in project.glob("roles/*/tasks/*.yml") for name in handed(load(path))}
-    unremembered.add("colab_remember")
+    unremembered |= {"colab_remember", "colab_restart"}
     rows: dict[str, dict[str, Any]] = {}
     # The usual ones first.
     for folder in sorted((project / "roles").iterdir(), key=lambda role: (role.name != "colab", role.name)):

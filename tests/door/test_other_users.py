@@ -385,7 +385,11 @@ def planted(street: Street, marks: str) -> Iterator[None]:
             host.restart()
         else:
             host.must(
-                "env", *(f"{name}={value}" for name, value in variables.items()), converged_host.RUNTIME, "restart"
+                "env",
+                *(f"{name}={value}" for name, value in variables.items()),
+                converged_host.RUNTIME,
+                "restart",
+                "--force",
             )
         yield
     finally:

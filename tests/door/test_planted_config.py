@@ -185,7 +185,7 @@ def test_a_server_whose_own_configuration_others_can_change_is_not_ready_and_doe
         plant(converged, f"{own}/jupyter_server_config.json", json.dumps(OPEN_SERVER))
         try:
             report = converged.verify()
-            refused = converged.run(converged_host.RUNTIME, "restart")
+            refused = converged.run(converged_host.RUNTIME, "restart", "--force")
         finally:
             converged.must("rm", f"{own}/jupyter_server_config.json")
     converged.must(converged_host.RUNTIME, "start")

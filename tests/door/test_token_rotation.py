@@ -61,7 +61,7 @@ def test_a_new_token_cuts_off_everything_that_the_old_one_opened(inside: Host) -
         assert browser.http("GET", KERNELSPECS).status == 200
 
         refused = inside.run(RUNTIME, "token", "--rotate")
-        assert (refused.returncode, refused.stdout) == (1, "")
+        assert (refused.returncode, refused.stdout) == (75, "")
         assert "'rotation.ipynb'" in refused.stderr and "token --rotate --force" in refused.stderr
         assert inside.token == old.token
         assert kernel_says(to_kernel, "x") == "42"
@@ -136,7 +136,7 @@ def test_a_notebook_cannot_change_the_token(inside: Host) -> None:
 
 def test_a_stopped_server_gets_the_new_token_with_its_next_start(inside: Host) -> None:
     old = Visitor(inside.port, inside.token)
-    inside.must(RUNTIME, "stop")
+    inside.must(RUNTIME, "stop", "--force")
     try:
         done = inside.run(RUNTIME, "token", "--rotate")
         assert done.returncode == 0 and "not running" in done.stdout

@@ -4,11 +4,13 @@ read it are the real ones, the packages have the real names and hold next to not
     good      signed by the key in intel.asc
     forged    the same, signed by a stranger's key
     spoiled   signed by the key, and a package is not the one that the signed list names
+    unmet     signed by the key, and a package depends on one that nobody has
     ubuntu    the distribution's own, not signed, with a runtime of 2023
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from doubles.rocm_repository import Key, Package, Repository
@@ -39,13 +41,15 @@ class IntelRepository:
         self.fingerprint = self._intel.fingerprint
         (folder / "intel.asc").write_text(self._intel.armored, encoding="ascii")
         for name, key in (("good", self._intel), ("forged", self._stranger), ("spoiled", self._intel)):
-            self._repository(name, key)
+            self._repository(name, key, PACKAGES)
+        lacking = Package("libze-intel-gpu1", VERSIONS["libze-intel-gpu1"], depends=["intel-gsc (>= 0.9.5)"])
+        self._repository("unmet", self._intel, [lacking if one.name == lacking.name else one for one in PACKAGES])
         spoiled = folder / "spoiled/pool" / PACKAGES[0].file
         spoiled.write_bytes(spoiled.read_bytes()[:-1] + b"\xff")
         Repository(folder / "ubuntu", "noble", [Package("intel-opencl-icd", "23.43.27642.40-1ubuntu3")]).index()
 
-    def _repository(self, name: str, key: Key) -> None:
-        repository = Repository(self.folder / name, "noble", PACKAGES)
+    def _repository(self, name: str, key: Key, packages: Sequence[Package]) -> None:
+        repository = Repository(self.folder / name, "noble", packages)
         repository.index()
         index = repository.folder / "dists/noble"
         (index / "main").rename(index / COMPONENT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -124,16 +125,21 @@ def test_card_and_environment_are_handed_to_the_runtime_and_the_kernel(
         },
     ]
     host = {"user": "student", "user_home": "/home/a$b", "prefix": "/opt/colab-ready", "port": 8888}
-    found = play(tmp_path, tasks, **HANDED_ON, colab_runtime_host={**host, "service_manager": "none", "runtime": None})
+    handed_on = {**HANDED_ON, "role_path": str(role)}
+    found = play(tmp_path, tasks, **handed_on, colab_runtime_host={**host, "service_manager": "none", "runtime": None})
     assert found["rc"] == 0, found["said"]
     settings = json.loads((tmp_path / "runtime.json").read_text(encoding="utf-8"))
     assert (settings["card"], settings["environment"]) == (card, environment)
     assert (settings["user"], settings["port"], settings["service_manager"]) == ("student", 8888, "colab-runtime")
+    # What the next start reads, as readiness_report compares it.
+    program = (role / "files/colab-runtime").read_bytes()
+    assert settings["files"]["/usr/local/bin/colab-runtime"] == hashlib.sha256(program).hexdigest()
     spec = json.loads((tmp_path / "kernel.json").read_text(encoding="utf-8"))
     own = {
         "PATH": "/opt/colab-ready/kernels/cpu/bin:${PATH}",
         "PIP_CONSTRAINT": "/opt/colab-ready/kernels/cpu/constraints.txt",
         "TORCHINDUCTOR_CACHE_DIR": "/home/a$$b/.cache/torchinductor",
+        "UV_CONSTRAINT": "/opt/colab-ready/kernels/cpu/constraints.txt",
         "VIRTUAL_ENV": "/opt/colab-ready/kernels/cpu",
     }
     assert spec["env"] == {**kernel, **own}
@@ -275,27 +281,3 @@ def test_the_environments_that_worked_stay_where_the_proof_of_the_new_one_fails(
     )
     assert (found["rc"] == 0) is (proof == "ready")
     assert (prefix / "kernels" / "directml").exists() is (proof != "ready")
-
-
-def test_a_restart_that_was_asked_for_still_comes_where_the_environments_are_kept(tmp_path: Path) -> None:
-    """An imported role brings its handlers along, under the condition of the import: Ansible then takes those."""
-    role = tmp_path / "roles" / "colab_runtime"
-    for part, content in {
-        "tasks": [{"name": "put", "ansible.builtin.debug": {}, "changed_when": True, "notify": "Restart the runtime"}],
-        "handlers": [{"name": "Restart the runtime", "ansible.builtin.debug": {}}],
-    }.items():
-        (role / part).mkdir(parents=True)
-        (role / part / "main.yml").write_text(yaml.safe_dump(content), encoding="utf-8")
-    (role / "tasks" / "other_kernels.yml").write_text("[]", encoding="utf-8")
-    found = play(
-        tmp_path,
-        site()["post_tasks"],
-        roles=["colab_runtime"],
-        colab_host={"prefix": str(tmp_path), "runtime": None},
-        gpu_backend_name="cpu",
-        readiness_result={"ready": True},
-        colab_keep_kernels=True,
-    )
-    assert found["rc"] == 0, found["said"]
-    restarts = [result for name, result in results(found).items() if "Restart the runtime" in name]
-    assert len(restarts) == 1 and "skipped" not in restarts[0], found["said"]

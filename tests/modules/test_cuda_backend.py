@@ -222,12 +222,13 @@ def test_windows_own_library_is_found_before_the_loader_knows_its_folder(small_h
     ("env", "name", "word"),
     [
         ({"LIBCUDA_STAND_IN_INIT": "100"}, "cuda_no_device", "returned 100"),
+        ({"LIBCUDA_STAND_IN_INIT": "802"}, "cuda_fabric", "nvidia-fabricmanager"),
         ({"LIBCUDA_STAND_IN_INIT": "803"}, "cuda_mismatch", "returned 803"),
         ({"LIBCUDA_STAND_IN_INIT": "999"}, "cuda_init", "returned 999"),
         ({"LIBCUDA_STAND_IN_FAULT": "crash"}, "cuda_driver", "SIGABRT"),
         ({"LIBCUDA_STAND_IN_FAULT": "hang"}, "cuda_driver", "no answer within 2 s in cuInit"),
     ],
-    ids=["no device", "mismatch", "unknown", "crash", "hang"],
+    ids=["no device", "NVSwitch", "mismatch", "unknown", "crash", "hang"],
 )
 def test_a_library_that_does_not_start_is_a_message(
     small_host: SmallHost, env: dict[str, str], name: str, word: str
@@ -329,11 +330,16 @@ def test_the_kernel_of_a_build_is_torch_from_its_index_and_the_rest_locked(
 ) -> None:
     release, tag = lock.split("_")
     found = small_host.look(build=tag, index="https://index.example/")["kernel"]
-    assert [one["requirement"] for one in found["pinned"]] == [f"torch=={release}+{tag}", f"torchvision==0.29.0+{tag}"]
-    assert [one["default_requirement"] for one in found["pinned"]] == [f"torch=={release}", "torchvision==0.29.0"]
-    assert {one["index"] for one in found["pinned"]} == {f"https://index.example/{tag}"}
-    assert {one["allow_default"] for one in found["pinned"]} == {False}
-    assert found["constraints"] == [f"torch=={release}", "torchvision==0.29.0"]
+    *pinned, audio = found["pinned"]
+    assert [one["requirement"] for one in pinned] == [f"torch=={release}+{tag}", f"torchvision==0.29.0+{tag}"]
+    assert [one["default_requirement"] for one in pinned] == [f"torch=={release}", "torchvision==0.29.0"]
+    assert {one["index"] for one in pinned} == {f"https://index.example/{tag}"}
+    assert {one["allow_default"] for one in pinned} == {False}
+    assert (audio["requirement"].startswith("torchaudio==2.11."), audio["optional"], found["constraints"]) == (
+        True,
+        True,
+        [],
+    )
     assert found["python_requires"] == ">=3.10,<3.15"
     text = (project / "roles/cuda/files" / found["lock"]).read_text()
     locked = lock_file.parse_lock(text)

@@ -221,7 +221,7 @@ def describe(project: Path, tmp_path: Path, variables: dict[str, Any], **setting
 
 def test_the_small_build_is_the_default_and_never_the_big_one_unasked(project: Path, tmp_path: Path) -> None:
     found = describe(project, tmp_path, {})
-    torch, torchvision, own = found["pinned"]
+    torch, torchvision, own, audio = found["pinned"]
     assert torch == {
         "requirement": "torch==2.4.1+cpu", "default_requirement": "torch==2.4.1", "variable": "python_env_torch_index",
         "index": "https://download.pytorch.org/whl/cpu", "allow_default": False,
@@ -229,7 +229,7 @@ def test_the_small_build_is_the_default_and_never_the_big_one_unasked(project: P
     assert torchvision["requirement"] == "torchvision==0.19.1+cpu"
     assert own["requirement"].startswith(f"torch-directml=={NAME} --hash=sha256:")
     assert own["requirement"].count("--hash=sha256:") == 10
-    assert found["constraints"] == ["torch==2.4.1", "torchvision==0.19.1", f"torch-directml=={NAME}"]
+    assert (audio["requirement"], audio["optional"], found["constraints"]) == ("torchaudio==2.4.1+cpu", True, [])
     assert found["python_requires"] == ">=3.10,<3.13"
     assert found["display_name"] == "Python 3 (DirectML)"
     assert not [one for one in lock_file.parse_lock(found["lock"]) if one.name.startswith(("torch", "nvidia"))]
@@ -241,19 +241,21 @@ def lock_of(project: Path, kernel: dict[str, Any]) -> list[Any]:
 
 def test_the_index_build_is_locked_as_a_whole(project: Path, small_host: SmallHost) -> None:
     found = small_host.look(gpu=gpu(HOST, torch_build="index"))["kernel"]
-    assert [one["requirement"].split(" ")[0] for one in found["pinned"]] == [f"torch-directml=={NAME}"]
+    assert [one["requirement"].split(" ")[0] for one in found["pinned"]] == [
+        f"torch-directml=={NAME}",
+        "torchaudio==2.4.1",
+    ]
     locked = {one.name: one for one in lock_of(project, found)}
     assert (locked["torch"].version, len(locked["torch"].hashes) > 0) == ("2.4.1", True)
-    assert found["constraints"][0] == "torch==2.4.1"
+    assert found["constraints"] == ["torch==2.4.1", "torchvision==0.19.1"]
 
 
 def test_the_older_release_keeps_numpy_below_2(project: Path, tmp_path: Path) -> None:
     more = {"python_env_torch_index": "file:///srv/torch", "python_env_allow_default_torch": True}
     found = describe(project, tmp_path, more, release="0.2.1.dev240521")
-    assert found["constraints"] == [
-        "torch==2.2.1", "torchvision==0.17.1", "torch-directml==0.2.1.dev240521", "numpy<2",
-    ]  # fmt: skip
-    assert [one.get("index") for one in found["pinned"]] == ["file:///srv/torch", "file:///srv/torch", None]
+    assert found["constraints"] == ["numpy<2"]
+    mirror = "file:///srv/torch"
+    assert [one.get("index") for one in found["pinned"]] == [mirror, mirror, None, mirror]
     assert found["pinned"][0]["allow_default"] is True
     numpy = [one for one in lock_file.parse_lock(found["lock"]) if one.name == "numpy"]
     assert all(one.version.startswith("1.26.") for one in numpy)
@@ -268,9 +270,9 @@ def test_a_release_of_ones_own_stands_beside_the_shipped_ones(project: Path, tmp
     found = describe(project, tmp_path, {}, release="mine", releases={"mine": mine})
     assert found["lock"].rstrip() == lock.rstrip()
     assert [one["requirement"] for one in found["pinned"]] == [
-        "torch==2.13.0+cpu", "torch-directml-stand-in==0.0.0+stand.in",
+        "torch==2.13.0+cpu", "torch-directml-stand-in==0.0.0+stand.in", "torchaudio==2.11.0+cpu",
     ]  # fmt: skip
-    assert found["constraints"] == ["torch==2.13.0", "torch-directml-stand-in==0.0.0+stand.in"]
+    assert found["constraints"] == []
     assert found["python_requires"] == ">=3.10,<3.15"
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import requests
+from ansible.module_utils.colab_ready.proof.probes import handshake_page
 from extension_server import EXTENSION, ORIGIN, SECONDS, TOKEN, Server, whole_answer
 from websockets.exceptions import ConnectionClosed
 
@@ -493,6 +494,15 @@ def test_a_browser_with_colabs_page_is_noted_and_nobody_else(start: Any) -> None
     assert noted(server, "GET /http_over_websocket", 101)["requests"] == 3
     assert TOKEN not in path.read_text()
     assert [one.name for one in server.runtime.iterdir() if "browser_seen" in one.name] == [path.name]
+
+
+def test_what_verify_asked_for_is_marked_in_the_log_and_nobody_else_passes_for_it(start: Any) -> None:
+    server = start()
+    address = f"http://{server.host}/api/kernelspecs"
+    for agent in (handshake_page.own_agent(TOKEN), handshake_page.own_agent("another"), "colab-ready"):
+        assert requests.get(address, headers={"User-Agent": agent, "Origin": EVIL}, timeout=SECONDS).status_code == 404
+    blocked = [line for line in server.log.splitlines() if "Blocking Cross Origin" in line]
+    assert ["(asked by ./colab-ready verify)" in line for line in blocked] == [True, False, False]
 
 
 def test_after_all_of_this_the_log_holds_no_token(server: Server) -> None:

@@ -116,6 +116,99 @@ def test_a_file_in_place_of_the_device_is_said_and_the_adapters_are_not_known(lo
     assert nulls_of(result) <= set(result["null_reasons"])
 
 
+# An Arc B580, and what the system says of itself: whether XPU is offered, and whether it is had where it is asked for.
+SYSTEMS = {
+    "mint22.1": (
+        'NAME="Linux Mint"\nID=linuxmint\nID_LIKE="ubuntu debian"\nPRETTY_NAME="Linux Mint 22.1"\nVERSION_ID="22.1"\n'
+        "VERSION_CODENAME=xia\nUBUNTU_CODENAME=noble\n",
+        "Linux Mint 22.1, built on Ubuntu 24.04", True,
+    ),
+    "zorin18": (
+        'PRETTY_NAME="Zorin OS 18"\nVERSION_ID="18"\nID=zorin\nID_LIKE="ubuntu debian"\nUBUNTU_CODENAME=noble\n',
+        "Zorin OS 18, built on Ubuntu 24.04", True,
+    ),
+    "sid": (
+        'PRETTY_NAME="Debian GNU/Linux forky/sid"\nNAME="Debian GNU/Linux"\nVERSION_CODENAME=forky\nID=debian\n',
+        "Debian GNU/Linux forky/sid. Do:", False,
+    ),
+    "no name": ("ID=odd\nID_LIKE=debian\n", "this is Odd. Do:", False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_what_is_advised_on_a_system_works_there_when_it_is_asked_for(look: Any, tmp_path: Path, name: str) -> None:
+    text, called, possible = SYSTEMS[name]
+    args = stand_in(tmp_path, NATIVE)
+    (tmp_path / "etc/os-release").write_text(text)
+    sysfs = Sysfs(tmp_path / "sys")
+    sysfs.card(0, sysfs.pci("0000:03:00.0", {**AMD, "vendor": "0x8086", "device": "0xe20b"}, driver="xe"))
+    (tmp_path / "dev/dri").mkdir()
+    (tmp_path / "dev/dri/renderD128").touch()
+    found = look(args)["backend"]
+    assert ([one["name"] for one in found["opt_in"]] == ["xpu"]) is possible
+    assert called in " ".join([*found["reasons"], *(one["why"] for one in found["opt_in"])])
+    asked = look({**args, "backend": "xpu"})
+    if possible:
+        assert asked["backend"]["name"] == "xpu"
+    else:
+        assert called.split(". Do")[0] in asked["msg"]
+    assert "  " not in asked.get("msg", "")
+
+
+WSLCONFIG_8931 = """[wsl2]
+gpuSupport=false
+localhostForwarding=false
+networkingMode=mirrored
+[WSL2]
+memory = 8GB # half
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("wsl.conf", b"[boot]\nsystemd=true\n\n[gpu]\nenabled=false\n", "enabled=false under [gpu] in /etc/wsl.conf"),
+        ("Mia M", WSLCONFIG_8931.encode(), "gpuSupport=false under [wsl2] in {}"),
+        (
+            "mia",
+            b"\xff\xfe" + "[WSL2]\r\nGPUSUPPORT = 0 # no\r\n".encode("utf-16-le"),
+            "gpuSupport=0 under [wsl2] in {}",
+        ),
+        ("mia", b"\xef\xbb\xbf[wsl2]\r\nsafeMode=True\r\n", "safeMode=True under [wsl2] in {}"),
+        ("mia", b"[wsl2]\nkernel=C:\\\\k\\\\bzImage\n", "kernel=C:\\k\\bzImage under [wsl2] in {}"),
+        ("mia", b"[wsl2]\ngpuSupport=true\ngpuSupport=false\n", None),
+        ("mia", b"[experimental]\ngpuSupport=false\n", None),
+        ("wsl.conf", b"[gpu]\nenabled=true\n", None),
+    ],
+    ids=[
+        "wsl.conf",
+        "microsoft/WSL#8931",
+        "UTF-16",
+        "safe mode",
+        "own kernel",
+        "the first counts",
+        "another section",
+        "on",
+    ],
+)
+def test_a_setting_that_leaves_the_gpu_out_is_named_with_its_file(
+    look: Any, name: str, content: bytes, told: str | None
+) -> None:
+    with open_folder() as root:
+        args = stand_in(root, WSL2)
+        (root / "proc/self").mkdir()
+        (root / "proc/self/mountinfo").write_text(f"1 0 0:50 / {root}/c rw - 9p C: rw,aname=drvfs\n")
+        place = root / "etc" / name if name == "wsl.conf" else root / "c/Users" / name / ".wslconfig"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+        reasons = " ".join(look(args)["backend"]["reasons"])
+    if told is None:
+        assert "/dev/dxg, is not there" in reasons and "wsl --update" in reasons
+    else:
+        assert f"a setting leaves the GPU out of WSL: {told.format(place)}. Do: take that line out" in reasons
+        assert "wsl --shutdown" in reasons and "wsl --update" not in reasons
+
+
 @pytest.mark.parametrize("check", [False, True])
 def test_the_adapters_of_windows_come_from_the_device(look: Any, tmp_path: Path, check: bool) -> None:
     args = {**stand_in(tmp_path, WSL2), "dev": "/dev"}
@@ -146,6 +239,9 @@ def test_the_adapters_of_windows_come_from_the_device(look: Any, tmp_path: Path,
         "gfx": ["gfx1100"],
         "others": ["AMD Radeon(TM) Graphics"],
         "capability": "",
+        "device_id": "744c",
+        "address": "0000:03:00.0",
+        "bytes": 25753026560,
     }
     assert (result["host"]["dxg"], result["host"]["d3d12"], result["host"]["libcuda"]) == (True, True, False)
     assert nulls_of(result) <= set(result["null_reasons"])

@@ -114,7 +114,7 @@ ROWS = [
     *((("verify", *options), *PROVEN, *NOT_READY) for options in ((), ("-vvv",), ("--tags", "verify"))),
     *(
         (("verify", *options), *expected, *expected)
-        for options, expected in ((("--tags", "x"), LEFT_OUT), (("-C",), CHECK))
+        for options, expected in ((("--tags", "python"), LEFT_OUT), (("-C",), CHECK))
     ),
 ]
 

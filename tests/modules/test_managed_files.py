@@ -90,7 +90,7 @@ def test_on_a_virgin_host_check_mode_foresees_what_a_missing_account_will_own(
 
 
 def test_all_that_is_impossible_is_said_at_once_and_nothing_is_changed(run_module: RunModule, tmp_path: Path) -> None:
-    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/mine").mkdir(parents=True)
     entries: list[dict[str, Any]] = [
         {"path": f"{tmp_path}/good", "content": ""},
         {"path": f"{tmp_path}/folder", "content": ""},

@@ -77,6 +77,46 @@ def test_settings_that_others_can_write_or_that_are_nonsense_are_not_believed(
     assert not result["ready"] and said in result["summary"]["reasons"][0]
 
 
+@pytest.mark.parametrize(
+    ("in_the_way", "user", "said", "do"),
+    [
+        ("empty", None, "runtime.json cannot be read (it is a folder)", "run ./colab-ready"),
+        ("full", None, "runtime.json cannot be read (it is a folder)", "runtime.json.old, then ./colab-ready"),
+        (None, "nobody-of-that-name", "there is no user 'nobody-of-that-name'", "run ./colab-ready"),
+        (None, None, "nowhere/server: its pyvenv.cfg is missing", "it puts back what is missing"),
+    ],
+)
+def test_a_host_that_cannot_be_proven_is_told_the_one_reason_and_what_ends_it(
+    run_module: Any, settings: Path, in_the_way: str | None, user: str | None, said: str, do: str
+) -> None:
+    if in_the_way:
+        settings.unlink()
+        settings.mkdir()
+        if in_the_way == "full":
+            (settings / "mine").touch()
+    elif user:
+        settings.write_text(json.dumps({**json.loads(settings.read_text()), "user": user}))
+    result = run_module("readiness_report", {"runtime_config": str(settings)}, check=True)
+    assert said in "\n".join(result["summary"]["reasons"]) and "please report" not in result["message"]
+    assert do in "\n".join(remedy["do"] for remedy in result["report"]["remedies"])
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_folder_in_the_reports_place_costs_nobody_the_verdict(
+    run_module: Any, settings: Path, tmp_path: Path, full: bool
+) -> None:
+    report = tmp_path / "report.json"
+    report.mkdir()
+    if full:
+        (report / "mine").touch()
+    settings.unlink()
+    result = run_module("readiness_report", {"runtime_config": str(settings), "report": str(report)})
+    if full:
+        assert result["failed"] and result["msg"].startswith("NOT READY") and f"sudo mv -T {report} " in result["msg"]
+    else:
+        assert json.loads(report.read_text())["ready"] is result["ready"]
+
+
 def test_nothing_is_run_below_a_folder_that_others_can_change(run_module: Any, settings: Path, tmp_path: Path) -> None:
     (tmp_path / "nowhere").mkdir()
     (tmp_path / "nowhere").chmod(0o777)

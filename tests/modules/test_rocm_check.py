@@ -35,6 +35,8 @@ REMEDIES = {
     "bad_no_wddm_7.2": "rocm_no_adapter",
     "bad_not_loaded": "rocm_without_bridge",
     "bad_out_of_resources": "rocm_card_unsupported",
+    "bad_native_kfd_container": "rocm_card_unsupported",
+    "bad_native_kfd_permission": "rocm_native_devices",
     "bad_override": "rocm_override_wanted",
     "bad_unsupported_gpu": "rocm_card_unsupported",
     "bad_vram_10": "rocm_no_free_memory",
@@ -86,6 +88,26 @@ def test_every_recorded_output_of_a_program_is_judged(host: Host, name: str) -> 
         assert check["retried"] is (name == "bad_create_context")
     assert (check["program"], [step["id"] for step in check["steps"]]) == (str(host.program), ["rocminfo"])
     json.dumps(check)
+
+
+def test_the_card_is_told_by_its_chip_where_the_runtime_has_one_name_for_all(host: Host) -> None:
+    host.rocminfo(replay("good_7.2_native_generic_names"))
+    card = {
+        "names": ["Navi 48 [Radeon RX 9070/9070 XT/9070 GRE]"], "gfx": ["gfx1201"],
+        "others": ["Granite Ridge [Radeon Graphics]", "Radeon Graphics"],
+    }  # fmt: skip
+    for more in ({}, {"device_id": "7550"}, {"address": "0000:03:00.0"}):
+        looked = host.look(wsl=False, card={**card, **more})
+        assert (looked.check["ok"], looked.check["reasons"]) == (True, [])
+        assert "gfx1201" in looked.check["steps"][0]["detail"]
+
+
+@pytest.mark.parametrize("name", ["permission", "container"])
+def test_natively_it_is_said_who_may_open_the_device(host: Host, name: str) -> None:
+    host.rocminfo(f"{replay(f'bad_native_kfd_{name}')}; exit 1")
+    check = host.look(wsl=False).check
+    assert [remedy["id"] for remedy in check["remedies"]] == [f"rocm_kfd_{name}"]
+    assert check["retried"] is False
 
 
 def test_a_crash_at_the_start_is_tried_once_more_and_that_is_said(host: Host) -> None:

@@ -30,7 +30,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready.python import environment
+from ansible.module_utils.colab_ready.python import environment, installer, pip_config
+from ansible.module_utils.colab_ready.python import uv as uv_tools
 from ansible.module_utils.colab_ready.python.builder import Builder
 from ansible.module_utils.colab_ready.python.installer import Outcome
 from ansible.module_utils.colab_ready.python.uv import Failure, Request
@@ -110,6 +111,11 @@ class Index:
     # Set while a file is being handed out that never comes.
     stalled: threading.Event = field(default_factory=threading.Event)
     stall: bool = False
+    # Which files break off in the middle, of all that are handed out.
+    breaking: range = range(0)
+    # How long each page waits.
+    delay: float = 0
+    handed: int = 0
 
     def url(self, userinfo: str = "") -> str:
         return f"http://{userinfo}{'@' if userinfo else ''}127.0.0.1:{self.server.server_port}/simple"
@@ -136,8 +142,12 @@ def index(tmp_path: Path) -> Iterator[Index]:
                     found.stalled.set()
                     released.wait(60)
             else:
+                time.sleep(found.delay)
                 files = [one for one in found.folder.iterdir() if one.name.split("-")[0] == parts[-1].replace("-", "_")]
-                links = "".join(f'<a href="/files/{one.name}">{one.name}</a>\n' for one in files)
+                told = [" data-dist-info-metadata" if Path(f"{one}.metadata") in files else "" for one in files]
+                links = "".join(
+                    f'<a href="/files/{one.name}"{more}>{one.name}</a>\n' for one, more in zip(files, told, strict=True)
+                )
                 body, kind = f"<!DOCTYPE html><html><body>{links}</body></html>".encode(), "text/html"
                 if not files:
                     self.send_error(404)
@@ -147,6 +157,9 @@ def index(tmp_path: Path) -> Iterator[Index]:
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
+                if parts[-1].endswith(".whl"):
+                    body = body[: len(body) // 2] if found.handed in found.breaking else body
+                    found.handed += 1
                 self.wfile.write(body)
 
         def do_HEAD(self) -> None:
@@ -390,6 +403,11 @@ def loses_its_python(path: Path) -> None:
     (path / "bin" / "python").symlink_to("/usr/bin/python3.0")
 
 
+def loses_both_marks(path: Path) -> None:
+    for name in ("pyvenv.cfg", "colab-ready.json"):
+        (path / name).unlink()
+
+
 def is_of_another_python(path: Path) -> None:
     """As after an upgrade of the distribution: /usr/bin/python3 is a newer one now."""
     next(path.glob("lib/python3.*")).rename(path / "lib" / "python3.1")
@@ -407,6 +425,8 @@ def is_of_another_python(path: Path) -> None:
         (is_of_another_python, "it was made for Python"),
         (lambda path: shutil.rmtree(path), "there is no environment yet"),
         (lambda path: shutil.rmtree(path / "lib"), "it was made for Python"),
+        (loses_both_marks, "pyvenv.cfg"),
+        (lambda path: (path / "bin/activate").unlink(), "files of its own are missing (bin/activate)"),
     ],
     ids=[
         "no configuration",
@@ -416,6 +436,8 @@ def is_of_another_python(path: Path) -> None:
         "another Python",
         "nothing left",
         "no lib",
+        "no mark of ours",
+        "no activate",
     ],
 )
 def test_an_environment_that_is_none_any_more_is_built_anew(
@@ -428,7 +450,7 @@ def test_an_environment_that_is_none_any_more_is_built_anew(
     assert found.changed
     assert reason in found.reasons[0]
     assert place.imports("alpha") == "1.0"
-    assert (place.path / "constraints.txt").exists()
+    assert (place.path / "constraints.txt").exists() and (place.path / "bin/activate").exists()
     assert not place.build(lock=lock, constraints=["alpha==1.0"], uv=NO_UV).changed
 
 
@@ -447,8 +469,10 @@ def test_a_build_that_did_not_end_goes_on(place: Place, shop: Shop) -> None:
     alpha, beta = shop.wheel("alpha"), shop.wheel("beta")
     place.build(lock=shop.lock(alpha))
     note = place.path / "colab-ready.json"
-    note.write_text(json.dumps({"schema": 1, "state": "building"}))
+    made = place.note["made"]
+    note.write_text(json.dumps({"schema": 1, "state": "building", "made": made}))
     assert place.build(lock=shop.lock(alpha, beta)).reasons == ["beta is missing"]
+    assert place.note["made"] == made and "bin/activate" in made
     note.write_text(json.dumps({"schema": 1, "state": "building"}))
     assert place.build(lock=shop.lock(alpha, beta), uv=NO_UV).reasons == ["the last build did not end"]
     assert place.note["state"] == "complete"
@@ -673,8 +697,8 @@ def test_the_default_build_never_comes_unasked(place: Place, shop: Shop, index: 
     Shop(index.folder).wheel("torch", "2.0")
     message = place.fails(pinned=pin(index=index.url()))
     assert "torch==2.0+cpu cannot be had" in message
-    assert "Set python_env_torch_index" in message
-    assert "python_env_allow_default_torch" in message
+    assert "-e python_env_torch_index=ADDRESS" in message
+    assert "-e python_env_allow_default_torch=true" in message
     assert index.url() in message and "the host's pip configuration" in message
     found = place.build(pinned=pin(index=index.url(), allow_default=True))
     assert found.after == ["gigabytes==1.0", "torch==2.0"]
@@ -803,6 +827,51 @@ def test_a_silent_extra_index_is_passed_over(place: Place, shop: Shop, index: In
         "PIP_EXTRA_INDEX_URL": f"http://127.0.0.1:{closed_port}/simple",
     }
     assert place.build(lock=shop.lock(wheel), environment=settings).packages == {"alpha": "1.0"}
+
+
+def from_index(index: Index, **more: str) -> dict[str, str]:
+    return {"PIP_NO_INDEX": "", "PIP_FIND_LINKS": "", "PIP_INDEX_URL": index.url(), "PIP_RETRIES": "0", **more}
+
+
+def test_where_the_line_breaks_off_it_is_tried_again_with_more_patience(
+    place: Place, index: Index, run_module: Any
+) -> None:
+    lock = Shop(index.folder).lock(Shop(index.folder).wheel("alpha"))
+    args = place.request(lock=lock, python=PYTHON, environment=from_index(index))
+    index.breaking = range(1 << 20)
+    failed = run_module("uv_env", args)
+    assert failed["problem"] == "line"
+    assert "broke off while alpha==1.0 came" in failed["msg"] and "tried again" in failed["msg"]
+    # One is broken off for the question whether the index has it, one for the first attempt.
+    index.breaking = range(index.handed, index.handed + 2)
+    assert run_module("uv_env", args)["packages"] == {"alpha": "1.0"}
+    assert index.handed == index.breaking.stop + 1
+
+
+def test_an_index_that_is_slow_is_asked_again_with_more_patience(
+    place: Place, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient = {**installer.HOST_PROBE, "UV_HTTP_TIMEOUT": "1", "UV_HTTP_RETRIES": "0"}
+    monkeypatch.setattr(installer, "HOST_PROBE", impatient)
+    index.delay = 1.5
+    lock = Shop(index.folder).lock(Shop(index.folder).wheel("alpha"))
+    assert place.build(lock=lock, environment=from_index(index)).packages == {"alpha": "1.0"}
+    monkeypatch.setattr(installer, "SLOW_PROBE", impatient)
+    remove_all(place.site, "alpha*")
+    assert "does not answer in time" in place.fails(lock=lock, environment=from_index(index))
+
+
+def test_a_pin_whose_own_index_answers_and_breaks_off_comes_from_the_host_s(
+    place: Place, shop: Shop, index: Index
+) -> None:
+    shop.wheel("torch", "2.0+cpu")
+    wheel = Shop(index.folder).wheel("torch", "2.0+cpu")
+    # What it is asked for, it tells without the file.
+    Path(f"{wheel}.metadata").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 2.0+cpu\n")
+    index.breaking = range(1 << 20)
+    found = place.build(pinned=pin(index=index.url()), environment={"PIP_RETRIES": "0"})
+    assert found.pinned == {"torch": "the host's pip configuration"}
+    assert "does not come from" in found.notes[0] and "broke off" in found.notes[0]
 
 
 def test_the_best_version_of_all_indexes_is_taken(place: Place, shop: Shop, index: Index) -> None:
@@ -1172,7 +1241,7 @@ def open_to_all(downloads: Downloads) -> None:
          ["UV_PYTHON_DOWNLOADS_JSON_URL is an http:// address", "Expected https:// or file://"]),
         (None, {"python_requires": "==3.10.98"}, ["no Python fits"]),
         (another_archive, {}, ["handed out for cpython-", "not the file whose hash is locked"]),
-        (half_an_archive, {}, ["Failed to extract archive: python.tar.gz", "Correct python_env_python_mirror"]),
+        (half_an_archive, {}, ["what came of python.tar.gz is not a whole file", "Correct python_env_python_mirror"]),
         (planted, {}, ["symbolic link", "Take the link away"]),
         (open_to_all, {}, ["others can change the Pythons", "its mode is 0777"]),
     ],
@@ -1234,13 +1303,7 @@ def uv_stand_in(shop: Shop, uv: Path, version: str) -> Path:
     return shop.wheel("uv", version, files={f"uv-{version}.data/scripts/uv": script})
 
 
-@pytest.fixture
-def has_ensurepip() -> None:
-    if subprocess.run([sys.executable, "-c", "import ensurepip"], capture_output=True, check=False).returncode != 0:
-        pytest.skip("this Python has no ensurepip")
-
-
-def test_uv_is_installed_from_its_lock_when_it_is_needed(place: Place, shop: Shop, has_ensurepip: None) -> None:
+def test_uv_is_installed_from_its_lock_when_it_is_needed(place: Place, shop: Shop) -> None:
     first = shop.lock(uv_stand_in(shop, place.uv, "9.9.1"))
     lock = shop.lock(shop.wheel("alpha"))
     assert place.build(lock=lock, uv=None, uv_lock=first).packages == {"alpha": "1.0"}
@@ -1255,12 +1318,13 @@ def test_uv_is_installed_from_its_lock_when_it_is_needed(place: Place, shop: Sho
     assert "9.9.2" in tool.read_text()
 
 
-def test_a_uv_that_is_not_the_locked_one_is_refused(place: Place, shop: Shop, has_ensurepip: None) -> None:
+def test_a_uv_that_is_not_the_locked_one_is_refused(place: Place, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uv_tools, "_uv_on_path", list)
     lock = shop.lock(uv_stand_in(shop, place.uv, "9.9.1"))
     uv_stand_in(shop, Path("/bin/false"), "9.9.1")
     message = place.fails(uv=None, uv_lock=lock)
-    assert "uv, which builds the environments, could not be installed" in message
-    assert "hash is locked" in message
+    assert "uv, which builds the environments, could not be fetched" in message
+    assert "is another file than the locked one" in message and "somebody tampers with the download" in message
 
 
 def test_a_uv_that_cannot_be_run_is_said(place: Place) -> None:
@@ -1268,15 +1332,16 @@ def test_a_uv_that_cannot_be_run_is_said(place: Place) -> None:
     assert not place.path.exists()
 
 
-def test_no_way_to_a_uv_is_said_with_the_package_that_helps(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ansible.module_utils.colab_ready.python.uv._pip_of", lambda python: None)
-    monkeypatch.setattr("ansible.module_utils.colab_ready.python.uv._uv_on_path", list)
-    message = place.fails(uv=None, uv_lock=f"uv==9.9.1 --hash=sha256:{'0' * 64}\n")
-    assert "has no ensurepip" in message
-    assert "apt-get install python3-venv" in message
+def test_no_way_to_a_uv_is_said_with_what_is_in_the_way(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uv_tools, "_uv_on_path", list)
+    lock = f"uv==9.9.1 --hash=sha256:{'0' * 64}\n"
+    message = place.fails(uv=None, uv_lock=lock)
+    assert "no source has uv==9.9.1 for" in message and "complete the mirror" in message
+    monkeypatch.setattr(uv_tools, "_uv_on_path", lambda: [str(place.uv)])
+    assert uv_tools.provide_uv(Request("/x", tools_dir="/x", uv_lock=lock), {}, pip_config.Sources()) == str(place.uv)
 
 
-def test_a_tools_folder_with_other_things_is_left(place: Place, shop: Shop, has_ensurepip: None) -> None:
+def test_a_tools_folder_with_other_things_is_left(place: Place, shop: Shop) -> None:
     tools = place.root / "tools"
     tools.mkdir(parents=True)
     (tools / "thesis.tex").write_text("x")

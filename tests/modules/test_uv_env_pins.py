@@ -271,7 +271,7 @@ def test_what_no_source_has_is_said_and_nothing_is_half_there(host: Place, amd: 
     incomplete(amd)
     message = host.fails(**rocm(host, amd.file()))
     assert "no configured source has colour" in message
-    assert "Set python_env_torch_index to an index that has it with what it depends on" in message
+    assert "Name an index that has it with what it depends on: -e python_env_torch_index=ADDRESS" in message
     assert not host.path.exists()
 
 
@@ -328,7 +328,7 @@ NOT_FOR_THIS_PYTHON = "torchvision-0.28.0+rocm10.0.0-cp399-cp399-manylinux_2_28_
         ("there", "torchsomething==1+x", "no_version", ["no configured source has torchsomething"]),
         ("there", "torchvision==0.28.0+rocm10.0.0", "wrong_python",
          ["no file of torchvision==0.28.0+rocm10.0.0 for this Python",
-          "Choose another Python with python_env_python. Otherwise, set"]),
+          "Choose another Python: -e python_env_python=PATH. Otherwise, name"]),
     ],
     ids=["silent", "no folder", "no version", "no package", "another Python"],
 )  # fmt: skip
@@ -356,7 +356,8 @@ def test_a_pin_that_cannot_be_had_is_one_message_and_leaves_nothing(
     message = failed["msg"]
     assert all(word in message for word in words), message
     assert f"{requirement} cannot be had" in message and " Expected a source with exactly this build" in message
-    assert f"et python_env_torch_index to {'a page of wheels' if links else 'an index'} that has it" in message
+    assert f"ame {'a page of wheels' if links else 'an index'} that has it" in message
+    assert "-e python_env_torch_index=ADDRESS" in message
     assert "python_env_allow_default_torch" in message
     assert failed["problem"] == kind
     assert not host.path.exists()

@@ -109,9 +109,16 @@ def test_it_comes_from_a_signed_repository_stays_and_goes_without_a_trace(pc: Pc
         ({"repository": "forged"}, "xpu_apt_signature"),
         ({"repository": "spoiled"}, "xpu_apt_checksum"),
         ({"repository": "nowhere"}, "xpu_apt_unreachable"),
+        ({"repository": "unmet"}, "xpu_apt_unmet"),
         ({"fingerprint": "F" * 40}, "xpu_apt_key"),
     ],
-    ids=["signed by a stranger", "another package than is listed", "no repository", "another key"],
+    ids=[
+        "signed by a stranger",
+        "another package than is listed",
+        "no repository",
+        "a dependency that nobody has",
+        "another key",
+    ],
 )
 def test_a_repository_that_is_not_to_be_trusted_leaves_nothing_behind(pc: Pc, asked: dict[str, str], name: str) -> None:
     found = pc(**asked)
@@ -131,6 +138,14 @@ def test_a_repository_that_its_owner_configured_already_is_said_with_its_file(pc
     assert pc.listing() == before
     pc.must("rm", "/etc/apt/sources.list.d/intel-gpu-noble.list")
     assert pc()["problem"] is None
+
+
+def test_an_installation_that_was_broken_off_is_said_with_what_ends_it(pc: Pc) -> None:
+    pc.must("touch", "/var/lib/dpkg/updates/0001")
+    problem = pc()["problem"]
+    assert (problem["id"], "sudo dpkg --configure -a" in problem["do"]) == ("xpu_apt_interrupted", True)
+    pc.must("dpkg", "--configure", "-a")
+    assert pc.listing() == pc.bare
 
 
 @pytest.mark.parametrize("then", ["present", "absent"])

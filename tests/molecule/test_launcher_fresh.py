@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 import checkout
 import docker_engine
 import pytest
+import readme_commands
 import terminal
 import websockets
 
@@ -27,13 +29,18 @@ class Newcomer:
     host: Any
     user: str
     home: str
+    folder: str = "my checkout"  # a blank in the path is nothing special
 
     @property
     def checkout(self) -> str:
-        return f"{self.home}/my checkout"  # a blank in the path is nothing special
+        return f"{self.home}/{self.folder}"
 
     def colab_ready(self, *arguments: str, timeout: float = 15 * MINUTE) -> subprocess.CompletedProcess[str]:
         return self.host.run("./colab-ready", *arguments, user=self.user, cwd=self.checkout, timeout=timeout)
+
+    def shell(self, command: str, cwd: str = "") -> subprocess.CompletedProcess[str]:
+        words = ["bash", "-c", command]
+        return self.host.run(*words, user=self.user, cwd=cwd or self.checkout, timeout=15 * MINUTE)
 
     def address(self) -> str:
         answer = self.colab_ready("url")
@@ -55,8 +62,8 @@ def said(answer: subprocess.CompletedProcess[str]) -> str:
     return f"exit {answer.returncode}\n{answer.stdout[-6000:]}\n{answer.stderr[-6000:]}"
 
 
-def arrive(host: Any, user: str, home: str) -> Newcomer:
-    newcomer = Newcomer(host, user, home)
+def arrive(host: Any, user: str, home: str, **more: str) -> Newcomer:
+    newcomer = Newcomer(host, user, home, **more)
     host.receive(checkout.archive(), newcomer.checkout, user=user)
     host.run("mkdir", "-p", "/var/tmp/checks")
     for source in (str(CHECKS / "independent_client.py"), websockets.__path__[0]):
@@ -73,7 +80,19 @@ def student_without_systemd(start_host: Callable[..., Any]) -> Newcomer:
     allow = "echo 'student ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/student"
     made = host.run("sh", "-c", f"useradd --create-home --shell /bin/bash student && {allow}")
     assert made.returncode == 0, said(made)
-    return arrive(host, "student", "/home/student")
+    return arrive(host, "student", "/home/student", folder="origin")
+
+
+def clone_and_run(newcomer: Newcomer) -> tuple[Newcomer, subprocess.CompletedProcess[str]]:
+    """README's block of commands, but for its address, which is that of a folder here."""
+    get_git, *rest = readme_commands.block()
+    got = newcomer.shell(get_git)
+    assert got.returncode == 0, said(got)
+    commit = "git init -q -b main && git add -A && git -c user.name=x -c user.email=x@x.invalid commit -qm x"
+    made = newcomer.shell(commit)
+    assert made.returncode == 0, said(made)
+    ran = newcomer.shell("\n".join(rest).replace(readme_commands.ADDRESS, newcomer.checkout), cwd=newcomer.home)
+    return Newcomer(newcomer.host, newcomer.user, newcomer.home, folder="colab-ready"), ran
 
 
 def address_of(newcomer: Newcomer, done: subprocess.CompletedProcess[str], port: int) -> str:
@@ -87,18 +106,15 @@ def address_of(newcomer: Newcomer, done: subprocess.CompletedProcess[str], port:
     return address
 
 
-def what_was_asked_last_holds(newcomer: Newcomer) -> None:
-    """With -e, then plain; shown without root; then forgotten."""
-    address = address_of(newcomer, newcomer.colab_ready("-e", "colab_port=9000"), 9000)
-    assert address_of(newcomer, newcomer.colab_ready(), 9000) == address, (
-        "the address that was pasted into Colab is dead"
-    )
-    command = ["setpriv", "--no-new-privs", "./colab-ready", "settings"]
-    shown = newcomer.host.run(*command, user=newcomer.user, cwd=newcomer.checkout)
-    assert shown.stdout.split()[:3] == ["colab_port", "9000", "remembered"], said(shown)
-    forgotten = newcomer.colab_ready("settings", "--reset", "colab_port")
-    assert forgotten.stdout.startswith("forgotten: colab_port; its default is 8888\n"), said(forgotten)
-    address_of(newcomer, newcomer.colab_ready(), 8888)
+def what_the_readme_says(newcomer: Newcomer) -> None:
+    """Each command of README that can be tried here, in README's words, and what must come of it."""
+    for command, (status, wanted) in readme_commands.EXECUTED.items():
+        words = command.replace("NAME", "bottle")
+        if command[0] in "!%":
+            words = f"/opt/colab-ready/kernels/cpu/bin/python -m IPython -c {shlex.quote(words)}"
+        answer = newcomer.shell(words)
+        assert answer.returncode == status, f"{command}\n{said(answer)}"
+        assert re.search(wanted.replace("NAME", "bottle"), answer.stdout + answer.stderr), f"{command}\n{said(answer)}"
 
 
 def what_was_asked_last_holds_by_ansible_itself(newcomer: Newcomer) -> None:
@@ -135,7 +151,7 @@ def the_verdict_is_the_last_word(newcomer: Newcomer) -> None:
     }
     for options, last in last_lines.items():
         ended = newcomer.colab_ready(*options.split())
-        assert ended.returncode == 0 and re.search(rf"(?m)^{last}  0 .*(\n.*){{0,3}}\Z", ended.stdout), said(ended)
+        assert ended.returncode == 0 and re.search(rf"(?m)^{last}  0 .*(\n.*){{0,4}}\Z", ended.stdout), said(ended)
 
 
 @pytest.mark.timeout(25 * MINUTE)
@@ -143,7 +159,10 @@ def the_verdict_is_the_last_word(newcomer: Newcomer) -> None:
 def test_one_command_makes_a_bare_host_ready(start_host: Callable[..., Any], story: Callable[..., Newcomer]) -> None:
     newcomer = story(start_host)
 
-    first = newcomer.colab_ready()
+    if story is root_on_systemd:
+        first = newcomer.colab_ready()
+    else:
+        newcomer, first = clone_and_run(newcomer)
     assert first.returncode == 0, said(first)
     assert "READY" in first.stdout and "CPU is to be set up: about 0.4 GB to fetch" in first.stdout
     address = newcomer.address()
@@ -164,7 +183,9 @@ def test_one_command_makes_a_bare_host_ready(start_host: Callable[..., Any], sto
         what_was_asked_last_holds_by_ansible_itself(newcomer)
     else:
         the_verdict_is_the_last_word(newcomer)
-        what_was_asked_last_holds(newcomer)
+        what_the_readme_says(newcomer)
+        again = newcomer.colab_ready()
+        assert again.returncode == 0, said(again)
     # It went to other ports, of which each has a token of its own.
     address = newcomer.address()
 

@@ -20,7 +20,7 @@ from security import hosts
 from security.hangs import Hang, possible
 from security.hosts import SecurityHost, Seen
 
-COMMANDS = ("status", "url", "token", "stop")
+COMMANDS = ("status", "url", "token", "stop --force")
 MOST = 4
 
 
@@ -50,16 +50,16 @@ def try_mix(
     found: list[str] = []
     of_the_port = any(hang.place == "port" for hang in mix)
     if of_the_port:
-        host.must(hosts.RUNTIME, "stop")
+        host.must(hosts.RUNTIME, "stop", "--force")
     with contextlib.ExitStack() as planted:
         # Last is who stops the others of his uid, and so an attack that is yet to come.
         for hang in sorted(mix, key=lambda one: one.place == "port"):
             planted.enter_context(hang.planted(host))
         for command in commands[:-1]:
-            found += faults(f"colab-runtime {command}", host.runtime(command))
+            found += faults(f"colab-runtime {command}", host.runtime(*command.split()))
         found += faults("./colab-ready", host.colab_ready())
         found += faults("./colab-ready verify", host.colab_ready("verify"))
-        found += faults(f"colab-runtime {commands[-1]}", host.runtime(commands[-1]))
+        found += faults(f"colab-runtime {commands[-1]}", host.runtime(*commands[-1].split()))
         if remove:
             found += faults("./colab-ready remove", host.colab_ready("remove"))
     if of_the_port and not remove:

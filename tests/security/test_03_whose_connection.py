@@ -21,7 +21,7 @@ def visits(host: SecurityHost) -> int:
 def test_verify_gives_a_strangers_server_nothing_and_is_not_ready_on_it(plain_host: SecurityHost) -> None:
     """Finding 3."""
     host = plain_host
-    host.must(RUNTIME, "stop")
+    host.must(RUNTIME, "stop", "--force")
     host.sh(f"rm -f {VISITS}")
     with host.attacking("steal.py", "serve", PORT, VISITS, user="bob"):
         host.colab_ready("verify").is_refused("port_owner", "'bob'")
@@ -35,7 +35,7 @@ def test_verify_gives_a_strangers_server_nothing_and_is_not_ready_on_it(plain_ho
 def test_who_has_the_port_for_moments_is_told_nothing(plain_host: SecurityHost) -> None:
     """Finding 4, the moment between look and question."""
     host = plain_host
-    host.must(RUNTIME, "stop")
+    host.must(RUNTIME, "stop", "--force")
     host.sh(f"rm -f {VISITS}")
     with host.attacking("steal.py", "flap", PORT, VISITS, user="bob"):
         for _ in range(CALLS):
@@ -57,7 +57,7 @@ def pull_brake(host: SecurityHost) -> None:
     assert host.must("cat", TOKEN) != before
     assert host.run("cat", SECRET).stdout != secret, "who was logged in is so still"
     with host.attacking("hide.py", user=host.user):
-        host.runtime("stop", seconds=60).ended_well()
+        host.runtime("stop", "--force", seconds=60).ended_well()
         assert of_uid(host, uid) == []
     host.must(RUNTIME, "start", timeout=120)
 

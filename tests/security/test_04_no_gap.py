@@ -32,13 +32,13 @@ def hold_the_port(host: SecurityHost) -> None:
     host.sh(f"rm -f {VISITS}")
     with host.attacking("steal.py", "flap", PORT, VISITS, user="bob"):
         for _ in range(RESTARTS):
-            host.must(RUNTIME, "restart", timeout=120)
+            host.must(RUNTIME, "restart", "--force", timeout=120)
         for _ in range(CRASHES):
             crash(host)
         if host.systemd:
             # A server that refuses to start, for its token could be known to others. Who asks makes systemd try again.
             host.must("chmod", "0644", TOKEN)
-            assert host.run(RUNTIME, "restart", timeout=120).returncode != 0
+            assert host.run(RUNTIME, "restart", "--force", timeout=120).returncode != 0
             assert host.attack("steal.py", "serve", PORT, VISITS, user="bob").strip() == TAKEN
             host.must("chmod", "0600", TOKEN)
             host.must(RUNTIME, "start", timeout=120)
@@ -49,7 +49,7 @@ def hold_the_port(host: SecurityHost) -> None:
 
 def give_up_the_port(host: SecurityHost) -> None:
     token = host.must("cat", TOKEN)
-    host.must(RUNTIME, "stop", timeout=60)
+    host.must(RUNTIME, "stop", "--force", timeout=60)
     with host.attacking("steal.py", "serve", PORT, VISITS, user="bob"):
         said = host.run(RUNTIME, "start", timeout=120)
         assert said.returncode != 0 and "'bob'" in said.stderr, said

@@ -60,5 +60,5 @@ def test_nonsense_about_the_supervisor_does_not_stop_the_emergency_brake(plain_h
     for how, *more in (("brackets",), ("text", f'{{"pid": {HUGE}, "started_ticks": 1e999}}'), ("text", '{"pid": [1]}')):
         with file(how, state, *more)(host):
             host.runtime("status").ended_well()
-            host.runtime("stop").ended_well()
-    host.must(RUNTIME, "restart", timeout=120)
+            host.runtime("stop", "--force").ended_well()
+    host.must(RUNTIME, "restart", "--force", timeout=120)

@@ -15,11 +15,11 @@ def test_a_run_that_repairs_executes_no_configuration_of_others(root_host: Secur
     for name in NAMES:
         host.must("sh", "-c", f'cat >"{FOLDER}/{name}"', user="bob", stdin=CODE)
     try:
-        host.run("timeout", "60", RUNTIME, "restart")
+        host.run("timeout", "60", RUNTIME, "restart", "--force")
         assert host.marks() == []
         host.colab_ready().ended_well()
         assert host.marks() == []
-        host.run("timeout", "60", RUNTIME, "restart")
+        host.run("timeout", "60", RUNTIME, "restart", "--force")
         assert host.marks() == []
     finally:
         host.sh(f"cd {FOLDER} && rm -f {' '.join(NAMES)}")

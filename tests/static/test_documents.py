@@ -12,6 +12,7 @@ from typing import Any
 
 import checkout
 import pytest
+import readme_commands
 import yaml
 from ansible.module_utils.colab_ready.backends.rocm import check as rocm_check
 from ansible.module_utils.colab_ready.proof import handshake_verdict, remedies, report, tensor_verdict
@@ -108,14 +109,21 @@ def test_links_to_a_heading_lead_to_one(project: Path, path: Path) -> None:
     assert not dead
 
 
-def test_every_variable_in_the_readme_is_a_default_of_some_role(project: Path) -> None:
-    table = text_of(project, "README.md").split("## Variables", 1)[1].split("\n## ", 1)[0]
-    named = set(re.findall(r"^\| `([a-z_]+)` \|", table, re.MULTILINE))
+def test_every_variable_of_the_settings_page_is_a_default_of_some_role(project: Path) -> None:
+    named = set(re.findall(r"^\| `([a-z_]+)` \|", text_of(project, "docs/settings.md"), re.MULTILINE))
     defaults: set[str] = set()
     for role in checkout.roles():
         file = project / "roles" / role / "defaults" / "main.yml"
         defaults |= set(yaml.safe_load(file.read_text(encoding="utf-8")) or {}) if file.exists() else set()
     assert named and named <= defaults
+
+
+def test_every_command_of_the_readme_is_executed_by_a_test_or_said_to_be_none_of_linux() -> None:
+    assert readme_commands.inline() == {*readme_commands.EXECUTED, *readme_commands.NOT_HERE} | (
+        readme_commands.AT_THE_END | readme_commands.MENTIONED
+    )
+    first, second, third = readme_commands.block()
+    assert readme_commands.ADDRESS in second and third == "./colab-ready" and "install -y git" in first
 
 
 # --- docs/first-notebook.ipynb --------------------------------------------------------------------------------------

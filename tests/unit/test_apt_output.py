@@ -112,7 +112,34 @@ def test_no_kernel_comes_and_nothing_of_others_goes(install: list[str], remove: 
     assert [problem.id for problem in judge_steps(steps, ["libhsakmt1"], "rocm", "ROCm 10.0.0")] == ids
 
 
-# As apt 2.4 to 3.0 and dpkg print them; addresses and numbers of keys are others.
+# As apt 2.4 to 3.0 and dpkg print them; addresses, names and numbers of keys are others.
+HELD = """The following packages have unmet dependencies:
+ intel-opencl-icd : Depends: libigdgmm12 (>= 22.8.1) but 22.3.17+ds1-1 is to be installed
+                    Depends: libigc2 (>= 2.20) but it is not going to be installed
+ libze-intel-gpu1 : Depends: intel-gsc (>= 0.9.5) but it is not installable
+E: Unable to correct problems, you have held broken packages.
+"""
+SOLVER = """The following packages have unmet dependencies:
+ libze-intel-gpu1 : Depends: intel-gsc (>= 0.9.5) but it is not installable
+E: The following information from --solver 3.0 may provide additional context:
+   Unable to satisfy dependencies. Reached two conflicting decisions:
+   1. libze-intel-gpu1:amd64=25.44.36015.5-1~24.04~ppa1 is selected for install
+   2. libze-intel-gpu1:amd64 Depends intel-gsc (>= 0.9.5)
+      but none of the choices are installable:
+      [no choices]
+"""
+DPKG = """dpkg: dependency problems prevent configuration of libze-intel-gpu1:
+ libze-intel-gpu1 depends on intel-gsc (>= 0.9.5); however:
+  Package intel-gsc is not installed.
+
+dpkg: error processing package libze-intel-gpu1 (--install):
+ dependency problems - leaving unconfigured
+"""
+BROKEN = """You might want to run 'apt --fix-broken install' to correct these.
+The following packages have unmet dependencies:
+ libze-intel-gpu1 : Depends: intel-gsc (>= 0.9.5) but it is not installable
+E: Unmet dependencies. Try 'apt --fix-broken install' with no packages (or specify a solution).
+"""
 COMPLAINTS = [
     (
         "rocm_apt_unreachable",
@@ -154,7 +181,52 @@ COMPLAINTS = [
         "rocm_apt_space",
         "dpkg: error processing archive x.deb (--install):\n cannot copy extracted data: No space left on device\n",
     ),
-    ("rocm_apt", "E: Unable to correct problems, you have held broken packages.\n"),
+    ("rocm_apt_unmet", "E: Unable to correct problems, you have held broken packages.\n"),
+    ("rocm_apt_unmet", HELD),
+    ("rocm_apt_unmet", HELD + SOLVER),
+    ("rocm_apt_unmet", SOLVER),
+    ("rocm_apt_unmet", DPKG),
+    ("rocm_apt_broken", BROKEN),
+    (
+        "rocm_apt_interrupted",
+        "E: dpkg was interrupted, you must manually run 'sudo dpkg --configure -a' to correct the problem. \n",
+    ),
+    (
+        "rocm_apt_overwrites",
+        "dpkg: error processing archive /srv/over2_1.deb (--unpack):\n trying to overwrite '/usr/share/over/f', which is also in package over 1.0\n",
+    ),
+    (
+        "rocm_apt_script",
+        "dpkg: error processing package bad (--configure):\n installed bad package post-installation script subprocess returned error exit status 3\n",
+    ),
+    ("rocm_apt_script", "E: The package hold needs to be reinstalled, but I can't find an archive for it.\n"),
+    *(
+        ("rocm_apt_sources", f"E: {line}\nE: The list of sources could not be read.\n")
+        for line in (
+            "Malformed entry 1 in list file /etc/apt/sources.list.d/b.list (Suite)",
+            "Malformed entry 1 in sources file /etc/apt/sources.list.d/b.sources (Suite)",
+            "Type 'dbe' is not known on line 1 in source list /etc/apt/sources.list.d/b.list",
+        )
+    ),
+    (
+        "rocm_apt_sources",
+        "E: The method driver /usr/lib/apt/methods/foo could not be found.\nE: Failed to fetch foo://x/dists/y/InRelease  \n",
+    ),
+    *(
+        (
+            "rocm_apt_clock",
+            f"E: Release file for http://x/dists/noble-updates/InRelease is {state}. Updates for this repository will not be applied.\n",
+        )
+        for state in ("not valid yet (invalid for another 14h 11min 53s)", "expired (invalid since 5d 0h 0min 0s)")
+    ),
+    (
+        "rocm_apt_clock",
+        "W: Failed to fetch https://x/  Certificate verification failed: The certificate is NOT trusted. The certificate chain uses not yet valid certificate.\n",
+    ),
+    (
+        "rocm_apt_clock",
+        "W: Failed to fetch https://x/  Certificate verification failed: The certificate is NOT trusted. The certificate chain uses expired certificate.\n",
+    ),
     ("rocm_apt", ""),
 ]
 
@@ -167,3 +239,14 @@ def test_a_complaint_becomes_one_problem_with_what_to_do(name: str, text: str, o
     assert "https://x" in problem.what and problem.do and "{" not in problem.do
     assert problem.do.endswith("; or do without") is (name == "rocm_apt_unreachable")
     assert "\n" not in problem.sentence()
+
+
+@pytest.mark.parametrize(
+    "text", [HELD, HELD + SOLVER, SOLVER, DPKG, BROKEN], ids=["2.6", "3.0", "the solver", "dpkg", "broken"]
+)
+def test_the_packages_that_do_not_fit_are_named_with_what_they_lack(text: str) -> None:
+    problem = apt_problem(text, "Intel's packages", "xpu")
+    assert "libze-intel-gpu1 depends on intel-gsc (>= 0.9.5)" in problem.what
+    if text.startswith(HELD):
+        assert "intel-opencl-icd depends on libigc2 (>= 2.20) but it is not going" in problem.what
+    assert "apt-get -f install" not in problem.do

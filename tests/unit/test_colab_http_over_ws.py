@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parents[2] / "roles/jupyter_http_over_ws/files/colab_ht
 sys.path.insert(0, str(PACKAGE / "src"))
 
 import colab_http_over_ws  # noqa: E402  the path above comes first
-from colab_http_over_ws import browser_seen, build_info, compat, door, hide_secrets  # noqa: E402  as above
+from colab_http_over_ws import browser_seen, build_info, compat, door, hide_secrets, quiet  # noqa: E402  as above
 
 NAMES = ("distutils", "notebook", "jupyter_server", "jupyter_http_over_ws")
 
@@ -457,6 +457,15 @@ def test_the_address_that_a_starting_server_prints_for_its_user_stays_whole() ->
     record = record_of("http://localhost:8888/?token=abc", module="serverapp")
     hide_secrets.HideSecrets().filter(record)
     assert record.getMessage() == "http://localhost:8888/?token=abc"
+
+
+def test_a_browser_that_went_away_leaves_no_traceback_and_other_faults_do() -> None:
+    gone = type("WebSocketClosedError", (Exception,), {})
+    kinds: list[tuple[type[Exception] | None, bool]] = [(gone, False), (ValueError, True), (None, True)]
+    for kind, kept in kinds:
+        record = record_of("Task exception was never retrieved")
+        record.exc_info = (kind, kind(), None) if kind else None
+        assert quiet.CutConnections().filter(record) is kept
 
 
 @pytest.mark.parametrize(

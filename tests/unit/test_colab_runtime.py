@@ -11,7 +11,9 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 import types
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,12 +23,13 @@ import pytest
 from ansible.module_utils.colab_ready.backends.rocm.host_plan import setting_files
 from colab_ready.system.ports import SOCKET, UNIT, Listener, listeners_on, process
 from colab_ready.system.processes import alive, descendants, started_ticks
-from colab_runtime.activity import at_stake, serves, what_would_end
+from colab_runtime.activity import at_stake, is_in_use, serves, what_would_end
 from colab_runtime.commands import command_start
 from colab_runtime.core import EXIT_LATER, EXIT_SETTINGS, SAFE_PATH, Problem
 from colab_runtime.ports import describe_holder, handed_sockets, listen, program_name, stranger
 from colab_runtime.rotation import renew_token
-from colab_runtime.server import lacks_groups, note_stamp, require_sockets, server_command, server_environment
+from colab_runtime.served import as_served, has_old_kernels, kernels_of, lacks_groups, note_start, read_note, what_waits
+from colab_runtime.server import require_sockets, server_command, server_environment
 from colab_runtime.settings import Settings, background_environment, load_settings, login_shell, parse_settings
 from colab_runtime.supervisor import (
     SLOW_START_SECONDS,
@@ -99,7 +102,7 @@ def test_settings_of_the_role_are_read_and_more_keys_do_no_harm() -> None:
         ({"run_dir": "run"}, "run_dir must be an absolute path"),
         ({"environment_dir": 7}, "environment_dir must be an absolute path"),
         ({"http_over_ws": "yes"}, "http_over_ws must be true or false"),
-        ({"server_digest": 7}, "server_digest must be text"),
+        ({"kernel": 7}, "kernel must be a name"),
     ],
 )
 def test_wrong_settings_are_refused_by_name(changes: dict[str, Any], said: str) -> None:
@@ -461,7 +464,7 @@ def test_systemds_sockets_are_taken_where_they_are_for_this_process(monkeypatch:
 
 
 def test_under_systemd_the_server_does_not_take_the_port_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    for taken, said in ((None, rf"{SOCKET} does not hold port 8888\. See"), ("bob", "Port 8888 is taken by")):
+    for taken, said in ((None, rf"{SOCKET} does not hold port 8888\. Do: sudo"), ("bob", "Port 8888 is taken by")):
         monkeypatch.setattr("colab_runtime.server.stranger", lambda settings, taken=taken: taken)
         with pytest.raises(Problem, match=said) as caught:
             require_sockets(settings(service_manager="systemd"), [])
@@ -703,7 +706,59 @@ def test_a_token_is_made_as_the_playbook_makes_it() -> None:
     ],
 )
 def test_what_a_restart_ends_is_named(sessions: Any, kernels: Any, terminals: Any, names: list[str]) -> None:
-    assert what_would_end(sessions, kernels, terminals) == names
+    assert what_would_end(sessions, kernels, terminals, 0.0) == names
+
+
+@pytest.mark.parametrize(
+    ("change", "used"),
+    [
+        ({}, False),
+        ({"execution_state": "busy"}, True),
+        ({"execution_state": "starting"}, True),
+        ({"execution_state": None}, True),
+        ({"connections": 1}, True),
+        ({"connections": None}, True),
+        ({"last_activity": "1970-01-02T23:59:59Z"}, True),
+        ({"last_activity": "1970-01-09T00:00:00.123456Z"}, True),  # of a clock that was set back since
+        ({"last_activity": "yesterday"}, True),
+        ({"last_activity": None}, True),
+    ],
+)
+def test_a_kernel_is_in_use_while_it_executes_has_a_page_or_was_active_within_a_day(
+    change: dict[str, Any], used: bool
+) -> None:
+    kernel = {"execution_state": "idle", "connections": 0, "last_activity": "1970-01-01T23:59:59.5Z", **change}
+    assert is_in_use(kernel, 2 * 86400.0) is used
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "f" * 64,  # as an older program wrote it
+        {"digest": "f"},
+        {"stamp": {"settings": 7}},
+        {"stamp": "f"},
+        {"port": 70000},
+        {"port": "8888"},
+        {"gid": -1},
+        {"groups": [2**70]},
+        {"groups": 7},
+        {"http_over_ws": 1},
+        "[" * 100000,
+    ],
+)
+def test_a_note_that_says_nothing_counts_as_another_versions(tmp_path: Path, change: Any) -> None:
+    ours = settings(run_dir=str(tmp_path))
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        note_start(ours, one.fileno())
+        note = read_note(ours)
+        assert note is not None and note.port == one.getsockname()[1]
+    path = Path(ours.stamp_file)
+    old = json.loads(path.read_text())
+    path.write_text(change if isinstance(change, str) else json.dumps({**old, **change}))
+    assert read_note(ours) is None and as_served(ours) == ours
+    assert what_waits(ours) == ["the server was started by another version of colab-runtime"]
 
 
 @pytest.mark.parametrize(
@@ -721,6 +776,7 @@ def test_a_server_that_answers_nonsense_does_not_count_as_idle(
     monkeypatch: pytest.MonkeyPatch, answers: dict[str, tuple[int, bytes]]
 ) -> None:
     monkeypatch.setattr("colab_runtime.activity.serves", lambda settings: True)
+    monkeypatch.setattr("colab_runtime.activity.stranger", lambda settings: None)
     monkeypatch.setattr(Settings, "account", ME)
     monkeypatch.setattr("colab_runtime.activity.fetch", lambda settings, path, token: answers.get(path))
     assert at_stake(settings(), TOKEN) is None
@@ -976,10 +1032,11 @@ def test_a_process_that_got_its_groups_from_the_database_lacks_none(monkeypatch:
 @pytest.mark.parametrize(
     ("euid", "lacks", "ending", "did", "said"),
     [
-        (0, ["render"], [], ["daemon-reload", "restart"], "Restarting the server, in which nothing runs: "),
+        (0, ["render"], [], ["daemon-reload", "restart"], "Restarting the server: "),
         (0, [], [], [], "already running"),
-        (0, ["render"], ["'a.ipynb'"], [], "waits for a restart, which ends 'a.ipynb': "),
-        (0, ["render"], None, [], "waits for a restart, which ends what runs in it (it does not say): "),
+        # systemd reads the unit for a server that comes back after a crash
+        (0, ["render"], ["'a.ipynb'"], ["daemon-reload"], "A restart ends 'a.ipynb'. Do: "),
+        (0, ["render"], None, ["daemon-reload"], "A restart ends what runs in it, which it does not say. Do: "),
         (1000, ["render"], [], [], "Do: sudo colab-runtime restart"),  # who may not speak to systemd
     ],
 )
@@ -996,7 +1053,10 @@ def test_under_systemd_root_alone_gives_an_idle_server_its_new_groups(
     """With a stand-in for systemd and for the server."""
     ours = settings(run_dir=str(tmp_path))
     calls: list[str] = []
-    note_stamp(ours)
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        ours = replace(ours, port=one.getsockname()[1])
+        note_start(ours, one.fileno())
     monkeypatch.setattr(os, "geteuid", lambda: euid)
     for name, value in {
         "require_owner": None,
@@ -1016,21 +1076,36 @@ def test_under_systemd_root_alone_gives_an_idle_server_its_new_groups(
 
     for name in ("commands", "systemd"):
         monkeypatch.setattr(f"colab_runtime.{name}.systemctl", systemctl)
-    monkeypatch.setattr("colab_runtime.server.lacks_groups", lambda *given: lacks)
+    monkeypatch.setattr("colab_runtime.served.lacks_groups", lambda *given: lacks)
     monkeypatch.setattr("colab_runtime.commands.lacks_groups", lambda *given: lacks)
     monkeypatch.setattr(subprocess, "run", lambda words, **more: calls.append(words[1]))
     monkeypatch.setattr(Settings, "account", ME)
     assert command_start(ours) == 0
     out = capsys.readouterr().out
     assert calls == did and said in out
-    assert ("already running" in out) is (not did)  # by which the role knows whether something changed
+    assert ("already running" in out) is ("restart" not in did)  # by which the role knows whether something changed
     assert len(out.splitlines()) <= 2
 
 
-def test_the_role_shows_what_waits_for_a_restart_in_the_commands_words() -> None:
-    tasks = (PROJECT / "roles" / "colab_runtime" / "tasks" / "main.yml").read_text(encoding="utf-8")
-    assert "'waits for a restart' in (colab_runtime_start.stdout" in tasks
-    assert "The server waits for a restart{ends}: " in (PACKAGE / "commands.py").read_text(encoding="utf-8")
+def test_a_kernel_of_an_environment_that_was_changed_since_or_is_another_counts_as_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Settings, "account", ME)
+    ours = settings(prefix=str(tmp_path), kernel="cpu")
+    python = tmp_path / "kernels" / "cpu" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to("/bin/sh")
+    made = tmp_path / "kernels" / "cpu" / "colab-ready.json"
+    made.touch()
+    os.utime(made, (0, 0))
+    with subprocess.Popen([python, "-c", "read x", "/run/kernel-1.json"], stdin=subprocess.PIPE) as kernel:
+        began = time.time()
+        assert [name for name, when in kernels_of(ours) if abs(when - began) < 60] == ["cpu"]
+        assert not has_old_kernels(ours) and has_old_kernels(replace(ours, kernel="rocm"))
+        os.utime(made, (began + 100, began + 100))
+        assert has_old_kernels(ours)
+        kernel.kill()
+    assert kernels_of(ours) == [] and not has_old_kernels(ours)
 
 
 # --- at boot
@@ -1105,7 +1180,13 @@ def test_the_socket_holds_every_address_of_localhost_and_nothing_makes_it_let_go
     ],
 )
 def test_the_port_is_let_go_only_where_another_one_is_wanted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str, listens: bool, holds: bool, did: list[list[str]]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    verb: str,
+    listens: bool,
+    holds: bool,
+    did: list[list[str]],
 ) -> None:
     """With a stand-in for systemd."""
     found = [Listener("127.0.0.1", 8888, 0, 1)] if listens else []
@@ -1120,8 +1201,12 @@ def test_the_port_is_let_go_only_where_another_one_is_wanted(
         return subprocess.CompletedProcess(words, 0, "", "")
 
     monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr("colab_runtime.systemd.answers", lambda settings: True)
     assert systemctl(settings(token_file=str(tmp_path / "token")), verb) == 0
-    assert calls == did
+    assert [call for call in calls if call[0] not in ("show", "daemon-reload")] == did
+    assert len(capsys.readouterr().out.splitlines()) == (
+        1 if verb == "stop" else 2
+    )  # and that it does not start at boot
 
 
 IS_BOOTED = ("is-active", "sockets.target")
@@ -1160,8 +1245,10 @@ def test_who_asks_systemd_for_more_time_is_killed_or_named(
     calls: list[list[str]] = []
 
     def run(words: list[str], timeout: float | None = None, **more: Any) -> subprocess.CompletedProcess[str]:
-        calls.append(list(words[1:]))
         assert timeout, "without a limit"
+        if words[1] == "show":
+            return subprocess.CompletedProcess(words, 0, "", "")
+        calls.append(list(words[1:]))
         if words[1] == "stop" and calls.count(calls[-1]) <= waits:
             raise subprocess.TimeoutExpired(words, timeout)
         return subprocess.CompletedProcess(words, 0, "", "")

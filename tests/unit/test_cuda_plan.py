@@ -32,6 +32,11 @@ HOSTS: list[tuple[str, Seen, str | list[str]]] = [
     ("nothing answers", replace(LINUX, heading=SILENT, query=SILENT, library=Library(why="no libcuda")), ["cuda_driver"]),
     ("a stub", replace(LINUX, library=Library("/usr/local/cuda/lib64/stubs/libcuda.so.1", None, 34)), ["cuda_stub"]),
     ("cuda-compat on a GeForce", replace(LINUX, library=Library("/usr/local/cuda/compat/libcuda.so.1", 13000, 804)), ["cuda_compat"]),
+    *((f"cuInit {number}", replace(LINUX, library=Library("/x/libcuda.so.1", 13030, number)), [name]) for number, name in (
+        (2, "cuda_memory"), (46, "cuda_busy"), (304, "cuda_devices"), (500, "cuda_mismatch"), (802, "cuda_fabric"), (805, "cuda_mps"),
+    )),
+    ("no permission for NVML", replace(LINUX, heading=Spoken("Failed to initialize NVML: Insufficient Permissions", 4)), ["cuda_devices"]),
+    ("devices taken from a container", replace(LINUX, heading=Spoken("Failed to initialize NVML: Unknown Error", 255)), ["cuda_devices"]),
     ("not loaded", replace(LINUX, heading=Spoken("NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.", 9)), ["cuda_driver"]),
     ("a driver of long ago", replace(LINUX, heading=Spoken("CUDA Version: 11.4", 0)), ["cuda_build"]),
     ("a card of long ago", replace(LINUX, query=Spoken("Tesla K40c, 3.5, 470.256.02", 0)), ["cuda_build"]),
@@ -96,3 +101,18 @@ def test_where_nobody_decided_the_build_has_code_for_all_cards() -> None:
     decided = cuda_plan.judge(seen, Wish(locks=LOCKS, adapter="NVIDIA GeForce RTX 4070"))
     assert decided.build is not None and decided.build["tag"] == "cu132"
     assert (decided.cautions, decided.driver["capability"]) == ([], "8.9")
+
+
+@pytest.mark.parametrize(
+    ("heading", "version"),
+    [
+        ("| NVIDIA-SMI 610.43.02              KMD Version: 610.43.02     CUDA UMD Version: 13.3     |", ", 610.43.02"),
+        ("| NVIDIA-SMI 580.95.05              Driver Version: 580.95.05      CUDA Version: 13.0     |", ", 580.95.05"),
+        ("", ", as nvidia-smi shows it"),
+    ],
+)
+def test_the_service_for_nvswitch_has_to_be_of_the_driver_s_version(heading: str, version: str) -> None:
+    seen = replace(LINUX, heading=Spoken(heading, 0), library=Library("/x/libcuda.so.1", 13030, 802))
+    (problem,) = cuda_plan.judge(seen, Wish(locks=LOCKS)).problems
+    assert f"install nvidia-fabricmanager of the driver's very version{version} (boards" in problem.do
+    assert "ubuntu-drivers" not in problem.do

@@ -21,6 +21,7 @@ TOKEN = b"0123456789abcdef" * 4
 # A host on which accounts are these, every directory exists, and root is at work.
 ACCOUNTS = {"root": 0, "student": 1000, "staff": 50}
 ROOT = Host(
+    is_empty=lambda path: False,
     is_directory=lambda path: True,
     uid_of=ACCOUNTS.get,
     gid_of=ACCOUNTS.get,
@@ -309,10 +310,14 @@ def test_a_missing_parent_is_an_error_unless_an_earlier_entry_makes_it(tmp_path:
 
 
 def test_one_impossible_entry_leaves_all_others_alone(tmp_path: Path, host: Host) -> None:
-    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/mine").mkdir(parents=True)
     wanted = entries_of({"path": f"{tmp_path}/a", "content": ""}, {"path": f"{tmp_path}/folder", "content": ""})
     assert len(desired.plan(wanted, host)[1]) == 1
     assert not (tmp_path / "a").exists()
+    # An empty one is nobody's loss.
+    (tmp_path / "folder/mine").rmdir()
+    assert converge(wanted, host) == [f"{tmp_path}/a", f"{tmp_path}/folder"]
+    assert (tmp_path / "folder").is_file()
 
 
 def test_what_lies_in_a_directory_that_goes_is_missing_for_later_entries(tmp_path: Path, host: Host) -> None:

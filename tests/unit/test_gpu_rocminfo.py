@@ -14,6 +14,10 @@ GOOD = {
     "good_6.3.4_pro_w7900_pasted": ("wsl", "1.1", [("AMD Radeon PRO W7900", "gfx1100", "7448", "", 50313216)]),
     "good_7.2.1_rx_9060_xt": ("wsl", "1.18", [("AMD Radeon RX 9060 XT", "gfx1200", "7590", "0000:03:00.0", 16693248)]),
     "good_7.2.4_native": ("linux", "1.18", [("AMD Instinct MI210", "gfx90a", "740f", "0000:31:00.0", 67092480)]),
+    "good_7.2_native_generic_names": (
+        "linux", "1.22",
+        [("AMD Radeon Graphics", "gfx1036", "164e", "0000:10:00.0", 524288), ("AMD Radeon Graphics", "gfx1201", "7550", "0000:03:00.0", 16695296)],
+    ),
     "good_7.14.0_ai_max_395": ("wsl", "1.21", [("AMD Radeon(TM) 8060S Graphics", "gfx1151", "1586", "0000:c4:00.0", 100663296)]),
     "good_10.0.0_card_beside_igpu": (
         "wsl", "1.22",

@@ -11,6 +11,7 @@ from ansible.module_utils.colab_ready.core.problem import message
 from ansible.module_utils.colab_ready.host_check import preflight
 from ansible.module_utils.colab_ready.host_check.preflight import PortState, Problem, Seen, Wishes
 from ansible.module_utils.colab_ready.python import interpreters
+from ansible.module_utils.colab_ready.system import clock
 from ansible.module_utils.colab_ready.system.filesystem import Place
 from ansible.module_utils.colab_ready.system.interpreters import Python
 from ansible.module_utils.colab_ready.system.ports import Listener, Process
@@ -128,6 +129,7 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any], str, list[str]]] = [
     ("an old Python", {}, {"python": None, "rejected": ["/usr/bin/python3 is 3.9.2"]}, "python", ["/usr/bin/python3 is 3.9.2"]),
     ("a new Python", {}, {"python": None, "rejected": ["/usr/bin/python3 is 3.15.0"]}, "python", [">=3.10,<3.15"]),
     ("no Python", {}, {"python": None}, "python", ["there is none in /usr/bin"]),
+    ("a clock that stood still", {}, {"clock": "the clock shows 2026-11-29"}, "clock", ["shows 2026-11-29", "hwclock -s", "timedatectl"]),
     ("a disk too small", {}, {"place": replace(PLACE, free_bytes=(4 << 30) - 1)}, "disk_space", ["4.0 GiB"]),
     ("no room for more files", {}, {"place": replace(PLACE, free_inodes=59_999)}, "disk_inodes", ["59999", "df -i"]),
     ("a Windows drive", {}, {"place": replace(PLACE, filesystem="9p")}, "prefix_filesystem", ["9p", "/mnt"]),
@@ -240,7 +242,7 @@ PORT_STATES: list[tuple[str, PortState, list[str]]] = [
     (
         "a program on Windows",
         PortState(bind_error="Address already in use"),
-        ["Address already in use", "netstat -ano"],
+        ["Address already in use", "netstat -ano", "netsh int ip show excludedportrange protocol=tcp"],
     ),
 ]
 
@@ -322,3 +324,41 @@ def test_a_prefix_that_others_can_change_is_refused_with_the_owner_named() -> No
     problem = preflight.check_prefix(place, None)
     assert problem is not None and problem.id == "prefix_trust"
     assert "colab_prefix is /home/student/cr, and /home/student belongs to student" in problem.what
+
+
+WSL = "6.6.87.2-microsoft-standard-WSL2"
+TODAY = 1796052614
+
+
+@pytest.mark.parametrize(
+    ("kernel", "now", "hardware", "told"),
+    [
+        (WSL, TODAY, TODAY + 200, None),
+        (WSL, TODAY - 51_000, TODAY, "the clock shows 2026-11-30 01:20 UTC, and Windows' 2026-11-30 15:30 UTC"),
+        (WSL, TODAY + 51_000, TODAY, "and Windows' 2026-11-30 15:30 UTC"),
+        (WSL, TODAY, "", None),
+        (WSL, TODAY, 946684800, None),
+        # A PC that shares its clock with a Windows keeps local time in it.
+        ("6.12.41-amd64", TODAY, TODAY + 3600, None),
+        ("6.12.41-amd64", 946684800, TODAY, "2000-01-01 00:00 UTC, which is past"),
+    ],
+)
+def test_a_clock_that_cannot_be_right_is_seen(
+    kernel: str, now: float, hardware: object, told: str | None, tmp_path: Path
+) -> None:
+    (tmp_path / "since_epoch").write_text(f"{hardware}\n")
+    found = clock.wrong_clock(kernel, now, str(tmp_path / "since_epoch"), "/nonexistent")
+    assert found is None if told is None else told in str(found)
+    assert clock.wrong_clock(kernel, TODAY, str(tmp_path / "none"), "/nonexistent") is None
+
+
+def test_a_clock_that_is_behind_apt_s_own_lists_is_wrong(tmp_path: Path) -> None:
+    for name, date in (
+        ("deb_dists_noble_InRelease", "Thu, 23 Apr 2026 12:00:00 UTC"),
+        ("deb_dists_noble-updates_InRelease", "Mon, 30 Nov 2026 15:30:14 UTC"),
+        ("x_dists_x_InRelease", "of tomorrow"),
+        ("lock", "Sun, 30 Nov 2036 15:30:14 UTC"),
+    ):
+        (tmp_path / name).write_text(f"-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\nOrigin: x\nDate: {date}\n")
+    found = [clock.wrong_clock("6.12", now, "/none", f"{tmp_path}/*_InRelease") for now in (TODAY - 51_000, TODAY - 60)]
+    assert found == ["the clock shows 2026-11-30 01:20 UTC, and apt's lists are of 2026-11-30 15:30 UTC", None]

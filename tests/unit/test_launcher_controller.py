@@ -55,11 +55,6 @@ fi
 if [ "$1" = venv ]; then mkdir -p "$directory/bin" && cp "$state/python" "$directory/bin/python"; fi
 """
 
-APT = """
-[ ! -e "$state/apt-fails" ] || { echo "E: Unable to locate package" >&2; exit 100; }
-case "$*" in *install*) touch "$state/ensurepip" ;; esac
-"""
-
 
 @dataclass
 class Yard:
@@ -76,22 +71,19 @@ class Yard:
         self.uv_lock = self.folder / "uv.txt"
         self.uv_lock.write_text(f"uv==1 --hash=sha256:{'0' * 64}\n")
         self.touch("no-wheels")
-        for name, body in (("uv", UV), ("apt-get", APT), ("dpkg", ""), ("sudo", 'shift; exec "$@"\n')):
-            self.stand_in(self.folder / "bin" / name, name, body)
+        self.stand_in(self.folder / "bin" / "uv", "uv", UV)
         self.stand_in(self.state / "python", "python", PYTHON)
 
     def stand_in(self, path: Path, name: str, body: str) -> None:
         path.write_text(PREAMBLE.format(name=name, state=f"'{self.state}'") + body)
         path.chmod(0o755)
 
-    def builder(self, uv: bool = True, become: tuple[str, ...] = (), **variables: str) -> controller.Builder:
+    def builder(self, uv: bool = True, **variables: str) -> controller.Builder:
         found = controller.sources([], variables, "/home/me")
         environ = {"PATH": f"{self.folder}/bin:/usr/bin:/bin", **variables, **found.variables}
         program = str(self.folder / "bin" / "uv") if uv else None
         python = str(self.state / "python")
-        return controller.Builder(
-            "controller", self.lock, self.cache, environ, program, self.uv_lock, found, become, python
-        )
+        return controller.Builder("controller", self.lock, self.cache, environ, program, self.uv_lock, found, python)
 
     def touch(self, *names: str) -> None:
         for name in names:
@@ -127,7 +119,7 @@ def test_it_needs_python_and_nothing_else(yard: Yard, capsys: pytest.CaptureFixt
         "this computer needs that one next"
     )
     offline = f"[--offline] [--no-index] [--find-links] [{wheels}] [--no-build] [--require-hashes] [-r] [{yard.lock}]"
-    assert offline in yard.calls("uv")[-1] and not yard.calls("apt-get")
+    assert offline in yard.calls("uv")[-1]
     assert not {"UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS"} & set(yard.seen("uv"))
     assert "secret" not in "".join(yard.calls("python")) + "".join(yard.calls("uv")) + capsys.readouterr().err
     assert (folder / ".complete").exists()
@@ -146,6 +138,9 @@ def test_pip_too_builds_nothing(yard: Yard) -> None:
     yard.builder(uv=False).get()
     (install,) = [call for call in yard.calls("python") if "[install]" in call]
     assert f"[--only-binary] [:all:] [--require-hashes] [-r] [{yard.lock}]" in install
+    # A killed pip leaves nothing in /tmp.
+    assert yard.seen("python")["TMPDIR"] == str(yard.cache / "controller.tmp")
+    assert not (yard.cache / "controller.tmp").exists()
 
 
 def test_another_lock_is_another_environment(yard: Yard) -> None:
@@ -180,7 +175,6 @@ def test_when_uv_fails_it_is_said_and_venv_is_tried(yard: Yard, capsys: pytest.C
     folder = yard.builder().get()
     assert "colab-ready: not with uv (Caused by: dns error); trying the next way\n" in capsys.readouterr().err
     assert not (folder / "half-of-one").exists(), "the next way begins from nothing"
-    assert not yard.calls("apt-get")
 
 
 def test_what_pip_is_configured_to_holds_for_both(yard: Yard) -> None:
@@ -201,31 +195,6 @@ def test_what_pip_is_configured_to_holds_for_both(yard: Yard) -> None:
 def test_a_configuration_that_pip_refuses_is_one_message() -> None:
     with pytest.raises(Stop, match="pip's configuration file /etc/pip.conf cannot be read"):
         controller.sources([("/etc/pip.conf", "no section\n")], {}, "/root")
-
-
-def test_without_venv_it_comes_from_apt(yard: Yard, capsys: pytest.CaptureFixture[str]) -> None:
-    yard.builder(uv=False).get()
-    said = capsys.readouterr().err
-    assert "colab-ready: not with venv (No module named 'ensurepip'); trying the next way\n" in said
-    package = f"python3.{sys.version_info[1]}-venv"
-    assert f"installing {package} and ca-certificates with apt-get" in said
-    update, install = yard.calls("apt-get")
-    assert update.endswith("[update]")
-    assert install.endswith(f"[install] [--yes] [--no-install-recommends] [{package}] [ca-certificates]")
-    assert not yard.calls("sudo"), "root's half is root"
-
-
-def test_apt_goes_through_sudo_where_the_caller_builds(yard: Yard) -> None:
-    yard.builder(uv=False, become=(str(yard.folder / "bin" / "sudo"), "--")).get()
-    assert [call[:47] for call in yard.calls("sudo")] == ["sudo [--] [env] [DEBIAN_FRONTEND=noninteractive"] * 2
-
-
-def test_apt_is_not_asked_for_a_python_that_is_not_its_own(yard: Yard, capsys: pytest.CaptureFixture[str]) -> None:
-    yard.stand_in(yard.folder / "bin" / "dpkg", "dpkg", 'echo "dpkg-query: no path found" >&2; exit 1\n')
-    with pytest.raises(Stop):
-        yard.builder(uv=False).get()
-    assert "colab-ready: not with apt (dpkg-query: no path found)\n" in capsys.readouterr().err
-    assert not yard.calls("apt-get")
 
 
 def test_when_every_way_fails_the_log_is_named_and_the_next_run_recovers(yard: Yard) -> None:
@@ -253,6 +222,20 @@ def test_two_launchers_of_one_user_build_one_after_the_other(
     assert "another colab-ready works on this computer: the first; waiting" in capsys.readouterr().err
 
 
+def test_the_folder_of_a_callers_killed_run_goes_with_the_next_and_one_that_is_held_stays(yard: Yard) -> None:
+    launcher = Launcher(PROJECT, {"XDG_CACHE_HOME": str(yard.folder), "HOME": caller.home_of(os.geteuid(), os.environ)})
+    cache = others.make_cache(launcher)
+    dead, new = cache / "run.dead", cache / "run.new"
+    for folder in (dead, new):
+        folder.mkdir()
+    with others.scratch(launcher) as held:
+        for folder in (dead, held):
+            os.utime(folder, (0, 0))
+        with others.scratch(launcher):
+            assert held.exists() and new.exists() and not dead.exists()
+    assert not held.exists()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="root's uv has to be root's")
 def test_root_starts_no_uv_that_somebody_else_can_change(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(root.variables, "ROOT_PATH", str(yard.folder / "bin"))
@@ -272,7 +255,6 @@ WAITING = PYTHON.replace(
 @pytest.fixture
 def waiting(yard: Yard) -> Yard:
     yard.stand_in(yard.state / "python", "python", WAITING)
-    yard.stand_in(yard.folder / "bin" / "dpkg", "dpkg", "exit 1\n")
     yard.touch("ensurepip")
     return yard
 
@@ -292,6 +274,12 @@ def test_what_does_not_end_is_waited_for_with_words_and_ended(
     said = capsys.readouterr().err
     assert "python is still at it (1 s)" in said and "not with venv (python did not end within 0 minutes)" in said
     assert_pip_is_gone(waiting)
+
+
+def test_a_full_folder_is_why_no_way_led_there(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controller, "ROOM_LEAST", 1 << 60)
+    with pytest.raises(Stop, match="/tmp is full, .*Do: see df -h /tmp"):
+        yard.builder(uv=False).get()
 
 
 def test_the_silence_of_steps_before_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -324,13 +312,3 @@ def wait_for(path: Path) -> None:
     end = time.monotonic() + 30
     while not path.exists() and time.monotonic() < end:
         time.sleep(0.05)
-
-
-def test_apt_is_not_asked_for_what_is_there(
-    yard: Yard, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(controller, "CERTIFICATES", str(yard.lock))
-    yard.touch("ensurepip", "pip-fails")
-    with pytest.raises(Stop):
-        yard.builder(uv=False).get()
-    assert "not with apt (" in capsys.readouterr().err and not yard.calls("apt-get")

@@ -33,6 +33,7 @@ SPELLINGS = [
     (["-i", "a", "--inventory-file=b", "--inventory", "c"], ["--inventory=a", "--inventory=b", "--inventory=c"]),
     (["--vault-pass-file", "f", "-J"], ["--vault-password-file=f", "--ask-vault-password"]),
     (["-e-x"], ["--extra-vars=-x"]),
+    (["--restart", "-v"], ['--extra-vars={"colab_restart": true}', "--verbose"]),
     (["-e", ""], ["--extra-vars="]),
     ([], []),
 ]

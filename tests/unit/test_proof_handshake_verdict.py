@@ -9,6 +9,7 @@ import inspect
 import itertools
 import json
 import re
+import socket
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -495,6 +496,7 @@ def test_outside_of_wsl_nothing_is_to_be_done_on_windows(
     [
         (ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), "port_refused"),
         (OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address"), "port_refused"),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "no_localhost"),
         (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), "no_http_answer"),
         (TimeoutError(), "no_http_answer"),
         (EOFError(), "no_http_answer"),

@@ -47,6 +47,7 @@ class Proofs:
         self.remedies: list[str] = []
         names["run_handshake"] = self.run_handshake
         names["config_dirs_check"] = lambda settings: {}
+        names["next_start_check"] = lambda settings: {}
         names["side_by_side"] = lambda checks: {name: check() for name, check in checks.items()}
 
     def run_tensor(self, backend: str, python: str, **more: Any) -> dict[str, Any]:
@@ -102,7 +103,7 @@ def test_the_cpu_is_proven_without_any_adapter(proofs: Proofs) -> None:
     (tensor,), (cell,) = proofs.sums, proofs.cells
     assert (tensor["backend"], tensor["adapter"], tensor["card"], tensor["env"]) == ("cpu", None, None, {})
     assert (cell["device_type"], cell["device"]) == ("cpu", None)
-    assert set(checks) == {"tensor_add", "config_dirs", "colab_handshake"}
+    assert set(checks) == {"tensor_add", "config_dirs", "next_start", "colab_handshake"}
 
 
 @pytest.mark.parametrize(("adapter", "asked"), [("AMD Radeon(TM) Graphics", "AMD Radeon(TM) Graphics"), ("", None)])

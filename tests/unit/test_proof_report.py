@@ -14,6 +14,7 @@ from ansible.module_utils.colab_ready.proof.report import (
     judge_browser,
     judge_config_dirs,
     judge_extension,
+    judge_restart,
     judge_server_config,
     not_set_up,
     parse_browser_note,
@@ -34,6 +35,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "colab_handshake": {"ok": True, "seconds": 2.5, "steps": [{"id": "preflight", "ok": True}]},
     "extension": {"ok": True, "seconds": 0.0},
     "server_config": {"ok": True, "seconds": 0.0},
+    "next_start": {"ok": True, "seconds": 0.0},
 }
 
 
@@ -169,7 +171,7 @@ def test_the_extension_counts_only_as_its_file_says(tmp_path, content, wanted, o
 
 
 def test_a_host_without_settings_fails_every_required_check_and_says_what_to_run():
-    checks = not_set_up("/etc/x", "[Errno 2] No such file or directory: '/etc/x'")
+    checks = not_set_up("")
     assert all(checks[name]["ok"] is False and checks[name]["reasons"] for name in REQUIRED_CHECKS)
     report = build_report(HOST, CPU, checks, "2026-01-01T00:00:00Z")
     assert report["ready"] is False
@@ -178,10 +180,10 @@ def test_a_host_without_settings_fails_every_required_check_and_says_what_to_run
     assert report["remedies"][0]["do"] == "run ./colab-ready"
 
 
-@pytest.mark.parametrize("problem", ["[Errno 13] Permission denied: '/etc/x'", "Expecting value: line 1 column 1"])
-def test_settings_that_are_there_and_cannot_be_read_are_named_with_the_cause(problem):
-    report = build_report(HOST, CPU, not_set_up("/etc/x", problem), "2026-01-01T00:00:00Z")
-    assert report["reasons"] == [f"this host is not set up: /etc/x cannot be read ({problem})"]
+def test_a_host_whose_settings_a_folder_replaced_is_told_why_and_to_move_that_first():
+    report = build_report(HOST, CPU, not_set_up("/etc/x cannot be read", "/etc/x"), "2026-01-01T00:00:00Z")
+    assert report["reasons"] == ["this host is not set up: /etc/x cannot be read"]
+    assert report["remedies"][0]["do"] == "sudo mv -T /etc/x /etc/x.old, then ./colab-ready"
 
 
 def test_a_reason_that_checks_share_is_given_once_with_their_names():
@@ -266,6 +268,25 @@ def test_what_others_can_change_of_the_server_is_a_reason_not_to_be_ready():
     assert report["reasons"] == ["server_config: /opt/colab-ready/server/etc/jupyter (0777): everybody may write to it"]
     assert [remedy["id"] for remedy in report["remedies"]] == ["server_config_open"]
     assert judge_server_config([])["ok"] is True
+
+
+@pytest.mark.parametrize(
+    ("waiting", "ok", "said"),
+    [
+        (["the settings changed", "x"], False, "the settings changed; x"),
+        ([], True, "nothing waits"),
+        (None, None, "not known"),
+    ],
+)
+def test_what_waits_for_a_restart_is_said_and_takes_nothing_from_ready(waiting, ok, said):
+    check = judge_restart(waiting)
+    assert check["ok"] is ok and said in check["steps"][0]["detail"]
+    report = build_report(HOST, CPU, {**GOOD, "restart": check}, "2026-01-01T00:00:00Z")
+    assert report["ready"] is True
+    assert ["./colab-ready --restart" in one["do"] and said in one["cause"] for one in report["remedies"]] == [
+        True
+    ] * bool(waiting)
+    assert ("restart pending" in person_message(report)) is bool(waiting)
 
 
 # --- the browser

@@ -161,7 +161,7 @@ def test_a_run_without_a_report_tells_what_waits_for_windows_and_check_mode_does
 @pytest.mark.parametrize(
     ("action", "remedies", "found"),
     [
-        ("wsl_host", [{"id": "wsl_shutdown"}], ["wsl_shutdown"]),
+        ("wsl_host", [{"id": "wsl_shutdown"}, {"id": "restart_pending"}], ["wsl_shutdown", "restart_pending"]),
         ("ansible.legacy.wsl_host", [{"id": "wsl_update"}, {"id": "other"}], ["wsl_update"]),
         ("wsl_host", None, []),
         ("wsl_host", [None, "text"], []),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -257,6 +258,47 @@ def test_a_damaged_package_is_noticed(tmp_path: Path, break_it: Any, expected: s
     package(tmp_path, "a", files={"a/x.py": "print()\n"})
     break_it(tmp_path)
     assert problems(tmp_path) == {"a": expected}
+
+
+def an_environment(path: Path) -> Path:
+    """One as its builder leaves it; its site-packages."""
+    site = path / "lib/python3.11/site-packages"
+    for name in ("pinned", "locked", "users"):
+        package(site, name)
+    for name in ("bin/python", "bin/activate"):
+        (path / name).parent.mkdir(exist_ok=True)
+        (path / name).touch()
+    (path / "pyvenv.cfg").write_text("home = /usr/bin\n")
+    made = environment.own_files(str(path))
+    note = {
+        "schema": 1,
+        "state": "complete",
+        "pinned": {"pinned": "", "absent": ""},
+        "locked": ["locked"],
+        "made": made,
+    }
+    note["left_out"] = {"absent": "absent==1"}
+    (path / environment.MEMORY).write_text(json.dumps(note))
+    return site
+
+
+@pytest.mark.parametrize(
+    ("break_it", "said"),
+    [
+        (lambda path, site: None, []),
+        (lambda path, site: shutil.rmtree(site / "users-1.0.dist-info"), []),
+        (lambda path, site: shutil.rmtree(site / "locked-1.0.dist-info"), ["locked is missing"]),
+        (lambda path, site: (site / "pinned-1.0.dist-info/RECORD").unlink(), ["pinned has no readable RECORD"]),
+        (lambda path, site: (path / "pyvenv.cfg").unlink(), ["its pyvenv.cfg is missing or unreadable"]),
+        (lambda path, site: (path / environment.MEMORY).unlink(), ["its colab-ready.json is missing or unreadable"]),
+        (lambda path, site: (path / "bin/activate").unlink(), ["files of its own are missing (bin/activate)"]),
+        (lambda path, site: shutil.rmtree(path), ["its pyvenv.cfg is missing or unreadable"]),
+    ],
+)
+def test_the_note_of_who_built_it_tells_a_damaged_environment(tmp_path: Path, break_it: Any, said: list[str]) -> None:
+    path = tmp_path / "env"
+    break_it(path, an_environment(path))
+    assert environment.damages(str(path)) == said
 
 
 def test_a_file_in_place_of_a_package_is_a_problem(tmp_path: Path) -> None:

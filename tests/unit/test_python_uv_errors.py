@@ -244,6 +244,12 @@ please update the hashes. Otherwise, examine the package contents carefully; som
         "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device\n",
     ),
     (
+        "killed",
+        ["uv was ended by signal 9 (Killed)", "dmesg"],
+        None,
+        f"Resolved 3 packages\n{uv_errors.KILLED % (9, 'Killed')}",
+    ),
+    (
         "permission",
         ["permission is denied", "/e1/lib/python3.11/site-packages/zipp-3.19.0.dist-info"],
         None,
@@ -363,6 +369,249 @@ conclude that you require tornado>=4.5.
   cause: Because you require idna<3 and idna>3.1, we can conclude that your requirements are unsatisfiable.
 """,
     ),
+    (
+        "line",
+        ["the line is slow or broke off while bigpkg==1.0 came", "what came whole is kept"],
+        None,
+        """error: Failed to download `bigpkg==1.0`
+  cause: Failed to extract archive: bigpkg-1.0-py3-none-any.whl
+  cause: I/O operation failed during extraction
+  cause: Failed to download distribution due to network timeout. Try increasing UV_HTTP_TIMEOUT (current value: 2s).
+""",
+    ),
+    (
+        "line",
+        ["the line is slow or broke off while bigpkg==1.0 came", "what came whole is kept"],
+        None,
+        """error: Failed to download `bigpkg==1.0`
+  cause: Failed to write to the distribution cache
+  cause: error decoding response body
+  cause: request or response body error
+  cause: error reading a body from connection
+  cause: end of file before message length reached
+""",
+    ),
+    (
+        "line",
+        ["the line is slow or broke off while bigpkg==1.0 came", "what came whole is kept"],
+        None,
+        """error: Failed to download `bigpkg==1.0`
+  cause: Failed to write to the distribution cache
+  cause: error decoding response body
+  cause: request or response body error
+  cause: error reading a body from connection
+  cause: Connection reset by peer (os error 104)
+""",
+    ),
+    (
+        "line",
+        ["the line is slow or broke off while bigpkg==1.0 came", "what came whole is kept"],
+        None,
+        """error: Failed to download `bigpkg==1.0`
+  cause: Failed to write to the distribution cache
+  cause: error decoding response body
+  cause: request or response body error
+  cause: error reading a body from connection
+  cause: unexpected EOF during chunk size line
+""",
+    ),
+    (
+        "line",
+        ["the line is slow or broke off while bigpkg==1.0 came", "what came whole is kept"],
+        None,
+        """error: Failed to download `bigpkg==1.0`
+  cause: Failed to write to the distribution cache
+  cause: error decoding response body
+  cause: request or response body error
+  cause: error reading a body from connection
+  cause: peer closed connection without sending TLS close_notify: https://docs.rs/rustls/latest/rustls/manual/_03_howto/index.html#unexpected-eof
+""",
+    ),
+    (
+        "line",
+        ["broke off on the way to http://127.0.0.1:18191/"],
+        "http://127.0.0.1:18191/simple/bigpkg/",
+        """error: Request failed after 1 retry in 1.4s
+  cause: Failed to fetch: http://127.0.0.1:18191/simple/bigpkg/
+  cause: error sending request for url (http://127.0.0.1:18191/simple/bigpkg/)
+  cause: client error (SendRequest)
+  cause: connection closed before message completed
+""",
+    ),
+    (
+        "line",
+        ["broke off while bigpkg-1.0-py3-none-any.whl came"],
+        "http://127.0.0.1:18191/files/bigpkg-1.0-py3-none-any.whl",
+        """error: incomplete-download
+
+× Download failed after 6 attempts because not enough bytes were received (1000 kB/3.0 MB)
+╰─> URL: http://127.0.0.1:18191/files/bigpkg-1.0-py3-none-any.whl
+
+note: This is an issue with network connectivity, not pip.
+""",
+    ),
+    (
+        "line",
+        ["broke off"],
+        None,
+        """pip._vendor.urllib3.exceptions.ProtocolError: ("Connection broken: InvalidChunkLength(got length b'', 0 bytes read)", \
+InvalidChunkLength(got length b'', 0 bytes read))
+""",
+    ),
+    (
+        "line",
+        ["what came of bigpkg is not a whole file", "login page"],
+        None,
+        """error: Failed to download `bigpkg==1.0`
+  cause: Failed to extract archive: bigpkg-1.0-py3-none-any.whl
+  cause: Bad CRC (got dab71a13, expected 2741b8e4) for file: bigpkg/d.bin
+""",
+    ),
+    (
+        "line",
+        ["what came of bigpkg is not a whole file", "login page"],
+        None,
+        """error: Failed to download `bigpkg==1.0`
+  cause: Failed to extract archive: bigpkg-1.0-py3-none-any.whl
+  cause: Invalid zip file structure
+  cause: Encountered an unexpected header (actual: 0x6d74683c, expected: 0x4034b50).
+""",
+    ),
+    (
+        "line",
+        ["what came of bigpkg is not a whole file", "login page"],
+        None,
+        """error: No solution found when resolving dependencies
+  cause: Because bigpkg==1.0 has an invalid package format and only bigpkg==1.0 is available, we can conclude that all versions of \
+bigpkg cannot be used.
+
+hint: The structure of `bigpkg` (v1.0) was invalid:
+  Failed to read from zip file
+""",
+    ),
+    (
+        "line",
+        ["what came of bigpkg is not a whole file", "login page"],
+        None,
+        """ERROR: Wheel 'bigpkg' located at /tmp/pip-unpack-mo87wmbf/bigpkg-1.0-py3-none-any.whl is invalid.
+""",
+    ),
+    (
+        "index_silent",
+        ["too many requests", "429 Too Many Requests", "Wait some minutes"],
+        "http://127.0.0.1:18191/simple/bigpkg/",
+        """error: Request failed after 1 retry in 1.4s
+  cause: Failed to fetch: http://127.0.0.1:18191/simple/bigpkg/
+  cause: HTTP status client error (429 Too Many Requests) for url (http://127.0.0.1:18191/simple/bigpkg/)
+""",
+    ),
+    (
+        "index_silent",
+        ["429 Client Error: Too Many Requests)"],
+        "http://127.0.0.1:18191/files/bigpkg-1.0-py3-none-any.whl",
+        """ERROR: HTTP error 429 while getting http://127.0.0.1:18191/files/bigpkg-1.0-py3-none-any.whl (from http://127.0.0.1:18191/simple/bigpkg/)
+ERROR: 429 Client Error: Too Many Requests for url: http://127.0.0.1:18191/files/bigpkg-1.0-py3-none-any.whl
+""",
+    ),
+    (
+        "index_silent",
+        ["speaks another protocol", "http://"],
+        "https://localhost:18131/simple/bigpkg/",
+        """error: Request failed after 1 retry in 1.4s
+  cause: Failed to fetch: https://localhost:18131/simple/bigpkg/
+  cause: error sending request for url (https://localhost:18131/simple/bigpkg/)
+  cause: client error (Connect)
+  cause: received corrupt message of type InvalidContentType
+""",
+    ),
+    (
+        "index_silent",
+        ["speaks another protocol", "http://"],
+        "https://localhost:18131/simple/bigpkg/",
+        """error: Request failed after 1 retry in 1.4s
+  cause: Failed to fetch: https://localhost:18131/simple/bigpkg/
+  cause: error sending request for url (https://localhost:18131/simple/bigpkg/)
+  cause: client error (Connect)
+  cause: invalid HTTP version parsed
+""",
+    ),
+    (
+        "clock",
+        ["clock", "not valid yet", "hwclock -s", "timedatectl"],
+        "https://localhost:18131/simple/bigpkg/",
+        """error: Request failed after 1 retry in 1.4s
+  cause: Failed to fetch: https://localhost:18131/simple/bigpkg/
+  cause: error sending request for url (https://localhost:18131/simple/bigpkg/)
+  cause: client error (Connect)
+  cause: invalid peer certificate: certificate not valid yet: verification time 1795963912 (UNIX), but certificate is not valid before 1811808000 (15844088 seconds in future)
+""",
+    ),
+    (
+        "clock",
+        ["clock", "has expired", "hwclock -s", "If the clock is right"],
+        "https://localhost:18131/simple/bigpkg/",
+        """error: Request failed after 1 retry in 1.4s
+  cause: Failed to fetch: https://localhost:18131/simple/bigpkg/
+  cause: error sending request for url (https://localhost:18131/simple/bigpkg/)
+  cause: client error (Connect)
+  cause: invalid peer certificate: certificate expired: verification time 1795963914 (UNIX), but certificate is not valid after 1735689600 (60274314 seconds ago)
+""",
+    ),
+    (
+        "clock",
+        ["clock", "not valid yet", "hwclock -s", "timedatectl"],
+        "https://localhost:18131/simple/bigpkg/",
+        """Could not fetch URL https://localhost:18131/simple/bigpkg/: There was a problem confirming the ssl certificate: HTTPSConnectionPool(host='localhost', port=18131): Max retries \
+exceeded with url: /simple/bigpkg/ (Caused by SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate is not yet valid (_ssl.c:992)'))) - skipping
+ERROR: No matching distribution found for bigpkg
+""",
+    ),
+    (
+        "clock",
+        ["has expired"],
+        "https://localhost:18131/simple/bigpkg/",
+        """Could not fetch URL https://localhost:18131/simple/bigpkg/: There was a problem confirming the ssl certificate: HTTPSConnectionPool(host='localhost', port=18131): Max retries \
+exceeded with url: /simple/bigpkg/ (Caused by SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate has expired (_ssl.c:992)'))) - skipping
+ERROR: No matching distribution found for bigpkg
+""",
+    ),
+    (
+        "tls",
+        ["another server's", "login"],
+        "https://localhost:18131/simple/bigpkg/",
+        """Could not fetch URL https://localhost:18131/simple/bigpkg/: There was a problem confirming the ssl certificate: HTTPSConnectionPool(host='localhost', port=18131): Max retries \
+exceeded with url: /simple/bigpkg/ (Caused by SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: Hostname mismatch, certificate is not valid for 'localhost'. (_ssl.c:992)'))) - skipping
+ERROR: No matching distribution found for bigpkg
+""",
+    ),
+    (
+        "line",
+        ["broke off"],
+        "https://localhost:18131/simple/bigpkg/",
+        """Could not fetch URL https://localhost:18131/simple/bigpkg/: There was a problem confirming the ssl certificate: HTTPSConnectionPool(host='localhost', port=18131): Max retries \
+exceeded with url: /simple/bigpkg/ (Caused by SSLError(SSLEOFError(8, 'EOF occurred in violation of protocol (_ssl.c:992)'))) - skipping
+ERROR: No matching distribution found for bigpkg
+""",
+    ),
+    (
+        "tls",
+        ["another server's"],
+        "https://localhost:18131/simple/bigpkg/",
+        """error: Request failed after 1 retry in 1.4s
+  cause: Failed to fetch: https://localhost:18131/simple/bigpkg/
+  cause: error sending request for url (https://localhost:18131/simple/bigpkg/)
+  cause: client error (Connect)
+  cause: invalid peer certificate: certificate not valid for name "localhost"; certificate is only valid for DnsName("other.test")
+""",
+    ),
+    (
+        "no_version",
+        ["no configured source has bigpkg", "login page"],
+        None,
+        """error: No solution found when resolving dependencies
+  cause: Because there are no versions of bigpkg and you require bigpkg, we can conclude that your requirements are unsatisfiable.
+""",
+    ),
 ]
 
 
@@ -442,6 +691,52 @@ LACKS_AN_EXTRA = """Resolved 2 packages in 1ms
 warning: The package `fsspec==2026.1` does not have an extra named `nonsense`
 warning: The package `torch==2.13.0+rocm10.0.0` does not have an extra named `device-gfx906`
 """
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "word", "do"),
+    [
+        ("not_found", "no source has uv==1 for x86_64", "not_there", "complete the mirror"),
+        ("refused", "https://m/simple/uv/ wants others (403)", "credentials", "Correct the index address"),
+        (
+            "certificate",
+            "the certificate of https://m/ is not accepted (self-signed)",
+            "tls",
+            "Install that certificate",
+        ),
+        (
+            "certificate",
+            "the certificate of https://m/ is not accepted (certificate is not yet valid)",
+            "clock",
+            "clock",
+        ),
+        (
+            "certificate",
+            "the certificate of https://m/ is not accepted (Hostname mismatch)",
+            "tls",
+            "wants a login first",
+        ),
+        ("no_roots", "https://m/ wants a password", "tls", "ca-certificates"),
+        ("slow", "https://m/ stopped sending", "index_silent", "Check the network"),
+        ("cut", "https://m/ broke off", "line", "what came whole is kept"),
+        ("server", "https://m/ answers 503", "index_silent", "Check the network"),
+        ("hash", "https://m/uv.whl is another file than the locked one", "hash_mismatch", "tampers with the download"),
+        ("answer", "https://m/uv.whl is another file than the locked one", "line", "login page"),
+        ("disk", "/x/uv: No space left on device", "disk_full", "Make room"),
+        ("disk", "/x/uv: Is a directory", "os_error", "Look at that place"),
+        ("unreachable", "https://m/ cannot be reached (Name or service not known)", "no_network", "Check the network"),
+        (
+            "unreachable",
+            "https://m/ cannot be reached (Tunnel connection failed: 502 Bad)",
+            "proxy",
+            "Correct the proxy",
+        ),
+        ("unreachable", "https://m/ cannot be reached (something else)", "index_silent", "Check the network"),
+    ],
+)
+def test_what_the_fetcher_says_is_told_with_what_to_do(kind: str, text: str, word: str, do: str) -> None:
+    problem = uv_errors.explain_fetch(kind, text)
+    assert (problem.kind, problem.what) == (word, text) and do in problem.do
 
 
 def test_an_extra_that_a_wanted_package_lacks_is_a_failure_although_uv_only_warns() -> None:

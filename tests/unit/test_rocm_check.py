@@ -132,7 +132,7 @@ def looked_at(name: str, state: State = FINE, **more: Any) -> Looked:
 def test_where_the_sum_is_right_a_bad_rocminfo_is_a_warning_and_the_host_is_ready() -> None:
     check = settle(looked_at("bad_hsa_init"), RIGHT)
     assert (check["ok"], check["remedies"]) == (False, [])
-    others = ("colab_handshake", "extension", "server_config")
+    others = ("colab_handshake", "extension", "server_config", "next_start")
     checks = {"tensor_add": RIGHT, "rocminfo": check, **{name: {"ok": True} for name in others}}
     report = build_report({"hostname": "pc"}, {}, checks, "2026-01-01T00:00:00Z")
     assert (report["ready"], report["reasons"], report["remedies"]) == (True, [], [])

@@ -167,6 +167,9 @@ TEXTS = {
     "bad_no_wddm_7.2": ("rocm_no_adapter", "rocm_no_adapter"),
     "bad_not_loaded": ("rocm_without_bridge", "rocm_without_bridge"),
     "bad_out_of_resources": ("rocm_card_unsupported", "rocm_card_unsupported"),
+    # In WSL nobody prints these two.
+    "bad_native_kfd_container": ("rocm_card_unsupported", "rocm_card_unsupported"),
+    "bad_native_kfd_permission": ("rocm_native_devices", "rocm_native_devices"),
     "bad_override": ("rocm_override_wanted", "rocm_override_wanted"),
     "bad_unsupported_gpu": ("rocm_card_unsupported", "rocm_card_unsupported"),
     "bad_vram_10": ("rocm_no_free_memory", "rocm_no_free_memory"),
@@ -187,6 +190,51 @@ def test_a_failure_of_rocminfo_has_a_remedy_whatever_else_is_known(name: str) ->
 MORE: list[tuple[Evidence, str]] = [
     (heard("bad_not_loaded", replace(OLD, detection="")), "rocm_detection_off"),
     (heard("bad_not_loaded", State(wsl=False)), "rocm_module_missing"),
+    # Who may open /dev/kfd, by what rocminfo prints in the group, out of it, and in a container.
+    (heard("bad_native_kfd_permission", NATIVE), "rocm_kfd_permission"),
+    (heard("bad_native_kfd_container", NATIVE), "rocm_kfd_container"),
+    *(
+        (said(text, NATIVE), remedy)
+        for text, remedy in (
+            ("Unable to open /dev/kfd read-write: No such file or directory", "rocm_kfd_container"),
+            ('mia is not member of "video" group, the default DRM access group.', "rocm_kfd_permission"),
+            ("libdrm: /dev/dri/renderD128: Permission denied", "rocm_kfd_permission"),
+            ("hsa api call failure\nCall returned HSA_STATUS_ERROR_OUT_OF_RESOURCES: ...", "rocm_native_no_gpu"),
+        )
+    ),
+    # What the runtime prints before it ends the program, and what torch raises.
+    *(
+        (said(text, state, ended), remedy)
+        for state in (FINE, NATIVE)
+        for text, ended, remedy in (
+            ("HW Exception by GPU node-1 (Agent handle: 0x5a7b1c0) reason :GPU Hang", "signal", "rocm_gpu_hang"),
+            ("amdgpu 0000:03:00.0: amdgpu: ring gfx_0.0.0 timeout, signaled seq=1", "signal", "rocm_gpu_hang"),
+            (
+                "Memory access fault by GPU node-1 (Agent handle: 0x55d3) on address 0x7f2c. Reason: Unknown.",
+                "signal",
+                "rocm_memory_fault",
+            ),
+            ("HIP error: an illegal memory access was encountered", "", "rocm_memory_fault"),
+            ("HIP error: unspecified launch failure", "", "rocm_memory_fault"),
+            (
+                ":0:rocdevice.cpp:2984: Callback: Queue 0x7f aborting with error : HSA_STATUS_ERROR_MEMORY_APERTURE_VIOLATION: The agent "
+                "attempted to access memory beyond the largest legal address. code: 0x29",
+                "signal",
+                "rocm_memory_fault",
+            ),
+            (
+                "Callback: Queue 0x7f aborting with error : HSA_STATUS_ERROR_EXCEPTION: An HSAIL operation resulted in a hardware exception.",
+                "signal",
+                "rocm_memory_fault",
+            ),
+            (
+                "Callback: Queue 0x7f aborting with error : HSA_STATUS_ERROR_ILLEGAL_INSTRUCTION: The agent attempted to execute an illegal "
+                "shader instruction.",
+                "signal",
+                "rocm_wrong_device",
+            ),
+        )
+    ),
     # There is no Windows, so nothing is to be done there.
     (heard("bad_hsa_init", State(wsl=False)), "rocm_native_no_gpu"),
     (Evidence(state=State(wsl=False, rocminfo=ONLY_CPU)), "rocm_native_no_gpu"),

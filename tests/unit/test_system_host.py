@@ -29,10 +29,10 @@ MINT = 'ID=linuxmint\nID_LIKE="ubuntu debian"\nPRETTY_NAME=\'Linux Mint 22\'\nVE
 QUOTED = 'ID=debian\nPRETTY_NAME="say \\"hi\\" for \\$5"\n'
 
 RELEASES = [
-    (DEBIAN, {"id": "debian", "id_like": [], "version_id": "12", "codename": "bookworm", "name": "Debian GNU/Linux 12 (bookworm)"}),
-    (MINT, {"id": "linuxmint", "id_like": ["ubuntu", "debian"], "version_id": "22", "codename": None, "name": "Linux Mint 22"}),
-    (QUOTED, {"id": "debian", "id_like": [], "version_id": None, "codename": None, "name": 'say "hi" for $5'}),
-    ("rubbish\n", {"id": None, "id_like": [], "version_id": None, "codename": None, "name": None}),
+    (DEBIAN, {"id": "debian", "id_like": [], "ubuntu": None, "version_id": "12", "codename": "bookworm", "name": "Debian GNU/Linux 12 (bookworm)"}),
+    (MINT, {"id": "linuxmint", "id_like": ["ubuntu", "debian"], "ubuntu": None, "version_id": "22", "codename": None, "name": "Linux Mint 22"}),
+    (QUOTED, {"id": "debian", "id_like": [], "ubuntu": None, "version_id": None, "codename": None, "name": 'say "hi" for $5'}),
+    ("rubbish\n", {"id": None, "id_like": [], "ubuntu": None, "version_id": None, "codename": None, "name": None}),
 ]  # fmt: skip
 
 
@@ -40,6 +40,46 @@ RELEASES = [
 def test_the_distribution_is_read(tmp_path: Path, text: str, facts: dict[str, object]) -> None:
     (tmp_path / "os-release").write_text(text)
     assert os_release.os_facts(str(tmp_path), str(tmp_path)) == {**facts, "apt": False}
+
+
+@pytest.mark.parametrize(
+    ("text", "ubuntu"),
+    [
+        ('ID=ubuntu\nVERSION_ID="24.04"\nVERSION_CODENAME=noble\nUBUNTU_CODENAME=noble\n', "24.04"),
+        ('ID=ubuntu\nVERSION_ID="26.10"\nUBUNTU_CODENAME=of_tomorrow\n', "26.10"),
+        (
+            'ID=linuxmint\nID_LIKE="ubuntu debian"\nVERSION_ID="22.1"\nVERSION_CODENAME=xia\nUBUNTU_CODENAME=noble\n',
+            "24.04",
+        ),
+        (
+            'ID=pop\nID_LIKE="ubuntu debian"\nVERSION_ID="24.04"\nVERSION_CODENAME=noble\nUBUNTU_CODENAME=noble\n',
+            "24.04",
+        ),
+        ('ID=zorin\nID_LIKE="ubuntu debian"\nVERSION_ID="18"\nVERSION_CODENAME=noble\n', "24.04"),
+        ('ID=neon\nID_LIKE="ubuntu debian"\nUBUNTU_CODENAME="resolute"\n', "26.04"),
+        ('ID=elementary\nID_LIKE=ubuntu\nVERSION_ID="7.1"\nUBUNTU_CODENAME=jammy\n', "22.04"),
+        ('ID=linuxmint\nID_LIKE=debian\nVERSION_ID="6"\nVERSION_CODENAME=faye\nDEBIAN_CODENAME=bookworm\n', None),
+        ("ID=debian\nVERSION_CODENAME=forky\n", None),
+        ('ID=kali\nID_LIKE=debian\nVERSION_ID="2026.3"\nVERSION_CODENAME=kali-rolling\n', None),
+        ('ID=devuan\nID_LIKE=debian\nVERSION_CODENAME="noble"\n', None),
+    ],
+    ids=[
+        "Ubuntu",
+        "a later one",
+        "Mint",
+        "Pop",
+        "Zorin",
+        "neon",
+        "elementary",
+        "LMDE",
+        "sid",
+        "Kali",
+        "no Ubuntu at all",
+    ],
+)
+def test_the_ubuntu_that_a_system_is_built_on_is_read(tmp_path: Path, text: str, ubuntu: str | None) -> None:
+    (tmp_path / "os-release").write_text(text)
+    assert os_release.os_facts(str(tmp_path), str(tmp_path))["ubuntu"] == ubuntu
 
 
 def test_apt_is_there_only_if_it_can_be_run(tmp_path: Path) -> None:

@@ -193,6 +193,26 @@ def test_a_stranger_beside_our_server_is_in_the_way(proc: Path) -> None:
     assert ports.who_listens(9999, settings, mine, str(proc)) == ([], None, False)
 
 
+@pytest.mark.parametrize(
+    ("argv", "ours"),
+    [
+        (["/opt/colab-ready/server/bin/python", "x"], True),
+        (["/usr/bin/python3", "-I", "/usr/local/bin/colab-runtime", "supervise"], True),
+        (["/usr/bin/python3", "-m", "http.server"], False),  # a notebook's, in our unit
+    ],
+)
+def test_our_server_stays_ours_where_it_is_while_another_port_waits_for_a_restart(
+    proc: Path, monkeypatch: pytest.MonkeyPatch, argv: list[str], ours: bool
+) -> None:
+    """Of a systemd that holds the new port already, by what its file says."""
+    monkeypatch.setattr(ports, "find_holder_as", lambda uid, inodes, proc: ports.find_holder(inodes, proc))
+    (proc / "net" / "tcp").write_text(TCP.replace(" 1000 ", " 0 "))
+    add_process(proc, 345, "x", argv, inode=48507)
+    settings = {"port": 9999, "prefix": "/opt/colab-ready"}
+    assert ports.who_listens(8888, settings, 1000, str(proc))[2] is ours
+    assert not ports.who_listens(8888, {**settings, "port": 8888}, 1000, str(proc))[2]
+
+
 def test_no_name_of_a_process_writes_to_a_terminal(proc: Path) -> None:
     add_process(proc, 7, "\x1b]0;X\x07\x1b[2J", ["\x1b]0;Y\x07", "a\nb"])
     found = ports.process(7, str(proc))

@@ -24,6 +24,15 @@ NEW = Device(1, "NVIDIA GeForce RTX 4070", capability="8.9")
 ARC = Device(0, "Intel(R) Arc(TM) A770 Graphics")
 UHD = Device(1, "Intel(R) UHD Graphics 770")
 
+# As a runtime says them that has no names, and what sysfs and pci.ids say of the same computer.
+GENERIC = [
+    Device(0, "AMD Radeon Graphics", "gfx1036", bytes=1 << 29),
+    Device(1, "AMD Radeon Graphics", "gfx1201", bytes=16304 << 20),
+]
+NAVI48 = Wanted(
+    ["Navi 48 [Radeon RX 9070/9070 XT/9070 GRE]"], ["gfx1201"], ["Granite Ridge [Radeon Graphics]", "Radeon Graphics"]
+)
+
 # backend, what torch counts, what was decided; the index, or the word for the verdict
 CASES: list[tuple[str, str, list[Device], Wanted, int | None, int | str]] = [
     ("the card beside an iGPU that comes first", "rocm", [IGPU, CARD], Wanted(["AMD Radeon RX 9070 XT"], ["gfx1201"]), None, 1),
@@ -55,6 +64,15 @@ CASES: list[tuple[str, str, list[Device], Wanted, int | None, int | str]] = [
     ("torch adds a remark in brackets", "cuda", [OLD, replace(NEW, name="NVIDIA GeForce RTX 4070 (a remark)")], Wanted(["NVIDIA GeForce RTX 4070"]), None, 1),
     ("the name itself counts more than one with a remark", "cuda", [replace(NEW, index=0, name="NVIDIA GeForce RTX 4070 (a remark)"), NEW], Wanted(["NVIDIA GeForce RTX 4070"]), None, 1),
     ("another adapter with a remark", "rocm", [replace(IGPU, name="AMD Radeon(TM) Graphics (a remark)", gfx="gfx1201")], Wanted(["Navi 48"], ["gfx1201"], ["AMD Radeon(TM) Graphics"]), None, "adapter_not_seen"),
+    ("the runtime has one name for both", "rocm", GENERIC, NAVI48, None, 1),
+    ("one name for both, and the iGPU was decided on", "rocm", GENERIC, Wanted(["Granite Ridge [Radeon Graphics]", "Radeon Graphics"], ["gfx1036"], NAVI48.names), None, 0),
+    ("the iGPU is hidden, and the name is its own, but the memory is the card's", "rocm", [replace(GENERIC[1], index=0)], NAVI48._replace(bytes=16 << 30), None, 0),
+    ("by its chip, whatever it is called", "rocm", [replace(GENERIC[0], gfx="gfx1201", device_id="164e"), replace(GENERIC[1], device_id="7550")], NAVI48._replace(device_id="7550"), None, 1),
+    ("by its chip, alone under the iGPU's name", "rocm", [replace(GENERIC[1], index=0, device_id="7550")], NAVI48._replace(device_id="7550"), None, 0),
+    ("another chip under the card's gfx", "rocm", [replace(CARD, index=0, device_id="164e")], Wanted([CARD.name], ["gfx1201"], device_id="7550"), None, "adapter_not_seen"),
+    ("one of twins by its address", "rocm", [replace(CARD, index=0, address="0000:03:00.0"), replace(CARD, address="0000:43:00.0")], Wanted([CARD.name], ["gfx1201"], address="0000:43:00.0"), None, 1),
+    ("an address that nobody has says nothing", "cuda", [replace(OLD, address="0000:01:00.0"), replace(NEW, address="0000:02:00.0")], Wanted([NEW.name], address="0000:0b:00.0"), None, 1),
+    ("the address where torch tells it", "cuda", [torch_devices.describe(SIDES["cuda"], number, SimpleNamespace(name="NVIDIA Graphics Device", major=12, minor=0, pci_domain_id=0, pci_bus_id=bus, pci_device_id=0)) for number, bus in enumerate((1, 65))], Wanted(["GB202"], address="0000:41:00.0"), None, 1),
     ("none", "cuda", [], Wanted(["GeForce RTX 4070"]), None, "cuda_no_device"),
     ("none", "rocm", [], Wanted(), None, "rocm_no_device"),
     ("the driver's short name, by gfx", "rocm", [IGPU, Device(1, "AMD Radeon Graphics", "gfx1201")], Wanted(["Radeon RX 9070 XT"], ["gfx1201"]), None, 1),

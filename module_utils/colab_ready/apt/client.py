@@ -14,6 +14,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 
+from ..core.clock import NO_LONGER, NOT_YET, SET_CLOCK
 from ..core.problem import Problem, Refused
 from ..core.redact import redact
 from ..process.program import Answer, NotAnswered, ask
@@ -170,6 +171,7 @@ def fetch(address: str, limit: int, name: str, variable: str) -> bytes:
         why = getattr(error, "reason", None) or error
         what = f"{redact(address)} cannot be read ({getattr(why, 'strerror', None) or why})"
         do = f"look whether this computer reaches it (a proxy?), or set {variable} to a mirror"
+        do = SET_CLOCK if re.search(f"{NOT_YET}|{NO_LONGER}", what) else do
         raise Refused(Problem(name, what, "an answer", do)) from None
     if len(raw) > limit:
         raise Refused(Problem(name, f"{redact(address)} is longer than {limit} bytes", "less", f"correct {variable}"))

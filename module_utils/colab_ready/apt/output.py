@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from ..core.clock import NO_LONGER, NOT_YET, SET_CLOCK, TRUE_TIME
 from ..core.problem import Problem
 
 # Asked of dpkg-query, so that versions and states are not guessed from columns.
@@ -76,13 +77,19 @@ def judge_steps(steps: Steps, may_go: Sequence[str], owner: str, title: str) -> 
     return problems
 
 
+_AGAIN = "then run ./colab-ready again"
+
+
 class Complaint(NamedTuple):
     name: str
+    # {name} is its first group that matched, {unmet} what apt says of each package that does not fit.
     pattern: str
     what: str
     expected: str
-    # {address} is that of the source that apt complains of, {owner} begins the names of settings.
+    # {address} is that of the source that apt complains of.
     do: str
+    # What else helps who has an address of his own set: {owner} begins the names of settings.
+    setting: str = ""
 
 
 # The first that matches counts: apt complains of much more than went wrong.
@@ -92,21 +99,28 @@ COMPLAINTS = (
         r"Could not get lock|is another process using it|lock was locked by another process",
         "another program installs packages",
         "apt and dpkg free for this run",
-        "wait until it is done, then run ./colab-ready again",
+        f"wait until it is done, {_AGAIN}",
+    ),
+    Complaint(
+        "interrupted",
+        r"dpkg was interrupted|dpkg --configure -a",
+        "an earlier installation was broken off",
+        "packages that are either installed or not",
+        f"sudo dpkg --configure -a, {_AGAIN}",
     ),
     Complaint(
         "space",
         r"No space left on device|don't have enough free space",
         "the disk is full",
         "room for the packages",
-        "free some space (df -h /), then run ./colab-ready again",
+        f"free some space (df -h /), {_AGAIN}",
     ),
     Complaint(
-        "checksum",
-        r"Hash Sum mismatch|unexpected size|Clearsigned file isn't valid",
-        "a file of the repository is not the one that its signed list names",
-        "files with the checksums of the list",
-        "try again in an hour, when the mirror is in step; if it stays, do not install from there",
+        "clock",
+        f"{NOT_YET}|{NO_LONGER}",
+        "by this computer's clock a list or certificate is not valid yet, or no longer",
+        TRUE_TIME,
+        f"{SET_CLOCK}, {_AGAIN}. If the clock is right, that mirror has not been renewed: take another",
     ),
     # Of apt-pkg/deb/debmetaindex.cc; apt reads no source at all then. The makers' own guides name other key files than ours.
     Complaint(
@@ -117,19 +131,68 @@ COMPLAINTS = (
         "remove the other file for this address (grep -rl {address} /etc/apt/sources.list.d), then run ./colab-ready again",
     ),
     Complaint(
+        "sources",
+        r"Malformed (?:entry|stanza|line)|Type '[^']*' is not known on|Unable to parse|The list of sources could not be read|"
+        r"method driver \S+ could not be found",
+        "apt cannot read its own lists of sources",
+        "one source in each line, as sources.list(5) has it",
+        f"correct or take away the file in /etc/apt that it is about, {_AGAIN}",
+    ),
+    Complaint(
+        "checksum",
+        r"Hash Sum mismatch|unexpected size|Clearsigned file isn't valid",
+        "a file of the repository is not the one that its signed list names",
+        "files with the checksums of the list",
+        "try again in an hour, when the mirror is in step; if it stays, do not install from there",
+    ),
+    Complaint(
         "signature",
         r"NO_PUBKEY|BADSIG|EXPKEYSIG|REVKEYSIG|is not signed|no longer signed|not available: |"
         r"signatures? (?:were|was|couldn't)|Missing key|Sub-process \S*(?:gpgv|sqv)\S* returned an error",
         "the repository's signature is not by its key",
         "a list signed by the key that was fetched",
-        "set {owner}_apt_key to the key of {owner}_apt_address, with its fingerprint; if both are the maker's, try again later",
+        "try again later; if it stays, fetch the key that its maker names now",
+        "set {owner}_apt_key to the key of {owner}_apt_address, with its fingerprint, if they are not the maker's",
     ),
     Complaint(
         "package",
         r"Unable to locate package|has no installation candidate|Couldn't find any package|No packages found",
         "a package is not in the repository",
         "all packages that belong together",
+        "sudo apt-get update, and see that the sources of the distribution are complete (on Ubuntu: universe)",
         "set {owner}_apt_address to a complete mirror, or leave it empty",
+    ),
+    Complaint(
+        "overwrites",
+        r"trying to overwrite '[^']+', which is also in package (\S+)",
+        "two packages have the same file",
+        "packages of one maker",
+        f"if you can do without the other: sudo apt-get remove {{name}}, {_AGAIN}",
+    ),
+    Complaint(
+        "broken",
+        r"--fix-broken|apt-get -f install",
+        "what is installed lacks something that it needs{unmet}",
+        "packages that are either whole or not there",
+        f"sudo apt --fix-broken install, which says beforehand what it would remove, {_AGAIN}",
+    ),
+    Complaint(
+        "unmet",
+        r"unmet dependencies|Unable to satisfy dependencies|held broken packages|Unmet dependencies|generated breaks|"
+        r"dependency problems|unsatisfiable constraints",
+        "packages do not fit together{unmet}",
+        "packages of one release, from sources that belong together",
+        "apt-cache policy PACKAGE says for each of them which source its version is from, apt-mark showhold what is held back: "
+        f"remove the source that does not belong to this release, or what came from it, {_AGAIN}",
+    ),
+    Complaint(
+        "script",
+        r"installed (\S+) package (?:pre|post)-\w+ script|error processing (?:package|archive) (\S+)|"
+        r"[Tt]he package (\S+) needs to be reinstalled",
+        "the package {name} does not install",
+        "packages that are installed in good order",
+        "sudo dpkg --configure -a says why; a package that nothing needs goes with sudo dpkg --remove --force-remove-reinstreq "
+        f"{{name}}, {_AGAIN}",
     ),
     Complaint(
         "unreachable",
@@ -138,23 +201,45 @@ COMPLAINTS = (
         r"File not found",
         "the repository cannot be read",
         "an answer from it",
-        "look whether this computer reaches it (a proxy?), or set {owner}_apt_address and {owner}_apt_key to a mirror",
+        "look whether this computer reaches it (a proxy?)",
+        "set {owner}_apt_address and {owner}_apt_key to a mirror",
     ),
 )
 
 
-def apt_problem(text: str, where: str, owner: str, more: Mapping[str, str]) -> Problem:
-    """One problem for what apt or dpkg said. Its id begins with `owner` (rocm, xpu); `more` is what else to do, by the
-    complaint's name."""
-    words = first_complaint(text)
+def apt_problem(text: str, where: str, owner: str, more: Mapping[str, str] | None = None) -> Problem:
+    """Return one problem for what apt or dpkg printed. Its id begins with `owner` (rocm, xpu), whose settings may help; `more` is
+    what else to do, by the complaint's name."""
     for one in COMPLAINTS:
-        if re.search(one.pattern, text):
+        match = re.search(one.pattern, text, re.MULTILINE)
+        if match:
             # apt ends it with a slash, which the file may lack, and writes file:/ where the file has file:///.
             source = re.search(r"regarding source \w+:/*(\S*?)/? ", text)
-            do = one.do.format(owner=owner, address=source[1] if source else "ADDRESS") + more.get(one.name, "")
-            return Problem(f"{owner}_apt_{one.name}", f"{where}: {one.what} ({words})", one.expected, do)
-    last = "sudo apt-get -f install says what is in the way; then run ./colab-ready again"
-    return Problem(f"{owner}_apt", f"{where}: {words}", "packages that install", last)
+            line = text[text.rfind("\n", 0, match.start()) + 1 :].splitlines()[0]
+            words = first_complaint(text)
+            if not re.search(one.pattern, words) and not line.endswith(":"):
+                words = first_complaint(line)
+            name = next((group for group in match.groups() if group), "PACKAGE")
+            known = {"owner": owner, "address": source[1] if source else "ADDRESS", "name": name, "unmet": unmet(text)}
+            setting = f"; or {one.setting}" if one.setting else ""
+            do = (one.do + setting).format(**known) + (more or {}).get(one.name, "")
+            return Problem(
+                f"{owner}_apt_{one.name}", f"{where}: {one.what.format(**known)} ({words})", one.expected, do
+            )
+    last = f"sudo dpkg --configure -a, sudo apt-get -f install: they say what is in the way; {_AGAIN}"
+    return Problem(f"{owner}_apt", f"{where}: {first_complaint(text)}", "packages that install", last)
+
+
+def unmet(text: str) -> str:
+    """Return what apt and dpkg say of the packages that do not fit, at most four of them."""
+    # A package's second line has no name, and stands below the first.
+    rows = re.findall(r"^ (?:(\S+) : | {3,})((?:Pre)?Depends|Conflicts|Breaks): (.*?) *$", text, re.MULTILINE)
+    rows += re.findall(r"^ (\S+) (depends) on (.*?)[;.]?(?: however:)? *$", text, re.MULTILINE)
+    told, package = [], ""
+    for name, kind, what in rows:
+        package = name or package
+        told.append(f"{package} {kind.lower()} {'on ' if kind.endswith('epends') else ''}{what}")
+    return ": " + "; ".join(list(dict.fromkeys(told))[:4]) if told else ""
 
 
 def first_complaint(text: str) -> str:
@@ -162,4 +247,4 @@ def first_complaint(text: str) -> str:
     errors = [line for line in lines if line.startswith(("E: ", "Err:"))] or [
         one for one in lines if "error" in one.lower()
     ]
-    return re.sub(r"^E: |\.$", "", (errors or lines or ["it said nothing"])[0])[:300]
+    return re.sub(r"^[EW]: |\.$", "", (errors or lines or ["it said nothing"])[0])[:300]

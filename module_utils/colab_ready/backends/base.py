@@ -103,10 +103,15 @@ class HostFacts:
     # Whether /dev/dxg can be used, and if not the code of the failure (see DXG).
     dxg: bool | None = None
     dxg_failure: str | None = None
+    # The setting of WSL that leaves the GPU out, and its file.
+    gpu_left_out: str | None = None
     windows_build: int | None = None
     # ID and VERSION_ID of os-release.
     distribution: str | None = None
     distribution_version: str | None = None
+    # The release of Ubuntu that it is, or is built on, and what it calls itself.
+    ubuntu: str | None = None
+    system: str | None = None
     architecture: str | None = None
     # The Pythons that are there, the preferred one first, and whether uv can fetch another.
     pythons: Sequence[str] | None = None
@@ -139,6 +144,15 @@ class HostFacts:
     def behind_windows(self) -> bool:
         """Whether the GPUs are those of a Windows host, as in WSL."""
         return self.wsl is not None or bool(self.dxg)
+
+    @property
+    def ubuntu_release(self) -> str | None:
+        return self.ubuntu or (self.distribution_version if self.distribution == "ubuntu" else None)
+
+    @property
+    def is_derived(self) -> bool:
+        """Whether it is built on an Ubuntu, and is none: packages fit, and nobody has tried them there."""
+        return self.distribution not in (None, "ubuntu") and self.ubuntu_release is not None
 
     @property
     def windows_10(self) -> bool:
@@ -273,6 +287,9 @@ def of_windows(host: HostFacts) -> Iterator[Finding]:
     if host.wsl == 1:
         do = "in PowerShell: wsl --set-version NAME 2 (wsl --list says this distribution's NAME)"
         yield Finding(NO, "WSL 1 has no GPUs, only WSL 2 does", do)
+    elif host.gpu_left_out:
+        why = f"a setting leaves the GPU out of WSL: {host.gpu_left_out}"
+        yield Finding(NO, why, f"take that line out, then {SHUTDOWN}")
     elif host.behind_windows and (host.dxg is False or host.dxg_failure):
         code = host.dxg_failure or "dxg_missing"
         why, do = DXG.get(code, (f"/dev/dxg does not work ({code})", UPDATE))
@@ -313,7 +330,9 @@ def _number(text: Any) -> float:
 
 
 def system_of(host: HostFacts) -> str:
-    return f"{(host.distribution or '').capitalize()} {host.distribution_version or ''}".strip()
+    """Return what the system calls itself, and for one that is built on another that too."""
+    name = host.system or f"{(host.distribution or '').capitalize()} {host.distribution_version or ''}".strip()
+    return f"{name}, built on Ubuntu {host.ubuntu_release}" if host.is_derived else name or "another"
 
 
 def on_ubuntu(host: HostFacts, line: str) -> tuple[tuple[str, ...], bool]:

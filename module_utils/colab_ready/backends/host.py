@@ -331,10 +331,16 @@ class GpuHost:
             steps = self.apt.simulate(["install", *work.packages], where)
         except Refused:
             # The lists of the distribution may be old, or not there at all; or what ours depend on was forced away.
-            self.apt.apt(["update"], "the distribution's packages")
+            unread = self._update()
             there = self.apt.installed()
             work.packages += [name for name in self.record.data["packages"] if name not in {*there, *work.packages}]
-            steps = self.apt.simulate(["install", *work.packages], where)
+            try:
+                steps = self.apt.simulate(["install", *work.packages], where)
+            except Refused as error:
+                # What is in no list may be in the one that could not be read.
+                lacks = error.problems[0].id == f"{self.owner}_apt_package"
+                raise (unread if unread and lacks else error) from None
+            self.changes.warnings += [str(unread)] if unread else []
         problems = apt_output.judge_steps(steps, [*work.stale_packages, *work.shadows], self.owner, self.title)
         if problems:
             raise Refused(*problems)
@@ -342,6 +348,14 @@ class GpuHost:
         for name in steps.new:
             self.record.data["packages"].setdefault(name, steps.install[name])
         self.record.data["asked"] = list(self.plan["packages"])
+
+    def _update(self) -> Refused | None:
+        """Read all of apt's lists, or return why not all: one source of others' that fails says nothing of the rest."""
+        try:
+            self.apt.apt(["update"], "the distribution's packages")
+        except Refused as error:
+            return error
+        return None
 
     def _install(self, work: Work) -> None:
         self.record.write()

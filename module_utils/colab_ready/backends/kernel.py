@@ -21,7 +21,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
 
 class Kernel(NamedTuple):
     """`lock` is a text, or the name of a file of the backend's role. `environment` is for whoever starts a program that looks for
-    the GPU: the service, a kernel, the proof. The constraints are what a notebook's pip may not move."""
+    the GPU: the service, a kernel, the proof. The constraints are what a notebook's pip may not move, beside what is pinned."""
 
     display_name: str
     lock: str
@@ -43,10 +43,16 @@ def pin(package: str, version: str, build: str, index: str, variable: str, allow
     }
 
 
-def exact(pinned: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[str]:
-    """Constraints without the local part of a version (+cu132), as the default index has none."""
-    wanted = [one["requirement"].split(" ")[0] for one in pinned]
-    return [one.partition("+")[0] for one in wanted if one.partition("==")[0].partition("[")[0] in names]
+def optional(pinned: Mapping[str, Any]) -> dict[str, Any]:
+    """What notebooks import beside torch, which has to be made for the same torch and the same device: a notebook's pip would
+    take the package index's, which is made for CUDA. Where no source has it, the rest works without it."""
+    return {**pinned, "optional": True}
+
+
+def torchaudio_of(torch: str) -> str:
+    """The release that goes with one of torch: 2.11 with all from there on, before that its namesake
+    (https://docs.pytorch.org/audio/2.11.0/installation.html, Compatibility Matrix)."""
+    return torch if tuple(map(int, torch.split(".")[:2])) < (2, 11) else "2.11.0"
 
 
 def hide_secrets(module: Any) -> None:

@@ -5,8 +5,9 @@
 whether the one that added is it.
 
 tensor_probe runs in the kernel environment's Python, where nothing of ours is, and this text goes there with it. So it needs
-nothing but the standard library, and torch is only ever an argument. A device is chosen by its gfx and its name,
-never by its place: an iGPU can be the first (ROCm/TheRock#3392), and CUDA_VISIBLE_DEVICES moves them.
+nothing but the standard library, and torch is only ever an argument. A device is chosen by its PCI address, its chip's id and its
+gfx; a name only breaks ties, since a runtime may call all of them "AMD Radeon Graphics" (ROCm/TheRock#4693). Never by its place:
+an iGPU can be the first (ROCm/TheRock#3392), and CUDA_VISIBLE_DEVICES moves them.
 """
 
 from __future__ import annotations
@@ -47,6 +48,9 @@ class Device:
     gfx: str = ""
     capability: str = ""
     bytes: int = 0
+    # The chip's id and the place on the PCI bus, as sysfs writes them: 7550, 0000:03:00.0.
+    device_id: str = ""
+    address: str = ""
 
 
 class Wanted(NamedTuple):
@@ -57,6 +61,9 @@ class Wanted(NamedTuple):
     gfx: Sequence[str] = ()
     others: Sequence[str] = ()
     capability: str = ""
+    device_id: str = ""
+    address: str = ""
+    bytes: int = 0
 
 
 class Found(NamedTuple):
@@ -103,7 +110,15 @@ def describe(side: Side, index: int, properties: Any) -> Device:
         chip.partition(":")[0],
         capability,
         int(getattr(properties, "total_memory", 0) or 0),
+        address=_address(properties),
     )
+
+
+def _address(properties: Any) -> str:
+    """Return the PCI address, which an older torch does not tell. Where there is no bus, each number is 0."""
+    numbers = [getattr(properties, f"pci_{part}_id", None) for part in ("domain", "bus", "device")]
+    domain, bus, device = (one if isinstance(one, int) else 0 for one in numbers)
+    return f"{domain:04x}:{bus:02x}:{device:02x}.0" if bus or device else ""
 
 
 def devices(side: Side, namespace: Any) -> list[Device]:
@@ -136,14 +151,17 @@ def choose(side: Side, found: Sequence[Device], wanted: Wanted, index: int | Non
     foreign = {plain(name) for name in wanted.others} - mine
 
     def is_foreign(device: Device) -> bool:
+        if _says_nothing(device, found) or _has_the_memory(device, wanted):
+            return False
         return plain(device.name) in foreign or (
             plain(device.name) not in mine and plain(bare(device.name)) in foreign - bare_mine
         )
 
-    fitting = [
+    fitting = _certain(found, wanted) or [
         device
         for device in found
-        if (not wanted.gfx or not device.gfx or device.gfx in wanted.gfx)
+        if not (wanted.device_id and device.device_id)
+        and (not wanted.gfx or not device.gfx or device.gfx in wanted.gfx)
         # A runtime has called an iGPU by the card's gfx (ROCm/rocm-systems#11549).
         and not is_foreign(device)
         and (not wanted.capability or not device.capability or device.capability == wanted.capability)
@@ -157,6 +175,8 @@ def choose(side: Side, found: Sequence[Device], wanted: Wanted, index: int | Non
     if called:
         twins = f"; {len(called)} devices have this name" if len(called) > 1 else ""
         return Found(called[0], "", f"{shown(called[0])}{twins}")
+    if _certain(found, wanted):
+        return Found(fitting[0], "", f"{shown(fitting[0])}, by its {'address' if fitting[0].address else 'chip'}")
     if len(fitting) == 1 and wanted.gfx and fitting[0].gfx:
         return Found(fitting[0], "", f"{shown(fitting[0])}, by its gfx")
     if len(fitting) == 1 and wanted.capability and fitting[0].capability:
@@ -170,6 +190,22 @@ def choose(side: Side, found: Sequence[Device], wanted: Wanted, index: int | Non
     if not mine and not wanted.gfx:
         return Found(fitting[0], "", f"{shown(fitting[0])}; no card was named, so it is the first")
     return Found(None, "adapter_unclear", f"which of torch's devices is {card} cannot be told; it sees {there}")
+
+
+def _certain(found: Sequence[Device], wanted: Wanted) -> list[Device]:
+    """Return the one with the card's PCI address, or else those with its chip; nothing where neither is told."""
+    at = [device for device in found if wanted.address and device.address == wanted.address]
+    return at or [device for device in found if wanted.device_id and device.device_id == wanted.device_id]
+
+
+def _says_nothing(device: Device, found: Sequence[Device]) -> bool:
+    """Return whether a name is of several chips, so that it tells none of them."""
+    return any(plain(one.name) == plain(device.name) and one.gfx != device.gfx for one in found)
+
+
+def _has_the_memory(device: Device, wanted: Wanted) -> bool:
+    """Return whether a device has as much memory as the card has of its own. An iGPU has a little, or half of the computer's."""
+    return bool(wanted.bytes and wanted.gfx and device.gfx) and abs(device.bytes - wanted.bytes) * 20 < wanted.bytes
 
 
 def _all_are_there(names: Sequence[str], found: Sequence[Device]) -> bool:

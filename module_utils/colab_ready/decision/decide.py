@@ -63,6 +63,9 @@ def card_of(adapter: Mapping[str, Any], adapters: Sequence[Mapping[str, Any]]) -
         "others": list(dict.fromkeys(name for one in others for name in catalog.names_of(one))),
         # A family of NVIDIA's is of several, and a wrong one would hide the right card.
         "capability": "",
+        "device_id": adapter.get("device_id") or "",
+        "address": adapter.get("address") or "",
+        "bytes": adapter.get("dedicated_bytes") or 0,
     }
 
 

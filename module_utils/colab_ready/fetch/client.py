@@ -41,7 +41,8 @@ AGENT = "colab-ready"
 
 
 class FetchError(Exception):
-    """A page or file that does not come. `kind`: not_found, refused, certificate, unreachable, slow, cut, server, answer, disk.
+    """A page or file that does not come. `kind`: not_found, refused, certificate, no_roots, unreachable, slow, cut, server, hash,
+    answer, disk.
 
     `again` tells whether trying once more may help, `wait` after how many seconds, where the server said so.
     """
@@ -176,7 +177,7 @@ class Client:
         if userinfo:
             if place[0] == "https" and not self.has_roots and not trusted:
                 raise FetchError(
-                    "certificate", f"{_shown(url)} wants a password, and this system has no certificates to know it by"
+                    "no_roots", f"{_shown(url)} wants a password, and this system has no certificates to know it by"
                 )
             headers["Authorization"] = "Basic " + base64.b64encode(unquote(userinfo).encode()).decode()
         # What a hash binds may come from anybody, where nobody can be known.

@@ -12,6 +12,7 @@ import hashlib
 import os
 import shutil
 import threading
+import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -174,11 +175,10 @@ def _fetch_one(
             if found in wanted.hashes:
                 os.replace(f"{place}.part", place)
                 return place
+            kind = "hash" if zipfile.is_zipfile(f"{place}.part") else "answer"
             os.unlink(f"{place}.part")
             shown = redact(link.url)
-            problems.append(
-                FetchError("answer", f"{shown} is another file than the locked one (its sha256 is {found})")
-            )
+            problems.append(FetchError(kind, f"{shown} is another file than the locked one (its sha256 is {found})"))
     if problems:
         raise problems[-1]
     raise FetchError(

@@ -13,7 +13,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def replace_at(folder: int, name: str, content: bytes, dress: Callable[[int], object]) -> None:
-    """Put a new file in the place of whatever file or link has this name in an open folder. Raises OSError.
+    """Put a new file in the place of whatever file, link or empty folder has this name in an open folder. Raises OSError.
 
     Until `dress` gives it its owner and mode, by its descriptor, nobody else may read it.
     """
@@ -31,6 +31,8 @@ def replace_at(folder: int, name: str, content: bytes, dress: Callable[[int], ob
             os.fsync(handle)
         finally:
             os.close(handle)
+        with suppress(OSError):  # all else than an empty folder
+            os.rmdir(name, dir_fd=folder)
         os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
         with suppress(FileNotFoundError):

@@ -277,6 +277,7 @@ class Host:
     foreign_in: Callable[[str, int], list[str]] = foreign_in
     distrust: Callable[[str, Collection[int]], str | None] = distrust_way
     is_directory: Callable[[str], bool] = os.path.isdir
+    is_empty: Callable[[str], bool] = lambda path: not os.listdir(path)
     uid_of: NumberOf = uid_of
     gid_of: NumberOf = gid_of
     primary_gid: Callable[[int], int] = primary_gid
@@ -344,10 +345,10 @@ def decide(entry: Entry, seen: Seen, host: Host, check: bool = False) -> Change 
     """The one step that makes `entry` true, or None when it is true already."""
     if entry.state == "absent":
         return _decide_absent(entry, seen, host)
-    _require_its_place(entry, seen)
+    _require_its_place(entry, seen, host)
     directory = entry.state == "directory"
     # A link in a file's place is not looked through: where it leads may be another user's choice.
-    present = seen.kind in ("file", "directory")
+    present = seen.kind == entry.state
     mode = entry.mode
     if mode is None:
         mode = DIRECTORY_MODE if directory else SECRET_MODE if entry.secret else FILE_MODE
@@ -382,13 +383,13 @@ def decide(entry: Entry, seen: Seen, host: Host, check: bool = False) -> Change 
     )
 
 
-def _require_its_place(entry: Entry, seen: Seen) -> None:
-    """Refuse what is not a file in a file's place, or not a directory in a directory's."""
+def _require_its_place(entry: Entry, seen: Seen, host: Host) -> None:
+    """Refuse what is not a file in a file's place, but for an empty directory, or not a directory in a directory's."""
     if entry.state == "directory":
         if seen.kind not in ("missing", "directory"):
             target = f" to {seen.target}" if seen.target else ""
             raise Refused(f"a {seen.kind}{target} is there. Expected a directory, or nothing. Move it away.")
-    elif seen.kind == "directory":
+    elif seen.kind == "directory" and not host.is_empty(entry.path):
         raise Refused("a directory is there. Expected a file, or nothing. Move it away.")
     elif seen.kind == "special file":
         raise Refused("a device, pipe or socket is there. Expected a file, or nothing. Move it away.")
@@ -407,7 +408,8 @@ def _differences(
     before: list[tuple[str, str]] = []
     after: list[tuple[str, str]] = []
     if not present:
-        before.append(("state", "absent" if seen.kind == "missing" else f"symlink to {seen.target}"))
+        known = {"missing": "absent", "directory": "directory"}
+        before.append(("state", known.get(seen.kind) or f"symlink to {seen.target}"))
         after.append(("state", entry.state))
     # In check mode an account may be unknown: another task would have made it, so the file is not its yet.
     for key, now, wanted, differs in (

@@ -7,6 +7,11 @@ from __future__ import annotations
 
 import re
 
+# No owners, modes or links as Linux means them: Windows drives in WSL (9p, drvfs), FAT, NTFS.
+FOREIGN_FILESYSTEMS = frozenset(
+    ("9p", "drvfs", "exfat", "fuseblk", "msdos", "ntfs", "ntfs3", "v9fs", "vfat", "virtiofs")
+)
+
 
 def parse_mounts(mountinfo: str) -> list[tuple[str, str, tuple[str, ...]]]:
     """(mount point, type, options) of each line of a /proc/self/mountinfo (proc(5))."""
@@ -29,3 +34,13 @@ def mount_of(path: str, mountinfo: str) -> tuple[str | None, tuple[str, ...]]:
         if (path == point or path.startswith(point.rstrip("/") + "/")) and len(point) >= best[0]:
             best = (len(point), kind, options)
     return best[1], best[2]
+
+
+def drive_without_modes(path: str, mountinfo: str) -> str:
+    """Return where the drive that holds `path` is mounted, if it keeps no modes, so that chmod changes nothing there: Windows' in
+    WSL do with the option metadata. Empty for any other."""
+    best = ("", "", "")
+    for point, kind, options in parse_mounts(mountinfo):
+        if (path == point or path.startswith(point.rstrip("/") + "/")) and len(point) >= len(best[0]):
+            best = (point, kind, ";".join(options))
+    return best[0] if best[1] in FOREIGN_FILESYSTEMS and "metadata" not in best[2].split(";") else ""

@@ -18,6 +18,7 @@ from ..files.safe_open import read_system_text
 from ..system.interpreters import python_candidates
 from ..system.os_release import os_facts
 from ..wsl import facts as wsl
+from ..wsl.gpu_settings import gpu_left_out
 from ..wsl.windows_build import windows_build
 from . import catalog
 from .adapter import Reading
@@ -93,6 +94,8 @@ def host_facts(places: Places, said: Mapping[str, Any] | None) -> dict[str, Any]
         "wsl": said["version"] if said else None,
         "distribution": system["id"],
         "distribution_version": system["version_id"],
+        "ubuntu": system["ubuntu"],
+        "system": system["name"],
         "architecture": os.uname().machine,
         "pythons": list(interpreters) or None,
         "python_paths": list(interpreters.values()) or None,
@@ -226,6 +229,9 @@ def look(places: Places, environ: Mapping[str, str] | None = None) -> dict[str, 
     complete(found)
     host["dxg"] = bool(found.dxg)
     host["dxg_failure"] = found.dxg_failure
+    libraries = said["libraries"] if said else {}
+    if said and said["version"] == 2 and not host["container"] and (not found.dxg or not libraries["libdxcore.so"]):
+        host["gpu_left_out"] = gpu_left_out(places.etc, places.proc)
     looked_up = {"disk_free_bytes": disk_free_bytes(places.prefix)}
     if said:
         looked_up["windows_build"] = windows_build(leaves_windows_open(found.adapters), places.etc, places.proc)

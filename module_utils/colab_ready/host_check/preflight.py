@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.accounts import RUNTIME_COMMENT
+from ..core.clock import SET_CLOCK, TRUE_TIME
 from ..core.problem import Problem, Refused
+from ..files.mounts import FOREIGN_FILESYSTEMS
 from ..settings.values import Setting, convert
 from ..system.filesystem import Place
 from ..system.interpreters import Python
@@ -51,11 +53,6 @@ SYSTEM_DIRECTORIES = frozenset(
 )
 # Kernel file systems under which nothing can be installed.
 KERNEL_DIRECTORIES = ("/boot", "/dev", "/proc", "/run", "/sys")
-
-# No owners, modes or links as Linux means them: Windows drives in WSL (9p, drvfs), FAT, NTFS.
-FOREIGN_FILESYSTEMS = frozenset(
-    ("9p", "drvfs", "exfat", "fuseblk", "msdos", "ntfs", "ntfs3", "v9fs", "vfat", "virtiofs")
-)
 
 
 @dataclass(frozen=True)
@@ -103,6 +100,8 @@ class Seen:
     place: Place | None
     settings: Mapping[str, Any] | None = None
     port: PortState = field(default_factory=PortState)
+    # How one can tell that the clock is wrong.
+    clock: str | None = None
 
 
 @dataclass(frozen=True)
@@ -154,7 +153,10 @@ def check_port(port: int, state: PortState) -> Problem | None:
         do = f"see which it is with: sudo ss -ltnp 'sport = :{port}', and end it, or {other}"
     elif state.bind_error is not None:
         what = f"of 127.0.0.1 cannot be had ({state.bind_error}), though nothing in this Linux listens there"
-        do = f"in WSL look on Windows with: netstat -ano | findstr :{port}, and end that program, or {other}"
+        do = (
+            f"in WSL look on Windows with: netstat -ano | findstr :{port}, and end that program; where that shows none, Windows "
+            f"has reserved the port (netsh int ip show excludedportrange protocol=tcp), so {other}"
+        )
     else:
         return None
     return Problem("port_taken", f"port {port} {what}", "a port on which nothing listens, or our own runtime", do)
@@ -362,6 +364,7 @@ def judge(wishes: Wishes, seen: Seen) -> tuple[dict[str, Any], list[Problem]]:
         check_os(seen.os),
         check_architecture(seen.architecture),
         None if python else check_python(seen.rejected, wishes.python_requires),
+        Problem("clock", seen.clock, TRUE_TIME, SET_CLOCK) if seen.clock else None,
         prefix_shape(wishes.prefix),
     ]
     needs, inodes = wishes.needs_bytes, BUILD_INODES

@@ -183,6 +183,15 @@ def advice(path: str, entry: Entry, rightful: str) -> str:
     )
 
 
+def drive_advice(user: str) -> str:
+    """What helps where chmod does not: https://learn.microsoft.com/windows/wsl/wsl-config#automount-settings."""
+    return (
+        'in WSL put the line options = "metadata,umask=022" below [automount] in /etc/wsl.conf, then in PowerShell: wsl '
+        "--shutdown; or give %s a home in Linux (sudo usermod -d /home/%s -m %s); elsewhere mount the drive with umask=022"
+        % (user, user, user)
+    )
+
+
 def danger_of(path: str, mode: int) -> str:
     """What a mode that was asked for lets others do, or an empty text."""
     if not mode & stat.S_IWOTH:

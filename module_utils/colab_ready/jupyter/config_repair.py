@@ -17,6 +17,8 @@ from ..core.problem import UnsafePath
 from ..files.changes import Changes
 from ..files.guarded_paths import Attributes, Entry, look, look_at, open_directory, open_entry, read
 from ..files.journal import Journal
+from ..files.mounts import drive_without_modes
+from ..files.safe_open import read_system_text
 from ..files.trust import others_in_group
 from . import (
     config_paths,
@@ -48,6 +50,7 @@ class Settings(NamedTuple):
     extension_source: str = "/nonexistent"
     state_file: str = "/nonexistent"
     check: bool = True
+    mountinfo: str = "/proc/self/mountinfo"
 
     @property
     def config_dir(self) -> str:
@@ -78,6 +81,7 @@ class Repair:
         self.installations: list[Installation] = []
         self.extension_enabled = False
         self._wants_directory = False
+        self._mountinfo = read_system_text(settings.mountinfo) or ""
         self._looked_at = 0
         # Whose the system's directories are; nobody's home.
         self._system = User(user_name(settings.owner[0]), *settings.owner, home="")
@@ -323,13 +327,22 @@ class Repair:
         if finding is None:
             why = "it lies where others could have put it"
             why += " (%s)" % parent_weakness.why if parent_weakness else ""
-            todo = config_paths.advice(path, entry, user.name)
+            on_drive = drive_without_modes(path, self._mountinfo)
+            todo = config_paths.drive_advice(user.name) if on_drive else config_paths.advice(path, entry, user.name)
             finding = self._find(path, entry, why, False, todo)
         finding["planted"] = planted_config.sentence(effects)
 
     def _judge(self, handle: int | None, path: str, entry: Entry, user: User, repair: bool = True) -> None:
         found = self._weakness(entry, user)
         if found is None:
+            return
+        drive = drive_without_modes(path, self._mountinfo)
+        if drive:
+            # Once for all that lies there: a chmod would change nothing.
+            why = "this drive keeps no modes, so everybody may write to what lies there, such as %s" % path
+            known = any(one["path"] == drive for one in self.findings)
+            if not known:
+                self._find(drive, None, why, False, config_paths.drive_advice(user.name))
             return
         wanted = found.wanted if repair and handle is not None else None
         todo = ""

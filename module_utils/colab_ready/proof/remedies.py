@@ -17,8 +17,10 @@ from . import torch_faults
 
 _RESTORED = "it restores the server's configuration."
 _RESTORE = f"{AGAIN_FIRST}: {_RESTORED}"
-_STOP_NOW = f"Run colab-runtime stop now; then {AGAIN}"
-_NEW_TOKEN = f"Remove the token's file and {AGAIN}"
+_STOP_NOW = f"Run sudo colab-runtime stop --force now; then {AGAIN}"
+_NEW_TOKEN = (
+    f"{AGAIN_FIRST}: it makes a new one with mode 0600; then paste the new address into Colab (./colab-ready url)."
+)
 _NEW_ADDRESS = "Run colab-runtime restart, then take the new address from ./colab-ready url."
 _READ_LOGS = "Read colab-runtime logs for the reason, then colab-runtime restart."
 
@@ -80,17 +82,17 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "token_mode": Remedy(
         "Other users of this host can read the token, and whoever has it can run code as its owner.",
-        f"{_NEW_TOKEN}: it makes a new one with mode 0600.",
+        _NEW_TOKEN,
     ),
     "token_owner": Remedy(
         "The token belongs to another user than the one who runs the kernels.",
         f"{AGAIN_FIRST}: it repairs the file's owner.",
     ),
-    "token_empty": Remedy("An empty token switches authentication off for every user of this host.", f"{_NEW_TOKEN}."),
-    "token_weak": Remedy("The token is so short that it can be guessed.", f"{_NEW_TOKEN}."),
+    "token_empty": Remedy("An empty token switches authentication off for every user of this host.", _NEW_TOKEN),
+    "token_weak": Remedy("The token is so short that it can be guessed.", _NEW_TOKEN),
     "token_malformed": Remedy(
         "jupyter_server takes the file's text as the token, line ends included, and no request can carry those.",
-        f"{_NEW_TOKEN}.",
+        _NEW_TOKEN,
     ),
     "token_refused": Remedy(
         "The server does not know this token: it started before the token was changed, or with another one.",
@@ -100,6 +102,10 @@ REMEDIES: dict[str, Remedy] = {
     "port_refused": Remedy(
         "Nothing listens on the port: the server is not running.",
         "Run colab-runtime start; if it does not stay up, colab-runtime logs says why.",
+    ),
+    "no_localhost": Remedy(
+        "The name localhost leads nowhere on this computer, and Colab's page connects to it.",
+        "Put the line `127.0.0.1 localhost` into /etc/hosts, then run ./colab-ready verify.",
     ),
     "no_http_answer": Remedy(
         "Something listens on the port but does not answer: the server hangs, or another program has the port.",
@@ -113,7 +119,8 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "peer_unseen": Remedy(
         "The port is served by nobody of this system: in WSL (networkingMode=mirrored) a Windows program may have it.",
-        "Look who has it (netstat -ano in Windows), end that program, then colab-runtime restart; or set another colab_port.",
+        "Look who has it (netstat -ano in Windows), end that program, then colab-runtime restart; where that shows none, Windows "
+        "has reserved the port (netsh int ip show excludedportrange protocol=tcp), so set another colab_port.",
     ),
     "peer_silent": Remedy(
         "What listens on the port does not accept connections: the server hangs.",
@@ -125,7 +132,8 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "not_jupyter": Remedy(
         "What answers on the port is not a Jupyter server that this project configured.",
-        "Look who has the port (ss -ltnp); stop it, or set another colab_port.",
+        "Look who has the port (sudo colab-runtime status), end that program, then colab-runtime start; or set another "
+        "colab_port.",
     ),
     "host_refused": Remedy(
         "The server refuses the name in the address: it only accepts local ones.", "Use http://localhost and the port."
@@ -167,7 +175,7 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "session_not_deleted": Remedy(
         "The server did not end the kernel when it was told to.",
-        "Run colab-runtime restart, which ends every kernel; colab-runtime logs has the reason.",
+        "Run colab-runtime restart --force, which ends every kernel; colab-runtime logs has the reason.",
     ),
     "kernel_socket_refused": Remedy("The kernel was made but its websocket was refused.", _READ_LOGS),
     "kernel_socket_closed": Remedy("The kernel's websocket was closed before the cell had ended.", _READ_LOGS),

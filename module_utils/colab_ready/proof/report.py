@@ -12,7 +12,6 @@ remedies [{id, cause, do, where: wsl|windows|bios|browser}]
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -23,7 +22,7 @@ from ..gpu.kind import why_no_gpu
 SCHEMA = 1
 
 # What a host must show before it may be called ready. A check that is missing counts as failed: ready is no default.
-REQUIRED_CHECKS = ("tensor_add", "colab_handshake", "extension", "server_config")
+REQUIRED_CHECKS = ("tensor_add", "colab_handshake", "extension", "server_config", "next_start")
 NOT_SET_UP = "this host is not set up"
 # A directory that everybody may write to can hold any number of files.
 FINDINGS_MAX = 20
@@ -44,7 +43,11 @@ REMEDIES = {
         "docs/connect.md#browser",
         "browser",
     ),
-    "not_set_up": Remedy("There is no runtime on this host.", "run ./colab-ready"),
+    "not_set_up": Remedy("There is no runtime on this host.", "%s"),
+    "restart_pending": Remedy(
+        "The server and its notebooks run as they were started, and a restart, which takes their variables, waits: %s.",
+        "./colab-ready once no notebook is in use; or at once, whatever runs: ./colab-ready --restart",
+    ),
     "config_planted": Remedy(
         "Somebody else may have put there what Jupyter runs: %s. Every Jupyter on this host reads it but the server of Colab.",
         "look at each (nothing was run or removed): remove what nobody here wants, and give the rest to its rightful owner. %s",
@@ -66,6 +69,8 @@ REMEDIES = {
 HINTS = {
     "browser_permission": "no browser has come yet; if Colab does not connect: docs/connect.md#browser",
     "browser_token": "the last browser that came had an old address: paste the new one",
+    "restart_pending": "restart pending (colab-runtime status says why): ./colab-ready, once no notebook is in use; at once: "
+    "./colab-ready --restart",
     # Of the check wsl_host (wsl/conf.py).
     "wsl_shutdown": "a setting of WSL takes effect when WSL starts next; close what runs in WSL, then in Windows' "
     "PowerShell: wsl --shutdown",
@@ -158,6 +163,7 @@ def summarize(report: Mapping[str, Any]) -> dict[str, Any]:
         "host": report.get("host"),
         "ready": report.get("ready") is True,
         "backend": backend.get("name"),
+        "why": "; ".join(backend.get("reasons") or []),
         "gpu": _gpu_text(report.get("adapters")),
         "tensor_sum": _check_text(checks.get("tensor_add"), "device"),
         "handshake": _check_text(checks.get("colab_handshake")),
@@ -189,11 +195,11 @@ def person_message(report: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def not_set_up(path: str, problem: str) -> dict[str, dict[str, Any]]:
-    """The checks of a host that has no settings to prove anything by; `problem` as Python says an error."""
-    missing = problem.startswith("[Errno %d]" % errno.ENOENT)
-    reason = NOT_SET_UP if missing else "%s: %s cannot be read (%s)" % (NOT_SET_UP, path, problem)
-    check = {"ok": False, "seconds": 0.0, "steps": [], "reasons": [reason], "remedies": [_remedy("not_set_up")]}
+def not_set_up(problem: str, in_the_way: str = "") -> dict[str, dict[str, Any]]:
+    """The checks of a host that has nothing to prove anything by; why, and which folder is in the place of its settings."""
+    reason = ": ".join(filter(None, [NOT_SET_UP, problem]))
+    do = "sudo mv -T %s %s.old, then ./colab-ready" % (in_the_way, in_the_way) if in_the_way else "run ./colab-ready"
+    check = {"ok": False, "seconds": 0.0, "steps": [], "reasons": [reason], "remedies": [_remedy("not_set_up", do=do)]}
     return dict.fromkeys(REQUIRED_CHECKS, check)
 
 
@@ -201,6 +207,14 @@ def _remedy(name: str, cause: str = "", do: str = "") -> dict[str, str]:
     """A remedy as it is told, with what was found in its cause and in what to do."""
     remedy = REMEDIES[name]
     return Remedy(remedy.cause.replace("%s", cause), remedy.do.replace("%s", do), remedy.where).told(name)
+
+
+def judge_restart(waiting: Sequence[str] | None) -> dict[str, Any]:
+    """Whether something waits for a restart of the server; no reason not to be ready, since what is proven is what runs."""
+    why = "; ".join(map(str, waiting or ()))
+    remedies = [_remedy("restart_pending", why)] if waiting else []
+    detail = f"restart pending: {why}" if waiting else "not known" if waiting is None else "nothing waits for a restart"
+    return check_of("restart", None if waiting is None else not waiting, detail, [], remedies)
 
 
 def judge_config_dirs(findings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -59,7 +59,7 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "cuda_no_device": Remedy(
         "PyTorch finds no card of NVIDIA.",
-        f"{_NVIDIA}. CUDA_VISIBLE_DEVICES must be unset; until then {_OTHERWISE}.",
+        f"{_NVIDIA}. CUDA_VISIBLE_DEVICES must be unset, and a container wants --gpus all; until then {_OTHERWISE}.",
         "windows",
     ),
     "cuda_no_driver": Remedy(
@@ -77,6 +77,13 @@ REMEDIES: dict[str, Remedy] = {
         f"{_RESTART}; then {VERIFY}. In WSL also: wsl --update; and no driver of NVIDIA in WSL itself (sudo apt-get remove "
         "'nvidia-driver-*' 'libnvidia-compute-*').",
         "windows",
+    ),
+    "cuda_fabric": Remedy(
+        "NVIDIA's cards of this machine are joined by NVSwitch, and the service that joins them does not run, or is not of the "
+        "driver's version (error 802, pytorch/pytorch#35710).",
+        "Install nvidia-fabricmanager of the very version that nvidia-smi shows for the driver (boards since B200 want nvlsm "
+        f"too), then: sudo systemctl enable --now nvidia-fabricmanager; then {VERIFY}. For a container or a virtual machine that "
+        "is done on its host.",
     ),
     "cuda_compat": Remedy(
         "libcuda is of a compatibility package (cuda-compat) that is not for this card (error 804).",
@@ -130,7 +137,8 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "xpu_no_device": Remedy(
         "PyTorch finds no GPU of Intel: the driver is older than it needs, or the GPU is (pytorch/pytorch#147226, #194487).",
-        f"{_INTEL}; until then {_OTHERWISE}.",
+        f"{_INTEL}. Without WSL also look whether the user who runs the kernels may open /dev/dri/renderD128 (ls -l shows its "
+        f"group, a container wants --device /dev/dri); until then {_OTHERWISE}.",
         "windows",
     ),
     "xpu_runtime": Remedy(
@@ -165,6 +173,7 @@ REMEDIES: dict[str, Remedy] = {
 
 # Matched without regard to case; what says more stands before what says less.
 CUDA: Sequence[tuple[str, str]] = (
+    (r"Error 802\b|system not yet initialized|SYSTEM_NOT_READY", "cuda_fabric"),
     (r"forward compatibility was attempted on non supported HW|Error 804\b", "cuda_compat"),
     # The first is of a Linux driver inside WSL as well as of an update; the second, of libraries that are older than the driver.
     (r"unsupported display driver / cuda driver combination|Error 803\b|named symbol not found", "cuda_mismatch"),
@@ -178,6 +187,7 @@ CUDA: Sequence[tuple[str, str]] = (
     (r"invalid device ordinal", "no_such_device"),
     (
         r"illegal memory access|unspecified launch failure|uncorrectable ECC|launch timed out|CUDA error: unknown error"
+        r"|fallen off the bus|uncorrectable NVLink|hardware stack error"
         r"|operation not supported|illegal instruction was encountered|misaligned address",
         "cuda_failed",
     ),
@@ -187,7 +197,7 @@ XPU: Sequence[tuple[str, str]] = (
     (r"libze_loader\.so[.\d]*: cannot open shared object|libze_intel_gpu", "xpu_runtime"),
     (r"XPU out of memory|OUT_OF_DEVICE_MEMORY|OUT_OF_RESOURCES", "gpu_memory"),
     (r"OUT_OF_HOST_MEMORY", "out_of_memory"),
-    (r"DEVICE_LOST", "xpu_lost"),
+    (r"DEVICE_LOST|GPU HANG|\[(drm|xe)\].*(reset|wedged)", "xpu_lost"),
     (r"aspect fp64|fp64 is not supported|double precision", "xpu_float64"),
     (
         r"No XPU devices are available|Failed to initialize XPU devices|XPU device count is zero|DEVICE_NOT_FOUND"
@@ -200,7 +210,10 @@ XPU: Sequence[tuple[str, str]] = (
 )
 TEXTS: Mapping[str, Sequence[tuple[str, str]]] = {"cuda": CUDA, "xpu": XPU}
 # The allocator's words: 0 bytes free is the bridge's or Windows' fault, and no shortage (ROCm/librocdxg#22).
-_HIP_MEMORY = re.compile(r"(HIP|CUDA) out of memory|HIP error: out of memory|hipErrorOutOfMemory", re.IGNORECASE)
+_HIP_MEMORY = re.compile(
+    r"(HIP|CUDA) out of memory|HIP error: out of memory|hipErrorOutOfMemory|aborting with error.*OUT_OF_RESOURCES",
+    re.IGNORECASE,
+)
 _NOTHING_FREE = re.compile(r"of which 0 bytes is free", re.IGNORECASE)
 
 # Words of the probe that say all there is to say. The others (no device) have causes, which the texts tell.

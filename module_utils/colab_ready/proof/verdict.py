@@ -107,9 +107,9 @@ def to_do(remedies: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [remedy for remedy in remedies if not str(remedy.get("id")).startswith("browser_")]
 
 
-def of_wsl(remedies: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """What Windows has to do for WSL, whether the host is ready or not (the check `wsl_host` of the report)."""
-    return [remedy for remedy in remedies if str(remedy.get("id")).startswith("wsl_")]
+def left_to_do(remedies: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """What waits, whether the host is ready or not: for a restart of WSL or of the server (the checks wsl_host, restart)."""
+    return [one for one in remedies if str(one.get("id")).startswith("wsl_") or one.get("id") == "restart_pending"]
 
 
 def verdict(summaries: Mapping[str, Summary], stopped: Iterable[str], check: bool) -> str:
@@ -152,10 +152,11 @@ def verdict_lines(
         if summary is not None and not summary.ready:
             said, remedies = summary.row.get("reasons") or [], to_do(summary.remedies)
         elif summary is not None and word == "ready" and len(hosts) == 1:
-            prefix, said, remedies = "", str(summary.row.get("hint") or "").splitlines(), []
+            why = [f"{summary.row.get('backend')}, since: {summary.row['why']}"] if summary.row.get("why") else []
+            prefix, said, remedies = "", why + str(summary.row.get("hint") or "").splitlines(), []
         else:  # that no browser has come is true of every host of a lab, and no news
             said = [f"stopped at: {stopped_at[host]}"] if host in stopped_at else []
-            remedies = of_wsl(summary.remedies) if summary else list(unproven.get(host, ()))
+            remedies = left_to_do(summary.remedies) if summary else list(unproven.get(host, ()))
         lines += [[(f"{prefix}{one}", "")] for one in said]
         lines += [[(f"{prefix}to do: ", "bold"), (remedy_text(one), "")] for one in remedies]
     if word == "ready":
@@ -179,7 +180,7 @@ def unproven_of(action: str, result: Mapping[str, Any]) -> list[Mapping[str, Any
     remedies = result.get("remedies")
     if action.rpartition(".")[2] != "wsl_host" or not isinstance(remedies, list):
         return []
-    return of_wsl(remedy for remedy in remedies if isinstance(remedy, Mapping))
+    return left_to_do(remedy for remedy in remedies if isinstance(remedy, Mapping))
 
 
 def work_of(action: str, result: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import hashlib
 import os
 import stat
@@ -39,6 +40,7 @@ from .uv import (
     as_failure,
     execute,
     make_lock,
+    patiently,
     provide_uv,
     refuse_distrusted,
     said,
@@ -192,6 +194,8 @@ class Builder:
 
     def _check_ours(self, what: str) -> str:
         kind = environment.kind_of(self.path)
+        if kind == "other" and self._is_rest_of_ours():
+            kind = "environment"
         if kind in ("other", "file"):
             shown = "a file" if kind == "file" else "a folder with other things in it"
             raise Failure(
@@ -199,6 +203,11 @@ class Builder:
                 f"(with {environment.MEMORY} or pyvenv.cfg). Move it away, or choose another path."
             )
         return kind
+
+    def _is_rest_of_ours(self) -> bool:
+        """Tell whether this is what somebody left of an environment: its lock is there, which nobody else makes, and packages."""
+        packages = glob.glob(os.path.join(glob.escape(self.path), "lib", "python3*", "site-packages"))
+        return bool(packages) and os.path.isfile(self._lock)
 
     # -- folders
 
@@ -232,14 +241,16 @@ class Builder:
         if os.geteuid() == 0:
             os.lchown(path, self.account.uid, self.account.gid)
 
+    @property
+    def _lock(self) -> str:
+        return os.path.join(self.request.cache_dir, "locks", hashlib.sha256(self.path.encode()).hexdigest()[:16])
+
     @contextlib.contextmanager
     def _only_one(self) -> Iterator[None]:
         """Hold a lock that only this process holds, in a folder of its own: it goes with the process."""
         refuse_distrusted(self.request.cache_dir)
-        folder = os.path.join(self.request.cache_dir, "locks")
-        name = hashlib.sha256(self.path.encode()).hexdigest()[:16]
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        handle = os.open(os.path.join(folder, name), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        os.makedirs(os.path.dirname(self._lock), mode=0o700, exist_ok=True)
+        handle = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             end = time.monotonic() + LOCK_SECONDS
             while True:
@@ -286,7 +297,7 @@ class Builder:
                 env = uv_environment(self.request, self.environ, sources, current_account(), cache)
                 # It checks the archive against a sha256 that it carries itself.
                 command = [uv, "python", "install", "--no-bin", f"cpython-{series}"]
-                done = execute(command, {**env, **settings}, INSTALL_SECONDS)
+                done = patiently(sources, lambda more: execute(command, {**env, **settings, **more}, INSTALL_SECONDS))
         finally:
             with suppress(OSError):
                 os.unlink(os.path.join(folder, ".lock"))
@@ -300,7 +311,7 @@ class Builder:
             raise Failure(
                 f"{self.doing}: no Python of this host fits ({seen}), and uv could not fetch Python {series}: "
                 f"{problem.what}. Expected a Python that fits {self.request.python_requires}, or a download that can be "
-                f"reached. {mirror}, or install such a Python and name it with python_env_python.",
+                f"reached. {mirror}, or install such a Python and name it with -e python_env_python=PATH.",
                 problem.kind,
             )
 
@@ -334,6 +345,7 @@ def _pin(data: Mapping[str, Any]) -> Pin:
         index=index,
         find_links=place,
         dependencies=bool(data.get("dependencies")),
+        optional=bool(data.get("optional")),
         variable=str(data.get("variable") or ""),
         default=lock_file.parse_requirement(str(default)) if default else None,
         default_refused=bool(data.get("default_requirement")) and default is None,

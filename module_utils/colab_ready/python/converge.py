@@ -17,7 +17,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from ..core.redact import redact
@@ -78,7 +78,10 @@ class Convergence(Installer):
         # Before a rebuild this is what is lost.
         before = scan_any(self.path) if self.fresh else installed
         self.plan = self._compare(installed, self.memory)
-        reasons = self._reasons(why_new)
+        lost = environment.lost_files(self.path, self.memory)
+        self.plan.itself = bool(lost)
+        self.plan.reasons += lost
+        reasons = self._reasons(why_new, installed)
         self.pin_sources = {str(k): str(v) for k, v in (self.memory.get("pinned") or {}).items()}
         self.outcome.changed = self.fresh or not self.plan.empty or bool(reasons)
         self.outcome.reasons.extend(one for one in reasons if one not in self.outcome.reasons)
@@ -92,13 +95,14 @@ class Convergence(Installer):
         self.outcome.python = {"path": self.python, "version": found.version, "base": found.base}
         self.outcome.pinned = self.pin_sources
         self.outcome.notes = [redact(note) for note in self.sources.notes]
+        self.outcome.left_out = [redact(note) for note in self.left_out]
 
-    def _reasons(self, why_new: str) -> list[str]:
+    def _reasons(self, why_new: str, installed: Mapping[str, Installed]) -> list[str]:
         # A folder that was emptied for this is one that had its reason.
         reasons = [one for one in ("" if self.work.reasons else why_new, self.fetched) if one]
         if self.fresh:
             return reasons
-        reasons = [*(reasons or self.plan.reasons), *self._constraints_differ()]
+        reasons = reasons or self.plan.reasons or self._constraints_differ(installed)
         if not reasons and self.memory.get("state") != "complete":
             reasons = ["the last build did not end" if self.memory else "it was not recorded yet"]
         return reasons
@@ -136,17 +140,22 @@ class Convergence(Installer):
         if needs_uv:
             self._check_uv()
             make_lock(self.path)
-        self._remember({**kept, "state": "building"})
+        self._remember({**kept, "made": self.memory.get("made", []), "state": "building"})
         if needs_uv:
             self._drop_unreadable()
+        if self.fresh or self.plan.itself:
+            # Around what is installed bin/python stays the link that it is.
+            self._make_venv(self.interpreter.executable if self.fresh else os.readlink(self.python))
         if self.fresh:
-            self._make_venv(self.interpreter)
-        self._write_constraints()
+            self.memory["made"] = environment.own_files(self.path)
+            self._remember({**kept, "made": self.memory["made"], "state": "building"})
         # Found before anything is installed: no source for them, and nothing is half there.
         for pins, order in [(pins, self._find_pins(pins)) for pins in self._pin_groups()]:
-            self._install_pins(pins, order)
+            if order is not None:
+                self._install_pins(pins, order)
         if self.plan.locked:
             self._install_locked()
+        self._write_constraints(environment.scan(self.site))
         if self.plan.packages:
             self._install_packages()
         for package in self.plan.local:
@@ -169,6 +178,7 @@ class Convergence(Installer):
                 "installed to be there. Run this again; if it stays, something changes the folder at the same time.",
                 kind="incomplete",
             )
+        self._write_constraints(installed)
         self._remember(memory)
         if needs_uv:
             self._note_disagreements()
@@ -183,10 +193,15 @@ class Convergence(Installer):
         resolved = environment.required_by(self.site, installed, self.wish.packages, self.markers)
         return {
             "state": "complete",
+            "locked": sorted(self.wish.locked),
+            "made": self.memory.get("made", []),
             "pinned": {pin.name: self.pin_sources.get(pin.name, "") for pin in self.wish.pins},
             "bringing": {pin.name: pin.requirement.text for pin in self.wish.bringing},
             "brought": {name: installed[name].version for name in self._brought(installed)},
             "local": {package.name: package.digest for package in self.wish.local},
+            "left_out": {
+                pin.name: pin.requirement.text for pin in self.wish.pins if pin.optional and not pin.is_in(installed)
+            },
             "packages": {"specs": self.wish.specs(), "resolved": sorted(resolved)},
         }
 
@@ -260,7 +275,7 @@ class Convergence(Installer):
         if series is None:
             raise Failure(
                 f"{self.doing}: no Python fits ({seen}). Expected one that fits {request.python_requires}. Install such a "
-                "Python with the distribution's packages, or name one with python_env_python.",
+                "Python with the distribution's packages, or name one with -e python_env_python=PATH.",
                 kind="interpreter",
             )
         return self._fetched_python(series, seen)
@@ -291,11 +306,13 @@ class Convergence(Installer):
 
     def _read_wish(self) -> Wish:
         local = [self._local_package(folder) for folder in self.work.request.local_packages]
-        elsewhere = {pin.name for pin in self.work.pins} | {one.name for one in local}
+        asked = {one.name for one in self.work.packages}
+        pins = [replace(pin, optional=pin.optional and pin.name not in asked) for pin in self.work.pins]
+        elsewhere = {pin.name for pin in pins} | {one.name for one in local}
         locked = lock_file.select(self.work.entries, self.markers)
         return Wish(
             locked={name: entry for name, entry in locked.items() if name not in elsewhere},
-            pins=self.work.pins,
+            pins=pins,
             packages=[
                 one
                 for one in self.work.packages
@@ -330,12 +347,16 @@ class Convergence(Installer):
         unwanted = environment.bundled_hsa(self.site) if taken_out else []
         return environment.compare(self.wish, installed, problems, memory, unwanted)
 
-    def _constraints_differ(self) -> list[str]:
+    def _constraints_differ(self, installed: Mapping[str, Installed]) -> list[str]:
         path = os.path.join(self.path, environment.CONSTRAINTS)
         there = read_text(path)
         if there is None and os.path.lexists(path):
             return [f"{environment.CONSTRAINTS} is no plain file"]
-        return [] if (there or "") == self._constraints_text() else [f"{environment.CONSTRAINTS} says something else"]
+        return (
+            []
+            if (there or "") == self._constraints_text(installed)
+            else [f"{environment.CONSTRAINTS} says something else"]
+        )
 
     def _foreign_folder(self) -> bool:
         """Tell whether a folder in the environment is another user's: its files cannot be replaced by this one."""
@@ -354,8 +375,8 @@ class Convergence(Installer):
         content = {"schema": environment.MEMORY_SCHEMA, **memory}
         self._write(environment.MEMORY, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
-    def _write_constraints(self) -> None:
-        text = self._constraints_text()
+    def _write_constraints(self, installed: Mapping[str, Installed]) -> None:
+        text = self._constraints_text(installed)
         if text:
             self._write(environment.CONSTRAINTS, text)
         else:

@@ -39,7 +39,7 @@ from .wheel import Package
 MEMORY = "colab-ready.json"
 CONSTRAINTS = "constraints.txt"
 MEMORY_SCHEMA = 1
-MEMORY_PARTS = ("packages", "local", "pinned", "bringing", "brought")
+MEMORY_PARTS = ("packages", "local", "pinned", "bringing", "brought", "left_out")
 
 # Asked of an interpreter with -I -S: no site, no user folder, about 15 ms. sys._base_executable is what the standard
 # library's own venv module uses to find the real interpreter behind an environment.
@@ -129,6 +129,20 @@ def read_memory(path: str) -> dict[str, Any]:
     return {key: value for key, value in data.items() if key not in MEMORY_PARTS or isinstance(value, dict)}
 
 
+def own_files(path: str) -> list[str]:
+    """The names of what a new environment is made of: what lies in it and in its bin before anything is installed."""
+    found = {*os.listdir(path), *(f"bin/{name}" for name in os.listdir(os.path.join(path, "bin")))}
+    return sorted(found - {MEMORY, CONSTRAINTS, ".lock", "bin", "lib"})
+
+
+def lost_files(path: str, memory: Mapping[str, Any]) -> list[str]:
+    """Of the environment's own files those that are gone; of one whose note does not name them, none."""
+    made = memory.get("made")
+    names = [name for name in made if isinstance(name, str)] if isinstance(made, list) else []
+    lost = [name for name in names if not os.path.lexists(os.path.join(path, name))]
+    return [f"files of its own are missing ({', '.join(lost[:5])})"] if lost else []
+
+
 def site_packages(path: str, series: str) -> str:
     return os.path.join(path, "lib", f"python{series}", "site-packages")
 
@@ -212,6 +226,24 @@ def _examine_record(text: str, site: int, from_address: bool, taken_out: str | N
     return None if counted else NO_RECORD
 
 
+def damages(path: str) -> list[str]:
+    """What is missing from an environment, or damaged, by the note of who built it; nothing in it is run."""
+    memory = read_memory(path)
+    if not read_config(path).get("home"):
+        return ["its pyvenv.cfg is missing or unreadable"]
+    if memory.get("state") != "complete":
+        return ["the last build did not end" if memory else f"its {MEMORY} is missing or unreadable"]
+    site = next(iter(sorted(glob.glob(os.path.join(glob.escape(path), "lib", "python3*", "site-packages")))), "")
+    installed = scan(site)
+    packages = memory.get("packages", {}).get("resolved")
+    names = {name for part in ("pinned", "brought", "local") for name in memory.get(part, {})}
+    names.update(map(str, [*(packages or ()), *(memory.get("locked") or ())]))
+    names -= set(memory.get("left_out", {}))
+    found = {name: examine(site, one, True, BUNDLED_HSA) for name, one in sorted(installed.items()) if name in names}
+    gone = [f"{name} is missing" for name in sorted(names - set(installed))]
+    return [*lost_files(path, memory), *(f"{name} {problem}" for name, problem in found.items() if problem), *gone]
+
+
 def bundled_hsa(site: str) -> list[str]:
     """The files of torch's own copy of AMD's runtime, as they are named below site-packages."""
     places = {one: os.path.join(site, one) for one in sorted(glob.glob(f"{BUNDLED_HSA}*", root_dir=site))}
@@ -222,6 +254,14 @@ def required_by(
     site: str, installed: Mapping[str, Installed], roots: Sequence[Requirement], markers: Mapping[str, str]
 ) -> set[str]:
     """The names that the roots pull in, themselves included, as far as they are installed."""
+    return set(needs_of(site, installed, roots, markers))
+
+
+def needs_of(
+    site: str, installed: Mapping[str, Installed], roots: Sequence[Requirement], markers: Mapping[str, str]
+) -> dict[str, set[str]]:
+    """The same names, and which versions of each the others ask for."""
+    asked: dict[str, set[str]] = {}
     seen: set[tuple[str, str]] = set()
     pending = deque((root.name, extra) for root in roots for extra in ("", *root.extras))
     stated: dict[str, list[Requirement]] = {}
@@ -230,6 +270,7 @@ def required_by(
         if (name, extra) in seen or name not in installed:
             continue
         seen.add((name, extra))
+        asked.setdefault(name, set())
         if name not in stated:
             stated[name] = _stated(os.path.join(site, installed[name].folder, "METADATA"))
         for requirement in stated[name]:
@@ -240,7 +281,8 @@ def required_by(
                 # A marker of a future standard: rather one name too many.
                 pass
             pending.extend((requirement.name, wanted) for wanted in ("", *requirement.extras))
-    return {name for name, _extra in seen}
+            asked.setdefault(requirement.name, set()).add(requirement.specifier)
+    return {name: versions for name, versions in asked.items() if name in installed}
 
 
 def unneeded(
@@ -277,6 +319,8 @@ class Pin:
     find_links: str | None = None
     # Whether it brings what it depends on, as far as that is neither locked nor pinned.
     dependencies: bool = False
+    # Whether it is left out where no source has it.
+    optional: bool = False
     variable: str = ""
     # What may be taken in its place, and whether something could be, if it were allowed.
     default: Requirement | None = None
@@ -288,6 +332,11 @@ class Pin:
 
     def accepts(self, version: str) -> bool:
         return self.requirement.accepts(version) or (self.default is not None and self.default.accepts(version))
+
+    def is_in(self, installed: Mapping[str, Installed]) -> bool:
+        with suppress(ValueError):
+            return self.name in installed and self.accepts(installed[self.name].version)
+        return False
 
 
 @dataclass(frozen=True)
@@ -336,6 +385,8 @@ class Plan:
     pins: list[Pin] = field(default_factory=list)
     # Whether uv is to look at the pins that bring what they depend on, and at what they brought.
     bringing: bool = False
+    # Whether the environment's own files are to be made again, around what is installed.
+    itself: bool = False
     packages: bool = False
     local: list[Package] = field(default_factory=list)
     remove: list[str] = field(default_factory=list)
@@ -348,7 +399,8 @@ class Plan:
 
     @property
     def for_uv(self) -> bool:
-        return bool(self.locked or self.pins or self.bringing or self.packages or self.local or self.remove)
+        parts = (self.itself, self.locked, self.pins, self.bringing, self.packages, self.local, self.remove)
+        return any(map(bool, parts))
 
     @property
     def empty(self) -> bool:
@@ -394,9 +446,15 @@ class _Comparison:
     plan: Plan
 
     def compare_pins(self) -> None:
-        """What the pins brought last time is known; what they should bring where that is not right any more, uv knows."""
+        """What the pins brought last time is known; what they should bring where that is not right any more, uv knows.
+
+        Those that no source had are asked for again with the next pin that is.
+        """
         plan = self.plan
-        plan.pins = [pin for pin in self.wish.pins if self.differs(pin.name, pin.accepts, pin.requirement.version)]
+        left_out = [pin for pin in self.wish.pins if self.is_left_out(pin)]
+        for pins in ([pin for pin in self.wish.pins if pin not in left_out], left_out):
+            if pins is not left_out or plan.pins:
+                plan.pins += [pin for pin in pins if self.differs(pin.name, pin.accepts, pin.requirement.version)]
         plan.bringing = any(pin.dependencies for pin in plan.pins)
         for pin in self.wish.bringing:
             if self.memory.get("bringing", {}).get(pin.name) != pin.requirement.text and pin not in plan.pins:
@@ -405,6 +463,10 @@ class _Comparison:
         for name, version in sorted(self.wish.brought(self.memory).items()):
             if self.differs(name, partial(same_version, version), version):
                 plan.bringing = True
+
+    def is_left_out(self, pin: Pin) -> bool:
+        told = self.memory.get("left_out", {}).get(pin.name)
+        return pin.optional and told == pin.requirement.text and not pin.is_in(self.installed)
 
     def compare_packages(self) -> None:
         plan, packages = self.plan, self.wish.packages

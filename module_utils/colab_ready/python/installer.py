@@ -10,6 +10,7 @@ not the build tools that a source would fetch.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tempfile
@@ -24,12 +25,14 @@ from ..process.run import Finished
 from . import environment, pip_config, uv_errors, wheel
 from . import lock as lock_file
 from .environment import Installed, Interpreter, Pin, Plan, Wish
-from .uv import INSTALL_SECONDS, Failure, Request, execute, failed, said, uv_environment, uv_version
+from .uv import INSTALL_SECONDS, Failure, Request, execute, failed, patiently, said, uv_environment, uv_version
 
 # A request that only finds out whether a source is there. A torch index that is slower than this is not waited for;
 # for the host's own sources uv may try twice.
 PIN_PROBE = {"UV_HTTP_CONNECT_TIMEOUT": "5", "UV_HTTP_TIMEOUT": "5", "UV_HTTP_RETRIES": "0"}
 HOST_PROBE = {"UV_HTTP_CONNECT_TIMEOUT": "6", "UV_HTTP_TIMEOUT": "10", "UV_HTTP_RETRIES": "1"}
+# Once more for one that is slow: a school's proxy may look into each answer before it passes it on.
+SLOW_PROBE = {"UV_HTTP_CONNECT_TIMEOUT": "20", "UV_HTTP_TIMEOUT": "50", "UV_HTTP_RETRIES": "0"}
 PROBE_SECONDS = 60.0
 # An index that knows a name is the only one asked for it. The caller's own strategy would let the host's indexes outbid a pin's.
 FIRST_INDEX = {"UV_INDEX_STRATEGY": "first-index"}
@@ -43,7 +46,14 @@ BUILDING = ("--only-binary", ":all:", "--no-binary", BUILDABLE, "--no-build-isol
 # Kinds that say more about why a pin cannot be had than that one more source lacks it.
 TELLING = ("wrong_python", "no_extra")
 HOSTS_OWN = "the host's pip configuration"
-CONSTRAINTS_HEAD = "# Written by colab-ready: what an installation in this environment may not move.\n"
+# What starts a kernel, and what pip builds others with: the first may not be moved, the second has to be free.
+KERNEL = "ipykernel"
+TORCH = "torch"
+FREE = ("pip", "setuptools", "wheel")
+CONSTRAINTS_HEAD = """\
+# Written by colab-ready. An installation in this environment keeps to it: the builds that fit the backend and each other,
+# and the versions that they and the kernel say that they need. Another build is refused, as it would not work here.
+"""
 
 
 def cache_of(request: Request, account: Account) -> str:
@@ -130,6 +140,7 @@ class Outcome:
     reasons: list[str] = field(default_factory=list)
     pinned: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
     needs: list[str] = field(default_factory=list)
     seen: str = ""
     failure: str = ""
@@ -157,12 +168,33 @@ class Installer:
         self.pin_sources: dict[str, str] = {}
         self.reached = False
         self.unreached: list[uv_errors.Problem] = []
+        # Sources of pins that did not answer, which are not asked a second time.
+        self.silent: dict[str, uv_errors.Problem] = {}
+        # The names whose default build is taken.
+        self.defaults: set[str] = set()
+        # Why, for each optional pin that no source has.
+        self.left_out: list[str] = []
 
     # -- files
 
-    def _constraints_text(self) -> str:
+    def _constraints_text(self, installed: Mapping[str, Installed]) -> str:
         lines = [line.strip() for line in self.work.request.constraints if line.strip()]
+        lines += self._builds_and_needs(installed) if self.wish.pins else []
         return CONSTRAINTS_HEAD + "".join(line + "\n" for line in lines) if lines else ""
+
+    def _builds_and_needs(self, installed: Mapping[str, Installed]) -> list[str]:
+        """pip asks for what is to be installed alone; what is there already, and would break by it, has to be said here."""
+        builds = {
+            pin.name: installed[pin.name].version if pin.is_in(installed) else str(pin.requirement.version)
+            for pin in self.wish.pins
+        }
+        builds |= {KERNEL: installed[KERNEL].version} if KERNEL in installed else {}
+        roots = [*(pin.requirement for pin in self.wish.pins), lock_file.parse_requirement(KERNEL)]
+        needs = environment.needs_of(self.site, installed, roots, self.markers)
+        stated = {name: ",".join(sorted(filter(None, asked))) for name, asked in sorted(needs.items())}
+        return [f"{name}=={version}" for name, version in builds.items()] + [
+            name + versions for name, versions in stated.items() if versions and name not in {*builds, *FREE}
+        ]
 
     def _drop_unreadable(self) -> None:
         """uv cannot uninstall what has no readable RECORD, and stops at one that is nonsense."""
@@ -201,7 +233,12 @@ class Installer:
             command.append("--compile-bytecode")
         if order.lines:
             command += ["--requirements", self._list_of("packages", order.lines)]
-        return self._uv_run(command, order, seconds)
+        if "UV_HTTP_TIMEOUT" in order.settings:  # it only asks, and is impatient on purpose
+            return self._uv_run(command, order, seconds)
+        return patiently(
+            order.sources,
+            lambda more: self._uv_run(command, replace(order, settings={**order.settings, **more}), seconds),
+        )
 
     def _install(self, order: Order, what: str = "") -> None:
         self._must(self._pip(order), what)
@@ -217,10 +254,10 @@ class Installer:
             problem = replace(problem, kind=first.kind, what=why, do=first.do)
         raise failed(f"{self.doing} ({what})" if what else self.doing, problem)
 
-    def _make_venv(self, interpreter: Interpreter) -> None:
+    def _make_venv(self, interpreter: str) -> None:
         # One that uv fetched is none of its managed ones here (it is not told the folder): the environment then names the
         # very release, not uv's link that moves to the next.
-        command = ["venv", "--no-managed-python", "--allow-existing", "--python", interpreter.executable, self.path]
+        command = ["venv", "--no-managed-python", "--allow-existing", "--python", interpreter, self.path]
         self._must(self._uv_run(command))
 
     def _reach(self, order: Order, *more: str, seconds: float = PROBE_SECONDS, names: Collection[str] = ()) -> Answer:
@@ -243,8 +280,11 @@ class Installer:
     def _reach_host(self, requirement: str) -> None:
         if self.reached:
             return
-        order, problem = self._reach(Order(self.sources, requirement, settings=HOST_PROBE), "--no-deps", "--reinstall")
-        if problem is not None and problem.unreachable:
+        for probe in (HOST_PROBE, SLOW_PROBE):
+            order, problem = self._reach(Order(self.sources, requirement, settings=probe), "--no-deps", "--reinstall")
+            if problem is None or not problem.slow:
+                break
+        if problem is not None and problem.unreachable and problem.kind != uv_errors.LINE:
             raise failed(self.doing, problem)
         self.sources, self.reached = order.sources, True
 
@@ -260,8 +300,11 @@ class Installer:
                 groups[(pin.name,)] = [pin]
         return list(groups.values())
 
-    def _find_pins(self, pins: Sequence[Pin]) -> Order:
-        """The first source that has these pins, which name the same one, and what they bring; nothing is installed yet."""
+    def _find_pins(self, pins: Sequence[Pin]) -> Order | None:
+        """The first source that has these pins, which name the same one, and what they bring; nothing is installed yet.
+
+        None for an optional one that no source has.
+        """
         first = pins[0]
         lines = "".join(pin.requirement.text + "".join(f" --hash={one}" for one in pin.hashes) + "\n" for pin in pins)
         arguments = ("--no-deps", *(["--require-hashes"] if first.hashes else []))
@@ -274,25 +317,49 @@ class Installer:
         if first.index or first.find_links:
             own = self.sources.only(first.index, first.find_links)
             shown = redact(first.index or first.find_links or "")
-            missing = _not_there(first)
+            missing = _not_there(first) or self.silent.get(shown)
             if missing:
                 tried.append((shown, missing))
             else:
                 found = self._try(replace(order, sources=own, shown=shown), PIN_PROBE, pins, tried)
                 if found is not None:
                     return found
+                if tried[-1][1].unreachable:
+                    self.silent[shown] = tried[-1][1]
             self.sources = self.sources.note(f"{_texts(pins)} does not come from {shown}: {tried[-1][1].what}")
             order = replace(order, sources=self.sources)
         found = self._try(order, HOST_PROBE, pins, tried)
         if found is not None:
             self.sources, self.reached = found.sources, True
             return found
-        if first.default is None:
+        if first.default is None or not self._may_be_default(first):
+            if first.optional:
+                self._leave_out(first, tried)
+                return None
             raise self._cannot_be_had(pins, tried)
         defaults = "".join((pin.default or pin.requirement).text + "\n" for pin in pins)
         order = replace(order, lines=defaults, arguments=arguments if first.dependencies else ())
-        reached, _problem = self._reach(replace(order, settings=HOST_PROBE), "--no-deps", "--reinstall")
+        reached, problem = self._reach(replace(order, settings=HOST_PROBE), "--no-deps", "--reinstall")
+        if problem is not None and first.optional:
+            self._leave_out(first, [*tried, (defaults.strip(), problem)])
+            return None
+        self.defaults |= _names(pins)
         return replace(reached, settings={}, shown=f"{HOSTS_OWN} (default build)", tried=tried)
+
+    def _may_be_default(self, pin: Pin) -> bool:
+        """Whether torch is the default build: that of another package fits no other torch."""
+        torch = next((one for one in self.wish.pins if one.name == TORCH), pin)
+        if torch is pin or torch in self.plan.pins:
+            return torch is pin or TORCH in self.defaults
+        return not replace(torch, default=None).is_in(environment.scan(self.site))
+
+    def _leave_out(self, pin: Pin, tried: Sequence[tuple[str, uv_errors.Problem]]) -> None:
+        known = "; ".join(f"{shown}: {problem.what}" for shown, problem in tried)
+        again = json.dumps({"colab_extra_packages": [pin.name]})
+        self.left_out.append(
+            f"{pin.requirement.text} is left out, as no source has it ({known}). A notebook's pip refuses every other build of "
+            f"{pin.name}, which would not work here. To ask for it again: -e '{again}'."
+        )
 
     def _try(
         self, order: Order, probe: Mapping[str, str], pins: Sequence[Pin], tried: list[tuple[str, uv_errors.Problem]]
@@ -339,17 +406,17 @@ class Installer:
     def _cannot_be_had(self, pins: Sequence[Pin], tried: Sequence[tuple[str, uv_errors.Problem]]) -> Failure:
         """The one message for pins that no source has."""
         first = pins[0]
-        variable = first.variable or "the pinned requirement's index"
+        named = f": -e {first.variable}=ADDRESS" if first.variable else ""
         known = "; ".join(f"{shown}: {problem.what}" for shown, problem in tried)
         with_all = " with what it depends on" if first.dependencies else ""
         kind = "a page of wheels" if first.find_links else "an index"
-        advice = f"Set {variable} to {kind} that has it{with_all}, or put its wheel into a find-links folder of pip's"
+        advice = f"Name {kind} that has it{with_all}{named}, or put its wheel into a find-links folder of pip's"
         advice += " configuration"
         told = next((one for _shown, one in tried if one.kind in TELLING), None)
         if told is not None and told.kind == "wrong_python":
-            advice = f"Choose another Python with python_env_python. Otherwise, {advice[0].lower()}{advice[1:]}"
+            advice = f"Choose another Python: -e python_env_python=PATH. Otherwise, {advice[0].lower()}{advice[1:]}"
         if first.default_refused:
-            advice += ", or set python_env_allow_default_torch to take the default build (several GB)"
+            advice += ", or take the default build (several GB): -e python_env_allow_default_torch=true"
         return Failure(
             f"{self.doing}: {_texts(pins)} cannot be had{with_all}. Tried: {known}. Expected a source with exactly this build, "
             f"because another one may bring several GB. {advice}.",
@@ -357,7 +424,15 @@ class Installer:
         )
 
     def _install_pins(self, pins: Sequence[Pin], order: Order) -> None:
-        done = self._pip(order, *_reinstall(self.plan.reinstall - (self.wish.fixed - _names(pins))))
+        again = _reinstall(self.plan.reinstall - (self.wish.fixed - _names(pins)))
+        done = self._pip(order, *again)
+        broken = None if done.ok else uv_errors.explain(said(done))
+        if broken is not None and broken.unreachable and order.shown not in (HOSTS_OWN, "") and not order.tried:
+            # It answered when it was asked, and does not deliver: perhaps the host's own sources have the same build.
+            found = self._try(replace(order, sources=self.sources, shown=HOSTS_OWN), HOST_PROBE, pins, [])
+            if found is not None:
+                self.sources = self.sources.note(f"{_texts(pins)} does not come from {order.shown}: {broken.what}")
+                order, done = found, self._pip(found, *again)
         if order.tried:
             lines = " ".join(order.lines.split())
             if not done.ok:
@@ -405,7 +480,7 @@ class Installer:
         fixed = "".join(f"{installed[name]}\n" for name in sorted(locked) if name in installed)
         if not any(one.name in locked for one in self.wish.packages):
             self._reach_host(self.wish.packages[0].text)
-        constraints = self._list_of("constraints", self._constraints_text() + fixed)
+        constraints = self._list_of("constraints", self._constraints_text(installed) + fixed)
         again = _reinstall(self.plan.reinstall - locked - self.wish.fixed)
         texts = [one.text for one in self.wish.packages]
         lines = "".join(f"{text}\n" for text in texts)

@@ -3,17 +3,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Programs that build environments, and uv itself: found, installed from its lock, and run.
 
-What root executes here (uv, a Python that installs uv) is a path that we know, which nobody but root can change: never one
+What root executes here is a path that we know, which nobody but root can change: never one
 that a process of the environment's user named. Everything else runs in that user's own process (boundary.py).
 """
 
 from __future__ import annotations
 
-import glob
 import os
-import sys
+import signal
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,13 +38,10 @@ SYSTEM_CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs
 # A question that a program answers at once, and a download of some GB over a slow line.
 ANSWER_SECONDS = 30.0
 INSTALL_SECONDS = 3600.0
+# How long a silence a second attempt bears; four times as long as was asked for, where that is more.
+PATIENCE_SECONDS = 120
 # How long uv waits for a lock that somebody else holds; its own is 300.
 LOCK_SECONDS = "30"
-# Debian and Ubuntu keep ensurepip's pip here; everybody else keeps it beside ensurepip.
-_PIP_WHEELS = "/usr/share/python-wheels/pip-*.whl"
-_FIND_PIP = (
-    "import ensurepip, os, venv; print(os.path.join(os.path.dirname(ensurepip.__file__), '_bundled', 'pip-*.whl'))"
-)
 
 
 class Failure(Exception):
@@ -108,6 +104,17 @@ def execute(argv: Sequence[str], env: Mapping[str, str], seconds: float, stdin: 
     return run(argv, seconds, env=env, stdin=stdin.encode())
 
 
+def patiently(sources: pip_config.Sources, attempt: Callable[[Mapping[str, str]], Finished]) -> Finished:
+    """Return what came of an attempt, which is given variables; where the line was slow or broke off, of a second one: it takes
+    one file at a time, so that each that comes whole is kept."""
+    done = attempt({})
+    if done.ok or done.timed_out or not uv_errors.explain(said(done)).slow:
+        return done
+    seconds = str(max(PATIENCE_SECONDS, 4 * (sources.timeout or 0)))
+    uv = {"UV_HTTP_TIMEOUT": seconds, "UV_HTTP_RETRIES": "1", "UV_CONCURRENT_DOWNLOADS": "1"}
+    return attempt({**uv, "PIP_TIMEOUT": seconds})
+
+
 def refuse_distrusted(place: str) -> None:
     """Raise a Failure where somebody else than root can change a program, or what lies at a place of root's."""
     message = refusal(place)
@@ -117,7 +124,8 @@ def refuse_distrusted(place: str) -> None:
 
 def said(done: Finished) -> str:
     """Return all that a program said, as uv_errors reads it."""
-    return f"{done.stdout}\n{done.stderr}" + ("\noperation timed out" if done.timed_out else "")
+    ended = uv_errors.KILLED % (-done.status, signal.strsignal(-done.status)) if -64 <= done.status < 0 else ""
+    return f"{done.stdout}\n{done.stderr}\n" + ("operation timed out" if done.timed_out else ended)
 
 
 def uv_environment(
@@ -166,48 +174,31 @@ def uv_version(path: str) -> str | None:
 
 
 def provide_uv(request: Request, environ: Mapping[str, str], sources: pip_config.Sources) -> str:
-    """Return the path of a uv: the given one, the one in tools_dir, a newly installed one, or one from PATH.
+    """Return the path of a uv: the given one, the one in tools_dir, one that is fetched by the lock, or one from PATH.
 
     The given one is not run: it may be another user's, for that user's own environment.
     """
     if request.uv:
         return request.uv
     refuse_distrusted(request.tools_dir)
-    wanted = next((entry.version for entry in lock_file.parse_lock(request.uv_lock) if entry.name == "uv"), None)
+    wanted = next((entry for entry in lock_file.parse_lock(request.uv_lock) if entry.name == "uv"), None)
     own = os.path.join(request.tools_dir, "bin", "uv")
     version = uv_version(own) if os.path.exists(own) else None
-    if version is not None and wanted in (None, version):
+    if version is not None and (wanted is None or version == wanted.version):
         return _unreadable(own)
-    tried = []
-    if wanted:
-        reason = _fetch_uv(request, environ, sources)
-        if reason is None:
-            return _unreadable(own)
-        tried.append(reason)
-    for python in bootstrap_pythons(request.python) if wanted else ():
-        reason = distrusted(python)
-        wheel = None if reason else _pip_of(python)
-        if wheel is None:
-            tried.append(reason or f"{python} has no ensurepip with a pip")
-            continue
-        _install_uv(python, wheel, request, environ, sources)
-        if uv_version(own) == wanted:
-            return _unreadable(own)
-        raise Failure(
-            f"uv was installed in {request.tools_dir} but {own} does not run. Expected a folder that programs can be run "
-            "from. Check that its file system allows programs."
-        )
+    try:
+        if wanted:
+            return _fetch_uv(own, wanted, request, pip_config.fetch_order(sources, environ))
+        problem = uv_errors.NO_LOCK
+    except FetchError as error:
+        problem = uv_errors.explain_fetch(error.kind, str(error))
+    except OSError as error:
+        problem = uv_errors.explain_os_error(error)
     for candidate in _uv_on_path():
         version = uv_version(candidate)
         if version and lock_file.matches(version, ">=" + OLDEST_UV):
             return candidate
-        tried.append(f"{candidate} is {version or 'not usable'}")
-    raise Failure(
-        f"There is no uv to build with, and it cannot be installed ({'; '.join(tried) or 'no lock of uv was given'}). "
-        f"Expected a Python with ensurepip, or a uv of at least {OLDEST_UV} on PATH. "
-        "Run `apt-get install python3-venv`, then run this again.",
-        kind="no_uv",
-    )
+    raise failed(f"uv, which builds the environments, could not be fetched into {request.tools_dir}", problem)
 
 
 def _unreadable(program: str) -> str:
@@ -221,22 +212,8 @@ def _unreadable(program: str) -> str:
     return program
 
 
-def bootstrap_pythons(chosen: str | None) -> list[str]:
-    """Return who may make the tools: the interpreter that was asked for, the distribution's, the module's own."""
-    paths = (chosen, SYSTEM_PYTHON, sys.executable)
-    return list(dict.fromkeys(one for one in paths if one and os.path.exists(one)))
-
-
-def _pip_of(python: str) -> str | None:
-    """Return a pip wheel of this interpreter's ensurepip, or None without one."""
-    done = execute([python, "-I", "-c", _FIND_PIP], child_environment(current_account(), None), ANSWER_SECONDS)
-    found = sorted(glob.glob(done.stdout.strip())) or sorted(glob.glob(_PIP_WHEELS)) if done.ok else []
-    return found[-1] if found else None
-
-
-def _fetch_uv(request: Request, environ: Mapping[str, str], sources: pip_config.Sources) -> str | None:
-    """Put uv into tools_dir out of its locked wheel; return why that did not go. The wheel does not stay."""
-    order = pip_config.fetch_order(sources, environ)
+def _fetch_uv(own: str, entry: lock_file.LockEntry, request: Request, order: Mapping[str, Any]) -> str:
+    """Put uv where it belongs, out of its locked wheel, which does not stay. Raises FetchError, Failure and OSError."""
     # What the launcher on this computer has fetched for itself.
     known = [] if distrusted(LAUNCHERS_WHEELS) or not os.path.isdir(LAUNCHERS_WHEELS) else [LAUNCHERS_WHEELS]
     places = Places(
@@ -246,52 +223,18 @@ def _fetch_uv(request: Request, environ: Mapping[str, str], sources: pip_config.
         order["places"]["no_index"],
     )
     client = Client(Network.of(order["network"], tuple(order["trusted_hosts"])))
-    own = os.path.join(request.tools_dir, "bin", "uv")
-    try:
-        _make_room(request.tools_dir)
-        with open(os.path.join(request.tools_dir, "uv.txt"), "w", encoding="utf-8") as stream:
-            stream.write(request.uv_lock)
-        with tempfile.TemporaryDirectory(dir=request.tools_dir) as folder:
-            wheels = [Wanted(one.name, one.version, _sums(one)) for one in lock_file.parse_lock(request.uv_lock)]
-            found = fetch([one for one in wheels if one.name == "uv"], places, folder, client, Computer.here())
-            unpack(found[0], "uv", own)
-    except (FetchError, OSError) as error:
-        return f"its wheel was not fetched: {error}"
-    return None if uv_version(own) else f"{own} does not run"
-
-
-def _sums(entry: lock_file.LockEntry) -> frozenset[str]:
-    return frozenset(one.partition(":")[2] for one in entry.hashes)
-
-
-def _install_uv(
-    python: str, wheel: str, request: Request, environ: Mapping[str, str], sources: pip_config.Sources
-) -> None:
-    """A small environment with uv in it.
-
-    pip is run out of its wheel instead of being installed first: that takes about half the time (measured: 2.0 s
-    against 4.3 s on two cores), and nobody needs pip there.
-    """
-    tools_dir = request.tools_dir
-    doing = f"uv, which builds the environments, could not be installed in {tools_dir}"
-    lock = os.path.join(tools_dir, "uv.txt")
-    try:
-        _make_room(tools_dir)
-        with open(lock, "w", encoding="utf-8") as stream:
-            stream.write(request.uv_lock)
-    except OSError as error:
-        raise as_failure(doing, error) from None
-    # Impatient: what follows would fail as well, and says so better.
-    impatient = {"PIP_RETRIES": "1", "PIP_TIMEOUT": "10"}
-    env = {**child_environment(current_account(), None), **impatient, **pip_config.pip_environment(sources, environ)}
-    done = execute([python, "-I", "-m", "venv", "--without-pip", tools_dir], env, INSTALL_SECONDS)
-    if done.ok:
-        pip = [os.path.join(tools_dir, "bin", "python"), "-m", "pip", "install", "--verbose", "--no-input"]
-        pip += ["--disable-pip-version-check", "--no-compile", "--no-deps", "--require-hashes"]
-        pip += ["--only-binary", ":all:", "--requirement", lock]
-        done = execute(pip, {**env, "PYTHONPATH": wheel}, INSTALL_SECONDS)
-    if not done.ok:
-        raise failed(doing, uv_errors.explain(said(done)))
+    wanted = Wanted(entry.name, entry.version, frozenset(one.partition(":")[2] for one in entry.hashes))
+    _make_room(request.tools_dir)
+    with open(os.path.join(request.tools_dir, "uv.txt"), "w", encoding="utf-8") as stream:
+        stream.write(request.uv_lock)
+    with tempfile.TemporaryDirectory(dir=request.tools_dir) as folder:
+        unpack(fetch([wanted], places, folder, client, Computer.here())[0], "uv", own)
+    if uv_version(own) != entry.version:
+        raise Failure(
+            f"uv was fetched into {request.tools_dir}, but {own} does not run. Expected a folder that programs can be run from. "
+            "Check that its file system allows programs."
+        )
+    return _unreadable(own)
 
 
 def _make_room(tools_dir: str) -> None:

@@ -12,20 +12,32 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from ..core.clock import NO_LONGER, NOT_YET, SET_CLOCK, TRUE_TIME
 from ..core.redact import redact
 
+# A line that is slow or breaks off: the same may come with more patience.
+LINE = "line"
+# What is added to the words of a program that a signal ended.
+KILLED = "it was ended by signal %d (%s)"
 # Kinds that say "this source cannot be reached now", as opposed to "it answered, and the answer was no".
-UNREACHABLE = ("no_network", "index_silent", "proxy", "tls")
+UNREACHABLE = ("no_network", "index_silent", "proxy", "tls", "clock", LINE)
+_NOT_IN_TIME = "does not answer in time"
 _QUOTED_LINES = 12
 _ADDRESS = re.compile(
-    r"(?:Failed to (?:fetch: |download )|--find-links` URL: |\(Caused by .*?url: |for url \(|index(?: URL)? \()"
-    r"[`<]?((?:https?|file)://[^\s`>)]+)"
+    r"(?:Failed to (?:fetch: |download )|--find-links` URL: |\(Caused by .*?url: |for url \(|index(?: URL)? \(|"
+    r"Could not fetch URL |while getting |Error: [^\n]* for url: |> URL: )[`<]?((?:https?|file)://[^\s`>)]+[^\s`>):])"
 )
 _AGAIN = "then run this again; what was fetched already is kept"
 _CHECK_INDEX = f"Check the network, the proxy and the index address (`pip config list`), {_AGAIN}"
 _AN_ANSWER = "an index that answers"
+_SET_CLOCK = SET_CLOCK[:1].upper() + SET_CLOCK[1:]
+_WHOLE = "the whole file (it was tried again, with more patience)"
+_BETTER_LINE = (
+    "Run this again, on a better line if there is one: what came whole is kept. `timeout` in pip's configuration says how many "
+    "seconds of silence are borne, and a mirror nearby may be quicker"
+)
 _LET_THROUGH = "the proxy of the host's pip configuration or HTTPS_PROXY to let requests through"
 _CORRECT_PROXY = f"Correct the proxy setting (`pip config list`, and HTTPS_PROXY in the environment), {_AGAIN}"
 _WRITABLE = "a folder that the environment's owner may write"
@@ -42,6 +54,11 @@ _KNOWN = (
         f"Make room (`df -h` shows where), {_AGAIN}",
     ),
     (
+        "killed", r"it was ended by signal (\d+ \([^)]*\))", "uv was ended by signal {name}", "it to end by itself",
+        "Where memory ran out the kernel says so (`dmesg`): close other programs, or give WSL more memory ([wsl2] memory= in "
+        f".wslconfig on Windows, then wsl --shutdown), {_AGAIN}",
+    ),
+    (
         "hash_mismatch", r"Hash mismatch for `([^`]+)`|THESE PACKAGES DO NOT MATCH THE HASHES.*?\n\s+(\S+==\S+|\S+)",
         "what is handed out for {name} is not the file whose hash is locked",
         "the very files that the lock was made from",
@@ -53,8 +70,42 @@ _KNOWN = (
         "the proxy wants other credentials on the way to {at}", _LET_THROUGH, _CORRECT_PROXY,
     ),
     (
-        "proxy", r"tunnel error|ProxyError|Cannot connect to proxy",
+        "proxy", r"tunnel error|Tunnel connection failed|ProxyError|Cannot connect to proxy",
         "the proxy does not answer on the way to {at}", _LET_THROUGH, _CORRECT_PROXY,
+    ),
+    (
+        "clock", NOT_YET,
+        "by this computer's clock the certificate of {at} is not valid yet", TRUE_TIME, f"{_SET_CLOCK}, {_AGAIN}",
+    ),
+    (
+        "clock", NO_LONGER,
+        "by this computer's clock the certificate of {at} has expired", f"{TRUE_TIME}, and an index that renews its certificate",
+        f"{_SET_CLOCK}, {_AGAIN}. If the clock is right, tell who runs that index, or take another",
+    ),
+    (
+        LINE,
+        r"due to network timeout|error decoding response body|error reading a body|without sending TLS close_notify|"
+        r"IncompleteRead|incomplete-download|Connection broken: |Response ended prematurely|handshake eof|"
+        r"EOF occurred in violation|connection closed before message completed|RemoteDisconnected|stream error received",
+        "the line is slow or broke off{coming}", _WHOLE, _BETTER_LINE,
+    ),
+    (
+        LINE,
+        r"Failed to extract archive: ([^\s-]+)|The structure of `([^`]+)`[^\n]*was invalid|Wheel '([^']+)' [^\n]*is invalid\.",
+        "what came of {name} is not a whole file", _WHOLE,
+        f"{_BETTER_LINE}. If it stays, something on the way answers in place of the index (a login page of the network: open the "
+        "address in a browser; a filter), or the index has it broken",
+    ),
+    (
+        "index_silent", r"InvalidContentType|WRONG_VERSION_NUMBER|wrong version number|record layer failure|invalid HTTP ",
+        "{at} speaks another protocol than that", "https:// where the server has it, http:// where it has not", _CHECK_INDEX,
+    ),
+    (
+        "tls", r"invalid peer certificate: (?:certificate )?not valid for name|NotValidForName|[Hh]ostname mismatch|"
+        r"IP address mismatch|doesn't match",
+        "the certificate that came from {at} is another server's", "one for this name",
+        "Open the address in a browser: a network that wants a login first, or a filter, answers in its place. Otherwise correct "
+        f"the address (`pip config list`), {_AGAIN}",
     ),
     (
         "tls", r"invalid peer certificate|CERTIFICATE_VERIFY_FAILED|SSLError|SSLCertVerificationError",
@@ -82,10 +133,15 @@ _KNOWN = (
     (
         "index_silent",
         r"operation timed out|ConnectTimeoutError|Read timed out|ReadTimeoutError|deadline has elapsed|os error 110\b",
-        "{at} does not answer in time", _AN_ANSWER, _CHECK_INDEX,
+        f"{{at}} {_NOT_IN_TIME}", _AN_ANSWER, _CHECK_INDEX,
     ),
     (
-        "index_silent", r"HTTP status server error \((5\d\d[^)]*)\)|(5\d\d Server Error)",
+        "index_silent", r"client error \(((?:408|425|429)[^)]*)\)|((?:408|425|429) Client Error[^\n]*?) for url",
+        "{at} has too much to do, or has had too many requests from this network ({name})", _AN_ANSWER,
+        f"Wait some minutes, {_AGAIN}. In a room full of computers, set up a mirror",
+    ),
+    (
+        "index_silent", r"HTTP status server error \((5\d\d[^)]*)\)|(5\d\d Server Error[^\n]*?) for url|HTTP error (5\d\d)",
         "{at} answers with an error of its own ({name})", _AN_ANSWER, _CHECK_INDEX,
     ),
     (
@@ -119,7 +175,7 @@ _KNOWN = (
         r"Because the current Python version[^\n]*does not satisfy[^\n]*?and (\S+) depends",
         "there is no file of {name} for this Python and this machine{hint}",
         "a Python version and a processor for which the package is made",
-        "Choose another Python with python_env_python, or a source that has the fitting file",
+        "Choose another Python with -e python_env_python=PATH, or a source that has the fitting file",
     ),
     (
         "no_wheel",
@@ -136,7 +192,8 @@ _KNOWN = (
         r"Because (\S+) was not found in the (?:package registry|provided package locations)|"
         r"No matching distribution found for ([^\s(]+)",
         "no configured source has {name}", "an index, mirror or wheel folder that has it",
-        f"Check its spelling, and that the mirror is complete (`pip config list` shows the sources), {_AGAIN}",
+        "Check its spelling, that the mirror is complete (`pip config list` shows the sources), and that no login page of the "
+        f"network answers in its place (open the address in a browser), {_AGAIN}",
     ),
     (
         "conflict", r"No solution found when resolving|ResolutionImpossible|conflicting dependencies",
@@ -164,6 +221,11 @@ class Problem:
     def unreachable(self) -> bool:
         return self.kind in UNREACHABLE
 
+    @property
+    def slow(self) -> bool:
+        """Whether more patience may help."""
+        return self.kind == LINE or self.what.endswith(_NOT_IN_TIME)
+
     def message(self, doing: str) -> str:
         """The one message; `doing` says what could not be done."""
         return f"{doing}: {self.what}. Expected {self.expected}. {self.do}."
@@ -178,7 +240,7 @@ def explain(output: str) -> Problem:
         if match:
             name = next((group for group in match.groups() if group), "")
             words = {"name": name.strip().rstrip(".") or "a package", "at": address or "the package index"}
-            what = what.format(**words, **_words(text))
+            what = what.format(**words, **_words(text, address))
             found = name if kind == "not_there" else address
             return Problem(kind, what, expected, do, found, re.split("[ =]", name)[0])
     return Problem(
@@ -188,6 +250,33 @@ def explain(output: str) -> Problem:
         do="Look at the lines above",
         address=address,
     )
+
+
+# By the kind of a FetchError: what uv or pip would say of it, which tells what to do.
+_OF_FETCH = {
+    "not_found": "HTTP status client error (404) for url (x)",
+    "refused": "401 Client Error",
+    "certificate": "CERTIFICATE_VERIFY_FAILED",
+    "slow": "operation timed out",
+    "cut": "IncompleteRead",
+    "server": "HTTP error 500",
+    "hash": "Hash mismatch for `x`",
+    "answer": "Wheel 'x' is invalid.",
+    "disk": "",
+    "unreachable": "",
+}
+
+
+def explain_fetch(kind: str, text: str) -> Problem:
+    """What our own fetcher said, in its words, with what is expected and what to do of the same failure of uv."""
+    if kind == "no_roots":
+        return Problem("tls", text, "root certificates", f"Install the distribution's ca-certificates, {_AGAIN}")
+    found = explain(f"{text}\n{_OF_FETCH[kind]}")
+    if found.kind == "unknown" and kind == "unreachable":
+        found = Problem("index_silent", text, _AN_ANSWER, _CHECK_INDEX)
+    elif found.kind == "unknown":
+        found = Problem("os_error", text, "files and folders that can be read and written", "Look at that place")
+    return replace(found, what=text)
 
 
 def missing_extra(output: str, names: Collection[str]) -> Problem | None:
@@ -202,6 +291,9 @@ def missing_extra(output: str, names: Collection[str]) -> Problem | None:
         expected="a build that has it",
         do="Choose another version of it, or correct the extra",
     )
+
+
+NO_LOCK = Problem("input", "no lock of uv was given", "one, or a uv", "Set uv_lock to it, or uv to the path of a uv")
 
 
 def not_there(place: str) -> Problem:
@@ -232,7 +324,7 @@ def _without_warnings(text: str) -> str:
     return "\n".join(kept)
 
 
-def _words(text: str) -> dict[str, str]:
+def _words(text: str, address: str | None) -> dict[str, str]:
     """What else a message may tell of the text."""
     # uv puts each cause in a line of its own.
     lines = [re.sub(r"^(error|cause):\s*", "", line.strip()) for line in text.splitlines()]
@@ -241,17 +333,19 @@ def _words(text: str) -> dict[str, str]:
     reason = _first(re.compile(r"cause: (Because .*?)(?:\n\s*\n|\n\s*hint:|\Z)", re.DOTALL), text)
     hint = _first(re.compile(r"hint: (You require [^\n]*)"), text)
     place = _first(re.compile(r"[`'](/[^`']+)[`']"), text)
+    coming = _first(re.compile(r"Failed to download `([^`:]+)`|> URL: \S*/([^/\s]+)"), text)
     return {
         "causes": causes,
         "reason": " ".join((reason or causes).split()).rstrip("."),
         "hint": f" ({hint})" if hint else "",
         "place": f" ({place})" if place else "",
+        "coming": f" while {coming} came" if coming else (address and f" on the way to {address}") or "",
     }
 
 
 def _first(pattern: re.Pattern[str], text: str) -> str | None:
     match = pattern.search(text)
-    return match.group(1) if match else None
+    return next((group for group in match.groups() if group), None) if match else None
 
 
 def _tail(text: str) -> str:

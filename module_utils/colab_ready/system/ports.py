@@ -188,8 +188,13 @@ def socket_unit_holds(port: int) -> bool | None:
 def is_of_runtime(candidate: Process, prefix: str | None) -> bool:
     """Whether a process shows a mark of ours: its unit, the command (the supervisor, which holds the port), or a program of the
     server environment. Nothing that its user keeps in a file is asked."""
-    if re.search(rf"/{re.escape(UNIT)}(/|$)", candidate.cgroup, re.MULTILINE):
-        return True
+    return bool(re.search(rf"/{re.escape(UNIT)}(/|$)", candidate.cgroup, re.MULTILINE)) or runs_server(
+        candidate, prefix
+    )
+
+
+def runs_server(candidate: Process, prefix: str | None) -> bool:
+    """Whether it is the supervisor or the server, and not a notebook of theirs."""
     if PROGRAM in candidate.argv[:3]:
         return True
     return bool(prefix) and any(part.startswith(f"{prefix}/server/bin/") for part in candidate.argv[:2])
@@ -239,6 +244,11 @@ def who_listens(
     for listener in listeners:
         if held and listener.uid == 0:
             continue
+        if settings and settings.get("port") != port and runtime_uid is not None:
+            # Our server stays where it is while another port waits for a restart.
+            server = find_holder_as(runtime_uid, [listener.inode], proc)
+            if server is not None and runs_server(server, str(settings.get("prefix"))):
+                continue
         holder = holder_of(listener, proc)
         if not ours(port, [listener], holder, others, settings, runtime_uid):
             return [listener], holder, False

@@ -159,7 +159,8 @@ class Key:
     def end(self) -> None:
         """gpg leaves its agent behind."""
         subprocess.run(["gpgconf", "--homedir", str(self.home), "--kill", "all"], check=False)
-        shutil.rmtree(self.home)
+        # gpg's agent ends by itself, and takes its sockets away meanwhile.
+        shutil.rmtree(self.home, ignore_errors=True)
 
 
 class Repository:

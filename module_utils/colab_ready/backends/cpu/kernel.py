@@ -8,13 +8,19 @@ The local part of the version (+cpu) is on no default index, so a build with sev
 
 from __future__ import annotations
 
-from ..kernel import Kernel, exact, pin
+from ..kernel import Kernel, optional, pin, torchaudio_of
 
 TORCH = "2.13.0"
+# The one that takes this torch: https://github.com/pytorch/vision#installation, and its wheel's metadata
+TORCHVISION = "0.28.0"
 # https://pytorch.org/get-started/locally/
 INDEX = "https://download.pytorch.org/whl/cpu"
 
 
 def kernel(requires: str, index: str, allow_default: bool) -> Kernel:
-    pinned = [pin("torch", TORCH, "cpu", index or INDEX, "python_env_torch_index", allow_default)]
-    return Kernel("Python 3 (CPU)", "kernel_cpu.txt", pinned, exact(pinned, ["torch"]), requires)
+    releases = {"torch": TORCH, "torchvision": TORCHVISION, "torchaudio": torchaudio_of(TORCH)}
+    torch, *others = (
+        pin(name, version, "cpu", index or INDEX, "python_env_torch_index", allow_default)
+        for name, version in releases.items()
+    )
+    return Kernel("Python 3 (CPU)", "kernel_cpu.txt", [torch, *map(optional, others)], [], requires)

@@ -65,6 +65,12 @@ def parse_ceiling(text: str) -> tuple[int, int] | None:
     return (int(found[1]), int(found[2])) if found else None
 
 
+def parse_driver(text: str) -> str:
+    """Return the driver's version by nvidia-smi's heading, or nothing. Since driver 610 it says "KMD Version"."""
+    found = re.search(r"(?:Driver|KMD) Version: *([0-9]+(?:\.[0-9]+)+)", text)
+    return found[1] if found else ""
+
+
 def ceiling_of(number: int) -> tuple[int, int]:
     """The same from cuDriverGetVersion's number: 13020 is 13.2."""
     return number // 1000, number % 1000 // 10

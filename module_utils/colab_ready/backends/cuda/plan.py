@@ -93,6 +93,13 @@ def _otherwise(wsl: bool) -> str:
 
 # --- what the driver says -------------------------------------------------------------------------------------------
 
+_SHUTDOWN, _RESTART = "in PowerShell: wsl --shutdown", "restart the computer"
+_END = "end what uses it (nvidia-smi shows it)"
+_FABRIC = (
+    "install nvidia-fabricmanager of the driver's very version{driver} (boards since B200 want nvlsm too), then: sudo systemctl "
+    "enable --now nvidia-fabricmanager; for a container or a virtual machine on its host"
+)
+
 # What nvidia-smi says in place of an answer: the id, what it means, what to do in WSL, and what without.
 _SAID: Sequence[tuple[str, str, str, str, str]] = (
     # microsoft/WSL#9962, #10389: the driver of Windows is an old one, or WSL is.
@@ -102,7 +109,7 @@ _SAID: Sequence[tuple[str, str, str, str, str]] = (
     ),
     (
         r"Driver/library version mismatch", "cuda_mismatch",
-        "NVIDIA's driver was updated and the old one is still running", "in PowerShell: wsl --shutdown", "restart the computer",
+        "NVIDIA's driver was updated and the old one is still running", _SHUTDOWN, _RESTART,
     ),
     (
         r"couldn't communicate with the NVIDIA driver|Driver Not Loaded", "cuda_driver",
@@ -111,6 +118,16 @@ _SAID: Sequence[tuple[str, str, str, str, str]] = (
     (
         r"Unable to determine the device handle|GPU is lost", "cuda_lost",
         "NVIDIA's driver has lost the card", "restart Windows", "restart the computer",
+    ),
+    (
+        r"NVML: Insufficient Permissions", "cuda_devices",
+        "this user may not open the driver's devices", WINDOWS_DRIVER,
+        "add the user to the group that ls -l /dev/nvidia* shows, often video",
+    ),
+    (
+        r"NVML: Unknown Error", "cuda_devices",
+        "the driver's devices have been taken away from this container, or the driver is broken", WINDOWS_DRIVER,
+        f"start the container anew (a systemctl daemon-reload on its host takes its devices); else {_RESTART}",
     ),
     (
         r"No devices were found", "cuda_no_device",
@@ -126,13 +143,32 @@ _INIT: Mapping[int, tuple[str, str, str, str]] = {
         "take its folder out of LD_LIBRARY_PATH and /etc/ld.so.conf.d, then run: sudo ldconfig",
     ),
     100: ("cuda_no_device", "NVIDIA's driver finds no card", WINDOWS_DRIVER, LINUX_DRIVER),
+    2: ("cuda_memory", "the card's memory is full", f"{_END}; {_SHUTDOWN}", _END),
+    46: ("cuda_busy", "another program has the card for itself", f"{_END}; {_SHUTDOWN}", _END),
+    304: (
+        "cuda_devices", "the driver's devices cannot be opened (/dev/nvidiactl, /dev/nvidia-uvm)", WINDOWS_DRIVER,
+        "see who may open them (ls -l /dev/nvidia*); where nvidia-uvm is missing: sudo nvidia-modprobe -u -c 0; a container "
+        "wants --gpus all",
+    ),
+    500: ("cuda_mismatch", "libcuda and NVIDIA's driver are of different versions", _SHUTDOWN, _RESTART),
+    802: (
+        "cuda_fabric", "the cards are joined by NVSwitch, and the service that joins them does not run",
+        WINDOWS_DRIVER, _FABRIC,
+    ),
     803: (
-        "cuda_mismatch", "libcuda and NVIDIA's driver are of different versions",
-        "in PowerShell: wsl --shutdown", "restart the computer",
+        "cuda_mismatch", "libcuda and NVIDIA's driver are of different versions", _SHUTDOWN, _RESTART,
     ),
     804: (
         "cuda_compat", "libcuda is of a compatibility package (cuda-compat) that is not for this card",
         "sudo apt-get remove 'cuda-compat-*'", "sudo apt-get remove 'cuda-compat-*'",
+    ),
+    **dict.fromkeys(
+        (805, 806, 807),
+        (
+            "cuda_mps", "NVIDIA's Multi-Process Service does not answer", _SHUTDOWN,
+            "restart it (echo quit | sudo nvidia-cuda-mps-control; sudo nvidia-cuda-mps-control -d), or take "
+            "CUDA_MPS_PIPE_DIRECTORY out of the environment",
+        ),
     ),
 }  # fmt: skip
 
@@ -152,6 +188,8 @@ def check_driver(seen: Seen) -> Problem | None:
     library = seen.library
     if library.init:
         known = _INIT.get(library.init, ("cuda_init", "NVIDIA's driver does not start", WINDOWS_DRIVER, LINUX_DRIVER))
+        version = cuda_builds.parse_driver(seen.heading.text)
+        known = (*known[:3], known[3].replace("{driver}", f", {version}" if version else ", as nvidia-smi shows it"))
         return _problem(known, f"cuInit of {library.path or LIBRARY} returned {library.init}", seen.wsl)
     if library.version is None and cuda_builds.parse_ceiling(seen.heading.text) is None:
         why = "; ".join(filter(None, [library.why, seen.heading.why]))

@@ -191,7 +191,10 @@ def _told(agent: Agent) -> dict[str, Any]:
 
 def _card_among(found: Rocminfo, wanted: Wanted) -> tuple[str, bool | None]:
     """The decided card in words, and whether it is listed; None where there is no list. As torch's devices are told apart."""
-    agents = [Device(index, agent.name, agent.gfx, "", agent.bytes) for index, agent in enumerate(found.gpus)]
+    agents = [
+        Device(index, agent.name, agent.gfx, "", agent.bytes, agent.device_id, agent.address)
+        for index, agent in enumerate(found.gpus)
+    ]
     if not agents:
         return "", None
     chosen = choose(SIDE, agents, wanted)
@@ -289,7 +292,9 @@ def gather(
     torch, bundled = torch_in(place.environment)
     record = read_object(place.on_host("/var/lib/colab-ready/rocm_host.json")) or {}
     line = str(record.get("line") or "") or line_of_torch(torch)
-    distribution = facts.get("distribution") or (said.get("distribution") or {}).get("id")
+    distribution = (
+        (facts.get("ubuntu") and "ubuntu") or facts.get("distribution") or (said.get("distribution") or {}).get("id")
+    )
     known = rocm_releases.line_of(line)
     return State(
         wsl=wsl,

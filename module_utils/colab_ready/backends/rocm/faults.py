@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ...core import remedy as faults
-from ...core.remedy import AGAIN, AGAIN_FIRST, BUILD_ANEW, Remedy, within
+from ...core.remedy import AGAIN, AGAIN_FIRST, BUILD_ANEW, VERIFY, Remedy, within
 from ...gpu.readers.rocminfo import Rocminfo
 from ..base import WINDOWS_11
 from . import releases as rocm_releases
@@ -26,6 +26,10 @@ from .plan import SHADOWS
 _DRIVER = (
     "On Windows: install AMD's newest Adrenalin driver (26.8.1 or newer), then in PowerShell: wsl --update; wsl --shutdown; "
     "then run ./colab-ready verify"
+)
+_OPENS = (
+    "whether the user who runs the kernels is in the groups render and video, and in a container whether it was started with "
+    "--device /dev/kfd --device /dev/dri"
 )
 _DIRECTML = "set colab_backend: directml"
 
@@ -172,8 +176,31 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "rocm_native_no_gpu": Remedy(
         "ROCm started and found no GPU that it can use.",
-        "Look whether the kernel's amdgpu has the card (ls -l /dev/kfd /dev/dri), and whether the user who runs the kernels is "
-        f"in the groups render and video; then {AGAIN}. Until then set colab_backend: cpu.",
+        f"Look whether the kernel's amdgpu has the card (ls -l /dev/kfd /dev/dri), {_OPENS}; then {AGAIN}. Until then set "
+        "colab_backend: cpu.",
+    ),
+    "rocm_kfd_permission": Remedy(
+        "The user who runs the kernels may not open /dev/kfd, which ROCm computes through (ROCm/legacy-rocm-build#1211).",
+        f"{AGAIN_FIRST}, which puts that user into the groups of /dev/kfd and /dev/dri (ls -l shows them), then colab-runtime "
+        "restart. For another user: sudo usermod -aG render,video USER, who then logs in anew. In a container the group's number "
+        "counts (ls -ln): start it with --group-add for that.",
+    ),
+    "rocm_kfd_container": Remedy(
+        "This container has not been given /dev/kfd and /dev/dri, which ROCm computes through (ROCm/legacy-rocm-build#2232).",
+        "Start the container with --device /dev/kfd --device /dev/dri, and with --group-add for the numbers of the groups that "
+        f"ls -ln /dev/kfd /dev/dri shows on its host; then {AGAIN} in it.",
+    ),
+    # while it computed
+    "rocm_gpu_hang": Remedy(
+        "The card hung while it computed, and the driver has reset it: what had its memory there is lost.",
+        f"Restart the notebook's kernel, then {VERIFY}. If it stays: take back overclocking, and update the driver (in WSL: on "
+        "Windows AMD's newest Adrenalin, then wsl --shutdown in PowerShell; else a newer kernel, or restart the computer).",
+    ),
+    "rocm_memory_fault": Remedy(
+        "The program reached for memory that the card does not have (a memory access fault). What was built for another chip "
+        "does that, and so does a package with a mistake.",
+        f"Take HSA_OVERRIDE_GFX_VERSION out wherever it is set (env | grep HSA_), and {VERIFY}. If the sum fails too: "
+        f"{within(BUILD_ANEW)} If the sum is right, the package that the notebook called has the mistake.",
     ),
     "rocm_native_driver": Remedy(
         "AMD's driver in this kernel hangs, or ends programs.",
@@ -331,6 +358,10 @@ def _torch_is_rocms(state: State) -> bool:
     return not state.torch or "rocm" in state.torch
 
 
+def _is_native(state: State) -> bool:
+    return not state.wsl
+
+
 # Texts that say that no GPU was found, which is what most causes end in.
 _NOTHING_FOUND = (
     r"hsa_init Failed|No WDDM adapters found|ROCk module is NOT loaded|unsupported GPU|HSA_STATUS_ERROR_OUT_OF_RESOURCES"
@@ -359,12 +390,32 @@ RULES: Sequence[Rule] = (
         r"Cannot load librocdxg\.so|librocdxg\.so[.\d]*: cannot open shared object|hsaKmtOpenKFD",
         lambda state: state.wsl,
     ),
+    # While it computed: whatever else is said then, this is why.
+    Rule("rocm_gpu_hang", r"HW Exception by GPU|GPU Hang\b|GPU reset|ring \S+ timeout|hipErrorLaunchTimeOut"),
+    Rule(
+        "rocm_memory_fault",
+        r"Memory access fault by GPU|MEMORY_APERTURE_VIOLATION|HSA_STATUS_ERROR_(MEMORY_FAULT|EXCEPTION)\b|illegal memory access"
+        r"|hipErrorIllegalAddress|unspecified launch failure|hipErrorLaunchFailure",
+    ),
     Rule("rocm_driver_assertion", r"thunk_proxy\.cpp:\d+.*Assertion"),
     Rule("rocm_start_failed", r"\[CreateContext\] fail"),
     # The variable against it is set in WSL alone.
     Rule("rocm_profiler", r"rocprofiler[-_]register", lambda state: state.wsl),
     # 20
-    Rule("rocm_wrong_device", r"device kernel image is invalid|no kernel image is available|invalid device function"),
+    Rule(
+        "rocm_wrong_device",
+        r"device kernel image is invalid|no kernel image is available|invalid device function"
+        r"|HSA_STATUS_ERROR_(ILLEGAL_INSTRUCTION|INVALID_ISA)",
+    ),
+    # Who is native and may not open it is told so by rocminfo; a container's device list says EPERM, a mode EACCES.
+    Rule("rocm_module_missing", r"ROCk module is NOT loaded", _is_native),
+    Rule("rocm_kfd_container", r"/dev/(kfd|dri/\w+)\b.*: (Operation not permitted|No such file)", _is_native),
+    Rule(
+        "rocm_kfd_permission",
+        r"/dev/(kfd|dri/\w+)\b.*: Permission denied|is not member of \"?(render|video)\"?|Could not open /dev/kfd",
+        _is_native,
+    ),
+    Rule("rocm_native_no_gpu", r"(?s)\A(?!.*unsupported GPU).*OUT_OF_RESOURCES", _is_native),
     # Nothing found: why? First what forbids it altogether.
     Rule("rocm_windows_10", _NOTHING_FOUND, lambda state: state.wsl and state.windows_10),
     Rule("rocm_only_ubuntu", _NOTHING_FOUND, lambda state: state.wsl and state.distribution not in ("", "ubuntu")),
@@ -377,7 +428,6 @@ RULES: Sequence[Rule] = (
     # 8, 21
     Rule("rocm_detection_forbidden", _NOTHING_FOUND, lambda state: state.wsl and state.detection == "0"),
     # 25
-    Rule("rocm_module_missing", r"ROCk module is NOT loaded", lambda state: not state.wsl),
     Rule("rocm_shadowed", r"ROCk module is NOT loaded", lambda state: not {*SHADOWS}.isdisjoint(state.packages)),
     # 6: the runtime that says so has been shown a card
     Rule("rocm_override_wanted", r"HSA_OVERRIDE_GFX_VERSION may be needed"),

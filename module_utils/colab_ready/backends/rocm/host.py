@@ -54,11 +54,12 @@ class RocmHost(GpuHost):
 
     def choose(self, problems: list[Problem]) -> dict[str, Any]:
         params = self.params
-        facts = params["gpu"].get("host") or {}
+        facts = HostFacts.of(params["gpu"].get("host"))
+        below = facts.ubuntu_release
         card, settings, _python = decided(params["gpu"], "rocm")
         problems += self._without_secrets()
         addresses = {name: params[name] for name in ("apt_address", "apt_key", "bridge_address", "torch_index")}
-        here = rocm_plan.Host(self.wsl, facts.get("distribution"), facts.get("distribution_version"))
+        here = rocm_plan.Host(self.wsl, "ubuntu" if below else facts.distribution, below or facts.distribution_version)
         plan = rocm_plan.choose_line(card, here, rocm_plan.Wish(**settings, **addresses))
         self.dids = DidsFile(self.record, plan["dids"])
         repository = plan["repository"]

@@ -66,6 +66,8 @@ def _of_wsl(family: catalog.Family, host: HostFacts, settings: Mapping[str, Any]
         wanted = listed(_common(line, named))
         why = f"ROCm {line.version} in WSL for {kind} is made for Ubuntu {wanted}, this is {system_of(host)}"
         yield Finding(SETTING, why, f"leave rocm_version empty; or {UBUNTU}")
+    elif host.is_derived:
+        yield Finding(OPT_IN, f"AMD's ROCm in WSL is made for Ubuntu {listed(named)}, this is {system_of(host)}")
     if host.windows_10:
         # ROCm/librocdxg#22: what the bridge asks the driver for came with Windows 11.
         yield Finding(NO, "AMD supports ROCm in WSL on Windows 11 only, this is Windows 10", "update to Windows 11")
@@ -76,9 +78,7 @@ def _common(line: Line, named: tuple[str, ...]) -> list[str]:
 
 
 def _has(line: Line, host: HostFacts, named: tuple[str, ...]) -> bool:
-    return not host.distribution or (
-        host.distribution == "ubuntu" and host.distribution_version in _common(line, named)
-    )
+    return not host.distribution or host.ubuntu_release in _common(line, named)
 
 
 def _of_linux(adapter: Mapping[str, Any], family: catalog.Family, host: HostFacts) -> Iterator[Finding]:
@@ -139,13 +139,8 @@ def _of_settings(
         do = f"set rocm_version to {others[0]}" if others else ""
         yield Finding(level, f"ROCm {asked.version} has nothing for {label(adapter)}", do)
     full = settings["system_packages"] or not asked.light
-    if (
-        full
-        and not (wsl and host.distribution)
-        and (host.distribution, host.distribution_version) not in [("ubuntu", release) for release in asked.releases]
-    ):
-        this = system_of(host) or "another"
-        why = f"AMD has packages of ROCm {asked.version} for Ubuntu {listed(asked.releases)}, this is {this}"
+    if full and not (wsl and host.distribution) and host.ubuntu_release not in asked.releases:
+        why = f"AMD has packages of ROCm {asked.version} for Ubuntu {listed(asked.releases)}, this is {system_of(host)}"
         do = (
             "set rocm_system_packages: false, which needs none of them"
             if asked.light

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,13 +20,11 @@ def kernel(plan: Mapping[str, Any], requires: str) -> Kernel:
     source = {"index": torch["index"]} if torch["index"] else {"find_links": torch["find_links"]}
     source = source if classic else {**source, "dependencies": True}
     pinned = [{"requirement": one, "variable": "python_env_torch_index", **source} for one in torch["requirements"]]
-    # The local part of a version is left out, and the target: pip knows neither here.
-    constraints = [re.sub(r"\[[^]]*\]|\+.*$", "", one) for one in torch["requirements"]]
     return Kernel(
         "Python 3 (ROCm)",
         "kernel_7.2.txt" if classic else "kernel.txt",
         pinned,
-        [*constraints, *torch["constraints"]],
+        torch["constraints"],
         requires,
         plan["environment"],
         torch["drop_bundled_hsa"],

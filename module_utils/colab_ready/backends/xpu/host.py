@@ -53,7 +53,7 @@ class XpuHost(GpuHost):
         card = decided(params["gpu"], "xpu").adapter
         self.card_name = str(card.get("name") or "")
         plan = xpu_packages.choose_packages(
-            card, host.distribution_version, host.behind_windows, params["apt_address"], params["apt_key"]
+            card, host.ubuntu_release, host.behind_windows, params["apt_address"], params["apt_key"]
         )
         repository = plan["repository"]
         if repository:

@@ -33,15 +33,18 @@ _ELSE_DIRECTML = "if ./colab-ready ends with NOT READY, set colab_backend: direc
 
 def findings(adapter: Mapping[str, Any], host: HostFacts, _settings: Mapping[str, Any]) -> Iterator[Finding]:
     """**Intel gets XPU** if PyTorch lists the GPU and the Ubuntu. Intel's compute runtime, which it needs, is for
-    Ubuntu 22.04, 24.04, 26.04 alone."""
+    Ubuntu 22.04, 24.04, 26.04 alone; on what is built on one of these (Linux Mint, Pop!_OS, Zorin OS) XPU comes on request."""
     family = catalog.family_of(adapter)
     unknown = Finding(OPT_IN, "the table of Intel's GPUs does not have it; if it is a new one, XPU may work")
     yield own_support(family, host) if family else unknown
     named, fits = on_ubuntu(host, family.line if family else "")
-    has_runtime = host.distribution == "ubuntu" and host.distribution_version in catalog.INTELS_RUNTIME
-    if None not in (host.distribution, host.distribution_version) and not has_runtime:
+    is_known = host.distribution not in (None, "ubuntu") or host.ubuntu_release is not None
+    if is_known and host.ubuntu_release not in catalog.INTELS_RUNTIME:
         why = f"Intel's compute runtime is for Ubuntu {listed(catalog.INTELS_RUNTIME)}, this is {system_of(host)}"
         yield Finding(NO, why, UBUNTU if host.behind_windows else "run colab-ready on one of these")
+    elif host.is_derived:
+        why = f"Intel's compute runtime is for Ubuntu {listed(catalog.INTELS_RUNTIME)}, this is {system_of(host)}"
+        yield Finding(OPT_IN, why)
     elif not fits:
         yield Finding(OPT_IN, f"PyTorch lists Ubuntu {listed(named)} for XPU on it, this is {system_of(host)}")
     if host.behind_windows:

@@ -9,7 +9,7 @@ for all Pythons when this was written; 2.13.0 has neither trouble. triton-xpu is
 
 from __future__ import annotations
 
-from ..kernel import Kernel
+from ..kernel import Kernel, optional, torchaudio_of
 
 TORCH = "2.13.0"
 # triton-xpu and torch before torchvision: a build that ends early leaves the smaller hole.
@@ -17,6 +17,7 @@ BUILDS = ("triton-xpu==3.7.2", f"torch=={TORCH}+xpu", "torchvision==0.28.0+xpu")
 
 
 def kernel(lock: str, requires: str, index: str) -> Kernel:
-    """The default index's torch is made for CUDA, so it can never come instead; a notebook's pip is held to the very build."""
-    pinned = [{"requirement": build, "index": index, "variable": "xpu_index"} for build in BUILDS]
-    return Kernel("Python 3 (XPU)", lock or f"kernel_{TORCH}_xpu.txt", pinned, BUILDS, requires)
+    """The default index's torch is made for CUDA, so it can never come instead."""
+    builds = (*BUILDS, f"torchaudio=={torchaudio_of(TORCH)}+xpu")
+    *pinned, audio = ({"requirement": build, "index": index, "variable": "xpu_index"} for build in builds)
+    return Kernel("Python 3 (XPU)", lock or f"kernel_{TORCH}_xpu.txt", [*pinned, optional(audio)], [], requires)

@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import hmac
 import json
+import socket
 import uuid
 from collections.abc import Awaitable, Iterator, Mapping
 from typing import Any
@@ -23,7 +25,26 @@ OVER = "/http_over_websocket"
 USER_AGENT = "colab-ready"
 
 
+def own_agent(token: str) -> str:
+    """Return the User-Agent by which the server marks in its log what comes of these requests (its own_requests.py)."""
+    return f"{USER_AGENT} {hmac.new(token.encode(), b'verify', 'sha256').hexdigest()[:32]}"
+
+
 # --- whom it asks ---------------------------------------------------------------------------------------------------
+
+
+def know_localhost() -> None:
+    """Let localhost be what it is to browsers, who do not ask (RFC 6761): /etc/hosts may lack it, or have it wrong
+    (jupyterlab/jupyterlab#5410)."""
+    from tornado import netutil
+
+    class Loopback(netutil.DefaultLoopResolver):
+        async def resolve(self, host: str, port: int, family: int = socket.AF_UNSPEC) -> list[tuple[int, Any]]:
+            if host != "localhost":
+                return list(await super().resolve(host, port, socket.AddressFamily(family)))
+            return [(socket.AF_INET, ("127.0.0.1", port)), (socket.AF_INET6, ("::1", port))]
+
+    netutil.Resolver.configure(Loopback)
 
 
 def guard_connections(uid: int) -> None:
@@ -54,7 +75,9 @@ def guard_connections(uid: int) -> None:
 class Page:
     """A page in a browser: where it comes from, and the token it knows (or none)."""
 
-    def __init__(self, base: str, origin: str, token: str | None, host: str | None = None) -> None:
+    def __init__(
+        self, base: str, origin: str, token: str | None, host: str | None = None, agent: str = USER_AGENT
+    ) -> None:
         from tornado.httpclient import AsyncHTTPClient
 
         self.base = base
@@ -63,11 +86,13 @@ class Page:
         self.origin = origin
         self.token = token
         self._host = host
+        self._agent = agent
         self._client = AsyncHTTPClient(force_instance=True, max_clients=20)
 
     def but(self, **changes: str | None) -> Page:
         """The same page from elsewhere, with another token (None: without), or under another name for this host."""
         same: dict[str, Any] = {"base": self.base, "origin": self.origin, "token": self.token, "host": self._host}
+        same["agent"] = self._agent
         return Page(**{**same, **changes})
 
     def _request(self, url: str, **more: Any) -> Any:
@@ -76,7 +101,7 @@ class Page:
         headers = {"Origin": self.origin, **more.pop("headers", {})}
         if self._host is not None:
             headers["Host"] = self._host
-        more.update(connect_timeout=5, request_timeout=REQUEST_SECONDS, user_agent=USER_AGENT)
+        more.update(connect_timeout=5, request_timeout=REQUEST_SECONDS, user_agent=self._agent)
         return HTTPRequest(url, headers=headers, **more)
 
     def _url(self, path: str, query: dict[str, str]) -> str:

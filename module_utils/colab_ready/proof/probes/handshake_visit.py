@@ -11,19 +11,22 @@ import json
 import os
 import platform
 import pwd
+import socket
 import stat
 import time
 from typing import Any
 
 from .handshake_cell import torch_cell
 from .handshake_ledger import Ledger, Problem, Redactor, Report, short
-from .handshake_page import Page, guard_connections
+from .handshake_page import Page, guard_connections, know_localhost, own_agent
 
 TOKEN_CHARACTERS = 16
 
 
 def port_problem(error: BaseException) -> str:
     """Whether nothing listens. A host without IPv6 says EADDRNOTAVAIL for ::1, the other address of localhost."""
+    if isinstance(error, socket.gaierror):
+        return "no_localhost"
     nobody = isinstance(error, OSError) and error.errno in (errno.ECONNREFUSED, errno.EADDRNOTAVAIL)
     return "port_refused" if nobody else "no_http_answer"
 
@@ -42,6 +45,7 @@ class Visit:
         self.token: str | None = None
         # Who has to have the port: the server runs as who asks here, or else as the owner of the token.
         self.uid = os.geteuid()
+        know_localhost()
         self.page = Page(params["url"].rstrip("/"), params["origin"], None)
         self.ledger = Ledger(report, time.monotonic() + params["timeout_seconds"])
         # The paths of the sessions that were asked for and may still be there.
@@ -109,7 +113,8 @@ class Visit:
             try:
                 await stranger.fetch("GET", "/api")
             except (OSError, HTTPError, EOFError) as error:
-                last, problem = short(error), port_problem(error)
+                problem = port_problem(error)
+                last = "nothing listens there" if problem == "port_refused" else short(error)
             except Exception as error:
                 last, problem = short(error), "no_http_answer"
             else:
@@ -120,9 +125,16 @@ class Visit:
             pause = min(pause * 1.5, 0.5)
 
     async def port_owner(self) -> tuple[None, str]:
-        """That what answers is the runtime's; after this nothing is sent to anybody else."""
+        """That what answers is the runtime's; after this nothing is sent to anybody else. Another program of the same user
+        is named alone, since each door would find something else wrong with it."""
         guard_connections(self.uid)
-        await self.page.but(token=None).fetch("GET", "/api")
+        server = (await self.page.but(token=None).fetch("GET", "/api")).headers.get("Server", "")
+        if not server.startswith("TornadoServer/"):
+            raise Problem(
+                "not_jupyter", f"a program answers that is no Jupyter server ({server or 'it does not say which'})"
+            )
+        if self.token:
+            self.page = self.page.but(agent=own_agent(self.token))
         return None, f"uid {self.uid}"
 
     async def torch_cell(self, door: str, socket: Any) -> dict[str, Any]:

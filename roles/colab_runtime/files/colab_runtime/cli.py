@@ -7,8 +7,8 @@ One command for two situations. Where systemd is PID 1, colab-ready.service owns
 passes the word on. Where it is not (WSL without `systemd=true`, a container), this program is the service manager: a
 supervisor in the background that restarts the server, keeps its log and ends it together with its kernels.
 
-    start, stop, restart      the server, whoever manages it (restart --unless-idle: only where it makes a difference)
-    status [--json]           exit 0 when the server answers, 3 when not
+    start, stop, restart      the server, whoever manages it; none ends a notebook that is in use, but with --force
+    status [--json]           exit 0 when the server answers, 3 when not; and what waits for a restart
     logs [-f] [-n LINES]      what the server said
     url                       the address to paste into Colab, token included, and nothing else
     token [--rotate]          where the token is kept; a new one in its place, after which the old address is dead
@@ -38,6 +38,7 @@ from .settings import load_settings
 from .status import command_logs, command_status, command_url
 from .supervisor import supervise
 
+FORCE = "COLAB_RUNTIME_FORCE"  # as --force, for who does not know whether the command is of a version that has it
 COMMAND_SECONDS = 25.0  # for `status`, `url` and `token`, whatever another user does meanwhile
 
 
@@ -49,12 +50,13 @@ def parse_arguments(words: Sequence[str]) -> argparse.Namespace:
         "--settings", default=os.environ.get("COLAB_RUNTIME_SETTINGS", SETTINGS), help="default: %(default)s"
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("start", help="start the server in the background")
-    commands.add_parser("stop", help="stop the server and its kernels")
-    restart = commands.add_parser("restart", help="stop, then start")
-    restart.add_argument(
-        "--unless-idle", action="store_true", help="not when it runs no kernel and a new one would be the same"
-    )
+    for name, does, forced in (
+        ("start", "start the server in the background", "restart it at once if that is pending, whatever runs in it"),
+        ("stop", "stop the server and its kernels", "also while notebooks run"),
+        ("restart", "stop, then start", "also while notebooks run"),
+    ):
+        command = commands.add_parser(name, help=does)
+        command.add_argument("--force", action="store_true", help=forced, default=os.environ.get(FORCE) == "1")
     status = commands.add_parser("status", help="exit 0 when the server answers, 3 when not")
     status.add_argument("--json", action="store_true", help="one JSON object")
     logs = commands.add_parser("logs", help="what the server said")
@@ -82,7 +84,7 @@ def parse_arguments(words: Sequence[str]) -> argparse.Namespace:
 def give_up(number: int, frame: Any) -> NoReturn:
     raise Problem(
         f"No answer within {COMMAND_SECONDS:.0f} s. Expected less than a second. "
-        "Do: sudo colab-runtime stop, then sudo colab-runtime start"
+        "Do: sudo colab-runtime stop --force, then sudo colab-runtime start"
     )
 
 
@@ -103,9 +105,9 @@ def main(words: Sequence[str]) -> int:
                 raise
             return stop_without_settings(arguments.settings)
         actions: dict[str, Callable[[], int]] = {
-            "start": lambda: command_start(settings),
-            "stop": lambda: command_stop(settings),
-            "restart": lambda: command_restart(settings, arguments.unless_idle),
+            "start": lambda: command_start(settings, arguments.force),
+            "stop": lambda: command_stop(settings, arguments.force),
+            "restart": lambda: command_restart(settings, arguments.force),
             "status": lambda: command_status(settings, arguments.json),
             "logs": lambda: command_logs(settings, arguments.follow, max(arguments.lines, 0)),
             "url": lambda: command_url(settings),

@@ -13,24 +13,23 @@ import stat
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from colab_ready.files.safe_open import open_file
 from colab_ready.system.ports import listeners_on
 
-from .activity import at_stake, runs_no_kernel, shortened
-from .core import EXIT_LATER, EXIT_SETTINGS, START_SECONDS, Problem, say, user_name
+from .activity import HANGS, at_stake, shortened, spare
+from .core import EXIT_LATER, EXIT_SETTINGS, RUNNING, START_SECONDS, Problem, say, user_name
 from .ending import end_rest
 from .ports import accepts, answers, has_old_token, in_time, listen, port_taken, stranger
-from .server import lacks_groups, read_stamp, require_servable, runs_as_it_would_start, stale
+from .served import as_served, lacks_groups, what_waits
+from .server import require_servable
 from .settings import Settings, as_root, become, require_owner
-from .status import last_lines
+from .status import how_to_restart, last_lines
 from .supervisor import RunDir, detach, stop_supervisor
-from .systemd import restart_unit, run_in_time, systemctl, tell_boot, unit_is_active
+from .systemd import reload_units, run_in_time, systemctl, tell_boot, unit_is_active
 from .token import RENEWED, good_token, make_token
 
 LOCK_SECONDS = 2.0  # from a supervisor's birth to its lock
-HANGS = f"The server has not answered for {START_SECONDS:.0f} s: restarting it."
 
 
 def prepare_folders(settings: Settings, verb: str) -> None:
@@ -79,57 +78,60 @@ def require_writable(settings: Settings) -> None:
             ) from None
 
 
-def renew(settings: Settings, restart: Callable[[], int]) -> int | None:
-    """Restart a server that a new one would differ from: it outlived a run of the playbook that was interrupted, has an old
-    token, or its user has joined a group. None where it stays: all is well, nobody knows, or something runs in it, which is
-    said."""
-    if has_old_token(settings):
-        say("The server has another token than the file: restarting it.")
+def renew(settings: Settings, served: Settings, force: bool, restart: Callable[[], int]) -> int | None:
+    """Restart a server that a new one would differ from, where nobody loses anything by it or `force` is given; or say what
+    waits for a restart. None where the server stays. `served` is how it can be asked."""
+    if has_old_token(served):
+        say("The server takes a token that was replaced: restarting it, whatever runs in it.")
         return restart()
-    note = read_stamp(settings)
-    why = note and stale(settings, note)
-    if not note or not why:
-        return None
-    served = replace(settings, port=note.port)  # where it listens
     token = good_token(settings)
-    if not accepts(served, token):  # it is only starting, or hangs
+    why = what_waits(settings)
+    if not why or not accepts(served, token):  # it is only starting, or hangs
         return None
+    if settings.systemd and not served.moved:
+        # One that comes back after a crash is the new one; but where the port is another, systemd would let go of the old one.
+        reload_units()
     ending = at_stake(served, token)
     # Of the groups, what we start without systemd has no more than we have: an old terminal's are old.
     able = os.geteuid() == 0 if settings.systemd else not lacks_groups(settings, os.getgid(), os.getgroups())
-    if able and ending == []:
-        say(f"Restarting the server, in which nothing runs: {why}.")
+    taken = served.moved and stranger(settings)
+    if able and (force or ending == []) and not taken:
+        ends = f", which ends {shortened(ending)}" if ending else ""
+        say(f"Restarting the server{ends}: {'; '.join(why)}.")
         return restart()
-    what = shortened(ending) if ending else "what runs in it (it does not say)"
-    ends = "" if ending == [] else f", which ends {what}"
-    text = f"The server waits for a restart{ends}: {why}. Do: {'' if able else 'sudo '}colab-runtime restart"
-    if served.port != settings.port:
-        raise Problem(text)  # nothing answers where it should
-    say(text)
+    what = shortened(ending) if ending else "what runs in it, which it does not say"
+    ends = "" if ending == [] else f" A restart ends {what}."
+    if taken:
+        say(f"Restart pending: {'; '.join(why)}. {port_taken(settings)}")
+    else:
+        todo = how_to_restart(able) if ending != [] else "Do: sudo colab-runtime restart"
+        say(f"Restart pending: {'; '.join(why)}.{ends} {todo}")
     return None
 
 
-def command_start(settings: Settings) -> int:
+def command_start(settings: Settings, force: bool = False) -> int:
     require_owner(settings, "start")
+    served = as_served(settings)
     if settings.systemd:
         if not unit_is_active():
             return systemctl(settings, "start")
-        renewed = renew(settings, lambda: restart_unit(settings))
+        renewed = renew(settings, served, force, lambda: systemctl(settings, "restart"))
         if renewed is not None:
             return renewed
-        if not in_time(lambda: answers(settings), START_SECONDS):
-            say(HANGS)
-            return restart_unit(settings)
-        say(f"The server is already running: http://localhost:{settings.port}/")
+        if not in_time(lambda: answers(served), START_SECONDS):
+            say(f"{HANGS} Restarting it.")
+            return systemctl(settings, "restart")
+        say(f"The server is already running: http://localhost:{served.port}/")
         tell_boot()
         return 0
     prepare_folders(settings, "start")
-    if stranger(settings):  # asked while still root, who can name every process
-        raise Problem(port_taken(settings), EXIT_LATER)
+    if stranger(served):  # asked while still root, who can name every process
+        raise Problem(port_taken(served), EXIT_LATER)
     become(settings)
     run_dir = RunDir(settings.run_dir)
     if run_dir.locked():
-        renewed = None if run_dir.waits() else renew(settings, lambda: command_restart(settings))
+        waits = run_dir.waits()
+        renewed = None if waits else renew(settings, served, force, lambda: restart_supervised(settings))
         return join_start(settings, run_dir) if renewed is None else renewed
     return start_supervised(settings)
 
@@ -153,7 +155,7 @@ def start_supervised(settings: Settings, held: Sequence[socket.socket] = ()) -> 
         say(RENEWED)
     failure = watch_start(settings, detach(settings, sockets))
     if failure is None:
-        say(f"Running: http://localhost:{settings.port}/ (the address with its token: colab-runtime url)")
+        say(RUNNING.format(settings.port))
         return 0
     if failure == "busy":
         return join_start(settings, run_dir)
@@ -188,9 +190,10 @@ def watch_start(settings: Settings, supervisor: subprocess.Popen[bytes]) -> str 
 def join_start(settings: Settings, run_dir: RunDir) -> int:
     """A supervisor runs already: its server answers, or will soon, or is made to, or the caller hears why not."""
     end = time.monotonic() + START_SECONDS
+    served = as_served(settings)
     while run_dir.locked() and time.monotonic() < end:
-        if answers(settings, seconds=1.0):
-            say(f"The server is already running: http://localhost:{settings.port}/")
+        if answers(served, seconds=1.0):
+            say(f"The server is already running: http://localhost:{served.port}/")
             return 0
         state = run_dir.state() or {}
         if state.get("state") == "waiting":
@@ -200,8 +203,8 @@ def join_start(settings: Settings, run_dir: RunDir) -> int:
             )
         time.sleep(0.2)
     if (run_dir.state() or {}).get("state") == "running":
-        say(HANGS)
-        return command_restart(settings)
+        say(f"{HANGS} Restarting it.")
+        return restart_supervised(settings)
     raise Problem(
         f"A supervisor runs already, but nothing answers on port {settings.port}. "
         "See colab-runtime logs; colab-runtime restart starts afresh, and where it cannot: "
@@ -209,9 +212,11 @@ def join_start(settings: Settings, run_dir: RunDir) -> int:
     )
 
 
-def command_stop(settings: Settings) -> int:
+def command_stop(settings: Settings, force: bool) -> int:
     """Root stays root: a child with the user's rights could be stopped by whom it is to end."""
     require_owner(settings, "stop")
+    if not force:
+        spare(as_served(settings), "stop")
     if settings.systemd:
         try:
             return systemctl(settings, "stop")
@@ -242,19 +247,22 @@ def stop_without_settings(path: str) -> int:
     return 0
 
 
-def command_restart(settings: Settings, unless_idle: bool = False) -> int:
-    """`unless_idle` is for a change of the kernelspec alone. Kernels that run are of the old one, also after "Restart
-    kernel" in the page (jupyter_client reads the kernelspec once for each), so they end; without any the server stays."""
+def command_restart(settings: Settings, force: bool = False) -> int:
     require_owner(settings, "restart")
-    if unless_idle and runs_as_it_would_start(settings) and runs_no_kernel(settings):
-        say("The server needs no restart: it runs no kernel, and nothing that it has read at its start has changed.")
-        if settings.systemd:
-            tell_boot()
-        return 0
+    served = as_served(settings)
+    if served.moved and stranger(settings):  # before anything ends
+        raise Problem(port_taken(settings), EXIT_LATER)
+    if not force:
+        spare(served, "restart")
     if settings.systemd:
         return systemctl(settings, "restart")
     prepare_folders(settings, "restart")
     become(settings)
+    return restart_supervised(settings)
+
+
+def restart_supervised(settings: Settings) -> int:
+    """End the supervisor that runs and start another, to which the port is handed over where it stays the same."""
     ours = [one for one in listeners_on(settings.port) or [] if one.uid == settings.account.pw_uid]
     held: list[socket.socket] = []
     if ours and RunDir(settings.run_dir).locked():

@@ -19,6 +19,7 @@ EXIT_NOT_RUNNING = 3
 EXIT_LATER = 75  # EX_TEMPFAIL: the same start can succeed later (port taken, disk not mounted yet)
 EXIT_SETTINGS = 78  # EX_CONFIG: only a person or the playbook can repair it; the unit does not retry this one
 START_SECONDS = 20.0
+RUNNING = "Running: http://localhost:{}/ (the address with its token: colab-runtime url)"
 SERVER_STOP_SECONDS = 10.0
 REST_STOP_SECONDS = 2.0
 LOG_BYTES_MAX = 2 * 1024 * 1024

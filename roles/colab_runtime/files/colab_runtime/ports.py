@@ -18,10 +18,11 @@ from typing import Any, BinaryIO
 
 from colab_ready.core.text import printable
 from colab_ready.system.peer import ForeignPeer, require_peer
-from colab_ready.system.ports import Process, holder_of, listeners_on, socket_unit_holds
+from colab_ready.system.ports import Listener, Process, holder_of, listeners_on, socket_unit_holds
 
-from .core import EXIT_LATER, Problem, user_name
+from .core import EXIT_LATER, PROGRAM, Problem, user_name
 from .settings import Settings
+from .supervisor import RunDir
 from .token import good_token
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
@@ -165,14 +166,21 @@ def ask(settings: Settings, token: str | None = None, seconds: float = 3.0) -> i
     return answer[0] if answer else None
 
 
+def is_ours(settings: Settings, listener: Listener) -> bool:
+    """Whether systemd has the port for us, or a supervisor, and not another program of the same user."""
+    if settings.systemd:
+        return listener.uid == 0 and (settings.moved or socket_unit_holds(settings.port) is not False)
+    if listener.uid != settings.account.pw_uid or RunDir(settings.run_dir).locked():
+        return listener.uid == settings.account.pw_uid
+    holder = holder_of(listener)
+    return holder is None or PROGRAM in holder.argv
+
+
 def stranger(settings: Settings) -> str | None:
-    """Who listens on our port without being our user, or systemd for it; or None. It names him; whom a connection has led to is
-    seen from the connection alone (`exchange`)."""
-    for listener in listeners_on(settings.port) or []:
-        held = settings.systemd and listener.uid == 0 and socket_unit_holds(settings.port) is not False
-        if listener.uid != settings.account.pw_uid and not held:
-            return describe_holder(settings.port)
-    return None
+    """Who else listens on our port, or None. It names him; whom a connection has led to is seen from the connection alone
+    (`exchange`)."""
+    found = listeners_on(settings.port) or []
+    return None if all(is_ours(settings, one) for one in found) else describe_holder(settings.port)
 
 
 def in_time(true: Callable[[], bool], seconds: float) -> bool:

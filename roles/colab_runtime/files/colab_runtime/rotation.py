@@ -16,11 +16,12 @@ from colab_ready.files.removal import remove_path
 from colab_ready.system.ports import find_holder, listeners_on
 from colab_ready.system.processes import alive, send
 
-from .activity import at_stake, shortened
-from .commands import command_restart, prepare_folders
+from .activity import at_stake, refuse_to_end
+from .commands import prepare_folders, restart_supervised
 from .core import EXIT_FAILED, EXIT_LATER, SERVER_STOP_SECONDS, START_SECONDS, Problem, say
 from .ending import end_rest
 from .ports import accepts, answers
+from .served import as_served
 from .settings import Settings, become, own_command, require_owner, usable_sudo
 from .status import show_token
 from .supervisor import RunDir
@@ -47,7 +48,7 @@ def end_own_server(settings: Settings) -> bool:
             time.sleep(0.1)
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end:
-        if answers(settings, seconds=1.0):
+        if answers(as_served(settings), seconds=1.0):
             return True
         time.sleep(0.2)
     raise Problem(
@@ -69,7 +70,7 @@ def restart_if_running(settings: Settings) -> bool:
     become(settings)
     if not RunDir(settings.run_dir).supervisors():
         return False
-    command_restart(settings)
+    restart_supervised(settings)
     return True
 
 
@@ -113,7 +114,9 @@ def start_in_child(settings: Settings) -> None:
     try:
         done = run_quietly(*start, seconds=START_IN_CHILD_SECONDS)
     except subprocess.TimeoutExpired:
-        raise Problem(f"it did not start within {START_IN_CHILD_SECONDS:.0f} s. Do: sudo colab-runtime stop") from None
+        raise Problem(
+            f"it did not start within {START_IN_CHILD_SECONDS:.0f} s. Do: sudo colab-runtime stop --force"
+        ) from None
     if done.returncode != 0:
         raise Problem(done.stderr.strip().removeprefix("colab-runtime: "), done.returncode)
 
@@ -133,8 +136,8 @@ def pull_brake(settings: Settings) -> int:
     except (Problem, OSError, KeyboardInterrupt) as problem:
         raise Problem(
             f"The token is new, but not all of the runtime has ended: {str(problem) or 'interrupted'}\n"
-            f"CAUTION: what is left may still take the old one. Do: sudo colab-runtime stop. Then ps -u {settings.user} should "
-            "list nothing of the runtime."
+            f"CAUTION: what is left may still take the old one. Do: sudo colab-runtime stop --force. Then ps -u "
+            f"{settings.user} should list nothing of the runtime."
         ) from None
     if ran:
         try:
@@ -167,16 +170,10 @@ def rotate_token(settings: Settings, force: bool) -> int:
     if force and os.geteuid() == 0:
         return pull_brake(settings)
     old = good_token(settings)  # a bad one is a reason more to make a new one
-    ending = at_stake(settings, old)
-    if not force and ending != []:
-        if ending is None:
-            who = "The server runs but does not say which notebooks do (it hangs, or has another token than the file)"
-        else:
-            who = f"{len(ending)} running: {shortened(ending)}"
-        raise Problem(
-            f"{who}. A new token restarts the server, and what runs loses its variables; nothing was changed. Expected "
-            "no running notebook or terminal. Do: end them first, or, if the token has leaked: "
-            "colab-runtime token --rotate --force"
+    if not force:
+        ending = at_stake(as_served(settings), old)
+        refuse_to_end(
+            ending, "A new token restarts the server", "if the token has leaked: colab-runtime token --rotate"
         )
     try:
         forget_cookies(settings)  # first, so that no step behind it can leave a new token with the old cookies
@@ -191,7 +188,8 @@ def rotate_token(settings: Settings, force: bool) -> int:
         # Again: a server that crashed just now has started once more, with the old token and a new secret.
         forget_cookies(settings)
         restarted = restart_if_running(settings)
-        if restarted and (not accepts(settings, read_token(settings.token_file, uid)) or accepts(settings, old)):
+        served = as_served(settings)
+        if restarted and (not accepts(served, read_token(settings.token_file, uid)) or accepts(served, old)):
             raise Problem("it does not act on the new token. Do: colab-runtime restart")
     except KeyboardInterrupt:
         raise Problem(
@@ -199,8 +197,8 @@ def rotate_token(settings: Settings, force: bool) -> int:
         ) from None
     except (Problem, OSError) as problem:
         left = (
-            "CAUTION: the server still takes the old one. Do: sudo colab-runtime stop"
-            if accepts(settings, old)
+            "CAUTION: the server still takes the old one. Do: sudo colab-runtime stop --force"
+            if accepts(as_served(settings), old)
             else DEAD
         )
         code = problem.code if isinstance(problem, Problem) else EXIT_FAILED

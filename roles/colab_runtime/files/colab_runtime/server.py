@@ -1,27 +1,23 @@
 # Copyright (c) 2026, the colab-ready authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The server itself: what must hold before it starts, its environment, and what it was started with."""
+"""The server itself: what must hold before it starts, and its environment."""
 
 from __future__ import annotations
 
 import contextlib
-import grp
-import hashlib
-import json
 import os
 import pwd
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from typing import NoReturn
 
-from colab_ready.files.safe_open import open_file, read_object
 from colab_ready.system.ports import SOCKET
 
-from .core import EXIT_LATER, EXIT_SETTINGS, SAFE_PATH, Problem, is_number, say, user_name
-from .ports import accepts, handed_sockets, listen, port_taken, stranger
+from .core import EXIT_LATER, EXIT_SETTINGS, SAFE_PATH, Problem, say, user_name
+from .ports import handed_sockets, listen, port_taken, stranger
+from .served import note_start
 from .settings import Settings, account_environment
-from .token import forget_cookies_of_another_token, good_token, read_token
+from .token import forget_cookies_of_another_token, read_token
 from .trust import SYSTEM_DATA, closed_data, driver_environment, environment_files, require_config, require_own_places
 
 WSL_PROGRAMS = "/usr/lib/wsl/lib"  # nvidia-smi lies there; a login shell of WSL has it in PATH, a service has not
@@ -65,11 +61,13 @@ def server_environment(outside: dict[str, str], settings: Settings, account: pwd
 # /usr/local/etc/jupyter by another installation can set an empty token, and then it does (tried with 2.21.1). And
 # without those folders of kernels and pages that others can change: a kernel that another user had put into a
 # /usr/local/share/jupyter/kernels with mode 0777 was offered, and ran as the runtime's user (tried with 2.21.1). And with a limit
-# of each account's connections, since four thousand idle ones of another user shut the owner out and filled the log.
+# of each account's connections, since four thousand idle ones of another user shut the owner out and filled the log. The
+# kernelspec of the server's own ipykernel is none for notebooks: where ours is gone, a cell would run there, without torch.
 LAUNCHER = """\
+import sys
 import jupyter_core.paths as paths
 paths.SYSTEM_CONFIG_PATH.clear()
-closed, every = {closed!r}, paths.jupyter_path
+closed, every = [*{closed!r}, sys.prefix + "/share/jupyter/kernels"], paths.jupyter_path
 def jupyter_path(*below):
     return [path for path in every(*below) if not any((path + "/").startswith(folder + "/") for folder in closed)]
 paths.jupyter_path = jupyter_path
@@ -129,7 +127,7 @@ def require_sockets(settings: Settings, given: Sequence[int]) -> list[int]:
     sockets = list(given) or handed_sockets()
     if not sockets and settings.systemd:
         why = port_taken(settings) if stranger(settings) else f"{SOCKET} does not hold port {settings.port}"
-        raise Problem(f"{why}. See: systemctl status {SOCKET}", EXIT_LATER)
+        raise Problem(f"{why}. Do: sudo colab-runtime start", EXIT_LATER)
     sockets = sockets or [one.detach() for one in listen(settings)]
     for one in sockets:
         os.set_inheritable(one, True)
@@ -154,78 +152,5 @@ def serve(settings: Settings, given: Sequence[int]) -> NoReturn:
         say(f"Not read, kernels and extensions of {folder}: {why}. See ./colab-ready verify")
     command = server_command(settings, list(closed), sockets)
     forget_cookies_of_another_token(settings)
-    note_stamp(settings)
+    note_start(settings, sockets[0])
     os.execve(command[0], command, environment)
-
-
-def stamp_of(settings: Settings) -> str:
-    """What a server is started with, as a digest. Of runtime.json only what the server sees of it: not the kernel, whose
-    kernelspec Jupyter reads whenever a kernel starts. A folder that is closed to the user counts as empty for root too,
-    or root would see another digest than the server has noted."""
-    files = []
-    with contextlib.suppress(OSError, Problem):
-        if os.stat(settings.environment_dir).st_mode & 0o005 == 0o005:
-            for path in environment_files(settings.environment_dir, settings.account.pw_uid):
-                info = os.stat(path)
-                files.append([path, info.st_ino, info.st_size, info.st_mtime_ns])
-    return hashlib.sha256(json.dumps([asdict(settings), files], sort_keys=True).encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class Served:
-    """What a server has noted of its own start. Its kernels have its groups, whatever the account joins later."""
-
-    digest: str
-    port: int
-    gid: int
-    groups: tuple[int, ...]
-
-
-def note_stamp(settings: Settings) -> None:
-    """Without the note the server is restarted once more than it need be."""
-    note = Served(stamp_of(settings), settings.port, os.getgid(), tuple(os.getgroups()))
-    with contextlib.suppress(OSError):
-        fd = open_file(settings.stamp_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        with os.fdopen(fd, "w", encoding="ascii") as file:
-            json.dump(asdict(note), file)
-
-
-def read_stamp(settings: Settings) -> Served | None:
-    """The note of the server that runs, or None: there is none, or one of an older program, which knew no groups. The
-    note is the user's, so root takes it for a text and no more."""
-    try:
-        data = read_object(settings.stamp_file) or {}
-        note = Served(data["digest"], data["port"], data["gid"], tuple(data["groups"]))
-    except (KeyError, TypeError):
-        return None
-    numbers = [note.port, note.gid, *note.groups]
-    return note if isinstance(note.digest, str) and all(map(is_number, numbers)) else None
-
-
-def lacks_groups(settings: Settings, gid: int, groups: Sequence[int]) -> list[str]:
-    """The groups that the account has and a process with these has not. More than the account has is nobody's fault:
-    a drop-in of the unit can give more (SupplementaryGroups=), and another group of its own (Group=)."""
-    wanted = set(os.getgrouplist(settings.account.pw_name, gid)) - {gid, *groups}
-    names = []
-    for one in sorted(wanted):
-        try:
-            names.append(grp.getgrgid(one).gr_name)
-        except KeyError:
-            names.append(str(one))
-    return names
-
-
-def stale(settings: Settings, note: Served) -> str | None:
-    """Why a new server would be another one than that which runs, or None."""
-    if note.digest != stamp_of(settings):
-        return "the settings or the driver's environment have changed since the server was started"
-    groups = lacks_groups(settings, note.gid, note.groups)
-    if groups:
-        return f"the server and its notebooks lack what '{settings.user}' is in by now: {', '.join(groups)} (groups)"
-    return None
-
-
-def runs_as_it_would_start(settings: Settings) -> bool:
-    """Whether our own server answers, has the file's token and was started with what a new one would be started with."""
-    note = read_stamp(settings)
-    return note is not None and not stale(settings, note) and accepts(settings, good_token(settings))

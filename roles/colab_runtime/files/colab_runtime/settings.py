@@ -34,7 +34,9 @@ class Settings:
     log_dir: str = "/var/log/colab-ready"
     environment_dir: str = "/etc/colab-ready/environment.d"
     http_over_ws: bool = True
-    server_digest: str = ""
+    kernel: str = ""
+    # Of a server that still listens where an earlier run has put it.
+    moved: bool = False
 
     @property
     def jupyter_dir(self) -> str:
@@ -98,11 +100,11 @@ def parse_settings(text: str, path: str) -> Settings:
             wrong.append(f"{key} must be an absolute path")
     if not isinstance(data.get("http_over_ws", True), bool):
         wrong.append("http_over_ws must be true or false")
-    if not isinstance(data.get("server_digest", ""), str):
-        wrong.append("server_digest must be text")
+    if not isinstance(data.get("kernel", ""), str):
+        wrong.append("kernel must be a name")
     if wrong:
         raise Problem(f"{path}: {'; '.join(wrong)}. Run ./colab-ready again: it writes it.", EXIT_SETTINGS)
-    known = ["user", "port", "service_manager", "http_over_ws", "server_digest", *folders]
+    known = ["user", "port", "service_manager", "http_over_ws", "kernel", *folders]
     return Settings(path=path, **{key: data[key] for key in known if key in data})
 
 
@@ -195,12 +197,12 @@ def usable_sudo() -> str | None:
     return None
 
 
-def as_root(why: str, settings: Settings, verb: str) -> NoReturn:
+def as_root(why: str, settings: Settings, *words: str) -> NoReturn:
     """Do the same as root where sudo asks no password."""
     sudo = usable_sudo()
     if sudo:
-        os.execv(sudo, [sudo, "-n", *own_command(settings, verb)])
-    raise Problem(f"{why}, and sudo is missing or asks for a password. Do: sudo colab-runtime {verb}")
+        os.execv(sudo, [sudo, "-n", *own_command(settings, *words)])
+    raise Problem(f"{why}, and sudo is missing or asks for a password. Do: sudo colab-runtime {' '.join(words)}")
 
 
 def own_command(settings: Settings, *words: str) -> list[str]:

@@ -10,7 +10,7 @@ import json
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
 
 from colab_ready.core.text import printable
@@ -21,6 +21,7 @@ from colab_ready.system.ports import UNIT
 from .activity import serves
 from .core import EXIT_NOT_RUNNING, LOG_BYTES_MAX, PROC_BYTES_MAX, Problem, is_number, parse_json, say
 from .ports import get, stranger
+from .served import as_served, kernels_of, what_waits
 from .settings import Settings, become, require_owner, usable_sudo
 from .supervisor import RunDir
 from .systemd import unit_properties
@@ -74,12 +75,23 @@ def last_browser(settings: Settings) -> tuple[dict[str, Any] | None, str]:
     )
 
 
-def look(settings: Settings, foreign: str | None) -> dict[str, Any]:
-    """Everything `status` reports; `foreign` is who else holds the port. It never sends the token."""
+def how_to_restart(as_oneself: bool = True) -> str:
+    command = f"{'' if as_oneself else 'sudo '}colab-runtime restart --force"
+    return (
+        f"Do: ./colab-ready, or colab-runtime start, once no notebook is in use; or at once, whatever runs: {command}"
+    )
+
+
+def look(settings: Settings, foreign: str | None, waiting: Sequence[str] | None) -> dict[str, Any]:
+    """Everything `status` reports; `foreign` is who else holds the port, `waiting` why a restart is pending, if the caller may
+    know. It never sends the token."""
     refused = None
     answering = False
     try:
-        answering = not foreign and serves(settings) and get(settings, "/api") is not None
+        answer = get(settings, "/api") if not foreign and serves(settings) else None
+        answering = answer is not None and answer[0] == 200
+        if answer and not answering:
+            refused = f"what answers on port {settings.port} is not this runtime's server (HTTP {answer[0]} for /api)"
     except ForeignPeer as peer:
         refused = str(peer)
     report: dict[str, Any] = {
@@ -91,6 +103,9 @@ def look(settings: Settings, foreign: str | None) -> dict[str, Any]:
         "port": settings.port,
         "user": settings.user,
         "service_manager": settings.service_manager,
+        "http_over_ws": settings.http_over_ws,
+        "restart_pending": None,
+        "kernels": sorted({name for name, _ in kernels_of(settings)}),
         "pid": None,
         "restarts": None,
         "detail": None,
@@ -99,6 +114,7 @@ def look(settings: Settings, foreign: str | None) -> dict[str, Any]:
     }
     if answering:
         report["browser"], report["browser_detail"] = last_browser(settings)
+        report["restart_pending"] = waiting
     if settings.systemd:
         unit = unit_properties()
         if unit:
@@ -130,10 +146,13 @@ def look(settings: Settings, foreign: str | None) -> dict[str, Any]:
 
 
 def command_status(settings: Settings, as_json: bool) -> int:
-    foreign = stranger(settings)  # root can name every process, so it looks before it becomes the user
+    served = as_served(settings)
+    foreign = stranger(served)  # root can name every process, so it looks before it becomes the user
+    # What the server has noted is closed to others.
+    waiting = what_waits(settings) if os.geteuid() in (0, settings.account.pw_uid) else None
     if not settings.systemd:
         become(settings)
-    report = look(settings, foreign)
+    report = look(served, foreign, waiting)
     if as_json:
         say(json.dumps(report, sort_keys=True))
     else:
@@ -143,6 +162,8 @@ def command_status(settings: Settings, as_json: bool) -> int:
         say(f"{report['state']}: {report['address']} ({', '.join(facts)})")
         if report["detail"]:
             say(report["detail"])
+        if report["restart_pending"]:
+            say(f"restart pending: {'; '.join(report['restart_pending'])}. {how_to_restart()}")
         if report["browser_detail"]:
             say(f"last request from a browser: {report['browser_detail']}")
     return 0 if report["running"] else EXIT_NOT_RUNNING
@@ -198,6 +219,7 @@ def command_logs(settings: Settings, keep_on: bool, count: int) -> int:
 def command_url(settings: Settings) -> int:
     """Print the address only when it works: the server answers, it is our user's, and it knows this token."""
     account = settings.account
+    settings = as_served(settings)
     foreign = stranger(settings)
     become(settings)
     token = read_token(settings.token_file, account.pw_uid)

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 from colab_ready.system.ports import SOCKET, UNIT, listeners_on, socket_unit_holds
 
-from .core import Problem, say
-from .ports import port_taken, stranger
+from .core import RUNNING, START_SECONDS, Problem, say
+from .ports import answers, in_time, port_taken, stranger
 from .settings import Settings, as_root
 from .token import RENEWED, token_made
 
@@ -38,17 +38,24 @@ def systemctl(settings: Settings, verb: str) -> int:
             "Run ./colab-ready again, or (WSL) put systemd=true into [boot] of /etc/wsl.conf and restart WSL."
         )
     if os.geteuid() != 0:
-        as_root(f"To {verb} a systemd service needs root", settings, verb)
+        # What would be lost was asked before.
+        as_root(f"To {verb} a systemd service needs root", settings, verb, *(["--force"] if verb != "start" else []))
     began, made = int(time.time()), token_made(settings)
-    if verb != "stop" and not holds_port(settings):
-        # The socket is to have another port, or the service runs without it, and so it would not be started.
-        run_in_time("stop")
+    ran = unit_properties().get("ActiveState") not in ("inactive", "failed")
+    if verb != "stop":
+        reload_units()
+        if not holds_port(settings):
+            # The socket is to have another port, or the service runs without it, and so it would not be started.
+            run_in_time("stop")
     done = run_in_time(verb)
-    if done.returncode == 0:
-        if verb != "stop":
-            if token_made(settings) != made:
-                say(RENEWED)
-            tell_boot()
+    if verb == "stop" and done.returncode == 0:
+        say("Stopped." if ran else "Not running.")
+        return 0
+    if done.returncode == 0 and in_time(lambda: answers(settings), START_SECONDS):
+        if token_made(settings) != made:
+            say(RENEWED)
+        say(RUNNING.format(settings.port))
+        tell_boot()
         return 0
     if verb != "stop" and stranger(settings):
         raise Problem(f"{port_taken(settings)}. {UNIT} tries again every few seconds.")
@@ -61,10 +68,8 @@ def systemctl(settings: Settings, verb: str) -> int:
         if reason:
             raise Problem(reason)
         time.sleep(0.2)
-    raise Problem(
-        f"systemd could not {verb} {UNIT}: {(done.stderr or done.stdout).strip()}\n"
-        + "\n".join(["The last lines of its log:", *lines[-15:]])
-    )
+    why = (done.stderr or done.stdout).strip() or f"it does not answer on port {settings.port}"
+    raise Problem(f"systemd could not {verb} {UNIT}: {why}\n" + "\n".join(["The last lines of its log:", *lines[-15:]]))
 
 
 def kill_unit() -> None:
@@ -119,7 +124,8 @@ def unit_is_active() -> bool:
     return unit_properties().get("ActiveState") in ("active", "reloading")
 
 
-def restart_unit(settings: Settings) -> int:
-    """What was interrupted may have been on its way to tell systemd of another unit."""
-    run_quietly("systemctl", "daemon-reload")
-    return systemctl(settings, "restart")
+def reload_units() -> None:
+    """Let systemd read what the playbook has written, or was on its way to when it was interrupted."""
+    if os.geteuid() == 0:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            run_quietly("systemctl", "daemon-reload", seconds=START_LIMIT)

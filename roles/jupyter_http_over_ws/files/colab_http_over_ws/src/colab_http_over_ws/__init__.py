@@ -45,9 +45,10 @@ def _load_jupyter_server_extension(server_app: Any) -> None:
         )
         raise
     # Not at the top: tornado is there where Jupyter is, and importing this package is to need neither.
-    from . import body_limit, guard
+    from . import body_limit, guard, own_requests
 
     body_limit.install(server_app)
+    own_requests.install(server_app)
     guard.install(package.handlers)
     package.load_jupyter_server_extension(server_app)
 

@@ -40,7 +40,8 @@ def install(descriptors: Sequence[int]) -> None:
     def bind(app: Any) -> bool:
         app.http_server.add_sockets(sockets)
         if manager:
-            IOLoop.current().spawn_callback(report, app.port, manager, limit)
+            # Not the configuration's port: another one may wait for a restart.
+            IOLoop.current().spawn_callback(report, sockets[0].getsockname()[1], manager, limit)
         return True
 
     ServerApp._find_http_port = lambda app: None
