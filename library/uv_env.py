@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: uv_env
-short_description: One Python environment as state, built with uv
+short_description: Python environments as state, built with uv
 version_added: "0.1.0"
 description:
   - Makes a virtual environment hold what a lock with hashes, pinned packages, further packages and source folders
@@ -149,6 +149,48 @@ options:
       - Where O(python_fetch) fetches from in place of the releases of python-build-standalone. V(file:///FOLDER) takes a
         folder; its files lie in it as there, C(20261110/cpython-3.12....tar.gz).
     type: str
+  beside:
+    description:
+      - Further environments, each described by the options of the same names. All are built at the same time; the first that
+        fails ends the work on the others.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: As O(path).
+        type: path
+        required: true
+      lock:
+        description: As O(lock).
+        type: str
+        default: ""
+      packages:
+        description: As O(packages).
+        type: list
+        elements: str
+        default: []
+      local_packages:
+        description: As O(local_packages).
+        type: list
+        elements: path
+        default: []
+      exact:
+        description: As O(exact).
+        type: bool
+        default: false
+      compile_bytecode:
+        description: As O(compile_bytecode).
+        type: bool
+        default: false
+      python:
+        description: As O(python). Empty, none.
+        type: str
+        default: ""
+      user:
+        description: As O(user). Empty, who runs the module.
+        type: str
+        default: ""
   pythons_dir:
     description: Where fetched Pythons lie. They belong to who runs the module, and stay when the environment goes.
     type: path
@@ -172,8 +214,8 @@ options:
     default: ""
   cache_dir:
     description:
-      - Where downloads lie while an environment is built, by user. Kept after a failure, emptied after a success. The locks
-        lie there too.
+      - Where downloads lie while an environment is built, by user and environment. Kept after a failure, emptied after a
+        success. The locks lie there too.
     type: path
     default: /opt/colab-ready/cache
   environment:
@@ -238,6 +280,17 @@ EXAMPLES = r"""
     uv_lock: "{{ lookup('ansible.builtin.file', 'uv.txt') }}"
     python_requires: ">=3.10,<3.13"
     python_fetch: true
+
+- name: Build two at the same time
+  uv_env:
+    path: /opt/colab-ready/kernels/cpu
+    user: student
+    lock: "{{ lookup('ansible.builtin.file', 'kernel_cpu.txt') }}"
+    uv_lock: "{{ lookup('ansible.builtin.file', 'uv.txt') }}"
+    beside:
+      - path: /opt/colab-ready/server
+        lock: "{{ lookup('ansible.builtin.file', 'server.txt') }}"
+        exact: true
 
 - name: Take an environment away
   uv_env:
@@ -306,11 +359,18 @@ reasons:
   type: list
   elements: str
   sample: ["torch is missing"]
-diff:
-  description: The packages before and after.
+beside:
+  description: The same for each environment in O(beside), with its path.
   returned: success
-  type: dict
-  sample: {before: "idna==3.19\n", after: "idna==3.20\n"}
+  type: list
+  elements: dict
+  sample: [{path: /opt/colab-ready/server, changed: false, reasons: []}]
+diff:
+  description: The packages before and after, for each environment.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{before: "idna==3.19\n", after: "idna==3.20\n"}]
 problem:
   description: One word for what failed.
   returned: failure
@@ -320,10 +380,12 @@ problem:
 
 import os
 import re
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready.core.redact import redact, secrets_in
-from ansible.module_utils.colab_ready.python.builder import Builder
+from ansible.module_utils.colab_ready.python.builder import Answer, Builder, build_all
+from ansible.module_utils.colab_ready.python.installer import Outcome
 from ansible.module_utils.colab_ready.python.uv import ENDS, Request, as_failure
 
 PINNED = {
@@ -336,6 +398,18 @@ PINNED = {
     "allow_default": {"type": "bool", "default": False},
     "default_requirement": {"type": "str"},
 }
+# What each of several environments may have of its own.
+BESIDE = {
+    "path": {"type": "path", "required": True},
+    "lock": {"type": "str", "default": ""},
+    "packages": {"type": "list", "elements": "str", "default": []},
+    "local_packages": {"type": "list", "elements": "path", "default": []},
+    "exact": {"type": "bool", "default": False},
+    "compile_bytecode": {"type": "bool", "default": False},
+    "python": {"type": "str", "default": ""},
+    "user": {"type": "str", "default": ""},
+}
+SHARED = ("python_mirror", "pythons_dir", "tools_dir", "uv", "uv_lock", "cache_dir", "environment")
 ARGUMENTS = {
     "path": {"type": "path", "required": True},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -351,6 +425,7 @@ ARGUMENTS = {
     "python_requires": {"type": "str", "default": ">=3.10,<3.15"},
     "python_fetch": {"type": "bool", "default": False},
     "python_mirror": {"type": "str"},
+    "beside": {"type": "list", "elements": "dict", "default": [], "options": BESIDE},
     "pythons_dir": {"type": "path", "default": "/opt/colab-ready/pythons"},
     "user": {"type": "str"},
     "tools_dir": {"type": "path", "default": "/opt/colab-ready/tools"},
@@ -379,31 +454,44 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     os.umask(0o022)
     params = dict(module.params)
-    state = params.pop("state")
+    state, beside = params.pop("state"), params.pop("beside")
     params["environment"] = {str(name): str(value) for name, value in params["environment"].items()}
     keep_secrets(module, params["environment"])
+    shared = {name: params[name] for name in SHARED}
+    wishes = [params, *({**shared, **one, "python": one["python"] or None} for one in beside)]
     try:
-        builder = Builder(Request(**params), dict(os.environ), module.check_mode)
-        outcome = builder.build() if state == "present" else builder.remove()
+        builders = [Builder(Request(**wish), dict(os.environ), module.check_mode) for wish in wishes]
+        answers = build_all(builders, state == "present")
     except ENDS as error:
         failure = as_failure(f"The environment {params['path']} could not be handled", error)
         module.fail_json(msg=redact(str(failure)), problem=failure.kind)
-    for one in outcome.left_out:
+    for one in dict.fromkeys(text for answer in answers for text in answer.outcome.left_out):
         module.warn(one)
-    result = {
-        "changed": outcome.changed,
-        "reasons": outcome.reasons,
-        "diff": {
-            "before_header": params["path"],
-            "after_header": params["path"],
-            "before": "".join(line + "\n" for line in outcome.before),
-            "after": "".join(line + "\n" for line in outcome.after),
-        },
-    }
+    results = [told(answer, state) for answer in answers]
+    module.exit_json(
+        **{
+            **results[0],
+            "changed": any(one["changed"] for one in results),
+            "beside": [{"path": builder.path, **one} for builder, one in zip(builders[1:], results[1:], strict=True)],
+            "diff": [
+                difference(builder.path, answer.outcome) for builder, answer in zip(builders, answers, strict=True)
+            ],
+        }
+    )
+
+
+def told(answer: Answer, state: str) -> dict[str, Any]:
+    outcome = answer.outcome
+    result: dict[str, Any] = {"changed": outcome.changed, "reasons": outcome.reasons}
     if state == "present":
-        sources = {**builder.sources.describe(), "pinned": outcome.pinned, "notes": outcome.notes}
+        sources = {**answer.sources, "pinned": outcome.pinned, "notes": outcome.notes}
         result.update(packages=outcome.packages, python=outcome.python, sources=sources)
-    module.exit_json(**result)
+    return result
+
+
+def difference(path: str, outcome: Outcome) -> dict[str, str]:
+    before, after = ("".join(line + "\n" for line in lines) for lines in (outcome.before, outcome.after))
+    return {"before_header": path, "after_header": path, "before": before, "after": after}
 
 
 if __name__ == "__main__":

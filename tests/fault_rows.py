@@ -17,7 +17,6 @@ UNIT = "/etc/systemd/system/colab-ready.service"
 RUN = "./colab-ready"
 VERIFY = "./colab-ready verify"
 RESTART = "colab-runtime restart"
-BUILDING = rf"\d s  Make the environment hold what it should, {P}/server"
 NOT_READY = 2
 # Where this computer's wheels lie is not where a stand-in's are.
 WITH_INDEX = f"PIP_CONFIG_FILE={CHECKS}/pip.conf"

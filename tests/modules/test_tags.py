@@ -33,8 +33,7 @@ STEPS = {
     "cuda_backend": (("cuda",), "builds"),
     "wsl_host": (("cuda",), "backend"),
     "managed_files jupyter_http_over_ws": (HOSTS, "jupyter"),
-    "uv_env server": (HOSTS, "jupyter"),
-    "jupyter_server_extension": (HOSTS, "jupyter"),
+    "uv_env server": (HOSTS, "python"),
     "jupyter_config_dir": (HOSTS, "jupyter"),
     "uv_env cpu": (("cpu",), "python"),
     "uv_env cuda": (("cuda",), "python"),
@@ -74,14 +73,15 @@ class ActionModule(ActionBase):
         if name == "gpu_device":
             answer["backend"]["name"] = host
             answer["wsl"] = {{}} if host == "cuda" else None
+        names = [name]
         if name == "uv_env":
-            assert "torch==" in args["lock"] + str(args["pinned"]) or args["path"].endswith("/server"), args
-            name += " " + os.path.basename(args["path"])
+            assert "torch==" in args["lock"] + str(args["pinned"]), args
+            names = [f"uv_env {{os.path.basename(one['path'])}}" for one in [args, *args["beside"]]]
         if name == "managed_files":
-            name += " " + self._task._role.get_name()
+            names = [name + " " + self._task._role.get_name()]
             answer["changed"] = os.path.exists({state!r} + "/changes")
         with open({state!r} + "/steps", "a") as file:
-            file.write(host + " " + name + "\\n")
+            file.writelines(host + " " + name + "\\n" for name in names)
         return answer
 """
 RUNTIME_STAND_IN = (
@@ -137,7 +137,7 @@ def site(tmp_path: Path) -> Site:
 def expected(chosen: set[str]) -> set[str]:
     every = chosen | {"always"} | ({"builds"} if chosen - {"verify"} else set())
     found = {f"{host} {step}" for step, (hosts, tag) in STEPS.items() for host in hosts if tag in every}
-    return found | ({"runtime start"} if chosen & {"jupyter", "service"} else set())
+    return found | ({"runtime start"} if chosen & {"jupyter", "python", "service"} else set())
 
 
 CHOICES: list[tuple[str, ...]] = [(tag,) for tag in TAGS] + [("python", "verify"), ("jupyter", "service")]

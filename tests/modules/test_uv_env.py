@@ -1349,6 +1349,51 @@ def test_a_tools_folder_with_other_things_is_left(place: Place, shop: Shop) -> N
     assert (tools / "thesis.tex").exists()
 
 
+# --- several at the same time ---------------------------------------------------------------------------------------
+
+
+def test_two_are_built_at_the_same_time_with_one_uv(place: Place, shop: Shop, run_module: Any) -> None:
+    uv_lock = shop.lock(uv_stand_in(shop, place.uv, "9.9.1"))
+    other = {"path": str(place.root / "other"), "lock": shop.lock(shop.wheel("beta", "2.0")), "exact": True}
+    args = place.request(lock=shop.lock(shop.wheel("alpha")), uv=None, uv_lock=uv_lock, python=PYTHON, beside=[other])
+    done = run_module("uv_env", args, diff=True)
+    assert done.get("packages") == {"alpha": "1.0"}, done
+    assert [(one["path"], one["packages"]) for one in done["beside"]] == [(other["path"], {"beta": "2.0"})]
+    assert [one["after"] for one in done["diff"]] == ["alpha==1.0\n", "beta==2.0\n"]
+    again = run_module("uv_env", args)
+    assert (again["changed"], again["beside"][0]["changed"]) == (False, False)
+    shutil.rmtree(other["path"])
+    planned = run_module("uv_env", args, check=True)
+    assert planned["changed"] and not os.path.exists(other["path"])
+    repaired = run_module("uv_env", args)
+    assert (repaired["reasons"], repaired["beside"][0]["reasons"]) == ([], ["there is no environment yet"])
+    gone = run_module("uv_env", {**args, "state": "absent"})
+    assert gone["changed"] and not place.path.exists() and not os.path.exists(other["path"])
+
+
+def test_one_that_fails_ends_the_other_which_the_next_run_carries_on(
+    place: Place, shop: Shop, index: Index, run_module: Any
+) -> None:
+    """The other waits for a file that never comes."""
+    index.stall = True
+    lock = Shop(index.folder).lock(Shop(index.folder).wheel("slow"))
+    variables = {"PIP_NO_INDEX": "", "PIP_FIND_LINKS": "", "PIP_INDEX_URL": index.url(), "PIP_DEFAULT_TIMEOUT": "100"}
+    bad = {"path": str(place.root / "other"), "lock": f"gone==1.0 --hash=sha256:{'0' * 64}\n"}
+    began = time.monotonic()
+    failed = run_module("uv_env", place.request(lock=lock, python=PYTHON, environment=variables, beside=[bad]))
+    assert time.monotonic() - began < 60
+    assert "other could not be built" in failed["msg"] and "gone" in failed["msg"]
+    assert f"The work on {place.path} was ended; what it fetched is kept." in failed["msg"]
+    assert not processes_of(place.root)
+    index.stall = False
+    assert place.build(lock=lock, environment=variables).packages == {"slow": "1.0"}
+
+
+def processes_of(folder: Path) -> list[str]:
+    found = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout.splitlines()
+    return [one for one in found if f"{folder}/uv" in one]
+
+
 # --- as Ansible runs it ---------------------------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import pytest
 from ansible.module_utils.colab_ready.process import fork as forked
-from ansible.module_utils.colab_ready.process.fork import Say, run_forked
+from ansible.module_utils.colab_ready.process.fork import Say, run_forked, run_together
 
 
 def test_the_value_comes_back_as_json_says_it() -> None:
@@ -155,8 +155,25 @@ def test_an_interrupted_caller_leaves_no_copy(monkeypatch: pytest.MonkeyPatch) -
     def interrupt(*_: Any) -> bytes:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(forked, "_listen", interrupt)
+    monkeypatch.setattr(forked, "_heard", interrupt)
     processes = children()
     with pytest.raises(KeyboardInterrupt):
         run_forked(hang, 60)
     assert children() == processes
+
+
+def test_those_that_work_together_answer_in_their_order() -> None:
+    outcomes = run_together([lambda say: time.sleep(0.3) or "slow", lambda say: "quick", fail], 10)
+    assert [(one.kind, one.value) for one in outcomes] == [("ok", "slow"), ("ok", "quick"), ("exception", None)]
+
+
+def test_one_that_fails_ends_the_others_at_once_and_leaves_nothing() -> None:
+    processes, began = children(), time.monotonic()
+    outcomes = run_together([hang, fail, lambda say: "quick"], 60, ends_all=lambda one: one.kind == "exception")
+    assert [one.kind for one in outcomes[:2]] == ["ended", "exception"] and outcomes[2].kind in ("ok", "ended")
+    assert time.monotonic() - began < 30 and children() == processes
+
+
+def test_each_of_those_that_work_together_has_its_limit() -> None:
+    outcomes = run_together([hang, lambda say: "quick"], 0.5)
+    assert [(one.kind, one.step) for one in outcomes] == [("timeout", "knocking"), ("ok", "")]

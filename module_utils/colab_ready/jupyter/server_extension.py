@@ -92,17 +92,6 @@ def backup_name(name: str, content: bytes) -> str:
 # ---- doing it ---------------------------------------------------------------------------------
 
 
-def converge(changes: Changes, config_dir: str, name: str, enabled: bool | None, owner: tuple[int, int]) -> None:
-    """The entry and the directories that it needs; None takes the entry away, and its directory if that is empty then."""
-    folder = os.path.join(config_dir, FOLDER)
-    if enabled is not None:
-        plain = Attributes(*owner, mode=0o755)
-        changes.ensure_directory(folder, plain, plain)
-    converge_entry(changes, config_dir, name, enabled, owner)
-    if enabled is None and changes.places:
-        changes.remove_directories([folder])
-
-
 def converge_entry(changes: Changes, config_dir: str, name: str, enabled: bool | None, owner: tuple[int, int]) -> None:
     """The file alone, in directories that are there; where they are not, there is no entry."""
     path, wanted = path_of(config_dir, name), Attributes(*owner, mode=0o644)

@@ -18,7 +18,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from .identity import dump_no_core
@@ -38,7 +38,7 @@ Say = Callable[[str], None]
 
 
 class Outcome(NamedTuple):
-    """How it went. kind is one of: ok, timeout, stopped, crashed, exception, not_started. `step` is what it was at last."""
+    """How it went. kind: ok, timeout, stopped, crashed, exception, not_started, ended. `step` is what it was at last."""
 
     kind: str
     value: Any = None
@@ -56,32 +56,102 @@ def run_forked(
 
     `prepare` is called first in the copy, with the descriptor of its answer; a session that it makes is ended with it.
     """
+    return run_together([work], timeout_seconds, burial_seconds, prepare)[0]
+
+
+def run_together(
+    works: Sequence[Callable[[Say], Any]],
+    timeout_seconds: float,
+    burial_seconds: float = BURIAL_SECONDS,
+    prepare: Callable[[int], None] | None = None,
+    ends_all: Callable[[Outcome], bool] = lambda outcome: False,
+) -> list[Outcome]:
+    """Call each in a copy of its own, at the same time. The first outcome that `ends_all` ends the others, as kind ended."""
     deadline = time.monotonic() + timeout_seconds
-    # The copy writes into this page and wakes nobody up with it.
-    with mmap.mmap(-1, STEP_BYTES) as page:
-        reader, writer = os.pipe()
+    copies = [_Copy(work, timeout_seconds, burial_seconds, prepare) for work in works]
+    try:
+        while waiting := [copy for copy in copies if copy.outcome is None]:
+            for copy in _heard(waiting, deadline):
+                copy.end()
+                if copy.outcome is not None and ends_all(copy.outcome):
+                    for other in waiting:
+                        other.end(Outcome("ended", text="another one failed"))
+    finally:
+        for copy in copies:
+            copy.end()
+    return [copy.outcome for copy in copies if copy.outcome is not None]
+
+
+class _Copy:
+    """A copy of this process at its work, and what it has said so far; its outcome once that is known."""
+
+    def __init__(
+        self,
+        work: Callable[[Say], Any],
+        timeout_seconds: float,
+        burial_seconds: float,
+        prepare: Callable[[int], None] | None,
+    ) -> None:
+        self.outcome: Outcome | None = None
+        self._timeout, self._burial = timeout_seconds, burial_seconds
+        self._said = bytearray()
+        self._complete = self._stopped = False
+        # The copy writes into this page and wakes nobody up with it.
+        self._page = mmap.mmap(-1, STEP_BYTES)
+        self.reader, writer = os.pipe()
         try:
-            pid = os.fork()
+            self.pid = os.fork()
         except OSError as error:
-            os.close(reader)
-            os.close(writer)
-            return Outcome("not_started", text=f"no process can be started: {error}")
-        if pid == 0:
-            _be_the_copy(work, page, reader, writer, timeout_seconds + burial_seconds, prepare)
-        status: int | None = None
-        answer: bytes | None = None
-        stopped = False
+            self.pid = -1
+            os.close(self.reader)
+            self._page.close()
+            self.outcome = Outcome("not_started", text=f"no process can be started: {error}")
+        if self.pid == 0:
+            _be_the_copy(work, self._page, self.reader, writer, timeout_seconds + burial_seconds, prepare)
+        os.close(writer)
+
+    def read(self) -> bool:
+        """Take what it says; tell whether that is all."""
+        data = os.read(self.reader, 1 << 16)
+        self._said += data
+        self._complete = not data or len(self._said) >= ANSWER_BYTES
+        return self._complete
+
+    def is_stopped(self) -> bool:
+        """Whether somebody has stopped it."""
         try:
-            os.close(writer)
-            answer, stopped = _listen(reader, deadline, pid)
-        finally:
-            os.close(reader)
-            # It ends by itself right after its last word; who has not said it by now will not.
-            status = _bury(pid, burial_seconds, at_once=not answer)
-        step = page[:].rstrip(b"\0").decode("utf-8", "replace")
-    if stopped:
-        return Outcome("stopped", text="somebody stopped it (SIGSTOP), so it was ended", step=step)
-    return _judge(answer, status, step, timeout_seconds)
+            self._stopped = os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:
+            self._stopped = False
+        return self._stopped
+
+    def end(self, outcome: Outcome | None = None) -> None:
+        """Bury it, and say how it went, unless that is known; `outcome` in place of what it said."""
+        if self.outcome is not None:
+            return
+        os.close(self.reader)
+        # It ends by itself right after its last word; who has not said it by now will not.
+        status = _bury(self.pid, self._burial, at_once=not (self._complete and self._said))
+        step = self._page[:].rstrip(b"\0").decode("utf-8", "replace")
+        self._page.close()
+        if outcome is None and self._stopped:
+            outcome = Outcome("stopped", text="somebody stopped it (SIGSTOP), so it was ended", step=step)
+        answer = bytes(self._said) if self._complete else None
+        self.outcome = outcome or _judge(answer, status, step, self._timeout)
+
+
+def _heard(copies: Sequence[_Copy], deadline: float) -> list[_Copy]:
+    """Wait a while; return those that have said all, were stopped, or have no time left."""
+    poll = select.poll()
+    for copy in copies:
+        poll.register(copy.reader, select.POLLIN)
+    left = deadline - time.monotonic()
+    if left <= 0:
+        return [*copies]
+    ready = {number for number, _event in poll.poll(math.ceil(min(left, STOPPED_SECONDS) * 1000))}
+    if not ready:
+        return [copy for copy in copies if copy.is_stopped()]
+    return [copy for copy in copies if copy.reader in ready and copy.read()]
 
 
 def _judge(answer: bytes | None, status: int | None, step: str, timeout_seconds: float) -> Outcome:
@@ -101,33 +171,6 @@ def _judge(answer: bytes | None, status: int | None, step: str, timeout_seconds:
     if status is not None and os.WIFSIGNALED(status):
         return Outcome("crashed", text=f"killed by {signal_name(os.WTERMSIG(status))}", step=step)
     return Outcome("crashed", text="ended without an answer", step=step)
-
-
-def _listen(reader: int, deadline: float, pid: int) -> tuple[bytes | None, bool]:
-    """All that it says until it closes the pipe, or None if it has not by then; and whether somebody has stopped it."""
-    poll = select.poll()
-    poll.register(reader, select.POLLIN)
-    said = bytearray()
-    while len(said) < ANSWER_BYTES:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            return None, False
-        if not poll.poll(math.ceil(min(left, STOPPED_SECONDS) * 1000)):
-            if _is_stopped(pid):
-                return None, True
-            continue
-        data = os.read(reader, 1 << 16)
-        if not data:
-            break
-        said += data
-    return bytes(said), False
-
-
-def _is_stopped(pid: int) -> bool:
-    try:
-        return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
-    except ChildProcessError:
-        return False
 
 
 def _kill(pid: int) -> None:

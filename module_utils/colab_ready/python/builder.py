@@ -17,16 +17,18 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..core.text import printable
 from ..files.removal import remove_path
+from ..process import fork as forked
 from ..process.boundary import BoundaryError, run_as
-from ..process.identity import Account, current_account
+from ..process.fork import run_together
+from ..process.identity import Account, become, current_account
 from . import environment, fetched, pip_config, uv_errors
 from . import lock as lock_file
 from .converge import attempt, scan_any
@@ -34,6 +36,7 @@ from .environment import Pin
 from .installer import Outcome, Work, cache_of, empty_folder
 from .sources import find_account, read_sources
 from .uv import (
+    ENDS,
     INSTALL_SECONDS,
     Failure,
     Request,
@@ -51,10 +54,18 @@ from .uv import (
 LOCK_SECONDS = 300.0
 # All that uv may take together, and what a look at an environment may.
 WORK_SECONDS = 7200.0
+TOGETHER_SECONDS = WORK_SECONDS + LOCK_SECONDS + 60
 LOOK_SECONDS = 60.0
 TEXT_CHARACTERS = 4000
 # What else of uv's settings is about where a Python comes from: https://docs.astral.sh/uv/reference/environment/
 PYTHON_SOURCE_VARIABLES = ("UV_PYTHON_INSTALL_MIRROR", "UV_PYTHON_DOWNLOADS_JSON_URL")
+
+
+class Answer(NamedTuple):
+    """What became of one environment, and where packages come from, as data."""
+
+    outcome: Outcome
+    sources: dict[str, Any]
 
 
 class Builder:
@@ -82,7 +93,7 @@ class Builder:
         if self.check_mode:
             return self._converge(work)
         try:
-            with self._only_one():
+            with self._only_one(self._lock):
                 return self._build(work)
         except OSError as error:
             raise as_failure(self.doing, error) from None
@@ -115,7 +126,9 @@ class Builder:
             work = replace(self._provide(needs, outcome.seen, work), before=outcome.before, reasons=outcome.reasons)
 
     def _provide(self, needs: Collection[str], seen: str, work: Work) -> Work:
-        uv = work.uv or provide_uv(self.request, self.environ, work.sources)
+        # One for all environments, which may be built at the same time.
+        with self._only_one(os.path.join(os.path.dirname(self._lock), "uv")):
+            uv = work.uv or provide_uv(self.request, self.environ, work.sources)
         if "python" in needs:
             self._fetch_python(uv, seen, work.sources)
             work = replace(work, fetched=True)
@@ -246,11 +259,11 @@ class Builder:
         return os.path.join(self.request.cache_dir, "locks", hashlib.sha256(self.path.encode()).hexdigest()[:16])
 
     @contextlib.contextmanager
-    def _only_one(self) -> Iterator[None]:
+    def _only_one(self, lock: str) -> Iterator[None]:
         """Hold a lock that only this process holds, in a folder of its own: it goes with the process."""
         refuse_distrusted(self.request.cache_dir)
-        os.makedirs(os.path.dirname(self._lock), mode=0o700, exist_ok=True)
-        handle = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        os.makedirs(os.path.dirname(lock), mode=0o700, exist_ok=True)
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             end = time.monotonic() + LOCK_SECONDS
             while True:
@@ -314,6 +327,64 @@ class Builder:
                 f"reached. {mirror}, or install such a Python and name it with -e python_env_python=PATH.",
                 problem.kind,
             )
+
+
+# ---- several at the same time -----------------------------------------------------------------
+
+
+def build_all(builders: Sequence[Builder], present: bool = True) -> list[Answer]:
+    """Build environments, or take them away, all at the same time; the first failure ends the work on the others.
+
+    Raises Failure, with what is wrong with each.
+    """
+    works = [_work(builder, present) for builder in builders]
+    if len(builders) == 1 or not present:
+        return [work() for work in works]
+    die_with_parent = become(current_account())
+    outcomes = run_together(
+        [partial(_in_a_copy, work) for work in works],
+        TOGETHER_SECONDS,
+        prepare=lambda _writer: die_with_parent(),
+        ends_all=_is_failure,
+    )
+    failures = [
+        _failure_of(one, outcome) for one, outcome in zip(builders, outcomes, strict=True) if _is_failure(outcome)
+    ]
+    if failures:
+        ended = [one.path for one, outcome in zip(builders, outcomes, strict=True) if outcome.kind == "ended"]
+        left = f" The work on {' and '.join(ended)} was ended; what it fetched is kept." if ended else ""
+        raise Failure("\n".join(map(str, failures)) + left, failures[0].kind)
+    return [Answer(_outcome(one.value["outcome"]), one.value["sources"]) for one in outcomes]
+
+
+def _work(builder: Builder, present: bool) -> Callable[[], Answer]:
+    def work() -> Answer:
+        try:
+            if not present:
+                return Answer(builder.remove(), {})
+            return Answer(builder.build(), builder.sources.describe())
+        except ENDS as error:
+            raise as_failure(builder.doing, error) from None
+
+    return work
+
+
+def _in_a_copy(work: Callable[[], Answer], _say: forked.Say) -> dict[str, Any]:
+    try:
+        answer = work()
+    except Failure as failure:
+        return {"failure": str(failure), "kind": failure.kind}
+    return {"outcome": asdict(answer.outcome), "sources": answer.sources}
+
+
+def _is_failure(outcome: forked.Outcome) -> bool:
+    return outcome.kind not in ("ok", "ended") or (outcome.kind == "ok" and "failure" in outcome.value)
+
+
+def _failure_of(builder: Builder, outcome: forked.Outcome) -> Failure:
+    if outcome.kind == "ok":
+        return Failure(outcome.value["failure"], outcome.value["kind"])
+    return Failure(f"{builder.doing}: {outcome.text}. Expected it to come to an end. Run this again.", "boundary")
 
 
 # ---- what was asked for -----------------------------------------------------------------------

@@ -10,6 +10,7 @@ not the build tools that a source would fetch.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -57,8 +58,9 @@ CONSTRAINTS_HEAD = """\
 
 
 def cache_of(request: Request, account: Account) -> str:
-    """Return the folder of one account's downloads: uv hands files on by hard links, and those keep their owner."""
-    return os.path.join(request.cache_dir, str(account.uid))
+    """Return the folder of one account's downloads: uv hands files on by hard links, and those keep their owner. It is emptied
+    when the environment is built, so each environment has one of its own."""
+    return os.path.join(request.cache_dir, f"{account.uid}-{hashlib.sha256(request.path.encode()).hexdigest()[:16]}")
 
 
 def empty_folder(path: str) -> None:
