@@ -1338,7 +1338,8 @@ def test_no_way_to_a_uv_is_said_with_what_is_in_the_way(place: Place, monkeypatc
     message = place.fails(uv=None, uv_lock=lock)
     assert "no source has uv==9.9.1 for" in message and "complete the mirror" in message
     monkeypatch.setattr(uv_tools, "_uv_on_path", lambda: [str(place.uv)])
-    assert uv_tools.provide_uv(Request("/x", tools_dir="/x", uv_lock=lock), {}, pip_config.Sources()) == str(place.uv)
+    request = Request("/x", tools_dir=str(place.root / "tools"), uv_lock=lock)
+    assert uv_tools.provide_uv(request, {}, pip_config.Sources()) == str(place.uv)
 
 
 def test_a_tools_folder_with_other_things_is_left(place: Place, shop: Shop) -> None:
