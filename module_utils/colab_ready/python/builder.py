@@ -23,7 +23,8 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
-from ..core.problem import Problem
+from ..core.problem import AS_ROOT, Problem
+from ..core.remedy import give
 from ..core.text import printable
 from ..files.removal import remove_path
 from ..process.boundary import BoundaryError, run_as
@@ -185,7 +186,7 @@ class Builder:
         if me not in (0, self.account.uid):
             raise Failure(
                 f"{self.doing}: it is for {self.account.name}, but this runs as {current_account().name}. Expected "
-                f"root or {self.account.name} itself. Run it with become."
+                f"root or {self.account.name} itself. {AS_ROOT}."
             )
 
     def _check_place(self) -> None:
@@ -268,8 +269,8 @@ class Builder:
                 if time.monotonic() > end:
                     holder = printable(os.pread(handle, 200, 0).decode("utf-8", "replace"))
                     raise Failure(
-                        f"{self.doing}: another run has worked on it for {LOCK_SECONDS:.0f} seconds ({holder}). Expected to "
-                        "be the only one. Wait until the other one has ended, or end it, then run this again.",
+                        f"{self.doing}: this run has waited {LOCK_SECONDS:.0f} seconds for another one ({holder}). Expected to "
+                        f"be the only one. Wait until it has ended; if it hangs: sudo kill {holder.partition(',')[0][8:]}.",
                         kind="busy",
                     )
                 time.sleep(0.2)
@@ -311,15 +312,16 @@ class Builder:
                 os.unlink(os.path.join(folder, ".lock"))
         if not done.ok:
             problem = uv_errors.explain(said(done))
+            given = give("python_env_python_mirror=ADDRESS")
             mirror = (
-                "Correct python_env_python_mirror"
+                f"Correct it: {given}"
                 if self.request.python_mirror
-                else ("Set python_env_python_mirror to a mirror of that download (file:///FOLDER for a folder)")
+                else f"Name a mirror of that download (file:///FOLDER for a folder): {given}"
             )
             raise Failure(
                 f"{self.doing}: no Python of this host fits ({seen}), and uv could not fetch Python {series}: "
                 f"{problem.what}. Expected a Python that fits {self.request.python_requires}, or a download that can be "
-                f"reached. {mirror}, or install such a Python and name it with -e python_env_python=PATH.",
+                f"reached. {mirror}, or install such a Python and name it: {give('python_env_python=PATH')}.",
                 problem.kind,
             )
 

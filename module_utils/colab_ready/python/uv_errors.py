@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from ..core.clock import NO_LONGER, NOT_YET, SET_CLOCK, TRUE_TIME
 from ..core.redact import redact
+from ..core.remedy import give
 
 # A line that is slow or breaks off: the same may come with more patience.
 LINE = "line"
@@ -175,7 +176,7 @@ _KNOWN = (
         r"Because the current Python version[^\n]*does not satisfy[^\n]*?and (\S+) depends",
         "there is no file of {name} for this Python and this machine{hint}",
         "a Python version and a processor for which the package is made",
-        "Choose another Python with -e python_env_python=PATH, or a source that has the fitting file",
+        f"Choose another Python: {give('python_env_python=PATH')}, or a source that has the fitting file",
     ),
     (
         "no_wheel",
