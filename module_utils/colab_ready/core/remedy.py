@@ -26,13 +26,12 @@ def pick(setting: str, which: str = "one of them") -> str:
     return f"{give(setting)} with {which}; or {reset(setting.partition('=')[0])}"
 
 
-def rebuild(kernel: str = "BACKEND") -> str:
+def rebuild(kernel: str = "*") -> str:
     """Return the commands that build the environment of the kernels anew."""
-    which = "BACKEND is cpu, cuda, directml, rocm or xpu; " if kernel == "BACKEND" else ""
-    return f"sudo rm -r /opt/colab-ready/kernels/{kernel} ({which}what %pip has installed goes too), then ./colab-ready"
+    return f"sudo rm -r /opt/colab-ready/kernels/{kernel} (what %pip has installed goes too), then ./colab-ready"
 
 
-def build_anew(kernel: str = "BACKEND") -> str:
+def build_anew(kernel: str = "*") -> str:
     return f"{rebuild(kernel)}; install nothing over torch with pip or conda."
 
 
