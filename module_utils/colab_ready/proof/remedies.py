@@ -267,8 +267,8 @@ def on_this_host(remedies: list[dict[str, str]], device_type: str, wsl: Any) -> 
     return [
         {
             **one,
-            "do": _NATIVE.get(one["id"], one["do"]).replace(HERE, ""),
-            "where": "wsl" if one["where"] == "windows" else one["where"],
+            "do": _NATIVE.get(one["id"], one["do"].replace(HERE, "")),
+            "where": one["where"].replace("windows", "wsl"),
         }
         for one in remedies
     ]

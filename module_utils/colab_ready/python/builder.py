@@ -268,9 +268,10 @@ class Builder:
                     break
                 if time.monotonic() > end:
                     holder = printable(os.pread(handle, 200, 0).decode("utf-8", "replace"))
+                    number = "".join(filter(str.isdecimal, holder.partition(",")[0]))
                     raise Failure(
                         f"{self.doing}: this run has waited {LOCK_SECONDS:.0f} seconds for another one ({holder}). Expected to "
-                        f"be the only one. Wait until it has ended; if it hangs: sudo kill {holder.partition(',')[0][8:]}.",
+                        f"be the only one. Wait until it has ended; if it hangs: sudo kill {number}.",
                         kind="busy",
                     )
                 time.sleep(0.2)
