@@ -14,6 +14,7 @@ import fcntl
 import glob
 import hashlib
 import os
+import re
 import stat
 import tempfile
 import time
@@ -268,10 +269,11 @@ class Builder:
                     break
                 if time.monotonic() > end:
                     holder = printable(os.pread(handle, 200, 0).decode("utf-8", "replace"))
-                    number = "".join(filter(str.isdecimal, holder.partition(",")[0]))
+                    number = re.match(r"process (\d{1,9}),", holder, re.ASCII)
+                    kill = f"; if it hangs: sudo kill {number[1]}" if number else ""
                     raise Failure(
                         f"{self.doing}: this run has waited {LOCK_SECONDS:.0f} seconds for another one ({holder}). Expected to "
-                        f"be the only one. Wait until it has ended; if it hangs: sudo kill {number}.",
+                        f"be the only one. Wait until it has ended{kill}.",
                         kind="busy",
                     )
                 time.sleep(0.2)
