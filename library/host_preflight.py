@@ -94,7 +94,8 @@ problems:
     - id: colab_port
       what: colab_port is 80 (a port below 1024 needs root, and a notebook server does not run as root)
       expected: a whole number from 1024 to 65535
-      do: set colab_port to one, 8888 is the usual one
+      do: "./colab-ready -e colab_port=8888, or with another one; or ./colab-ready settings --reset colab_port,
+        then ./colab-ready without it"
 backend_settings:
   description: The variables of the backends' roles on which the decision of C(gpu_device) hangs.
   returned: always

@@ -340,7 +340,8 @@ def write_report(path: str, report: dict[str, Any]) -> None:
 def unwritten(path: str, error: OSError) -> Problem:
     """Why the report cannot be written, and what to do about that."""
     folder = error.errno == errno.EISDIR
-    do = "sudo mv -T %s %s.old" % (path, path) if folder else "make room there (df -h), or set readiness_report"
+    room = "make room there (df -h), or ./colab-ready -e readiness_report=PATH"
+    do = "sudo mv -T %s %s.old" % (path, path) if folder else room
     return Problem(
         "report", "the report cannot be written to %s (%s)" % (path, error.strerror), "a file that root may write", do
     )

@@ -47,7 +47,7 @@ RULES = (
     # Of each backend its own rule: what its `findings` say of themselves.
     *(" ".join((backend.findings.__doc__ or "").split()) for backend in BACKENDS if backend.name != "cpu"),
     "**What works for some but is promised by nobody** runs only if it is asked for with `colab_backend`, and ROCm on a "
-    "card that AMD does not list with `rocm_experimental: true` as well. Until then the next backend is taken, and the report "
+    "card that AMD does not list with `-e rocm_experimental=true` as well. Until then the next backend is taken, and the report "
     "says what could be tried.",
     *(" ".join((backend.findings.__doc__ or "").split()) for backend in BACKENDS if backend.name == "cpu"),
     f"**Several GPUs:** a card of its own comes before graphics in the processor; then {titles(0)} "

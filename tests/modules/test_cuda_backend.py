@@ -252,7 +252,7 @@ def test_the_decided_card_is_found_by_its_name_never_by_its_place(small_host: Sm
     ("wish", "name", "words"),
     [
         ({"build": "cu118"}, "cuda_build", ["has no build cu118", "cu132 or cu130 or cu126"]),
-        ({"torch": "1.13"}, "cuda_build", ["not in the table", "set cuda_torch"]),
+        ({"torch": "1.13"}, "cuda_build", ["not in the table", "-e cuda_torch=VERSION"]),
         ({"torch": "2.13.0"}, "cuda_lock", ["no lock for PyTorch 2.13.0+cu130", "cuda_locks"]),
     ],
 )

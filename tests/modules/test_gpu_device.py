@@ -331,7 +331,7 @@ WSL_LIBRARIES = ("libdxcore.so", "libd3d12.so", "libd3d12core.so")
         ([RX_580], "3.13", {}, None),
         ([RX_580], "3.13", {"python_fetch": True}, None),
         ([RX_580], "3.13", {"python_fetch": False}, "this host has 3.13, and no other can be fetched"),
-        ([], "3.12", {}, "Do: install the newest driver of the GPU on Windows; or set colab_backend"),
+        ([], "3.12", {}, "Do: install the newest driver of the GPU on Windows; or ./colab-ready -e colab_backend=auto"),
     ],
 )
 def test_directml_is_met_or_refused_with_one_message(

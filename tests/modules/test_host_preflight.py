@@ -96,7 +96,7 @@ def test_all_that_is_in_the_way_is_in_one_message(run_module: RunModule, wishes:
         "python",
         "prefix",
     ]
-    for number, words in enumerate(("perhaps cuda", "does not run as root", "that is root", ">=4", "/usr, a"), 1):
+    for number, words in enumerate(("colab_backend=cuda", "does not run as root", "that is root", ">=4", "/usr, a"), 1):
         assert any(line.startswith(f"{number}. ") and words in line for line in result["msg"].splitlines()), words
 
 

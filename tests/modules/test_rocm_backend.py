@@ -511,7 +511,7 @@ def test_shadows_are_removed_only_when_told_and_come_back(pc: RocmPc) -> None:
     pc.must("apt-get", "install", "-y", "libhsa-runtime64-1")
     before = pc.listing()
     text = pc.refused("rocm_shadowed", **CLASSIC)
-    assert "libhsa-runtime64-1 and libhsakmt1" in text and "rocm_remove_conflicts: true" in text
+    assert "libhsa-runtime64-1 and libhsakmt1" in text and "Do: ./colab-ready -e rocm_remove_conflicts=true" in text
     pc.fine(**CLASSIC, remove_conflicts=True)
     assert not pc.version("libhsa-runtime64-1") and not pc.version("libhsakmt1")
     assert pc.loader_finds("libhsa-runtime64.so.1").startswith("/opt/rocm/")

@@ -1234,14 +1234,15 @@ def open_to_all(downloads: Downloads) -> None:
         (None, {"python_fetch": False}, ["no Python fits", "python_env_python"]),
         (None, {"python": "/usr/bin/python3.0"}, ["/usr/bin/python3.0 does not exist"]),
         (None, {"python_mirror": "file:///nonexistent"},
-         ["there is no /nonexistent/20990101/", "Correct python_env_python_mirror"]),
+         ["there is no /nonexistent/20990101/", "Correct it: ./colab-ready -e python_env_python_mirror=ADDRESS"]),
         (None, {"python_mirror": None, "environment": {"UV_PYTHON_DOWNLOADS_JSON_URL": "file:///nonexistent"}},
-         ["there is no /nonexistent", "Set python_env_python_mirror"]),
+         ["there is no /nonexistent", "a folder): ./colab-ready -e python_env_python_mirror=ADDRESS"]),
         (None, {"environment": {"UV_PYTHON_DOWNLOADS_JSON_URL": "HTTP://mirror.test/list.json"}},
          ["UV_PYTHON_DOWNLOADS_JSON_URL is an http:// address", "Expected https:// or file://"]),
         (None, {"python_requires": "==3.10.98"}, ["no Python fits"]),
         (another_archive, {}, ["handed out for cpython-", "not the file whose hash is locked"]),
-        (half_an_archive, {}, ["what came of python.tar.gz is not a whole file", "Correct python_env_python_mirror"]),
+        (half_an_archive, {},
+         ["what came of python.tar.gz is not a whole file", "Correct it: ./colab-ready -e python_env_python_mirror=ADDRESS"]),
         (planted, {}, ["symbolic link", "Take the link away"]),
         (open_to_all, {}, ["others can change the Pythons", "its mode is 0777"]),
     ],
@@ -1355,7 +1356,11 @@ def test_a_tools_folder_with_other_things_is_left(place: Place, shop: Shop) -> N
 
 def test_two_are_built_at_the_same_time_with_one_uv(place: Place, shop: Shop, run_module: Any) -> None:
     uv_lock = shop.lock(uv_stand_in(shop, place.uv, "9.9.1"))
-    other = {"path": str(place.root / "other"), "lock": shop.lock(shop.wheel("beta", "2.0")), "exact": True}
+    other: dict[str, Any] = {
+        "path": str(place.root / "other"),
+        "lock": shop.lock(shop.wheel("beta", "2.0")),
+        "exact": True,
+    }
     args = place.request(lock=shop.lock(shop.wheel("alpha")), uv=None, uv_lock=uv_lock, python=PYTHON, beside=[other])
     done = run_module("uv_env", args, diff=True)
     assert done.get("packages") == {"alpha": "1.0"}, done

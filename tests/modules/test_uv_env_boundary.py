@@ -388,7 +388,10 @@ def test_a_lock_is_roots_alone_and_names_its_holder(
     with lock.open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         message = open_place.fails(**wish)
+        os.truncate(lock, 0)
+        unnamed = open_place.fails(**wish)
     assert f"(process {os.getpid()}, for {open_place.path}, since " in message
+    assert message.endswith(f"if it hangs: sudo kill {os.getpid()}.") and unnamed.endswith("Wait until it has ended.")
 
 
 # --- what comes back ------------------------------------------------------------------------------------------------

@@ -271,7 +271,9 @@ def test_what_no_source_has_is_said_and_nothing_is_half_there(host: Place, amd: 
     incomplete(amd)
     message = host.fails(**rocm(host, amd.file()))
     assert "no configured source has colour" in message
-    assert "Name an index that has it with what it depends on: -e python_env_torch_index=ADDRESS" in message
+    assert (
+        "Name an index that has it with what it depends on: ./colab-ready -e python_env_torch_index=ADDRESS" in message
+    )
     assert not host.path.exists()
 
 
@@ -328,7 +330,7 @@ NOT_FOR_THIS_PYTHON = "torchvision-0.28.0+rocm10.0.0-cp399-cp399-manylinux_2_28_
         ("there", "torchsomething==1+x", "no_version", ["no configured source has torchsomething"]),
         ("there", "torchvision==0.28.0+rocm10.0.0", "wrong_python",
          ["no file of torchvision==0.28.0+rocm10.0.0 for this Python",
-          "Choose another Python: -e python_env_python=PATH. Otherwise, name"]),
+          "Choose another Python: ./colab-ready -e python_env_python=PATH. Otherwise, name"]),
     ],
     ids=["silent", "no folder", "no version", "no package", "another Python"],
 )  # fmt: skip

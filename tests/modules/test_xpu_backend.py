@@ -619,7 +619,10 @@ def test_a_user_that_there_is_not_is_refused_before_anything_is_changed(system: 
     before, installed = system.listing(), system.installed()
     found = system.module(gpu=LINUX, user="nobody-of-this-name")
     assert [one["id"] for one in found["problems"]] == ["xpu_user"]
-    assert "there is no user nobody-of-this-name" in found["msg"] and "correct colab_user" in found["msg"]
+    assert (
+        "there is no user nobody-of-this-name" in found["msg"]
+        and "Do: ./colab-ready -e colab_user=NAME with one" in found["msg"]
+    )
     assert (system.listing(), system.installed()) == (before, installed)
     # In check mode the run may be the one that makes the user.
     assert system.module(gpu=LINUX, user="nobody-of-this-name", check=True)["failed"] is False

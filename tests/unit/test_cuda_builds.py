@@ -93,7 +93,7 @@ REFUSED = [
     (
         {"ceiling": (13, 3), "capability": (6, 1), "wish": "cu132"},
         "cu132 has no code for a card of compute capability 6.1",
-        "leave cuda_build empty",
+        "./colab-ready settings --reset cuda_build, then ./colab-ready without it",
     ),
     (
         {"ceiling": (12, 8), "capability": (8, 9), "wish": "cu132"},

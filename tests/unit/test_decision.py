@@ -27,7 +27,7 @@ ARC = {"index": 0, "name": "Battlemage G21 [Arc B580]", "vendor": "Intel", "vend
 CUDA = "NVIDIA 10de:2684: NVIDIA's driver brings CUDA"
 ROCM = "Radeon RX 7900 XTX (gfx1100): AMD supports it with ROCm"
 BOTH = "found AMD Navi 31 [Radeon RX 7900 XTX], NVIDIA 10de:2684"
-EVEN = "Radeon RX 7900 XTX (gfx1100) is as good; colab_gpu: 0 takes that one"
+EVEN = "Radeon RX 7900 XTX (gfx1100) is as good; ./colab-ready -e colab_gpu=0 takes that one"
 
 # wish, adapters, why they are unknown, gpu, the backend, torch's word, chosen_by, reasons
 DECISIONS: list[tuple[str, str, list[dict[str, Any]] | None, str | None, str | None, tuple[str, str, str], list[str]]] = [
@@ -234,7 +234,10 @@ REFUSALS: list[tuple[str, str, list[dict[str, Any]] | None, str | None, list[str
         "auto",
         [],
         "0",
-        ["'0', but no GPU was found on this host", "Expected: an empty colab_gpu. Do: leave colab_gpu out."],
+        [
+            "'0', but no GPU was found on this host",
+            "Expected: an empty colab_gpu. Do: ./colab-ready settings --reset colab_gpu, then ./colab-ready without it.",
+        ],
     ),
     ("an adapter where adapters are unknown", "auto", None, "7", ["'7'", "is not known"]),
     ("an adapter that is none", "auto", [VIRTUAL], "0", ["QEMU 1234:1111", "it is software, not a GPU"]),
@@ -352,7 +355,7 @@ def test_whatever_is_found_the_answer_is_whole_and_takes_nothing_that_is_only_on
     )
     assert all(decision["reasons"]) and all(entry["why"] for entry in decision["rejected"])
     assert (decision["adapter"] is None) == (decision["card"] is None) == (decision["name"] == "cpu")
-    assert all(hint["do"].startswith(f"colab_backend: {hint['name']}") for hint in decision["opt_in"])
+    assert all(hint["do"].startswith(f"./colab-ready -e colab_backend={hint['name']}") for hint in decision["opt_in"])
     taken = [
         hint
         for hint in decision["opt_in"]

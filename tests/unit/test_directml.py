@@ -56,9 +56,9 @@ def test_a_python_that_cannot_be_fetched_is_said_with_the_ways_out() -> None:
         ("0.3", RELEASES, "cpu", ["'0.3'", "one of 0.2.1.dev240521 and 0.2.5.dev240914", "directml_releases"]),
         ("x", {"x": {**RELEASE, "torch": ""}}, "cpu", ["lacks torch"]),
         ("x", {"x": None}, "cpu", ["lacks package, version, torch and python"]),
-        ("x", {"x": RELEASE}, "index", ["no lock_index", "directml_torch_build: cpu"]),
+        ("x", {"x": RELEASE}, "index", ["no lock_index", "Do: ./colab-ready -e directml_torch_build=cpu"]),
         ("x", {"x": {**RELEASE, "lock": ""}}, "cpu", ["no lock", "give it a lock"]),
-        ("x", {"x": RELEASE}, "gpu", ["no lock", "directml_torch_build: gpu"]),
+        ("x", {"x": RELEASE}, "gpu", ["no lock", "directml_torch_build=gpu"]),
         ("x", {"x": {**RELEASE, "python": "new"}}, "cpu", ["wrong python", "'new'"]),
     ],
 )

@@ -86,7 +86,7 @@ def test_a_prefix_that_moved_is_refused_and_both_ways_out_are_named() -> None:
     facts, problems = preflight.judge(WISHES, replace(SEEN, settings=settings))
     assert facts["runtime"] == settings
     assert [problem.id for problem in problems] == ["prefix_moved"]
-    assert "set colab_prefix to /srv/colab, or run ./colab-ready remove first" in problems[0].sentence()
+    assert "./colab-ready -e colab_prefix=/srv/colab; or first: ./colab-ready remove" in problems[0].sentence()
 
 
 def test_all_problems_are_in_one_message_that_says_what_to_do() -> None:
@@ -113,10 +113,10 @@ def test_all_problems_are_in_one_message_that_says_what_to_do() -> None:
 
 # what differs in the wishes, what differs on the host, the problem, words of its sentence
 CASES: list[tuple[str, dict[str, Any], dict[str, Any], str, list[str]]] = [
-    ("unknown backend", {"backend": "ROCm"}, {}, "backend", ["'ROCm'", "auto, rocm, cpu", "perhaps rocm"]),
-    ("backend like none", {"backend": "xyz"}, {}, "backend", ["'xyz'", "set colab_backend to one of them."]),
+    ("unknown backend", {"backend": "ROCm"}, {}, "backend", ["'ROCm'", "auto, rocm, cpu", "-e colab_backend=rocm, or another"]),
+    ("backend like none", {"backend": "xyz"}, {}, "backend", ["'xyz'", "-e colab_backend=auto, or another one of them."]),
     ("user that does not exist", {"user": "ghost"}, {}, "user", ["'ghost'", "adduser ghost"]),
-    ("user that could never exist", {"user": "rm -rf"}, {}, "user", ["'rm -rf'", "set colab_user to one that exists"]),
+    ("user that could never exist", {"user": "rm -rf"}, {}, "user", ["'rm -rf'", "Do: ./colab-ready -e colab_user=NAME with another account; or"]),
     ("root as user", {"user": "root"}, {}, "user_root", ["'root'", "that is root"]),
     ("root by another name", {"user": "toor"}, {}, "user_root", ["'toor'", "that is root"]),
     ("user without a home", {"user": "homeless"}, {}, "user_home", ["/home/homeless is missing", "mkhomedir_helper"]),

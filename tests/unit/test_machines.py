@@ -136,13 +136,13 @@ def test_the_python_that_is_announced_is_the_one_that_is_built_with(machine: Mac
 @pytest.mark.parametrize("machine", [one for one in DECIDED if one.opt_in], ids=by_name)
 def test_who_does_what_the_hint_says_is_refused_by_nobody(machine: Machine) -> None:
     for hint in decision_of(machine)["opt_in"]:
-        assert f"colab_backend: {hint['name']}" in hint["do"]
-        experimental = {"rocm_experimental": "rocm_experimental: true" in hint["do"]}
+        assert f"-e colab_backend={hint['name']}" in hint["do"]
+        experimental = {"rocm_experimental": "rocm_experimental=true" in hint["do"]}
         arguments: dict[str, Any] = {"gpu": str(hint["adapter"]), "host": machine.host}
         wished = decide(hint["name"], machine.adapters, settings=experimental, **arguments)
         assert hint["name"] == "cuda" or installed(machine, wished)
         if "rocm_experimental" in hint["do"]:
-            with pytest.raises(Refused, match="rocm_experimental: true"):
+            with pytest.raises(Refused, match="rocm_experimental=true"):
                 decide(hint["name"], machine.adapters, settings={}, **arguments)
             assert decide(hint["name"], machine.adapters, **arguments)["name"] == hint["name"]
 

@@ -150,9 +150,11 @@ def test_every_problem_that_the_probe_can_name_has_a_remedy() -> None:
 def test_every_remedy_is_a_sentence_and_says_where() -> None:
     for name, (cause, do, where) in remedies.REMEDIES.items():
         assert where in ("wsl", "windows", "bios", "browser"), name
-        named = ("colab", "jupyter", "/", "amdgpu-install", "rocminfo", "libcuda", "ldconfig", "sudo ")
+        named = ("./colab-ready", "colab", "jupyter", "/", "amdgpu-install", "rocminfo", "libcuda", "ldconfig", "sudo ")
         assert all(text[0].isupper() or text.startswith(named) for text in (cause, do)), name
         assert all(text.endswith(".") and "  " not in text for text in (cause, do)), name
+        linux = re.split(r"\./colab-ready|colab-runtime|sudo ", do)
+        assert where != "windows" or len(linux) == 1 or "in the wsl window" in linux[0].lower(), name
 
 
 # --- the verdict ----------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 
 import pytest
 from ansible.module_utils.colab_ready.python import uv_errors
@@ -628,7 +629,7 @@ def test_a_recorded_failure_is_explained(kind: str, words: list[str], address: s
     assert " Expected " in message
     assert message.endswith(".")
     assert ".." not in message.replace("...", "")
-    assert "{" not in message
+    assert re.search(r"\{\w*\}", message) is None
 
 
 @pytest.mark.parametrize(

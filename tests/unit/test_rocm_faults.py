@@ -343,7 +343,7 @@ def test_outside_of_wsl_no_remedy_is_one_of_windows_or_of_the_bridge(gfx: str, e
                 continue
             assert where == "wsl", remedy
             assert not re.search(r"Adrenalin|PowerShell|in WSL before|rocm_experimental", cause + do), remedy
-            assert re.search(r"directml(?! \(in WSL\) or cpu)", do) is None, remedy
+            assert re.search(r"(?<!in WSL perhaps ./colab-ready -e colab_backend=)directml", do) is None, remedy
 
 
 def test_outside_of_wsl_the_libraries_that_are_missing_are_named_since_no_run_installs_them() -> None:
@@ -374,7 +374,7 @@ def test_every_remedy_can_be_reached_and_is_said_in_full() -> None:
     for cause, do, where in REMEDIES.values():
         assert where in ("wsl", "windows", "bios")
         assert cause.endswith((".", ")")) and do.endswith(".")
-        assert not re.search(r"[{}]|\.\.|\s\s|\.;", cause + do)
+        assert not re.search(r"[{}]|\.\.|\s\s|\.;", f"{cause} {do}")
 
 
 def test_a_rule_has_a_text_or_a_state_and_names_a_remedy() -> None:

@@ -273,26 +273,26 @@ REFUSED: list[tuple[dict[str, Any], HostFacts, dict[str, Any], list[str]]] = [
     (XTX, WSL, asked(version="6.3.4"), ["its own Windows driver only", "every card that it knew is in 10.0.0"]),
     (XTX, WSL, asked(version="7.2"), ["ROCm 7.2.0 uses the bridge of before 7.2.1"]),
     (XTX, WSL, asked(version="7.12"), ["was a preview"]),
-    (XTX, WSL, asked(version="9"), ["ROCm 9 is not in the table", "leave it empty (10.0.0)"]),
+    (XTX, WSL, asked(version="9"), ["ROCm 9 is not in the table", "or ./colab-ready settings --reset rocm_version, then ./colab-ready without it, which takes 10.0.0"]),
     (XTX, LINUX, asked(version="7.2.4"), ["offered here for WSL alone", "one of 10.0.0 and 7.14.0"]),
     # cards
-    (RX_7600, WSL, asked(version="7.2.4", experimental=True), ["has nothing for Radeon RX 7600", "set rocm_version to 10.0.0"]),
-    (KRACKAN, WSL, asked(version="7.2.4"), ["set rocm_version to 10.0.0"]),
+    (RX_7600, WSL, asked(version="7.2.4", experimental=True), ["has nothing for Radeon RX 7600", "Do: ./colab-ready -e rocm_version=10.0.0"]),
+    (KRACKAN, WSL, asked(version="7.2.4"), ["Do: ./colab-ready -e rocm_version=10.0.0"]),
     # systems
     (XTX, OLD, asked(version="7.2.4"), ["made for Ubuntu 24.04, this is Ubuntu 22.04"]),
     (XTX, NEW, asked(version="7.2.1"), ["Ubuntu 22.04 and 24.04"]),
     (
         XTX, replace(LINUX, distribution="debian", distribution_version="13"), asked(system_packages=True),
-        ["packages of ROCm 10.0.0 for Ubuntu 22.04, 24.04 and 26.04, this is Debian 13", "set rocm_system_packages: false"],
+        ["packages of ROCm 10.0.0 for Ubuntu 22.04, 24.04 and 26.04, this is Debian 13", "Do: ./colab-ready -e rocm_system_packages=false"],
     ),
     (XTX, replace(WSL, distribution=None, distribution_version=None), asked(version="7.2.4"), ["for Ubuntu 24.04, this is another"]),
     # pairs and checksums
-    (XTX, WSL, asked(bridge_version="1.2.1"), ["1.2.1 is not made for ROCm 10.0.0", "corrupts memory", "which is 1.2.2"]),
-    (XTX, WSL, asked(version="7.14.0", bridge_version="1.2.2"), ["which is 1.2.1"]),
-    (XTX, WSL, asked(version="7.2.4", bridge_version="1.2.0"), ["which is 1.2.2"]),
+    (XTX, WSL, asked(bridge_version="1.2.1"), ["1.2.1 is not made for ROCm 10.0.0", "corrupts memory", "which takes 1.2.2"]),
+    (XTX, WSL, asked(version="7.14.0", bridge_version="1.2.2"), ["which takes 1.2.1"]),
+    (XTX, WSL, asked(version="7.2.4", bridge_version="1.2.0"), ["which takes 1.2.2"]),
     (
         XTX, WSL, asked(version="7.14.0", amd_smi=True),
-        ["checksum of rocdxg-amd-smi-lib_1.2.1_amd64.deb", "is not known", "set rocm_amd_smi_sha256"],
+        ["checksum of rocdxg-amd-smi-lib_1.2.1_amd64.deb", "is not known", "Do: ./colab-ready -e rocm_amd_smi_sha256=CHECKSUM"],
     ),
     (XTX, WSL, asked(bridge_sha256="28ded"), ["rocm_bridge_sha256 is no SHA-256"]),
     (XTX, WSL, asked(torch="2.4.1"), ["one of 2.13.0, 2.12.0 and 2.11.0"]),
@@ -402,7 +402,7 @@ def test_the_message_names_the_old_rocm_and_its_uninstaller() -> None:
 
 def test_the_message_offers_the_rocm_that_is_there_only_where_it_can_be_had() -> None:
     (problem,) = conflicts(ROCM_7_2, "10.0.0", wsl=True).problems
-    assert problem.do.endswith("; or set rocm_version: 7.2.1, which is there")
+    assert problem.do.endswith("; or ./colab-ready -e rocm_version=7.2.1, which is there")
     (problem,) = conflicts(ROCM_7_2, "10.0.0", wsl=False, system_packages=True).problems
     assert "rocm_version" not in problem.do
     (problem,) = conflicts({"rocm-core": "6.4.2.60402-120~24.04"}, "10.0.0", wsl=True).problems

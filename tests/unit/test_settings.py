@@ -66,13 +66,16 @@ def test_a_value_of_another_type_is_named_with_what_was_expected(name: str, sett
         convert(name, setting, value)
     (problem,) = refused.value.problems
     assert problem.id == name
-    assert problem.what.startswith((f"{name} is ", f"{name} has ")) and problem.do.startswith(f"set {name} to ")
+    assert problem.what.startswith((f"{name} is ", f"{name} has ")) and name in problem.do
+    assert problem.do.startswith("./colab-ready -e ")
+    assert problem.do.endswith(f"; or ./colab-ready settings --reset {name}, then ./colab-ready without it")
 
 
+DEFAULT = "or ./colab-ready settings --reset x, then ./colab-ready without it."
 SENTENCES = [
-    (Setting("bool", False), "maybe", "x is 'maybe'. Expected: true or false. Do: set x to one of them."),
-    (Setting("str", "cpu", ["cpu", "index"]), "Idnex", "x is 'Idnex'. Expected: one of cpu, index. Do: set x to one of them, perhaps index."),
-    (Setting("list", [], BROWSERS), ["edge", "firefox"], "x has 'firefox'. Expected: a list of some of chrome, edge. Do: set x to such a list, as in -e '{\"x\": [\"chrome\"]}'."),
+    (Setting("bool", False), "maybe", "x is 'maybe'. Expected: true or false. Do: ./colab-ready -e x=true; " + DEFAULT),
+    (Setting("str", "cpu", ["cpu", "index"]), "Idnex", "x is 'Idnex'. Expected: one of cpu, index. Do: ./colab-ready -e x=VALUE with one of them, perhaps index; " + DEFAULT),
+    (Setting("list", [], BROWSERS), ["edge", "firefox"], "x has 'firefox'. Expected: a list of some of chrome, edge. Do: ./colab-ready -e '{\"x\": [\"chrome\"]}'; " + DEFAULT),
 ]  # fmt: skip
 
 
@@ -111,7 +114,7 @@ HOLDS: list[tuple[str, dict[str, Any], list[str], dict[str, Any], dict[str, Any]
     ("a role that comes later", {}, [], {"rocm_version": "7.2.4"}, {"rocm_version": "7.2.4"}, {"rocm_version": "7.2.4"}),
     ("one of two", {"colab_gpu": "1"}, ["colab_gpu"], {"colab_backend": "cpu"}, {"colab_backend": "cpu"}, {"colab_backend": "cpu", "colab_gpu": "1"}),
     ("a list, emptied", {"colab_extra_packages": []}, ["colab_extra_packages"], {"colab_extra_packages": ["a"]}, {}, {"colab_extra_packages": []}),
-    ("what is not to be remembered", {"python_env_exact": True}, ["python_env_exact"], {}, {}, {}),
+    ("what is not to be remembered", {"colab_restart": True}, ["colab_restart"], {}, {}, {}),
 ]  # fmt: skip
 
 

@@ -266,6 +266,6 @@ def test_no_remedy_for_cuda_and_xpu_stands_there_for_nothing() -> None:
 def test_no_remedy_puts_a_driver_into_wsl(remedy: str) -> None:
     cause, do, where = torch_faults.REMEDIES[remedy]
     # DirectML is nowhere but in WSL.
-    assert "directml" not in do or "directml (in WSL) or cpu" in do
+    assert "colab_backend=directml" not in do or "in WSL perhaps ./colab-ready -e colab_backend=directml" in do
     assert where in ("wsl", "windows")
     assert not re.search(r"apt(-get)? install|LD_LIBRARY_PATH=|\.run\b", cause + do)

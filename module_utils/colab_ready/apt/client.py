@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ..core.clock import NO_LONGER, NOT_YET, SET_CLOCK
 from ..core.problem import Problem, Refused
 from ..core.redact import redact
+from ..core.remedy import give
 from ..process.program import Answer, NotAnswered, ask
 from . import output as apt_output
 
@@ -60,8 +61,11 @@ class Apt:
             proxies = {name: value for name, value in os.environ.items() if name.lower() in PROXIES}
             return ask(command, self.seconds, {**ENVIRONMENT, **proxies})
         except NotAnswered as error:
-            do = f"{self.more.get('timeout', 'see what holds it up')}, and run ./colab-ready again"
-            raise Refused(Problem(f"{self.owner}_apt_timeout", str(error), "an answer in time", do)) from None
+            do = self.more.get("timeout", "see what holds it up, and run ./colab-ready again")
+            late = Problem(f"{self.owner}_apt_timeout", str(error), "an answer in time", do)
+            look = f"ls -l {command[0]} shows whether it is there and may be executed; then run ./colab-ready again"
+            unstarted = Problem(f"{self.owner}_apt_not_started", str(error), "a program that starts", look)
+            raise Refused(late if error.code == "timeout" else unstarted) from None
 
     def ask(self, command: Sequence[str]) -> str:
         """What a program says; what it says when it fails is no answer to the question."""
@@ -170,11 +174,12 @@ def fetch(address: str, limit: int, name: str, variable: str) -> bytes:
     except (OSError, ValueError, http.client.HTTPException) as error:
         why = getattr(error, "reason", None) or error
         what = f"{redact(address)} cannot be read ({getattr(why, 'strerror', None) or why})"
-        do = f"look whether this computer reaches it (a proxy?), or set {variable} to a mirror"
+        do = f"look whether this computer reaches it (a proxy?); or {give(f'{variable}=ADDRESS')} with a mirror's"
         do = SET_CLOCK if re.search(f"{NOT_YET}|{NO_LONGER}", what) else do
         raise Refused(Problem(name, what, "an answer", do)) from None
     if len(raw) > limit:
-        raise Refused(Problem(name, f"{redact(address)} is longer than {limit} bytes", "less", f"correct {variable}"))
+        what = f"{redact(address)} is longer than {limit} bytes"
+        raise Refused(Problem(name, what, "less", give(f"{variable}=ADDRESS")))
     return bytes(raw)
 
 

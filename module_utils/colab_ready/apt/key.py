@@ -11,6 +11,7 @@ from typing import Any
 
 from ..core.problem import Problem
 from ..core.redact import redact
+from ..core.remedy import give
 
 _FINGERPRINT = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")
 
@@ -31,7 +32,7 @@ def check_wish(repository: Mapping[str, Any], variable: str) -> list[Problem]:
     pinned = repository["fingerprints"] or repository["key_sha256"]
     if not pinned and repository["key"].partition("://")[0] == "http":
         what = f"the key {redact(repository['key'])} would come unprotected, and nothing says which key it should be"
-        do = f"set {variable} (gpg --show-keys FILE prints it), or use an https address"
+        do = f"{give(f'{variable}=FINGERPRINT')} (gpg --show-keys FILE prints it), or use an https address"
         problems.append(Problem(f"{owner}_apt_key_unknown", what, "https, or the key's fingerprint", do))
     return problems
 
@@ -44,7 +45,7 @@ def judge(repository: Mapping[str, Any], variable: str, sha256: str, found: Sequ
     strange = [one for one in found if one not in allowed]
     if allowed and strange:
         what = f"{at} is another one than is known ({', '.join(strange)})"
-        do = f"if it is your mirror's own or its owner's new one, set {variable} to it; otherwise do not install from there"
+        do = f"if it is your mirror's own or its owner's new: {give(f'{variable}=FINGERPRINT')}; else do not install from there"
         return Problem(name, what, " or ".join(sorted(allowed)), do)
     if allowed or repository["key_sha256"] in ("", sha256):
         return None

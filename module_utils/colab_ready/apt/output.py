@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from ..core.clock import NO_LONGER, NOT_YET, SET_CLOCK, TRUE_TIME
 from ..core.problem import Problem
+from ..core.remedy import give, pick
 
 # Asked of dpkg-query, so that versions and states are not guessed from columns.
 LIST_FORMAT = "${Package}\t${Version}\t${db:Status-Status}\n"
@@ -152,7 +153,9 @@ COMPLAINTS = (
         "the repository's signature is not by its key",
         "a list signed by the key that was fetched",
         "try again later; if it stays, fetch the key that its maker names now",
-        "set {owner}_apt_key to the key of {owner}_apt_address, with its fingerprint, if they are not the maker's",
+        "if they are not the maker's: "
+        + give("{owner}_apt_key=ADDRESS")
+        + " with the key of {owner}_apt_address, and its fingerprint",
     ),
     Complaint(
         "package",
@@ -160,7 +163,7 @@ COMPLAINTS = (
         "a package is not in the repository",
         "all packages that belong together",
         "sudo apt-get update, and see that the sources of the distribution are complete (on Ubuntu: universe)",
-        "set {owner}_apt_address to a complete mirror, or leave it empty",
+        pick("{owner}_apt_address=ADDRESS", "a complete mirror"),
     ),
     Complaint(
         "overwrites",
@@ -202,7 +205,7 @@ COMPLAINTS = (
         "the repository cannot be read",
         "an answer from it",
         "look whether this computer reaches it (a proxy?)",
-        "set {owner}_apt_address and {owner}_apt_key to a mirror",
+        give("{owner}_apt_address=ADDRESS", "{owner}_apt_key=ADDRESS") + " with a mirror's",
     ),
 )
 

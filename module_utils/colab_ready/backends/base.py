@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
+from ..core.remedy import give, pick
 from ..core.text import listed
 from ..gpu import catalog
 from ..gpu.catalog import DXG_SHUT, NO, OPT_IN, YES
@@ -211,7 +212,7 @@ def _of_python(backend: Backend, host: HostFacts, settings: Mapping[str, Any]) -
     if host.python_named:
         path = next(iter(host.python_paths or ()), "")
         state = f"is {host.pythons[0]}" if host.pythons else "does not start"
-        do = "name one that fits, or leave python_env_python empty"
+        do = pick("python_env_python=PATH", "one that fits")
         yield Finding(SETTING, f"{needs}, and {path}, which python_env_python names, {state}", do)
     elif host.python_fetch is False or not python["use"]:
         do = f"install Python {python['use'] or python['requires']}"
@@ -388,7 +389,7 @@ def judge(backend: Backend, adapter: Mapping[str, Any], host: HostFacts, setting
     if wanted:
         named = dict.fromkeys(found.do for found in on_request if found.do)
         lacks = tuple(dict.fromkeys(found.do for found in on_request if found.do and not found.given))
-        all_ = (f"colab_backend: {backend.name}", *named)
-        why, do = "; ".join(wanted), f"to try it, set {listed(all_)}"
+        all_ = (f"colab_backend={backend.name}", *named)
+        why, do = "; ".join(wanted), f"to try it: {give(*all_)}"
         return Verdict(OPT_IN, why, do, cautions=cautions, settings=all_, lacks=lacks)
     return Verdict(YES, next(found.why for found in findings if found.level == YES), cautions=cautions)

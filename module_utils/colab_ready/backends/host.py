@@ -25,6 +25,7 @@ from ..apt import output as apt_output
 from ..apt.client import INSTALL, Apt, fetch, take_proxies
 from ..core.problem import Problem, Refused, explain, message
 from ..core.redact import redact
+from ..core.remedy import give
 from ..files.changes import Changes
 from ..system import groups as gpu_groups
 from . import kernel as kernels
@@ -147,7 +148,7 @@ class GpuHost:
         plan, record = self.plan, self.record.data
         needs_dpkg = bool(plan["packages"] or plan["debs"] or record["packages"] or record["debs"])
         if needs_dpkg and not os.access(self.apt.apt_get[0], os.X_OK):
-            do = "set colab_backend: directml (in WSL) or cpu"
+            do = f"{give('colab_backend=cpu')}, or, in WSL, {give('colab_backend=directml')}"
             raise Refused(
                 *problems, Problem(f"{self.owner}_no_apt", f"there is no {self.apt.apt_get[0]}", "apt and dpkg", do)
             )
@@ -238,13 +239,13 @@ class GpuHost:
             problem = apt_key.judge(repository, self.key_variable, digest(raw), found)
         except openpgp.NotAKey as error:
             what = f"what {redact(address)} answers is no key: {error}"
-            problem = Problem(name, what, "the repository's public key", f"set {name} to it")
+            problem = Problem(name, what, "the repository's public key", f"{give(f'{name}=ADDRESS')} with its address")
         if problem is not None:
             raise Refused(problem)
         if not (repository["fingerprints"] or repository["key_sha256"]):
             self.changes.warnings.append(
                 f"{redact(address)} is taken because of its address alone: its fingerprint is published nowhere that "
-                f"colab-ready knows. It is {', '.join(found)}; set {self.key_variable} to hold it to that"
+                f"colab-ready knows. It is {', '.join(found)}; to hold it to that: {give(self.key_variable + '=FINGERPRINT')}"
             )
         return ring
 

@@ -265,6 +265,6 @@ def refused(said: str, commands: str) -> str:
     return (
         "Windows did not let its registry be changed (it says %r). Expected the rights of an administrator, since what a "
         "browser's policy says is for an administrator to decide. Open the WSL window with Run as administrator and do "
-        "this again; or leave Windows out (-e browser_policy_windows=never); or have an administrator run in Windows' "
-        "PowerShell: %s" % (said, commands)
+        "this again; or leave Windows out (./colab-ready -e browser_policy_windows=never); or have an administrator run in "
+        "Windows' PowerShell: %s" % (said, commands)
     )

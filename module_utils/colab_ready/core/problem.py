@@ -10,6 +10,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+AS_ROOT = "Run it as root: ./colab-ready does, and a playbook of your own with become: true"
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -54,8 +56,8 @@ def explain(error: Refused | OSError, path: str) -> str:
             f"{error}. Expected directories that only root and their owner write to. Replace the link by a directory."
         )
     todo = {
-        errno.EACCES: "Run the task with become: true.",
-        errno.EPERM: "Run the task with become: true; look with lsattr whether it is immutable.",
+        errno.EACCES: f"{AS_ROOT}.",
+        errno.EPERM: f"{AS_ROOT}; look with lsattr whether it is immutable.",
         errno.ENOSPC: "Free some space on that file system (df -h, df -i).",
         errno.EDQUOT: "Free some of that account's quota.",
         errno.EROFS: "Mount that file system for writing.",

@@ -9,11 +9,40 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+
+def give(*settings: str) -> str:
+    """Return the command that sets variables, each as NAME=VALUE. They are remembered."""
+    return " ".join(["./colab-ready", *(f"-e {one}" for one in settings)])
+
+
+def reset(*names: str) -> str:
+    """Return the commands that bring defaults back, whether what holds is remembered or was given in this run."""
+    given = "them" if names[1:] else "it"
+    return f"./colab-ready settings --reset {' '.join(names)}, then ./colab-ready without {given}"
+
+
+def pick(setting: str, which: str = "one of them") -> str:
+    """Return the command for a value that is to be chosen, given as NAME=PLACEHOLDER, and the way back to the default."""
+    return f"{give(setting)} with {which}; or {reset(setting.partition('=')[0])}"
+
+
+def rebuild(kernel: str = "*") -> str:
+    """Return the commands that build the environment of the kernels anew."""
+    return f"sudo rm -r /opt/colab-ready/kernels/{kernel} (what %pip has installed goes too), then ./colab-ready"
+
+
+def build_anew(kernel: str = "*") -> str:
+    return f"{rebuild(kernel)}; install nothing over torch with pip or conda."
+
+
+ANY_BACKEND = f"{give('colab_backend=auto')}, or another one of them"
+# Before a command of Linux in what is to be done on Windows; without WSL it is left out.
+HERE = "in the WSL window: "
+USE_CPU = f"{HERE}{give('colab_backend=cpu')} (the GPU again: ./colab-ready settings --reset colab_backend, then ./colab-ready)"
+UNTIL_THEN = f"until then {USE_CPU}"
 AGAIN = "run ./colab-ready again"
 AGAIN_FIRST = "Run ./colab-ready again"
 VERIFY = "run ./colab-ready verify"
-ANEW = f"Remove the kernel environment's folder and {AGAIN}"
-BUILD_ANEW = f"{ANEW}; install nothing over torch with pip or conda."
 # What has one meaning whatever the backend, so no table is asked.
 SETTLED = ("torch_missing", "out_of_memory", "cpu_too_old")
 

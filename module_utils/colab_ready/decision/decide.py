@@ -15,6 +15,7 @@ from typing import Any
 from ..backends.base import SETTING, Backend, Candidate, HostFacts, Verdict, judge, of_windows, work_of
 from ..backends.registry import BACKENDS
 from ..core.problem import Problem, Refused
+from ..core.remedy import ANY_BACKEND, give, pick, reset
 from ..core.text import listed
 from ..gpu import catalog
 from ..gpu.catalog import NO, OPT_IN, YES
@@ -44,11 +45,11 @@ def choose_adapter(wish: str | None, adapters: Sequence[Mapping[str, Any]] | Non
         return found[0]
     if not adapters:
         what = f"colab_gpu is {wish!r}, but no GPU was found on this host"
-        raise Refused(Problem("gpu", what, "an empty colab_gpu", "leave colab_gpu out"))
+        raise Refused(Problem("gpu", what, "an empty colab_gpu", reset("colab_gpu")))
     there = "; ".join(f"{adapter.get('index')}: {describe(adapter)}" for adapter in adapters)
     fits = f"{'no' if not found else len(found)} adapter{'s' if len(found) > 1 else ''}"
     what = f"colab_gpu is {wish!r}, which fits {fits} of this host"
-    raise Refused(Problem("gpu", what, f"one of {there}", "set colab_gpu to the number in front, or leave it empty"))
+    raise Refused(Problem("gpu", what, f"one of {there}", pick("colab_gpu=NUMBER")))
 
 
 def card_of(adapter: Mapping[str, Any], adapters: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -91,11 +92,11 @@ def decide(
     wished = next((backend for backend in BACKENDS if backend.name == wish), None)
     if wish != "auto" and wished is None:
         what = f"colab_backend is {wish!r}, which is no backend"
-        raise Refused(Problem("backend", what, " or ".join(BACKEND_WISHES), "set colab_backend to one of them"))
+        raise Refused(Problem("backend", what, " or ".join(BACKEND_WISHES), ANY_BACKEND))
     if gpu and adapters is None and wish != "cpu":
         what = f"colab_gpu is {gpu!r}, but which graphics this host has is not known: {why_unknown}"
         raise Refused(
-            Problem("gpu", what, "adapters that can be looked up", "leave colab_gpu empty, or see to the cause")
+            Problem("gpu", what, "adapters that can be looked up", f"{reset('colab_gpu')}; or see to the cause")
         )
     asked = choose_adapter(gpu, adapters)
     case = _Case(adapters, why_unknown, HostFacts.of(host), asked if wish != "cpu" else None, settings)
@@ -247,7 +248,7 @@ class _Case:
         expected = f"settings with which {title} runs here"
         if lacks:
             expected = f"a card that {title} is made for, or the wish to try"
-            do = f"set {listed(lacks)} to try it, or colab_backend to auto"
+            do = f"to try it: {give(*lacks)}; or {give('colab_backend=auto')}"
         raise Refused(Problem("setting", f"{title} on {label(chosen.adapter)}: {chosen.verdict.why}", expected, do))
 
     def remedies(self, chosen: Candidate) -> list[str]:
@@ -274,7 +275,7 @@ class _Case:
                 "name": one.backend.name,
                 "adapter": one.adapter.get("index"),
                 "why": f"{label(one.adapter)}: {one.verdict.why}",
-                "do": listed(one.verdict.settings),
+                "do": give(*one.verdict.settings),
             }
             for one in self.candidates
             if one.verdict.level == OPT_IN and one is not chosen and (chosen is None or one.adapter is chosen.adapter)
@@ -347,7 +348,8 @@ def _before(chosen: Candidate, other: Candidate) -> str:
     sizes = [candidate.adapter.get("dedicated_bytes") for candidate in (chosen, other)]
     if None not in sizes and sizes[0] != sizes[1]:
         return f"it has more memory than {name}"
-    return f"{name} is as good; colab_gpu: {other.adapter.get('index')} takes that one"
+    how = give(f"colab_gpu={other.adapter.get('index')}")
+    return f"{name} is as good; {how} takes that one"
 
 
 def _pair(candidate: Candidate | None) -> dict[str, Any]:
@@ -381,9 +383,9 @@ def _rejected(case: _Case, taken: Backend, chosen: Candidate | None, wished: boo
         elif any(one.backend is backend and one.verdict.level == YES for one in case.on(chosen.adapter)):
             why = f"{taken.title} is the better one for {label(chosen.adapter)}"
         else:
-            how = f"colab_gpu: {possible.adapter.get('index')}"
+            how = give(f"colab_gpu={possible.adapter.get('index')}")
             if case.best([YES], on=possible.adapter) is not possible:
-                how += f" with colab_backend: {backend.name}"
+                how += f" -e colab_backend={backend.name}"
             why = f"{label(chosen.adapter)} was chosen; {how} takes it, on {label(possible.adapter)}"
         result.append({"name": backend.name, "why": why})
     return result
@@ -397,16 +399,17 @@ def _impossible_backend(case: _Case, wished: Backend) -> Refused:
     expected = " or ".join(["auto", *(backend.name for backend in BACKENDS if backend.name in (*able, "cpu"))])
     where = f" on {label(case.asked)}, which colab_gpu asks for" if case.asked is not None else ""
     why, _, do = case.why_not(wished).partition(". Do: ")
-    also = f"{do}; or set" if do else "set"
+    also = f"{do}; or " if do else ""
     what = f"colab_backend is {wished.name!r}, which this host cannot have{where}: {why}"
-    return Refused(Problem("backend", what, expected, f"{also} colab_backend to one of them"))
+    return Refused(Problem("backend", what, expected, f"{also}{ANY_BACKEND}"))
 
 
 def _unusable_adapter(case: _Case, asked: Mapping[str, Any], gpu: str) -> Refused:
     tried = [one.verdict.about(one.backend.title) for one in case.on(asked)]
     why = why_no_gpu(asked) or case.blocked() or "; ".join(tried) or "no backend is for it"
     what = f"colab_gpu is {gpu!r}, which is {label(asked)}, and PyTorch cannot use that here: {why}"
-    return Refused(Problem("gpu", what, "a GPU with a backend", "leave colab_gpu empty, or set colab_backend: cpu"))
+    do = f"{reset('colab_gpu')}; or {give('colab_backend=cpu')}"
+    return Refused(Problem("gpu", what, "a GPU with a backend", do))
 
 
 def decide_on(

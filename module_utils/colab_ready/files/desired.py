@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.accounts import gid_of, group_name, primary_gid, uid_of, user_name
-from ..core.problem import Refused, explain
+from ..core.problem import AS_ROOT, Refused, explain
 from .atomic import replace_at
 from .mounts import parse_mounts
 from .removal import remove_at
@@ -481,9 +481,7 @@ def _need_root(seen: Seen, host: Host, uid: int | None, gid: int | None, new: bo
         return
     reachable = {None, *host.groups} | (set() if new else {seen.gid})
     if uid not in (None, host.euid) or (not new and seen.uid != host.euid) or gid not in reachable:
-        raise Refused(
-            "it is not ours to change, or to give away. Expected to run as root. Run the task with become: true."
-        )
+        raise Refused(f"it is not ours to change, or to give away. Expected to run as root. {AS_ROOT}.")
 
 
 def plan(entries: Iterable[Entry], host: Host, check: bool = False) -> tuple[list[Change], list[str]]:

@@ -18,6 +18,7 @@ from typing import Any
 from ..core.accounts import RUNTIME_COMMENT
 from ..core.clock import SET_CLOCK, TRUE_TIME
 from ..core.problem import Problem, Refused
+from ..core.remedy import give, pick
 from ..files.mounts import FOREIGN_FILESYSTEMS
 from ..settings.values import Setting, convert
 from ..system.filesystem import Place
@@ -124,7 +125,7 @@ def check_backend(backend: str, backends: Sequence[str]) -> Problem | None:
         "backend",
         f"colab_backend is {backend!r}",
         "one of " + ", ".join(backends),
-        "set colab_backend to one of them" + (f", perhaps {close[0]}" if close else ""),
+        give(f"colab_backend={close[0]}" if close else "colab_backend=auto") + ", or another one of them",
     )
 
 
@@ -140,7 +141,7 @@ def check_port(port: int, state: PortState) -> Problem | None:
     """Whether the port is free, or the runtime's own."""
     if state.ours:
         return None
-    other = "set colab_port to another one"
+    other = f"take another port: {give('colab_port=NUMBER')}"
     if state.holder is not None:
         who = state.users[0] if state.users else str(state.holder.uid)
         line = " ".join(state.holder.argv)
@@ -174,6 +175,9 @@ def choose_user(wish: str, seen: Seen) -> UserChoice:
     return UserChoice(SYSTEM_USER, "system_user", seen.accounts.get(SYSTEM_USER))
 
 
+_ANOTHER_USER = pick("colab_user=NAME", "another account")
+
+
 def check_user(choice: UserChoice) -> Problem | None:
     said = (
         f"colab_user is {choice.name!r}"
@@ -188,23 +192,23 @@ def check_user(choice: UserChoice) -> Problem | None:
             "user",
             f"{said}, and this host has no such account",
             expected,
-            f"create it (sudo adduser {choice.name}), set colab_user to one that exists, or leave it empty"
+            f"create it (sudo adduser {choice.name}), or {_ANOTHER_USER}"
             if re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", choice.name)
-            else "set colab_user to one that exists, or leave it empty",
+            else _ANOTHER_USER,
         )
     if choice.account.uid == 0:
         return Problem(
             "user_root",
             f"{said}, and that is root: every notebook could do anything on this host",
             expected,
-            "set colab_user to another account, or leave it empty",
+            _ANOTHER_USER,
         )
     if not choice.account.home_exists:
         return Problem(
             "user_home",
             f"{said}, and its home {choice.account.home or '(none)'} is missing",
             expected,
-            f"create it (sudo mkhomedir_helper {choice.name}), or set colab_user to another account",
+            f"create it (sudo mkhomedir_helper {choice.name}), or {_ANOTHER_USER}",
         )
     return None
 
@@ -215,7 +219,7 @@ def check_user(choice: UserChoice) -> Problem | None:
 def prefix_shape(prefix: str) -> Problem | None:
     """What can be said of a prefix without looking at the host."""
     expected = "an absolute path of its own, such as /opt/colab-ready, of letters, digits and . _ + - only"
-    do = "set colab_prefix to such a path"
+    do = pick("colab_prefix=PATH", "such a path")
     parts = prefix.split("/")
     if not prefix.startswith("/") or prefix != "/" and not all(parts[1:]) or "." in parts or ".." in parts:
         return Problem("prefix", f"colab_prefix is {prefix!r}, not a plain absolute path", expected, do)
@@ -236,13 +240,14 @@ def is_built(place: Place, settings: Mapping[str, Any] | None) -> bool:
 def check_prefix(place: Place, settings: Mapping[str, Any] | None, homes: Iterable[str] = ()) -> Problem | None:
     """What the host says of a prefix of good shape."""
     expected = "a path where nothing is yet, an empty directory, or our own from an earlier run"
-    do = "set colab_prefix to such a path"
+    do = pick("colab_prefix=PATH", "such a path")
     if place.distrust:
         return Problem(
             "prefix_trust",
             f"colab_prefix is {place.path}, and {place.distrust}",
             "a path along which root alone can change anything, since root starts programs there",
-            "set colab_prefix to such a path, as /opt/colab-ready is; or look what others put there, then give it to root",
+            f"{give('colab_prefix=PATH')} with such a path, as /opt/colab-ready is; or look what others put there, then give it "
+            "to root",
         )
     built_in = (settings or {}).get("prefix")
     if isinstance(built_in, str) and built_in != place.path:
@@ -250,7 +255,7 @@ def check_prefix(place: Place, settings: Mapping[str, Any] | None, homes: Iterab
             "prefix_moved",
             f"colab_prefix is {place.path}, but this host was set up in {built_in}, which would be left behind",
             "the same prefix",
-            f"set colab_prefix to {built_in}, or run ./colab-ready remove first",
+            f"{give(f'colab_prefix={built_in}')}; or first: ./colab-ready remove",
         )
     # Ctrl-C in the first run leaves our names and no settings yet; root made them.
     entries = place.entries or ()
@@ -273,7 +278,7 @@ def check_prefix(place: Place, settings: Mapping[str, Any] | None, homes: Iterab
             "prefix_filesystem",
             f"colab_prefix {place.path} would lie on {place.filesystem}, which keeps no Linux owners and permissions",
             "a file system of Linux's own, such as ext4",
-            "set colab_prefix to a path outside of /mnt and other Windows drives",
+            f"{give('colab_prefix=PATH')} with a path outside of /mnt and other Windows drives",
         )
     for option, what in (("ro", "which is mounted read-only"), ("noexec", "from which no program may be started")):
         if option in place.options:
@@ -281,7 +286,7 @@ def check_prefix(place: Place, settings: Mapping[str, Any] | None, homes: Iterab
                 "prefix_filesystem",
                 f"colab_prefix {place.path} would lie on a file system {what}",
                 "one mounted with rw and exec",
-                "set colab_prefix to another path, or mount that one differently",
+                f"{give('colab_prefix=PATH')} with another path, or mount that one differently",
             )
     return None
 
@@ -299,14 +304,14 @@ def check_space(place: Place, needs_bytes: int, needs_inodes: int) -> Problem | 
             "disk_space",
             f"only {human(place.free_bytes)} are free for {place.path} (on the file system of {place.existing})",
             f"at least {human(needs_bytes)}",
-            "free some space there, or set colab_prefix to a path with more",
+            f"free some space there, or take a path with more: {give('colab_prefix=PATH')}",
         )
     if place.free_inodes is not None and place.free_inodes < needs_inodes:
         return Problem(
             "disk_inodes",
             f"only {place.free_inodes} more files fit on the file system of {place.existing} (df -i)",
             f"at least {needs_inodes}",
-            "remove files there, or set colab_prefix to a path on another file system",
+            f"remove files there, or take a path on another file system: {give('colab_prefix=PATH')}",
         )
     return None
 

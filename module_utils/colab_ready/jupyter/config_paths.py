@@ -15,6 +15,7 @@ import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from ..core.remedy import reset
 from ..files.guarded_paths import WRITABLE_BY_OTHERS, Attributes, Entry
 
 # jupyter_core/paths.py: SYSTEM_CONFIG_PATH, not below sys.prefix.
@@ -200,8 +201,8 @@ def danger_of(path: str, mode: int) -> str:
     # jupyter_server_config.json opened the server without a token.
     return (
         "%s gets the mode %04o as asked for: every local user can then put a jupyter_server_config.py there, which runs as "
-        "whoever starts a Jupyter of the system's Python, root included. Expected 0755. Leave the mode out."
-        % (path, mode)
+        "whoever starts a Jupyter of the system's Python, root included. Expected 0755. Do: %s."
+        % (path, mode, reset("jupyter_config_dir_mode"))
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..backends.directml import faults as directml_faults
 from ..backends.rocm import faults as rocm_faults
-from ..core.remedy import AGAIN, AGAIN_FIRST, ANEW, BUILD_ANEW, Remedy
+from ..core.remedy import AGAIN, AGAIN_FIRST, HERE, UNTIL_THEN, Remedy, build_anew, give, pick, rebuild
 from . import torch_faults
 
 _RESTORED = "it restores the server's configuration."
@@ -31,15 +31,15 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "python_not_executable": Remedy(
         "The environment's Python may not be executed by the user who needs it.",
-        "Look at the owner and the mode of the environment's folders (`namei -l` on its bin/python), or remove the "
-        f"environment and {AGAIN}.",
+        "Look at the owner and the mode of the environment's folders (`namei -l` on its bin/python), or build it anew: "
+        f"{rebuild()}.",
     ),
     "python_broken": Remedy(
         "The environment's Python does not get as far as the check itself.",
-        f"Remove the environment's folder and {AGAIN}.",
+        f"{rebuild()}.",
     ),
     "no_such_user": Remedy(
-        "The user who should run the kernels does not exist.", "Set colab_user to an existing user, or leave it out."
+        "The user who should run the kernels does not exist.", f"{pick('colab_user=NAME', 'one that exists')}."
     ),
     "not_root": Remedy(
         "Only root can check what another user's kernel would do.",
@@ -60,11 +60,11 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "torch_broken": Remedy(
         "PyTorch is installed in the kernel environment but cannot be used: files are missing or of another build.",
-        BUILD_ANEW,
+        build_anew(),
     ),
     "torch_crashes": Remedy(
         "PyTorch's native code ended the process: a broken installation, or a driver fault.",
-        f"{ANEW}; if it stays, report the step and the signal.",
+        f"{rebuild()}; if it stays, report the step and the signal.",
     ),
     "cpu_too_old": Remedy(
         "This processor lacks instructions that this build of PyTorch uses (SIGILL).",
@@ -72,9 +72,9 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "wrong_device": Remedy(
         "The sum was not computed on the device that was asked for.",
-        "Choose the backend that this host really has (colab_backend), or repair its driver.",
+        f"Choose the backend that this host really has: {give('colab_backend=auto')}; or repair its driver.",
     ),
-    "wrong_sum": Remedy("The device computes wrong values.", "Update the driver; until then use colab_backend: cpu."),
+    "wrong_sum": Remedy("The device computes wrong values.", f"Update the driver; {UNTIL_THEN}."),
     # the token
     "token_missing": Remedy("The token's file is not there.", f"{AGAIN_FIRST}: it makes one."),
     "token_unreadable": Remedy(
@@ -109,7 +109,7 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "no_http_answer": Remedy(
         "Something listens on the port but does not answer: the server hangs, or another program has the port.",
-        "Look who has it (colab-runtime status, ss -ltnp), then colab-runtime restart or another colab_port.",
+        f"Look who has it (colab-runtime status, ss -ltnp), then colab-runtime restart; or {give('colab_port=NUMBER')}.",
     ),
     "peer_foreign": Remedy(
         "The port is served by another user than the one who runs the kernels. This check has not sent the token there, but "
@@ -120,7 +120,7 @@ REMEDIES: dict[str, Remedy] = {
     "peer_unseen": Remedy(
         "The port is served by nobody of this system: in WSL (networkingMode=mirrored) a Windows program may have it.",
         "Look who has it (netstat -ano in Windows), end that program, then colab-runtime restart; where that shows none, Windows "
-        "has reserved the port (netsh int ip show excludedportrange protocol=tcp), so set another colab_port.",
+        f"has reserved the port (netsh int ip show excludedportrange protocol=tcp): {give('colab_port=NUMBER')}.",
     ),
     "peer_silent": Remedy(
         "What listens on the port does not accept connections: the server hangs.",
@@ -132,8 +132,8 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "not_jupyter": Remedy(
         "What answers on the port is not a Jupyter server that this project configured.",
-        "Look who has the port (sudo colab-runtime status), end that program, then colab-runtime start; or set another "
-        "colab_port.",
+        "Look who has the port (sudo colab-runtime status), end that program, then colab-runtime start; or "
+        f"{give('colab_port=NUMBER')} with another one.",
     ),
     "host_refused": Remedy(
         "The server refuses the name in the address: it only accepts local ones.", "Use http://localhost and the port."
@@ -181,11 +181,11 @@ REMEDIES: dict[str, Remedy] = {
     "kernel_socket_closed": Remedy("The kernel's websocket was closed before the cell had ended.", _READ_LOGS),
     "kernel_silent": Remedy(
         "The kernel was started but never answered: its environment is broken (ipykernel), or the host is very slow.",
-        f"colab-runtime logs says how it died; remove the kernel environment's folder and {AGAIN}.",
+        f"colab-runtime logs says how it died; build it anew: {rebuild()}.",
     ),
     "kernel_died": Remedy(
         "The kernel died: its environment is broken (ipykernel), or memory ran out.",
-        f"Read colab-runtime logs; remove the kernel environment's folder and {AGAIN}.",
+        f"Read colab-runtime logs; build it anew: {rebuild()}.",
     ),
     "cell_failed": Remedy(
         "The cell ended with an error.",
@@ -194,8 +194,8 @@ REMEDIES: dict[str, Remedy] = {
     # /http_over_websocket
     "ws_not_loaded": Remedy(
         "The server runs without the /http_over_websocket extension.",
-        f"{AGAIN_FIRST}: it enables the extension and restarts the server; or set colab_http_over_ws: "
-        "false to do without.",
+        f"{AGAIN_FIRST}: it enables the extension and restarts the server; or do without: "
+        f"{give('colab_http_over_ws=false')}.",
     ),
     "ws_origin_refused": Remedy(
         "/http_over_websocket refuses Colab's origin: allow_origin is not exactly it.", _RESTORE
@@ -248,7 +248,8 @@ _NATIVE: dict[str, str] = {
     "out_of_memory": "Close other programs.",
     "check_hangs": "Try once more when the host is idle; if it hangs at the same step again, restart the computer.",
     "adapter_not_seen": (
-        f"Look whether the kernel's driver has the card (lspci -k), and {AGAIN}; or set colab_gpu to the card that it sees."
+        f"Look whether the kernel's driver has the card (lspci -k), and {AGAIN}; or name the card that it sees: "
+        f"{give('colab_gpu=NAME')}."
     ),
 }
 
@@ -264,6 +265,10 @@ def on_this_host(remedies: list[dict[str, str]], device_type: str, wsl: Any) -> 
     if wsl is not False or device_type == "privateuseone":
         return remedies
     return [
-        {**one, "do": _NATIVE.get(one["id"], one["do"]), "where": "wsl" if one["where"] == "windows" else one["where"]}
+        {
+            **one,
+            "do": _NATIVE.get(one["id"], one["do"].replace(HERE, "")),
+            "where": one["where"].replace("windows", "wsl"),
+        }
         for one in remedies
     ]

@@ -18,20 +18,20 @@ from ..backends.registry import SIDES
 from ..backends.rocm import faults as rocm_faults
 from ..backends.rocm.faults import State
 from ..backends.torch_devices import Side
-from ..core.remedy import AGAIN, AGAIN_FIRST, BUILD_ANEW, SETTLED, VERIFY, Evidence, Remedy, within
+from ..core.remedy import AGAIN, AGAIN_FIRST, HERE, SETTLED, USE_CPU, VERIFY, Evidence, Remedy, build_anew, give, within
 
 # --- what to do -----------------------------------------------------------------------------------------------------
 
 _NVIDIA = (
-    "Install NVIDIA's newest driver (in WSL: on Windows, then in PowerShell: wsl --update; wsl --shutdown), then run "
-    "./colab-ready verify"
+    "Install NVIDIA's newest driver (in WSL: on Windows, then in PowerShell: wsl --update; wsl --shutdown), then "
+    f"{HERE}{VERIFY}"
 )
 # Both sides of WSL have a driver of Intel's, and an old one on either counts no GPU (pytorch/pytorch#194487).
 _INTEL = (
-    "Install Intel's newest graphics driver (in WSL: on Windows, then in PowerShell: wsl --update; wsl --shutdown), and run "
-    "./colab-ready again, which brings the packages of Intel that go with it"
+    "Install Intel's newest graphics driver (in WSL: on Windows, then in PowerShell: wsl --update; wsl --shutdown), then "
+    f"{HERE}{AGAIN}, which brings the packages of Intel that go with it"
 )
-_OTHERWISE = "set colab_backend: directml (in WSL) or cpu"
+_OTHERWISE = f"{USE_CPU}; in WSL perhaps {give('colab_backend=directml')}"
 _RESTART = "In WSL: wsl --shutdown in PowerShell; else restart the computer"
 
 # Ids are names that documents refer to: they may be added, not changed.
@@ -39,13 +39,13 @@ REMEDIES: dict[str, Remedy] = {
     # which device, whatever the backend
     "adapter_unclear": Remedy(
         "Which of PyTorch's devices is the graphics card that was chosen cannot be told by its name or its kind.",
-        f"Set colab_gpu to one of the cards that it sees and {AGAIN}.",
+        f"{give('colab_gpu=NAME')} with one of the cards that it sees.",
     ),
     "no_such_device": Remedy(
-        "PyTorch has no device of this number.", "Name one that it lists, or leave the number out."
+        "PyTorch has no device of this number.", "In the cell: the device without a number, or with one that it lists."
     ),
     "gpu_facts": Remedy(
-        "The sum is right, but PyTorch does not say what the card is, so it is not shown which one added.", BUILD_ANEW
+        "The sum is right, but PyTorch does not say what the card is, so it is not shown which one added.", build_anew()
     ),
     "gpu_memory": Remedy(
         "The graphics card's memory is full; the backend itself is fine.",
@@ -55,7 +55,7 @@ REMEDIES: dict[str, Remedy] = {
     # CUDA
     "cuda_other_torch": Remedy(
         "This PyTorch was not built for CUDA: another one was installed over it, such as the one for the CPU.",
-        BUILD_ANEW,
+        build_anew("cuda"),
     ),
     "cuda_no_device": Remedy(
         "PyTorch finds no card of NVIDIA.",
@@ -69,13 +69,13 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "cuda_driver_old": Remedy(
         "NVIDIA's driver is older than the CUDA that this PyTorch was built for.",
-        f"{_NVIDIA}. Or {AGAIN}, which takes a build that the driver can run.",
+        f"{_NVIDIA}. Or {HERE}{AGAIN}, which takes a build that the driver can run.",
         "windows",
     ),
     "cuda_mismatch": Remedy(
         "libcuda and NVIDIA's driver are of different versions: the driver was updated, or a library hides WSL's own.",
-        f"{_RESTART}; then {VERIFY}. In WSL also: wsl --update; and no driver of NVIDIA in WSL itself (sudo apt-get remove "
-        "'nvidia-driver-*' 'libnvidia-compute-*').",
+        f"{_RESTART}; then {HERE}{VERIFY}. In WSL also: wsl --update; and no driver of NVIDIA in WSL itself ({HERE}sudo apt-get "
+        "remove 'nvidia-driver-*' 'libnvidia-compute-*').",
         "windows",
     ),
     "cuda_fabric": Remedy(
@@ -100,12 +100,12 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "cuda_init": Remedy(
         "NVIDIA's driver does not start in this process (pytorch/pytorch#150048).",
-        f"{_RESTART}; then {VERIFY}. If it stays: {within(_NVIDIA)}.",
+        f"{_RESTART}; then {HERE}{VERIFY}. If it stays: {within(_NVIDIA)}.",
         "windows",
     ),
     "cuda_failed": Remedy(
         "The card failed while it computed.",
-        f"{_RESTART}; then {VERIFY}. If it stays: {within(_NVIDIA)}.",
+        f"{_RESTART}; then {HERE}{VERIFY}. If it stays: {within(_NVIDIA)}.",
         "windows",
     ),
     "cuda_crashes": Remedy(
@@ -115,7 +115,7 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "cuda_hangs": Remedy(
         "NVIDIA's driver does not come back.",
-        f"{_RESTART}; then {VERIFY}. If it hangs at the same step again: {within(_NVIDIA)}.",
+        f"{_RESTART}; then {HERE}{VERIFY}. If it hangs at the same step again: {within(_NVIDIA)}.",
         "windows",
     ),
     "cuda_unknown": Remedy(
@@ -133,7 +133,7 @@ REMEDIES: dict[str, Remedy] = {
     "xpu_other_torch": Remedy(
         "This PyTorch was not built for XPU: another one was installed over it, such as the one for CUDA "
         "(pytorch/pytorch#150260).",
-        BUILD_ANEW,
+        build_anew("xpu"),
     ),
     "xpu_no_device": Remedy(
         "PyTorch finds no GPU of Intel: the driver is older than it needs, or the GPU is (pytorch/pytorch#147226, #194487).",
@@ -159,7 +159,7 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "xpu_hangs": Remedy(
         "Intel's driver does not come back.",
-        f"{_RESTART}; then {VERIFY}. If it hangs at the same step again: {within(_INTEL)}.",
+        f"{_RESTART}; then {HERE}{VERIFY}. If it hangs at the same step again: {within(_INTEL)}.",
         "windows",
     ),
     "xpu_unknown": Remedy(
@@ -234,7 +234,10 @@ def _of_any(side: Side) -> dict[str, Remedy]:
         "hangs": f"{side.title} does not come back.",
         "unknown": f"{side.title} failed in a way that this version does not know.",
     }
-    other = Remedy(f"This PyTorch was not built for {side.title}: another one was installed over it.", BUILD_ANEW)
+    other = Remedy(
+        f"This PyTorch was not built for {side.title}: another one was installed over it.",
+        build_anew(side.name),
+    )
     return {
         f"{side.name}_other_torch": other,
         **{f"{side.name}_{kind}": Remedy(why, driver) for kind, why in causes.items()},

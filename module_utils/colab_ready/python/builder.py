@@ -14,6 +14,7 @@ import fcntl
 import glob
 import hashlib
 import os
+import re
 import stat
 import tempfile
 import time
@@ -23,6 +24,8 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, NamedTuple
 
+from ..core.problem import AS_ROOT
+from ..core.remedy import give
 from ..core.text import printable
 from ..files.removal import remove_path
 from ..process import fork as forked
@@ -190,7 +193,7 @@ class Builder:
         if me not in (0, self.account.uid):
             raise Failure(
                 f"{self.doing}: it is for {self.account.name}, but this runs as {current_account().name}. Expected "
-                f"root or {self.account.name} itself. Run it with become."
+                f"root or {self.account.name} itself. {AS_ROOT}."
             )
 
     def _check_place(self) -> None:
@@ -272,9 +275,11 @@ class Builder:
                     break
                 if time.monotonic() > end:
                     holder = printable(os.pread(handle, 200, 0).decode("utf-8", "replace"))
+                    number = re.match(r"process (\d{1,9}),", holder, re.ASCII)
+                    kill = f"; if it hangs: sudo kill {number[1]}" if number else ""
                     raise Failure(
-                        f"{self.doing}: another run has worked on it for {LOCK_SECONDS:.0f} seconds ({holder}). Expected to "
-                        "be the only one. Wait until the other one has ended, or end it, then run this again.",
+                        f"{self.doing}: this run has waited {LOCK_SECONDS:.0f} seconds for another one ({holder}). Expected to "
+                        f"be the only one. Wait until it has ended{kill}.",
                         kind="busy",
                     )
                 time.sleep(0.2)
@@ -316,15 +321,16 @@ class Builder:
                 os.unlink(os.path.join(folder, ".lock"))
         if not done.ok:
             problem = uv_errors.explain(said(done))
+            given = give("python_env_python_mirror=ADDRESS")
             mirror = (
-                "Correct python_env_python_mirror"
+                f"Correct it: {given}"
                 if self.request.python_mirror
-                else ("Set python_env_python_mirror to a mirror of that download (file:///FOLDER for a folder)")
+                else f"Name a mirror of that download (file:///FOLDER for a folder): {given}"
             )
             raise Failure(
                 f"{self.doing}: no Python of this host fits ({seen}), and uv could not fetch Python {series}: "
                 f"{problem.what}. Expected a Python that fits {self.request.python_requires}, or a download that can be "
-                f"reached. {mirror}, or install such a Python and name it with -e python_env_python=PATH.",
+                f"reached. {mirror}, or install such a Python and name it: {give('python_env_python=PATH')}.",
                 problem.kind,
             )
 

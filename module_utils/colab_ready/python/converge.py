@@ -21,6 +21,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from ..core.redact import redact
+from ..core.remedy import give
 from ..files.removal import remove_path
 from ..files.safe_open import read_text
 from ..files.trust import distrust_tree
@@ -275,7 +276,7 @@ class Convergence(Installer):
         if series is None:
             raise Failure(
                 f"{self.doing}: no Python fits ({seen}). Expected one that fits {request.python_requires}. Install such a "
-                "Python with the distribution's packages, or name one with -e python_env_python=PATH.",
+                f"Python with the distribution's packages, or name one: {give('python_env_python=PATH')}.",
                 kind="interpreter",
             )
         return self._fetched_python(series, seen)

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import unquote, urlsplit
 
 from ..core.redact import redact
+from ..core.remedy import give
 from ..files.removal import empty_at, remove_path
 from ..process.identity import Account
 from ..process.run import Finished
@@ -360,7 +361,7 @@ class Installer:
         again = json.dumps({"colab_extra_packages": [pin.name]})
         self.left_out.append(
             f"{pin.requirement.text} is left out, as no source has it ({known}). A notebook's pip refuses every other build of "
-            f"{pin.name}, which would not work here. To ask for it again: -e '{again}'."
+            f"{pin.name}, which would not work here. To ask for it again: ./colab-ready -e '{again}'."
         )
 
     def _try(
@@ -408,7 +409,7 @@ class Installer:
     def _cannot_be_had(self, pins: Sequence[Pin], tried: Sequence[tuple[str, uv_errors.Problem]]) -> Failure:
         """The one message for pins that no source has."""
         first = pins[0]
-        named = f": -e {first.variable}=ADDRESS" if first.variable else ""
+        named = f": {give(f'{first.variable}=ADDRESS')}" if first.variable else ""
         known = "; ".join(f"{shown}: {problem.what}" for shown, problem in tried)
         with_all = " with what it depends on" if first.dependencies else ""
         kind = "a page of wheels" if first.find_links else "an index"
@@ -416,9 +417,10 @@ class Installer:
         advice += " configuration"
         told = next((one for _shown, one in tried if one.kind in TELLING), None)
         if told is not None and told.kind == "wrong_python":
-            advice = f"Choose another Python: -e python_env_python=PATH. Otherwise, {advice[0].lower()}{advice[1:]}"
+            choice = f"Choose another Python: {give('python_env_python=PATH')}"
+            advice = f"{choice}. Otherwise, {advice[0].lower()}{advice[1:]}"
         if first.default_refused:
-            advice += ", or take the default build (several GB): -e python_env_allow_default_torch=true"
+            advice += f", or take the default build (several GB): {give('python_env_allow_default_torch=true')}"
         return Failure(
             f"{self.doing}: {_texts(pins)} cannot be had{with_all}. Tried: {known}. Expected a source with exactly this build, "
             f"because another one may bring several GB. {advice}.",

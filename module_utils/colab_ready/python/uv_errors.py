@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 from ..core.clock import NO_LONGER, NOT_YET, SET_CLOCK, TRUE_TIME
 from ..core.redact import redact
+from ..core.remedy import give, reset
 
 # A line that is slow or breaks off: the same may come with more patience.
 LINE = "line"
@@ -42,6 +43,8 @@ _LET_THROUGH = "the proxy of the host's pip configuration or HTTPS_PROXY to let 
 _CORRECT_PROXY = f"Correct the proxy setting (`pip config list`, and HTTPS_PROXY in the environment), {_AGAIN}"
 _WRITABLE = "a folder that the environment's owner may write"
 _CORRECT_MODE = "Correct the owner or mode of the folder, or choose another one"
+_LIST = """'{"colab_extra_packages": ["NAME"]}'"""
+_OTHER_LIST = f"{give(_LIST)} with all that is still wanted; or {reset('colab_extra_packages')}"
 
 # Kind, pattern, what is wrong, what was expected, what to do. The first group of the pattern that matched is {name}; {at} is the
 # address that failed. The order matters: the innermost cause first (a full disk also looks like a failed download, a proxy like
@@ -175,7 +178,7 @@ _KNOWN = (
         r"Because the current Python version[^\n]*does not satisfy[^\n]*?and (\S+) depends",
         "there is no file of {name} for this Python and this machine{hint}",
         "a Python version and a processor for which the package is made",
-        "Choose another Python with -e python_env_python=PATH, or a source that has the fitting file",
+        f"Choose another Python: {give('python_env_python=PATH')}, or a source that has the fitting file",
     ),
     (
         "no_wheel",
@@ -183,7 +186,7 @@ _KNOWN = (
         r"Building source distributions for `([^`]+)` is disabled",
         "of {name} there is source alone, and nothing is built from source here, since that runs its code unchecked",
         "a wheel of it for this Python and this machine",
-        "Choose a version that has a wheel, or take it out (colab_extra_packages). Who trusts its source can install it in a "
+        f"Choose a version that has a wheel, or take it out: {_OTHER_LIST}. Who trusts its source can install it in a "
         "notebook (`%pip install`), or put a wheel of it into a find-links folder of pip's configuration",
     ),
     (
@@ -199,7 +202,7 @@ _KNOWN = (
         "conflict", r"No solution found when resolving|ResolutionImpossible|conflicting dependencies",
         "the wanted packages do not fit together ({reason})",
         "packages that agree with each other, with the locked versions and with the backend's torch",
-        "Take one of them out, or name a version of it that fits (colab_extra_packages)",
+        f"Take one of them out, or name a version of it that fits: {_OTHER_LIST}",
     ),
 )  # fmt: skip
 

@@ -123,8 +123,7 @@ def _recall(name: str, setting: Setting, value: Any) -> Any:
         return convert(name, setting, value)
     except Refused as error:
         (problem,) = error.problems
-        do = f"{problem.do} (-e {name}=...), or forget it ({FORGET} {name})"
-        raise Refused(Problem(name, f"{problem.what} in {FILE}", problem.expected, do)) from None
+        raise Refused(Problem(name, f"{problem.what} in {FILE}", problem.expected, problem.do)) from None
 
 
 def show(value: Any) -> str:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from ..core.origin import check_origin
 from ..core.problem import Problem, Refused
 from ..core.redact import redact
+from ..core.remedy import give, reset
 
 PORT_MIN = 1024
 PORT_MAX = 65535
@@ -60,7 +61,8 @@ def convert(name: str, setting: Setting, value: Any) -> Any:
         strangers = [item for item in items if not _is_item(item, setting.choices)]
         has, wrong = ("has", strangers[0]) if strangers else ("is", value)
     close = difflib.get_close_matches(str(wrong).lower(), setting.choices, n=1)
-    do = rule.do.replace("NAME", name) + (f", perhaps {close[0]}" if close else "")
+    perhaps = f", perhaps {close[0]}" if close else ""
+    do = f"{rule.do.replace('NAME', name)}{perhaps}; or {reset(name)}"
     raise Refused(Problem(name, f"{name} {has} {redact(repr(wrong))}{why}", rule.expected, do))
 
 
@@ -73,13 +75,13 @@ def _rule(name: str, setting: Setting) -> Rule:
         some = ", ".join(setting.choices)
         return Rule(
             f"a list of some of {some}" if some else "a list of texts",
-            f'set NAME to such a list, as in -e \'{{"NAME": ["{setting.choices[0] if some else "..."}"]}}\'',
+            give(f'\'{{"NAME": ["{setting.choices[0] if some else "..."}"]}}\''),
             lambda value: _list(value, setting.choices),
         )
     if setting.choices:
         return Rule(
             "one of " + ", ".join(setting.choices),
-            "set NAME to one of them",
+            f"{VALUE} with one of them",
             lambda value: _one(value, setting.choices),
         )
     if name.endswith("_seconds"):
@@ -157,28 +159,26 @@ def _origin(value: Any) -> str:
     return check_origin(value)
 
 
-LEAVE_OUT = "set NAME to one, or leave it out"
+VALUE = give("NAME=VALUE")
 TYPES = {
-    "bool": Rule("true or false", "set NAME to one of them", _boolean),
-    "int": Rule("a whole number", LEAVE_OUT, _whole),
-    "int seconds": Rule("a whole number of seconds above 0", LEAVE_OUT, lambda value: _whole(value, 1)),
-    "float seconds": Rule("a number of seconds above 0", LEAVE_OUT, _seconds),
-    "str": Rule("a text", LEAVE_OUT, _text),
-    "path": Rule("a path", LEAVE_OUT, _text),
+    "bool": Rule("true or false", give("NAME=true"), _boolean),
+    "int": Rule("a whole number", VALUE, _whole),
+    "int seconds": Rule("a whole number of seconds above 0", VALUE, lambda value: _whole(value, 1)),
+    "float seconds": Rule("a number of seconds above 0", VALUE, _seconds),
+    "str": Rule("a text", VALUE, _text),
+    "path": Rule("a path", VALUE, _text),
 }
 # The values that a type and its choices cannot say, by the whole name.
 RULES = {
     "colab_port": Rule(
         f"a whole number from {PORT_MIN} to {PORT_MAX}",
-        "set NAME to one, 8888 is the usual one",
+        f"{give('NAME=8888')}, or with another one",
         _port,
     ),
-    "jupyter_config_dir_mode": Rule(
-        'four octal digits in quotes, such as "0755"', "set NAME to such a mode, or leave it out", _octal_mode
-    ),
+    "jupyter_config_dir_mode": Rule('four octal digits in quotes, such as "0755"', VALUE, _octal_mode),
     ".*_origin": Rule(
         "scheme and host of one page, without a path or a wildcard, such as https://colab.research.google.com",
-        "set NAME to such an origin, or leave it out",
+        VALUE,
         _origin,
     ),
 }

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from ..core.accounts import primary_gid
 from ..core.problem import Problem
+from ..core.remedy import pick
 from . import runtime_account
 
 # Starts a program and says its exit status.
@@ -31,7 +32,8 @@ class Memberships(NamedTuple):
 def user_problem(user: str, backend: str) -> Problem | None:
     if runtime_account.account(user) is not None:
         return None
-    return Problem(f"{backend}_user", f"there is no user {user}", "the user who runs the kernels", "correct colab_user")
+    do = pick("colab_user=NAME", "one that exists")
+    return Problem(f"{backend}_user", f"there is no user {user}", "the user who runs the kernels", do)
 
 
 def look(user: str, wanted: Sequence[str]) -> Memberships:

@@ -437,6 +437,6 @@ def by_hand(why: str) -> Refused:
         "WSL could not be told to keep running when its last window is closed: %s. Expected to reach the Windows user's "
         "folder without a link, and in it a plain file or none. Write these two lines into the file .wslconfig there (in "
         "Windows' PowerShell: notepad $env:USERPROFILE\\.wslconfig), the first only if it is not there yet: [%s] and %s=%s. "
-        "Then run wsl --shutdown there. To leave it: -e wsl_host_keep_running=false."
+        "Then run wsl --shutdown there. To leave it: ./colab-ready -e wsl_host_keep_running=false."
         % (why, KEEP_RUNNING.section, KEEP_RUNNING.name, KEEP_RUNNING.value)
     )

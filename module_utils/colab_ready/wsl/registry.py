@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..core.problem import Refused
+from ..core.remedy import give
 from ..process.program import Answer, NotAnswered
 from .interop import ask_windows, is_of_init, ways_to_windows, windows_program
 
@@ -51,7 +52,7 @@ class ChangeRefused(Exception):
 def unavailable(why: str, todo: str) -> Refused:
     return Refused(
         "The registry of Windows cannot be reached from this WSL: %s. Expected Windows' reg.exe to answer, because the "
-        "browser runs on Windows. %s. To leave Windows out: -e browser_policy_windows=never." % (why, todo)
+        "browser runs on Windows. %s. To leave Windows out: %s." % (why, todo, give("browser_policy_windows=never"))
     )
 
 

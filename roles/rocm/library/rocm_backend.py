@@ -163,7 +163,7 @@ problems:
     - id: rocm_shadowed
       what: libhsa-runtime64-1 of the distribution would be loaded in place of AMD's runtime
       expected: not installed
-      do: "set rocm_remove_conflicts: true, which removes them (./colab-ready remove puts them back)"
+      do: "./colab-ready -e rocm_remove_conflicts=true, which removes them (./colab-ready remove puts them back)"
 skipped_parts:
   description: What was left as it is, and why.
   returned: always

@@ -142,7 +142,7 @@ problems:
     - id: xpu_apt_signature
       what: "Intel's repository: the repository's signature is not by its key (NO_PUBKEY 28DA432DAAC8BAEA)"
       expected: a list signed by the key that was fetched
-      do: set xpu_apt_key to the key of xpu_apt_address; if both are Intel's, try again later
+      do: "try again later; if it stays, fetch the key that its maker names now"
 card:
   description: The name of the GPU that it is for; empty with O(state=absent).
   returned: always

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ...core.problem import Problem, Refused
+from ...core.remedy import give, pick, reset
 from ...system import ldconfig as loader_cache
 
 INDEX = "https://download.pytorch.org/whl/"
@@ -97,16 +98,16 @@ def choose_build(
     release = next((one for one in RELEASES if one.version == torch), None) if torch else RELEASES[0]
     if release is None:
         known = " or ".join(one.version for one in RELEASES)
-        raise _refusal(f"PyTorch {torch} is not in the table for CUDA", known, "set cuda_torch to one of them")
+        raise _refusal(f"PyTorch {torch} is not in the table for CUDA", known, pick("cuda_torch=VERSION"))
     builds = [build for build in BUILDS if build.tag in release.builds]
     if wish and wish not in release.builds:
         what = f"PyTorch {release.version} has no build {wish}"
-        raise _refusal(what, " or ".join(release.builds), "set cuda_build to one of them, or leave it empty")
+        raise _refusal(what, " or ".join(release.builds), pick("cuda_build=BUILD"))
     with_code = [build for build in builds if capability is None or build.first <= capability <= build.last]
     if not with_code:
         what = f"No CUDA build of PyTorch {release.version} has code for a card of compute capability {_dotted(capability)}"
         least = f"{_dotted(min(build.first for build in builds))} or newer"
-        raise _refusal(what, least, "set colab_backend to directml (in WSL) or cpu")
+        raise _refusal(what, least, f"{give('colab_backend=cpu')}, or, in WSL, {give('colab_backend=directml')}")
     fitting = [build for build in with_code if wish in ("", build.tag)]
     cautions: list[str] = []
     if ceiling is None:
@@ -153,7 +154,7 @@ def _no_fit(
 ) -> Refused:
     if wish and wish not in [build.tag for build in builds]:
         what = f"The build {wish} has no code for a card of compute capability {_dotted(capability)}"
-        return _refusal(what, " or ".join(build.tag for build in builds), "leave cuda_build empty")
+        return _refusal(what, " or ".join(build.tag for build in builds), reset("cuda_build"))
     least = _dotted(min(build.cuda for build in builds if wish in ("", build.tag)))
     needs = f"PyTorch {release.version}{f' {wish}' if wish else ''} needs {least} for this card"
     what = f"NVIDIA's driver runs CUDA up to {_dotted(ceiling)}, and {needs}"

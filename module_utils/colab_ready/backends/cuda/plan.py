@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ...core.problem import Problem, Refused
+from ...core.remedy import HERE, UNTIL_THEN, give, reset
 from ...core.text import listed
 from . import builds as cuda_builds
 
@@ -88,7 +89,7 @@ class Verdict:
 
 
 def _otherwise(wsl: bool) -> str:
-    return "or set colab_backend: directml or cpu" if wsl else "or set colab_backend: cpu"
+    return f"{UNTIL_THEN}; or {give('colab_backend=directml')}" if wsl else UNTIL_THEN.replace(HERE, "")
 
 
 # --- what the driver says -------------------------------------------------------------------------------------------
@@ -272,7 +273,7 @@ def check_lock(build: Mapping[str, Any], locks: Sequence[str]) -> None:
     name = lock_name(build)
     if name not in locks:
         what = f"there is no lock for PyTorch {build['torch']}+{build['tag']} ({name})"
-        do = "leave cuda_torch and cuda_build empty, or give the lock in cuda_locks"
+        do = f"{reset('cuda_torch', 'cuda_build')}; or give the lock in cuda_locks"
         raise Refused(Problem("cuda_lock", what, f"one of {listed(sorted(locks), 'none')}", do))
 
 

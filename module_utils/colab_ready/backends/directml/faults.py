@@ -13,15 +13,16 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ...core.remedy import AGAIN, AGAIN_FIRST, BUILD_ANEW, SETTLED, Evidence, Remedy, within
+from ...core.remedy import AGAIN_FIRST, HERE, SETTLED, USE_CPU, Evidence, Remedy, build_anew, give, rebuild, within
 
 # --- what to do -----------------------------------------------------------------------------------------------------
 
 _DRIVER = (
     "On Windows: install the newest graphics driver of the card's maker, then in PowerShell: wsl --update; wsl --shutdown; "
-    "then run ./colab-ready verify"
+    f"then {HERE}run ./colab-ready verify"
 )
-_OTHERWISE = "until then set colab_backend: cpu"
+BUILD_ANEW = build_anew("directml")
+_OTHERWISE = f"until then {USE_CPU}"
 
 # Ids are names that documents refer to: they may be added, not changed.
 REMEDIES: dict[str, Remedy] = {
@@ -32,7 +33,7 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "directml_python": Remedy(
         "There is no torch-directml for this Python: it exists for 3.8 to 3.12 on x86-64 alone.",
-        "Let colab-ready choose the interpreter: remove the kernel environment's folder and run ./colab-ready again.",
+        f"Let colab-ready choose the interpreter: {rebuild('directml')}.",
     ),
     "directml_damaged": Remedy(
         "The package torch-directml is not complete: another installation has removed files of it or of torch "
@@ -54,7 +55,7 @@ REMEDIES: dict[str, Remedy] = {
         "With the CPU build of PyTorch, torch_directml ended the process (SIGABRT). The same was reported once, and never "
         "explained (microsoft/DirectML#570).",
         "Run ./colab-ready -e directml_torch_build=index, which fetches the index's own build of PyTorch (2.9 GB instead of "
-        "0.3 GB), and give the same at each later run; please tell us the outcome.",
+        "0.3 GB), and is remembered; please tell us the outcome.",
     ),
     "directml_numpy": Remedy(
         "This PyTorch was built for numpy 1 and does not work with the numpy 2 that is installed (microsoft/DirectML#608).",
@@ -63,12 +64,12 @@ REMEDIES: dict[str, Remedy] = {
     # Windows' side of WSL
     "directml_not_wsl": Remedy(
         "DirectML needs WSL 2, and this host is not in WSL.",
-        "Set colab_backend: auto (or rocm, cuda, xpu, cpu), and run ./colab-ready again.",
+        f"{give('colab_backend=auto')}, or with rocm, cuda, xpu or cpu.",
     ),
     "directml_no_dxg": Remedy(
         "Windows passes no graphics card into this WSL: /dev/dxg is not there.",
         "It takes WSL 2, Windows 11 and the newest graphics driver of the card's maker. In PowerShell: wsl --update; "
-        "wsl --set-version DISTRIBUTION 2; wsl --shutdown; then run ./colab-ready again. Windows in a virtual machine "
+        f"wsl --set-version DISTRIBUTION 2; wsl --shutdown; then {HERE}run ./colab-ready again. Windows in a virtual machine "
         f"passes none; {_OTHERWISE}.",
         "windows",
     ),
@@ -107,11 +108,11 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "adapter_not_seen": Remedy(
         "PyTorch does not see the graphics card that was chosen, only another one (microsoft/DirectML#239, ROCm/TheRock#3392).",
-        f"{_DRIVER}. Or set colab_gpu to the card that it sees and {AGAIN}.",
+        f"{_DRIVER}. Or name the card that it sees, {HERE}{give('colab_gpu=NAME')}.",
         "windows",
     ),
     "directml_no_such_device": Remedy(
-        "DirectML has no device of this number.", "Name one that it lists, or leave the number out."
+        "DirectML has no device of this number.", "In the cell: torch_directml.device(), or a number that it lists."
     ),
     "directml_create_device": Remedy(
         "The driver does not create a Direct3D 12 device in WSL (nix-community/NixOS-WSL#623, microsoft/WSL#14144).",
@@ -121,13 +122,13 @@ REMEDIES: dict[str, Remedy] = {
     # what it says, and how it dies
     "directml_invalid_argument": Remedy(
         "The driver refuses what DirectML asks for (E_INVALIDARG), although it counts an adapter (microsoft/DirectML#451).",
-        f"{_DRIVER}. It is not solved upstream: if it stays, {_OTHERWISE}.",
+        f"{_DRIVER}. It is not solved upstream: if it stays, {USE_CPU}.",
         "windows",
     ),
     "directml_allocator": Remedy(
         "The driver gives DirectML no memory, not even for one number (E_OUTOFMEMORY, microsoft/DirectML#361): this is no "
         "shortage.",
-        f"{_DRIVER}. If it stays, {_OTHERWISE}.",
+        f"{_DRIVER}. If it stays, {USE_CPU}.",
         "windows",
     ),
     "directml_access_denied": Remedy(
@@ -169,22 +170,22 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "directml_crashes": Remedy(
         "The driver ended the process (microsoft/DirectML#378, #503); not solved upstream.",
-        f"{_DRIVER}. If it stays at the same step, {_OTHERWISE}.",
+        f"{_DRIVER}. If it stays at the same step, {USE_CPU}.",
         "windows",
     ),
     "directml_aborts": Remedy(
         "The driver or torch_directml ended the process (SIGABRT).",
-        f"{_DRIVER}. If it stays at the same step, {_OTHERWISE}.",
+        f"{_DRIVER}. If it stays at the same step, {USE_CPU}.",
         "windows",
     ),
     "directml_hangs": Remedy(
         "The driver does not come back.",
-        f"In Windows' PowerShell: wsl --shutdown; then run ./colab-ready verify. If it hangs at the same step again: {_DRIVER}.",
+        f"In PowerShell: wsl --shutdown; then {HERE}run ./colab-ready verify. If it hangs at the same step again: {_DRIVER}.",
         "windows",
     ),
     "directml_unknown": Remedy(
         "DirectML failed in a way that this version does not know.",
-        f"{_DRIVER}. If it stays, {_OTHERWISE}, and tell us the text.",
+        f"{_DRIVER}. If it stays, {USE_CPU}, and tell us the text.",
         "windows",
     ),
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ...core.remedy import give
 from ...core.text import listed
 from ...gpu import catalog
 from ...gpu.catalog import NO, OPT_IN, YES
@@ -42,7 +43,7 @@ def _of_release(settings: Mapping[str, Any]) -> Iterator[Finding]:
     """Whether the release that is asked for is one, and complete enough to be installed."""
     releases, name = all_releases(settings), settings["release"]
     if name not in releases:
-        do = f"set directml_release to one of {listed(sorted(releases))}, or describe yours in directml_releases"
+        do = f"{give('directml_release=RELEASE')} with one of {listed(sorted(releases))}, or describe yours in directml_releases"
         yield Finding(SETTING, f"directml_release is {name!r}, which is no known release of torch-directml", do)
         return
     release = releases[name]
@@ -53,9 +54,9 @@ def _of_release(settings: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(SETTING, why, "complete it, or take another release")
     elif not release.get(lock):
         other = next((build for build, key in TORCH_BUILDS.items() if release.get(key)), None)
-        do = f"set directml_torch_build: {other}" if other else f"give it a {lock} in directml_releases"
+        do = give(f"directml_torch_build={other}") if other else f"give it a {lock} in directml_releases"
         build = settings["torch_build"]
-        why = f"the release {name} has no {lock or 'lock'}, so it cannot be had with directml_torch_build: {build}"
+        why = f"the release {name} has no {lock or 'lock'}, so it cannot be had with directml_torch_build={build}"
         yield Finding(SETTING, why, do)
     elif not is_range(str(release["python"])):
         yield Finding(

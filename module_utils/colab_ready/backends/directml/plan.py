@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...core.problem import Problem
+from ...core.remedy import UNTIL_THEN, give
 from ...system import ldconfig
 
 # What libdirectml.so, which comes with the wheel, loads by name. Windows brings them, into this folder.
@@ -20,8 +21,6 @@ LIBRARY_FOLDER = "/usr/lib/wsl/lib"
 LIBRARIES = ("libd3d12.so", "libd3d12core.so", "libdxcore.so")
 # Where the loader looks without being told: nothing of it can be taken out of a configuration.
 _SYSTEM_FOLDER = re.compile(r"(/usr(/local)?)?/lib(64)?(/x86_64-linux-gnu)?")
-
-_ANOTHER = "or set colab_backend: cpu"
 
 
 def check_stubs(stubs: Mapping[str, str]) -> list[Problem]:
@@ -54,14 +53,14 @@ def check_download(python: Mapping[str, Any], seen: str, unreachable: str | None
     if not unreachable:
         return []
     what = f"torch-directml has wheels for Python {python['requires']} only, and no Python of this host fits ({seen})"
-    install = f"install Python {python['use']} and name it with python_env_python"
-    mirror = "python_env_python_mirror to a mirror of python-build-standalone (file:///FOLDER for a folder)"
+    install = f"install Python {python['use']} and name it: {give('python_env_python=PATH')}"
+    mirror = f"name a mirror of python-build-standalone (or file:///FOLDER): {give('python_env_python_mirror=ADDRESS')}"
     return [
         Problem(
             "directml_python",
             f"{what}; uv would fetch Python {python['use']}, but {unreachable}",
             f"a Python {python['requires']}, or the way to that download",
-            f"see to the network, or set {mirror}, or {install}, {_ANOTHER}",
+            f"see to the network; or {mirror}; or {install}; {UNTIL_THEN}",
         )
     ]
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ...core import remedy as faults
-from ...core.remedy import AGAIN, AGAIN_FIRST, BUILD_ANEW, VERIFY, Remedy, within
+from ...core.remedy import AGAIN, AGAIN_FIRST, HERE, USE_CPU, VERIFY, Remedy, build_anew, give, rebuild, reset, within
 from ...gpu.readers.rocminfo import Rocminfo
 from ..base import WINDOWS_11
 from . import releases as rocm_releases
@@ -25,13 +25,17 @@ from .plan import SHADOWS
 
 _DRIVER = (
     "On Windows: install AMD's newest Adrenalin driver (26.8.1 or newer), then in PowerShell: wsl --update; wsl --shutdown; "
-    "then run ./colab-ready verify"
+    f"then {HERE}{VERIFY}"
 )
 _OPENS = (
     "whether the user who runs the kernels is in the groups render and video, and in a container whether it was started with "
     "--device /dev/kfd --device /dev/dri"
 )
-_DIRECTML = "set colab_backend: directml"
+_DIRECTML = give("colab_backend=directml")
+_THERE = f"{HERE}{_DIRECTML}"
+_NEWEST = f"{reset('rocm_version')}: that takes {rocm_releases.DEFAULT}"
+BUILD_ANEW = build_anew("rocm")
+_CPU = USE_CPU.replace(HERE, "")
 
 # Ids are names that documents refer to: they may be added, not changed.
 REMEDIES: dict[str, Remedy] = {
@@ -39,7 +43,7 @@ REMEDIES: dict[str, Remedy] = {
     "rocm_release_without_wsl": Remedy(
         "This release of ROCm has no bridge to WSL: 6.2.0, 7.0 and what came before 6.1.3 have none "
         "(ROCm/legacy-rocm-build#5361, #3051).",
-        f"Leave rocm_version empty, or set it to {' or '.join(rocm_releases.offered())}, and {AGAIN}.",
+        f"{_NEWEST}; or {give('rocm_version=VERSION')} with {' or '.join(rocm_releases.offered())}.",
     ),
     "rocm_usecase_gone": Remedy(
         "amdgpu-install has no usecase wsl any more: since 7.2.1 the bridge to WSL is a package of its own.",
@@ -47,16 +51,16 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "rocm_driver_pairing": Remedy(
         "A ROCm of before 7.2.1 works in WSL with one particular Windows driver only (ROCm/legacy-rocm-build#4749).",
-        f"Leave rocm_version empty, which takes {rocm_releases.DEFAULT}; remove the old one as ./colab-ready says.",
+        f"{_NEWEST}; remove the old one as ./colab-ready says.",
     ),
     "rocm_bridge_too_old": Remedy(
         "The bridge of before 7.2.1 does not know the graphics in this Ryzen processor (ROCm/legacy-rocm-build#5900).",
-        f"Leave rocm_version empty, which takes {rocm_releases.DEFAULT}. {_DRIVER}.",
+        f"{_DRIVER}. Before that, {HERE}{_NEWEST}.",
         "windows",
     ),
     "rocm_without_amd": Remedy(
         "ROCm is installed, but Windows shows this WSL no graphics of AMD (ROCm/rocm-systems#1153).",
-        f"If there is an AMD card: {within(_DRIVER)}. If not, set colab_backend: auto and {AGAIN}.",
+        f"If there is an AMD card: {within(_DRIVER)}. If not, {HERE}{give('colab_backend=auto')}.",
         "windows",
     ),
     "rocm_only_ubuntu": Remedy(
@@ -66,43 +70,43 @@ REMEDIES: dict[str, Remedy] = {
     "rocm_windows_10": Remedy(
         "AMD's bridge asks the driver for what came with Windows 11; Windows 10 lacks it, and the card's memory reads as 0 "
         "(ROCm/librocdxg#22, ROCm/legacy-rocm-build#6323).",
-        f"Update to Windows 11; until then {_DIRECTML}.",
+        f"Update to Windows 11; until then {_THERE}.",
         "windows",
     ),
     # which card
     "rocm_card_unsupported": Remedy(
         "This release of ROCm does not know the card (ROCm/legacy-rocm-build#4215, #3413).",
-        f"Leave rocm_version empty, which takes {rocm_releases.DEFAULT}; if that does not either, {_DIRECTML} (in WSL) or cpu.",
+        f"{_NEWEST}; if that does not either: {_CPU}; in WSL perhaps {_DIRECTML}.",
     ),
     "rocm_rdna2": Remedy(
         "AMD supports no Radeon RX 6000 or older in WSL (ROCm/legacy-rocm-build#4503, #4964, #4281).",
-        f"Set colab_backend: directml. To try ROCm all the same: rocm_experimental: true, and {AGAIN}.",
+        f"{_DIRECTML}. To try ROCm all the same: {give('rocm_experimental=true')}.",
     ),
     "rocm_dids_missing": Remedy(
         "AMD's bridge does not open this card, though it could: its id is not built in (ROCm/librocdxg#37, "
         "ROCm/legacy-rocm-build#6119).",
-        f"Set rocm_experimental: true, which adds the card's line to dids.conf, and {AGAIN}; or {_DIRECTML}.",
+        f"{give('rocm_experimental=true')}, which adds the card's line to dids.conf; or {_DIRECTML}.",
     ),
     "rocm_only_cpu": Remedy(
         "rocminfo lists the processor alone: the bridge works, but opens no card (ROCm/legacy-rocm-build#4456).",
-        f"{_DRIVER}. If the card is not in AMD's list for WSL, {_DIRECTML}.",
+        f"{_DRIVER}. If the card is not in AMD's list for WSL, {_THERE}.",
         "windows",
     ),
     "rocm_no_adapter": Remedy(
         "AMD's bridge finds no card of its own: the driver on Windows is older than the bridge, or its list does not have "
         "the card (No WDDM adapters found).",
-        f"{_DRIVER}. If it stays, {_DIRECTML}.",
+        f"{_DRIVER}. If it stays, {_THERE}.",
         "windows",
     ),
     "rocm_card_not_listed": Remedy(
         "ROCm lists a GPU, but not the card that this runtime was set up for.",
-        f"If a card was put in or taken out: {AGAIN}. If not: {within(_DRIVER)}.",
+        f"If a card was put in or taken out, {HERE}{AGAIN}. If not: {within(_DRIVER)}.",
         "windows",
     ),
     "rocm_override_wanted": Remedy(
         "The runtime does not know the card's id and asks for HSA_OVERRIDE_GFX_VERSION (microsoft/WSL#40464).",
-        f"Do not set it: it makes the card run what was built for another. Take the newest ROCm: leave rocm_version empty "
-        f"and {AGAIN}; or {_DIRECTML} (in WSL) or cpu.",
+        f"Do not set it: it makes the card run what was built for another. Take the newest ROCm: {_NEWEST}; "
+        f"or {_CPU}; in WSL perhaps {_DIRECTML}.",
     ),
     # the bridge
     "rocm_detection_off": Remedy(
@@ -142,11 +146,11 @@ REMEDIES: dict[str, Remedy] = {
     "rocm_driver_assertion": Remedy(
         "The bridge of before 7.2.1 ends where Windows has a card of another maker beside AMD's "
         "(ROCm/legacy-rocm-build#4460, #4584).",
-        f"Leave rocm_version empty, which takes {rocm_releases.DEFAULT}, and {AGAIN}.",
+        f"{_NEWEST}.",
     ),
     "rocm_start_failed": Remedy(
         "AMD's bridge sometimes fails to open the card when a program starts (CreateContext, ROCm/librocdxg#33, #84).",
-        f"Run ./colab-ready verify once more. If it stays: {within(_DRIVER)}.",
+        f"In the WSL window: run ./colab-ready verify once more. If it stays: {within(_DRIVER)}.",
         "windows",
     ),
     "rocm_profiler": Remedy(
@@ -155,29 +159,28 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "rocm_hangs": Remedy(
         "ROCm does not come back: the driver hangs, or there is no card that it could use (ROCm/rocm-systems#1153).",
-        f"In PowerShell: wsl --shutdown; then run ./colab-ready verify. If it stays: {within(_DRIVER)}.",
+        f"In PowerShell: wsl --shutdown; then {HERE}{VERIFY}. If it stays: {within(_DRIVER)}.",
         "windows",
     ),
-    "rocm_no_gpu": Remedy("ROCm started and found no GPU.", f"{_DRIVER}. If it stays, {_DIRECTML}.", "windows"),
+    "rocm_no_gpu": Remedy("ROCm started and found no GPU.", f"{_DRIVER}. If it stays, {_THERE}.", "windows"),
     "rocm_files_missing": Remedy(
         "Files of ROCm in the kernel environment, or libraries of the distribution that they need, are missing.",
-        f"{AGAIN_FIRST}, which installs what is missing. If it stays: remove the kernel environment's folder, and "
-        f"{AGAIN}.",
+        f"{AGAIN_FIRST}, which installs what is missing. If it stays: {rebuild('rocm')}.",
     ),
     # without WSL
     "rocm_native_files": Remedy(
         "Files of ROCm in the kernel environment, or libraries of the distribution that they need, are missing.",
         f"sudo apt-get install libatomic1 libquadmath0 (which no run installs outside of WSL), then {AGAIN}. "
-        f"If it stays: remove the kernel environment's folder, and {AGAIN}.",
+        f"If it stays: {rebuild('rocm')}.",
     ),
     "rocm_native_unknown": Remedy(
         "ROCm failed in a way that this version does not know.",
-        "Restart the computer, then run ./colab-ready verify. If it stays, set colab_backend: cpu, and tell us the text.",
+        f"Restart the computer, then {VERIFY}. If it stays: {_CPU}; and tell us the text.",
     ),
     "rocm_native_no_gpu": Remedy(
         "ROCm started and found no GPU that it can use.",
-        f"Look whether the kernel's amdgpu has the card (ls -l /dev/kfd /dev/dri), {_OPENS}; then {AGAIN}. Until then set "
-        "colab_backend: cpu.",
+        f"Look whether the kernel's amdgpu has the card (ls -l /dev/kfd /dev/dri), {_OPENS}; then {AGAIN}; "
+        f"until then {_CPU}.",
     ),
     "rocm_kfd_permission": Remedy(
         "The user who runs the kernels may not open /dev/kfd, which ROCm computes through (ROCm/legacy-rocm-build#1211).",
@@ -204,7 +207,7 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "rocm_native_driver": Remedy(
         "AMD's driver in this kernel hangs, or ends programs.",
-        "Restart the computer, then run ./colab-ready verify. If it stays, take a newer kernel, or set colab_backend: cpu.",
+        f"Restart the computer, then {VERIFY}. If it stays, take a newer kernel; until then {_CPU}.",
     ),
     # torch
     "rocm_other_torch": Remedy(
@@ -228,11 +231,11 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "rocm_wheel_python": Remedy(
         "The wheel is for another Python: cp310 goes with Ubuntu 22.04's, cp312 with 24.04's.",
-        f"Install it only through ./colab-ready, which takes a fitting Python: remove the kernel environment's folder, {AGAIN}.",
+        f"Install it only through ./colab-ready, which takes a fitting Python: {rebuild('rocm')}.",
     ),
     "rocm_no_free_memory": Remedy(
         "The card's free memory reads as 0: the bridge is older than 1.2.1, or Windows is (ROCm/librocdxg#22).",
-        f"{AGAIN_FIRST} for the current bridge. {_DRIVER}.",
+        f"{_DRIVER}. Before that, {HERE}{AGAIN}, for the current bridge.",
         "windows",
     ),
     # what is so, and no fault
@@ -254,7 +257,7 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "rocm_reserved_memory": Remedy(
         "About 2.5 GB of the card's memory belong to Windows and WSL before anything runs (ggml-org/llama.cpp#23999).",
-        "Nothing: it is so with every card in WSL. Close what else uses the card on Windows.",
+        "Nothing: this is normal in WSL. For more free memory close what else uses the card on Windows.",
         "windows",
     ),
     "rocm_dmesg": Remedy(
@@ -267,7 +270,7 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "rocm_unknown": Remedy(
         "ROCm failed in a way that this version does not know.",
-        f"{_DRIVER}. If it stays, {_DIRECTML}, and tell us the text.",
+        f"{_DRIVER}. If it stays, {_THERE}, and tell us the text.",
         "windows",
     ),
 }

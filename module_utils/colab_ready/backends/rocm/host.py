@@ -16,6 +16,7 @@ from ...apt.client import DEB_BYTES_MAX, QUESTION_SECONDS, apt_options, fetch
 from ...apt.output import judge_steps
 from ...core.problem import Problem, Refused
 from ...core.redact import redact, secrets_in
+from ...core.remedy import give, reset
 from ...process import program
 from ...system import ldconfig
 from ..base import HostFacts
@@ -37,8 +38,8 @@ class RocmHost(GpuHost):
     owner = "rocm"
     key_variable = "rocm_apt_key_fingerprint"
     more = {
-        "timeout": "raise rocm_timeout_seconds on a slow line",
-        "unreachable": "; with rocm_system_packages: false ROCm 7.14 and newer need no repository",
+        "timeout": f"on a slow line {give('rocm_timeout_seconds=7200')}",
+        "unreachable": f"; with {give('rocm_system_packages=false')} ROCm 7.14 and newer need no repository",
     }
 
     def __init__(self, params: Mapping[str, Any], check: bool) -> None:
@@ -96,7 +97,7 @@ class RocmHost(GpuHost):
         problems += found.problems
         if found.remove and not self.params["remove_conflicts"]:
             what = f"{' and '.join(found.remove)} of the distribution would be loaded in place of AMD's runtime"
-            do = "set rocm_remove_conflicts: true, which removes them (./colab-ready remove puts them back)"
+            do = f"{give('rocm_remove_conflicts=true')}, which removes them (./colab-ready remove puts them back)"
             problems.append(Problem("rocm_shadowed", what, "not installed", do))
         elif found.remove:
             steps = self.apt.simulate(["purge", *found.remove])
@@ -142,7 +143,7 @@ class RocmHost(GpuHost):
         said = self.apt.ask(["/usr/bin/dpkg-deb", "--field", path, "Package", "Version"])
         if said != f"Package: {deb['package']}\nVersion: {deb['version']}\n":
             what = f"{deb['file']} says of itself: {' '.join(said.split()) or 'nothing'}"
-            do = "correct rocm_bridge_version or the checksum that you set"
+            do = reset("rocm_bridge_version", "rocm_bridge_sha256", "rocm_amd_smi_sha256")
             raise Refused(Problem("rocm_bridge", what, f"{deb['package']} {deb['version']}", do))
         return path
 

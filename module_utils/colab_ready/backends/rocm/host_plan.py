@@ -13,13 +13,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...core.problem import Problem
+from ...core.remedy import give, reset
 
 
 def judge_deb(deb: Mapping[str, str], sha256: str, variable: str) -> Problem | None:
     if sha256 == deb["sha256"]:
         return None
     what = f"{deb['file']} from {deb['url']} has the SHA-256 checksum {sha256}; it was not installed"
-    do = f"try again; if it stays, take it from {variable} = another address, and never correct the checksum to fit a file"
+    do = f"{reset('rocm_bridge_sha256', 'rocm_amd_smi_sha256')}; if it stays, take it from elsewhere: "
+    do += f"{give(f'{variable}=ADDRESS')}; and never correct the checksum to fit a file"
     return Problem("rocm_checksum", what, deb["sha256"], do)
 
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ...core.remedy import give, pick, reset
 from ...core.text import listed
 from ...gpu import catalog
 from ...gpu.catalog import NO, OPT_IN
@@ -46,7 +47,7 @@ def findings(adapter: Mapping[str, Any], host: HostFacts, settings: Mapping[str,
         return
     own = own_support(family, host)
     # The card is what takes a wish of its own; a system that AMD does not name takes none.
-    on_request = Finding(OPT_IN, own.why, "rocm_experimental: true", settings["experimental"])
+    on_request = Finding(OPT_IN, own.why, "rocm_experimental=true", settings["experimental"])
     yield on_request if own.level == OPT_IN else own
     yield from _of_wsl(family, host, settings) if host.behind_windows else _of_linux(adapter, family, host)
     if gfx is not None:
@@ -65,7 +66,7 @@ def _of_wsl(family: catalog.Family, host: HostFacts, settings: Mapping[str, Any]
     elif not _has(line, host, named):
         wanted = listed(_common(line, named))
         why = f"ROCm {line.version} in WSL for {kind} is made for Ubuntu {wanted}, this is {system_of(host)}"
-        yield Finding(SETTING, why, f"leave rocm_version empty; or {UBUNTU}")
+        yield Finding(SETTING, why, f"{reset('rocm_version')}; or {UBUNTU}")
     elif host.is_derived:
         yield Finding(OPT_IN, f"AMD's ROCm in WSL is made for Ubuntu {listed(named)}, this is {system_of(host)}")
     if host.windows_10:
@@ -119,7 +120,7 @@ def _of_settings(
 ) -> Iterator[Finding]:
     wsl = host.behind_windows
     there = [one.version for one in releases.LINES if one.offered and (wsl or one.light)]
-    other = f"set rocm_version to one of {listed(there)}, or leave it empty ({releases.DEFAULT})"
+    other = pick("rocm_version=VERSION", f"one of {listed(there)}") + f", which takes {releases.DEFAULT}"
     asked = releases.line_of(settings["version"] or releases.DEFAULT)
     if asked is None:
         yield Finding(SETTING, f"ROCm {settings['version']} is not in the table of this version", other)
@@ -136,13 +137,13 @@ def _of_settings(
             one.version for one in releases.LINES if one.offered and releases.target_of(gfx, one)[0] in one.targets
         ]
         level = SETTING if releases.DEFAULT in others else NO
-        do = f"set rocm_version to {others[0]}" if others else ""
+        do = give(f"rocm_version={others[0]}") if others else ""
         yield Finding(level, f"ROCm {asked.version} has nothing for {label(adapter)}", do)
     full = settings["system_packages"] or not asked.light
     if full and not (wsl and host.distribution) and host.ubuntu_release not in asked.releases:
         why = f"AMD has packages of ROCm {asked.version} for Ubuntu {listed(asked.releases)}, this is {system_of(host)}"
         do = (
-            "set rocm_system_packages: false, which needs none of them"
+            give("rocm_system_packages=false") + ", which needs none of them"
             if asked.light
             else "run colab-ready on one of these"
         )
@@ -150,7 +151,7 @@ def _of_settings(
     if settings["torch"] and settings["torch"] not in [one.version for one in asked.torch]:
         why = f"there is no PyTorch {settings['torch']} for ROCm {asked.version} in the table"
         have = listed([one.version for one in asked.torch])
-        yield Finding(SETTING, why, f"set rocm_torch to one of {have}, or leave it empty")
+        yield Finding(SETTING, why, pick("rocm_torch=VERSION", f"one of {have}"))
     if wsl:
         yield from _of_bridge(asked, settings)
 
@@ -159,17 +160,17 @@ def _of_bridge(line: Line, settings: Mapping[str, Any]) -> Iterator[Finding]:
     bridge = settings["bridge_version"] or line.bridges[0]
     if bridge not in line.bridges:
         why = f"AMD's bridge {bridge} is not made for ROCm {line.version}, and the wrong one corrupts memory"
-        yield Finding(SETTING, why, f"leave rocm_bridge_version empty, which is {listed(line.bridges)}")
+        yield Finding(SETTING, why, f"{reset('rocm_bridge_version')}, which takes {listed(line.bridges)}")
         return
     asked = [(releases.BRIDGES[bridge], "bridge_sha256")]
     asked += [(releases.AMD_SMI[bridge], "amd_smi_sha256")] if settings["amd_smi"] else []
     for asset, name in asked:
         given = settings[name]
         if given and not re.fullmatch(r"[0-9a-f]{64}", given.lower(), re.ASCII):
-            do = f"set rocm_{name} to 64 hexadecimal digits, or leave it empty"
+            do = pick(f"rocm_{name}=CHECKSUM", "64 hexadecimal digits")
             yield Finding(SETTING, f"rocm_{name} is no SHA-256 checksum", do)
         elif not given and not asset.sha256:
-            do = f"set rocm_{name} to the one that GitHub shows beside the file, or take another rocm_version"
+            do = f"{give(f'rocm_{name}=CHECKSUM')} with the one that GitHub shows beside the file; or {reset('rocm_version')}"
             yield Finding(
                 SETTING, f"the checksum of {asset.file}, which root installs, is not known to this version", do
             )

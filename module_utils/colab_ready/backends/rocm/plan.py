@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from ...core.problem import Problem
+from ...core.remedy import give
 from ...core.text import listed
 from ...gpu import catalog
 from ...gpu.kind import label
@@ -225,7 +226,7 @@ def conflicts(
         usable = [
             one.version for one in rocm_releases.LINES if one.offered and one.version in releases and (wsl or one.light)
         ]
-        keep = f"; or set rocm_version: {usable[0]}, which is there" if len(releases) == len(usable) == 1 else ""
+        keep = f"; or {give(f'rocm_version={usable[0]}')}, which is there" if len(releases) == len(usable) == 1 else ""
         first = "sudo amdgpu-uninstall, " if "amdgpu-install" in packages else ""
         problems.append(
             Problem(

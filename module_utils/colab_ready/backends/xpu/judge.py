@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ...core.remedy import give
 from ...core.text import listed
 from ...gpu import catalog
 from ...gpu.catalog import NO, OPT_IN
@@ -28,7 +29,7 @@ from ..base import (
 )
 from ..torch_devices import Side
 
-_ELSE_DIRECTML = "if ./colab-ready ends with NOT READY, set colab_backend: directml"
+_ELSE_DIRECTML = f"if ./colab-ready ends with NOT READY: {give('colab_backend=directml')}"
 
 
 def findings(adapter: Mapping[str, Any], host: HostFacts, _settings: Mapping[str, Any]) -> Iterator[Finding]:

@@ -143,7 +143,7 @@ def read_rocminfo(program: str | None, seconds: float = SECONDS) -> Reading:
         _need_success("rocminfo", answer)
         found = parse_rocminfo(answer.text)
         if not found:
-            raise Failure("no_adapters", "rocminfo finds no GPU of AMD")
+            raise Failure("no_adapters", "rocminfo finds no GPU of AMD; if there is one, update its driver")
     except Failure as failure:
         return failed(failure.why)
     return assemble(found, "rocminfo", "rocminfo does not say it")

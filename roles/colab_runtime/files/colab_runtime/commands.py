@@ -18,7 +18,7 @@ from colab_ready.files.safe_open import open_file
 from colab_ready.system.ports import listeners_on
 
 from .activity import HANGS, at_stake, shortened, spare
-from .core import EXIT_LATER, EXIT_SETTINGS, RUNNING, START_SECONDS, Problem, say, user_name
+from .core import ENDS, EXIT_LATER, EXIT_SETTINGS, RUNNING, START_SECONDS, Problem, say, user_name
 from .ending import end_rest
 from .ports import accepts, answers, has_old_token, in_time, listen, port_taken, stranger
 from .served import as_served, lacks_groups, what_waits
@@ -208,7 +208,7 @@ def join_start(settings: Settings, run_dir: RunDir) -> int:
     raise Problem(
         f"A supervisor runs already, but nothing answers on port {settings.port}. "
         "See colab-runtime logs; colab-runtime restart starts afresh, and where it cannot: "
-        "sudo colab-runtime token --rotate --force"
+        f"sudo colab-runtime token --rotate --force ({ENDS})"
     )
 
 

@@ -14,6 +14,8 @@ from colab_ready.system import ports
 SETTINGS = "/etc/colab-ready/runtime.json"
 PROGRAM = ports.PROGRAM
 SAFE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# What --force does besides.
+ENDS = "it ends running notebooks"
 EXIT_FAILED = 1
 EXIT_NOT_RUNNING = 3
 EXIT_LATER = 75  # EX_TEMPFAIL: the same start can succeed later (port taken, disk not mounted yet)

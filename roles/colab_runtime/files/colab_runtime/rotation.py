@@ -18,7 +18,7 @@ from colab_ready.system.processes import alive, send
 
 from .activity import at_stake, refuse_to_end
 from .commands import prepare_folders, restart_supervised
-from .core import EXIT_FAILED, EXIT_LATER, SERVER_STOP_SECONDS, START_SECONDS, Problem, say
+from .core import ENDS, EXIT_FAILED, EXIT_LATER, SERVER_STOP_SECONDS, START_SECONDS, Problem, say
 from .ending import end_rest
 from .ports import accepts, answers
 from .served import as_served
@@ -121,15 +121,22 @@ def start_in_child(settings: Settings) -> None:
         raise Problem(done.stderr.strip().removeprefix("colab-runtime: "), done.returncode)
 
 
+def unwritten(settings: Settings, error: OSError, otherwise: str) -> Problem:
+    """Say that the old token stays, and what to do about that."""
+    place, full = error.filename or settings.token_file, error.errno in (errno.ENOSPC, errno.EDQUOT)
+    do = "free some space there (df -h, df -i), then do the same again" if full else otherwise
+    return Problem(
+        f"The token was not changed: {place} cannot be written ({error.strerror}). Expected: to be able to write it. Do: {do}"
+    )
+
+
 def pull_brake(settings: Settings) -> int:
     """Root's `--force`: a new token, whatever the user's processes do; then none of them is left; then another token, since they
     could still read the first one, in a file that none of them has open. Nothing of the user's is read or asked before that."""
     try:
         make_token(settings)
     except OSError as error:
-        raise Problem(
-            f"The token was not changed: {error.filename or settings.token_file}: {error.strerror}."
-        ) from None
+        raise unwritten(settings, error, "look at it as root (ls -ld, lsattr), then do the same again") from None
     try:
         ran = end_at_once(settings)
         make_token(settings)
@@ -179,11 +186,8 @@ def rotate_token(settings: Settings, force: bool) -> int:
         forget_cookies(settings)  # first, so that no step behind it can leave a new token with the old cookies
         make_token(settings)
     except OSError as error:
-        notebook = " In a notebook /etc is read-only: do it in a terminal." if error.errno == errno.EROFS else ""
-        raise Problem(
-            f"The token was not changed: {error.filename or settings.token_file} cannot be written ({error.strerror})."
-            f"{notebook} Do: sudo colab-runtime token --rotate --force"
-        ) from None
+        where = "in a terminal, as /etc is read-only in a notebook: " if error.errno == errno.EROFS else ""
+        raise unwritten(settings, error, f"{where}sudo colab-runtime token --rotate --force ({ENDS})") from None
     try:
         # Again: a server that crashed just now has started once more, with the old token and a new secret.
         forget_cookies(settings)

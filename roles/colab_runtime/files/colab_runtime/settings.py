@@ -58,14 +58,14 @@ class Settings:
             account = pwd.getpwnam(self.user)
         except KeyError:
             raise Problem(
-                f"{self.path} names the user '{self.user}', and this machine has no such user. "
-                "Create it, or run ./colab-ready again with another colab_user.",
+                f"{self.path} names the user '{self.user}', and this machine has no such user. Expected: an account that exists. "
+                "Do: ./colab-ready -e colab_user=NAME with one, or ./colab-ready settings --reset colab_user, then ./colab-ready",
                 EXIT_SETTINGS,
             ) from None
         if account.pw_uid == 0:
             raise Problem(
-                f"{self.path} names '{self.user}', which is root; notebooks must not run as root. "
-                "Run ./colab-ready again with another colab_user.",
+                f"{self.path} names '{self.user}', which is root; notebooks must not run as root. Expected: another account. "
+                "Do: ./colab-ready -e colab_user=NAME with one, or ./colab-ready settings --reset colab_user, then ./colab-ready",
                 EXIT_SETTINGS,
             )
         return account
@@ -118,7 +118,11 @@ def load_settings(path: str) -> Settings:
             EXIT_SETTINGS,
         ) from None
     except OSError as error:
-        raise Problem(f"{path} cannot be read: {error.strerror}.", EXIT_SETTINGS) from None
+        raise Problem(
+            f"{path} cannot be read: {error.strerror}. Expected: a file that ./colab-ready wrote. "
+            f"Do: sudo mv -T {path} {path}.old, then ./colab-ready",
+            EXIT_SETTINGS,
+        ) from None
     # The folder by itself: in one like /tmp another file could have been there when it was read.
     folder, uids = os.path.dirname(os.path.abspath(path)), (0, os.geteuid())
     distrust = distrust_way(folder, uids) or distrust_way(os.path.abspath(path), uids)

@@ -207,7 +207,10 @@ def command_logs(settings: Settings, keep_on: bool, count: int) -> int:
             why = f"There is no log yet: {settings.log_file} appears with the first colab-runtime start."
             raise Problem(why) from None
     except OSError as error:
-        raise Problem(f"{settings.log_file} cannot be read: {error.strerror}.") from None
+        raise Problem(
+            f"{settings.log_file} cannot be read: {error.strerror}. Expected: a file of '{settings.user}'. "
+            f"Do: sudo mv -T {settings.log_file} {settings.log_file}.old, then colab-runtime restart"
+        ) from None
     lines = file.read(LOG_BYTES_MAX).splitlines() if file else []
     for line in lines[-count:] if count else []:
         say(line)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from colab_ready.system.ports import SOCKET, UNIT, listeners_on, socket_unit_holds
 
-from .core import RUNNING, START_SECONDS, Problem, say
+from .core import ENDS, RUNNING, START_SECONDS, Problem, say
 from .ports import answers, in_time, port_taken, stranger
 from .settings import Settings, as_root
 from .token import RENEWED, token_made
@@ -89,7 +89,7 @@ def run_in_time(verb: str) -> subprocess.CompletedProcess[str]:
             kill_unit()
     raise Problem(
         f"systemd could not {verb} {UNIT} in time, and killing it did not help. Expected seconds. "
-        "Do: sudo colab-runtime token --rotate --force"
+        f"Do: sudo colab-runtime token --rotate --force ({ENDS})"
     )
 
 
