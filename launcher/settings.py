@@ -22,7 +22,9 @@ from .words import Stop
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise Stop(f"{message}. Expected: ./colab-ready settings [--all], or --reset [NAME...].", 2)
+        raise Stop(
+            f"{message}. Expected: ./colab-ready settings [--all], or --reset [NAME...]. Do: leave the rest out.", 2
+        )
 
 
 def parse(words: Sequence[str], known: dict[str, Setting]) -> tuple[bool, list[str] | None]:

@@ -339,9 +339,12 @@ def write_report(path: str, report: dict[str, Any]) -> None:
 
 def unwritten(path: str, error: OSError) -> Problem:
     """Why the report cannot be written, and what to do about that."""
-    folder = error.errno == errno.EISDIR
-    room = "make room there (df -h), or ./colab-ready -e readiness_report=PATH"
-    do = "sudo mv -T %s %s.old" % (path, path) if folder else room
+    first = {
+        errno.EISDIR: f"sudo mv -T {path} {path}.old",
+        errno.ENOSPC: f"make room (df -h {os.path.dirname(path)})",
+        errno.EROFS: f"let it be written to (findmnt -T {os.path.dirname(path)})",
+    }.get(error.errno or 0, f"see what is wrong there (ls -ld {os.path.dirname(path)})")
+    do = f"{first}, then ./colab-ready verify; or ./colab-ready -e readiness_report=PATH"
     return Problem(
         "report", "the report cannot be written to %s (%s)" % (path, error.strerror), "a file that root may write", do
     )

@@ -75,7 +75,7 @@ def test_a_row_without_a_value_is_no_error() -> None:
         (REMEDY, "The server is down: colab-runtime start (in Linux)"),
         (
             {"cause": "The driver is old", "do": "Update it.", "where": "windows"},
-            "The driver is old: Update it. (in Windows)",
+            "The driver is old. Update it (in Windows)",
         ),
         ({"do": "Allow it", "where": "browser"}, "Allow it (in the browser)"),
         ({"do": "Switch it off", "where": "bios"}, "Switch it off (in the BIOS)"),

@@ -724,7 +724,7 @@ warning: The package `torch==2.13.0+rocm10.0.0` does not have an extra named `de
         ("hash", "https://m/uv.whl is another file than the locked one", "hash_mismatch", "tampers with the download"),
         ("answer", "https://m/uv.whl is another file than the locked one", "line", "login page"),
         ("disk", "/x/uv: No space left on device", "disk_full", "Make room"),
-        ("disk", "/x/uv: Is a directory", "os_error", "Look at that place"),
+        ("disk", "/x/uv: Is a directory", "os_error", "who may write there (ls -ld)"),
         ("unreachable", "https://m/ cannot be reached (Name or service not known)", "no_network", "Check the network"),
         (
             "unreachable",

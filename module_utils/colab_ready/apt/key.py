@@ -11,7 +11,7 @@ from typing import Any
 
 from ..core.problem import Problem
 from ..core.redact import redact
-from ..core.remedy import give
+from ..core.remedy import give, reset
 
 _FINGERPRINT = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")
 
@@ -23,8 +23,8 @@ def check_wish(repository: Mapping[str, Any], variable: str) -> list[Problem]:
         Problem(
             f"{owner}_apt_fingerprint",
             f"{one} in {variable} is no fingerprint of a key",
-            "40 hexadecimal digits",
-            "correct it",
+            "all of its 40 or 64 hexadecimal digits",
+            f"{give(f'{variable}=FINGERPRINT')} (gpg --show-keys FILE prints it), or {reset(variable)}",
         )
         for one in repository["fingerprints"]
         if not _FINGERPRINT.fullmatch(one)
@@ -32,7 +32,8 @@ def check_wish(repository: Mapping[str, Any], variable: str) -> list[Problem]:
     pinned = repository["fingerprints"] or repository["key_sha256"]
     if not pinned and repository["key"].partition("://")[0] == "http":
         what = f"the key {redact(repository['key'])} would come unprotected, and nothing says which key it should be"
-        do = f"{give(f'{variable}=FINGERPRINT')} (gpg --show-keys FILE prints it), or use an https address"
+        owners = f"{give(f'{variable}=FINGERPRINT')} with what its owner says (gpg --show-keys FILE prints it)"
+        do = f"{give(f'{owner}_apt_key=https://ADDRESS')}; or {owners}"
         problems.append(Problem(f"{owner}_apt_key_unknown", what, "https, or the key's fingerprint", do))
     return problems
 

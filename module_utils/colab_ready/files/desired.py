@@ -218,7 +218,7 @@ def parse_entries(raws: Sequence[Mapping[str, Any]]) -> tuple[list[Entry], list[
         try:
             entry = parse_entry(raw)
             if entry.path in paths:
-                raise Refused("the path is listed twice. Expected one entry for one path. Remove one.")
+                raise Refused("the path is listed twice. Expected one entry for one path. Take one out of `files`.")
         except Refused as error:
             problems.append(f"{raw.get('path') or '(no path)'}: {error}")
         else:

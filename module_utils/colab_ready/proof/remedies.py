@@ -136,7 +136,8 @@ REMEDIES: dict[str, Remedy] = {
         f"{give('colab_port=NUMBER')} with another one.",
     ),
     "host_refused": Remedy(
-        "The server refuses the name in the address: it only accepts local ones.", "Use http://localhost and the port."
+        "The server refuses the name localhost: its configuration is another one, or another program has the port.",
+        _RESTORE,
     ),
     "allow_origin_wrong": Remedy(
         "The server's allow_origin is not exactly Colab's origin (no slash at the end, lower case), so a browser hides "
@@ -185,7 +186,7 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "kernel_died": Remedy(
         "The kernel died: its environment is broken (ipykernel), or memory ran out.",
-        f"Read colab-runtime logs; build it anew: {rebuild()}.",
+        f"Read colab-runtime logs. Where memory ran out (dmesg), close other programs; otherwise build it anew: {rebuild()}.",
     ),
     "cell_failed": Remedy(
         "The cell ended with an error.",

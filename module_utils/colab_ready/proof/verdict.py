@@ -98,7 +98,8 @@ def remedy_text(remedy: Mapping[str, Any]) -> str:
     """One thing to do: cause, remedy, place."""
     place = PLACES.get(str(remedy.get("where")), "")
     cause, do = str(remedy.get("cause") or ""), str(remedy.get("do") or "")
-    text = ": ".join(part.rstrip(" .") if part is cause else part for part in (cause, do) if part)
+    between = ". " if do[:1].isupper() else ": "
+    text = between.join(part.rstrip(" .") for part in (cause, do) if part)
     return f"{text} ({place})" if place else text
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from ..core.remedy import give
 from ..files.safe_open import read_text
 from ..process.boundary import BoundaryError, run_as
 from ..process.identity import Account, account_named, current_account
@@ -25,7 +26,7 @@ def find_account(name: str) -> Account:
         return account_named(name)
     except KeyError:
         raise Failure(
-            f"There is no user '{name}' on this host. Expected a user who exists. Create it, or choose another one."
+            f"There is no user '{name}' on this host. Expected a user who exists. Do: {give('colab_user=NAME')} with one."
         ) from None
 
 

@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..core.remedy import give
 from ..fetch.client import Client, FetchError, Network
 from ..fetch.command import unpack
 from ..fetch.names import Computer
@@ -232,7 +233,8 @@ def _fetch_uv(own: str, entry: lock_file.LockEntry, request: Request, order: Map
     if uv_version(own) != entry.version:
         raise Failure(
             f"uv was fetched into {request.tools_dir}, but {own} does not run. Expected a folder that programs can be run from. "
-            "Check that its file system allows programs."
+            f"Do: findmnt -T {request.tools_dir}; if that says noexec, {give('colab_prefix=FOLDER')} with a folder of another "
+            "file system."
         )
     return _unreadable(own)
 

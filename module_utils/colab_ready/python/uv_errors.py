@@ -41,6 +41,7 @@ _BETTER_LINE = (
 )
 _LET_THROUGH = "the proxy of the host's pip configuration or HTTPS_PROXY to let requests through"
 _CORRECT_PROXY = f"Correct the proxy setting (`pip config list`, and HTTPS_PROXY in the environment), {_AGAIN}"
+_LOOK = "See what the disk has (sudo dmesg, df -h), and who may write there (ls -ld), then run this again"
 _WRITABLE = "a folder that the environment's owner may write"
 _CORRECT_MODE = "Correct the owner or mode of the folder, or choose another one"
 _LIST = """'{"colab_extra_packages": ["NAME"]}'"""
@@ -278,7 +279,7 @@ def explain_fetch(kind: str, text: str) -> Problem:
     if found.kind == "unknown" and kind == "unreachable":
         found = Problem("index_silent", text, _AN_ANSWER, _CHECK_INDEX)
     elif found.kind == "unknown":
-        found = Problem("os_error", text, "files and folders that can be read and written", "Look at that place")
+        found = Problem("os_error", text, "files and folders that can be read and written", _LOOK)
     return replace(found, what=text)
 
 
@@ -313,7 +314,7 @@ def explain_os_error(error: OSError) -> Problem:
         kind="os_error",
         what=f"{error.strerror or error}{place}",
         expected="files and folders that can be read and written",
-        do="Look at that place",
+        do=_LOOK,
     )
 
 

@@ -77,12 +77,14 @@ class RocmHost(GpuHost):
 
     def _without_secrets(self) -> list[Problem]:
         """Addresses end up in files and messages that everybody reads."""
+        for_apt = "what stands before its @ belongs into /etc/apt/auth.conf.d/rocm.conf: machine HOST login USER password PASSWORD"
+        without = "it has to be one that wants no password"
         return [
             Problem(
                 "rocm_address",
                 f"rocm_{name} has a user or a password in it",
                 "an address alone",
-                "give apt a file in /etc/apt/auth.conf.d instead, and let the folder of the bridge be readable in your network",
+                f"{give(f'rocm_{name}=ADDRESS')}; {for_apt if name == 'apt_address' else without}",
             )
             for name in ("apt_address", "apt_key", "bridge_address")
             if secrets_in(self.params[name])

@@ -248,7 +248,7 @@ def conflicts(
         )
     if classic and opt_rocm_is_folder and "rocm-core" not in packages:
         what = "/opt/rocm is a folder, and ROCm 7.2 wants to put a link there"
-        do = "sudo mv /opt/rocm /opt/rocm.old, then run ./colab-ready again"
+        do = "sudo mv -T /opt/rocm /opt/rocm.old, then run ./colab-ready again"
         problems.append(Problem("rocm_opt_folder", what, "nothing at /opt/rocm, or a link", do))
     return Conflicts([name for name in SHADOWS if name in packages], problems)
 
@@ -274,8 +274,8 @@ def _release(version: str) -> str:
 
 def loader_problem(ldconfig: str, line: str) -> Problem | None:
     """What is wrong with what `ldconfig -p` says after an installation (ROCm/librocdxg#35, #46). None: all well."""
-    do = "sudo ldconfig; if it stays, run ./colab-ready again"
     if loader_cache.first(ldconfig, "librocdxg.so") is None:
+        do = "sudo apt-get purge rocdxg-roct, then ./colab-ready, which installs it again"
         what = "the loader does not find librocdxg.so, AMD's bridge to WSL"
         return Problem("rocm_bridge_not_found", what, f"{rocm_releases.BRIDGE_FOLDER} in the loader's cache", do)
     found = rocm_releases.line_of(line)

@@ -69,7 +69,7 @@ async def execute(socket: Any, code: str) -> dict[str, str]:
     while not (replied and idle):
         text = await socket.read_message()
         if text is None:
-            reason = f"{socket.close_code} {socket.close_reason or ''}".strip()
+            reason = f"{socket.close_code or 'without a word'} {socket.close_reason or ''}".strip()
             raise Problem("kernel_socket_closed", f"the kernel's websocket was closed ({reason})")
         message = json.loads(text)
         kind, content = message.get("msg_type"), message.get("content", {})

@@ -207,7 +207,7 @@ class OverHttp:
         while True:
             message = await self._socket.read_message()
             if message is None:
-                said = f"{self._socket.close_code} {self._socket.close_reason or ''}".strip()
+                said = f"{self._socket.close_code or 'without a word'} {self._socket.close_reason or ''}".strip()
                 raise Problem("ws_closed", f"{method} {path}: the server closed the websocket ({said})")
             answer = json.loads(message)
             if answer.get("message_id") != message_id:

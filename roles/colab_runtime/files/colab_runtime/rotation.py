@@ -115,7 +115,7 @@ def start_in_child(settings: Settings) -> None:
         done = run_quietly(*start, seconds=START_IN_CHILD_SECONDS)
     except subprocess.TimeoutExpired:
         raise Problem(
-            f"it did not start within {START_IN_CHILD_SECONDS:.0f} s. Do: sudo colab-runtime stop --force"
+            f"no start within {START_IN_CHILD_SECONDS:.0f} s. Do: sudo colab-runtime stop --force, then sudo colab-runtime start"
         ) from None
     if done.returncode != 0:
         raise Problem(done.stderr.strip().removeprefix("colab-runtime: "), done.returncode)

@@ -245,8 +245,8 @@ def command_url(settings: Settings) -> int:
         raise Problem("The server answers, but with another token than the file has. Do: colab-runtime restart")
     if status != 200:
         raise Problem(
-            f"The server on port {settings.port} answers /api/status with HTTP {status}, expected 200. "
-            "See colab-runtime logs."
+            f"The server on port {settings.port} answers /api/status with HTTP {status}. Expected 200. "
+            "Do: colab-runtime logs says why; then colab-runtime restart."
         )
     say(f"http://localhost:{settings.port}/?token={token}")
     return 0
