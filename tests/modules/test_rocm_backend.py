@@ -582,7 +582,7 @@ def test_a_bridge_that_was_there_is_not_moved_for_another_line(pc: RocmPc) -> No
     older.build(pc.stand_in.folder)
     pc.must("dpkg", "-i", f"{PLACE}/{older.file}")
     pc.fine()
-    assert "sudo mv /opt/rocm" in pc.refused("rocm_opt_folder", **CLASSIC)
+    assert "sudo mv -T /opt/rocm " in pc.refused("rocm_opt_folder", **CLASSIC)
 
 
 def test_a_card_that_somebody_entered_otherwise_is_said(pc: RocmPc) -> None:

@@ -77,7 +77,7 @@ class RocmHost(GpuHost):
 
     def _without_secrets(self) -> list[Problem]:
         """Addresses end up in files and messages that everybody reads."""
-        for_apt = "what stands before its @ belongs into /etc/apt/auth.conf.d/rocm.conf: machine HOST login USER password PASSWORD"
+        for_apt = "what stands before the @ goes into /etc/apt/auth.conf.d/rocm.conf: machine HOST login USER password PASSWORD"
         without = "it has to be one that wants no password"
         return [
             Problem(
