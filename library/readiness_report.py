@@ -127,7 +127,7 @@ from ansible.module_utils.colab_ready.proof.report import (
 )
 from ansible.module_utils.colab_ready.proof.tensor import run_tensor
 from ansible.module_utils.colab_ready.python.environment import damages
-from ansible.module_utils.colab_ready.system.ports import PROGRAM
+from ansible.module_utils.colab_ready.system.ports import PROGRAM, stale_units
 from ansible.module_utils.colab_ready.wsl.conf import judge_wsl_host
 from ansible.module_utils.colab_ready.wsl.repair import restart_codes_here
 from ansible.module_utils.colab_ready.wsl.version import wsl_facts
@@ -282,7 +282,8 @@ def next_start_check(settings: dict[str, Any]) -> dict[str, Any]:
             damaged[path] = list(map(printable, run_as(account, partial(damages, path), CHECK_SECONDS)))
         except BoundaryError as error:
             damaged[path] = [str(error)]
-    return judge_next_start(settings, damaged)
+    stale = stale_units() if settings.get("service_manager") == "systemd" else []
+    return judge_next_start(settings, damaged, stale)
 
 
 def browser_check(settings: dict[str, Any], handshake_ok: bool) -> dict[str, Any]:

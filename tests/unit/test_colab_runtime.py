@@ -1067,6 +1067,7 @@ def test_under_systemd_root_alone_gives_an_idle_server_its_new_groups(
         "answers": True,
         "at_stake": ending,
         "tell_boot": None,
+        "stale_units": [],
     }.items():
         monkeypatch.setattr(f"colab_runtime.commands.{name}", lambda *given, value=value: value)
 

@@ -58,7 +58,7 @@ def test_what_the_next_start_reads_is_what_was_put_there(tmp_path: Path, broken:
     settings = host_of(tmp_path)
     break_it, said = BREAKS[broken]
     break_it(tmp_path)
-    check = judge_next_start(settings, {}, str(tmp_path))
+    check = judge_next_start(settings, {}, root=str(tmp_path))
     assert check["ok"] is not bool(said)
     assert [reason for reason in check["reasons"] if said in reason] or not said
     assert [remedy["id"] for remedy in check["remedies"]] == (["next_start"] if said else [])
@@ -66,6 +66,13 @@ def test_what_the_next_start_reads_is_what_was_put_there(tmp_path: Path, broken:
 
 def test_a_damaged_environment_is_a_reason_and_an_older_host_is_judged_by_what_it_noted(tmp_path: Path) -> None:
     settings = {**host_of(tmp_path), "files": None, "service_manager": "colab-runtime"}
-    assert judge_next_start(settings, {"/opt/x": []}, str(tmp_path))["ok"] is True
-    check = judge_next_start(settings, {"/opt/x": [f"p{number} is missing" for number in range(9)]}, str(tmp_path))
+    assert judge_next_start(settings, {"/opt/x": []}, root=str(tmp_path))["ok"] is True
+    check = judge_next_start(settings, {"/opt/x": [f"p{number} is missing" for number in range(9)]}, root=str(tmp_path))
     assert (check["reasons"][0], check["reasons"][-1]) == ("/opt/x: p0 is missing", "4 more like these")
+
+
+def test_a_unit_that_systemd_knows_in_another_form_is_a_reason_where_systemd_runs_it(tmp_path: Path) -> None:
+    settings = host_of(tmp_path)
+    check = judge_next_start(settings, {}, ["colab-ready.socket"], str(tmp_path))
+    assert check["reasons"] == ["systemd has not read colab-ready.socket as it is now"]
+    assert judge_next_start({**settings, "service_manager": "colab-runtime"}, {}, ["x"], str(tmp_path))["ok"] is True

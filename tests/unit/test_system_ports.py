@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.colab_ready.process.run import Finished
 from ansible.module_utils.colab_ready.system import ports
 from ansible.module_utils.colab_ready.system.ports import Listener, Process
 
@@ -236,3 +237,25 @@ def test_nobody_looks_for_ever_through_a_users_descriptors(proc: Path, monkeypat
     assert ports.find_holder([48507], str(proc))
     monkeypatch.setattr(ports, "_ANOTHER_SECONDS", -1.0)
     assert ports.find_holder([48507], str(proc)) is None
+
+
+@pytest.mark.parametrize(
+    ("service", "socket_unit", "ok", "stale"),
+    [
+        ("loaded no", "loaded no", True, []),
+        ("masked no", "loaded no", True, ["colab-ready.service"]),
+        ("not-found no", "loaded yes", True, ["colab-ready.service", "colab-ready.socket"]),
+        ("masked no", "loaded no", False, []),
+    ],
+)
+def test_what_systemd_knows_in_another_form_is_named(
+    monkeypatch: pytest.MonkeyPatch, service: str, socket_unit: str, ok: bool, stale: list[str]
+) -> None:
+    """As systemd 252 says it: a paragraph for each unit."""
+    blocks = []
+    for unit, said in ((ports.UNIT, service), (ports.SOCKET, socket_unit)):
+        state, reload = said.split()
+        blocks.append(f"Id={unit}\nLoadState={state}\nNeedDaemonReload={reload}\n")
+    answer = Finished(0 if ok else 1, "\n".join(blocks).encode(), b"")
+    monkeypatch.setattr(ports, "run", lambda *_arguments, **_options: answer)
+    assert ports.stale_units() == stale

@@ -9,7 +9,7 @@ import glob
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..core.remedy import AGAIN_FIRST, Remedy, check_of
@@ -21,14 +21,17 @@ REASONS_MAX = 5
 REMEDY = Remedy("The server that runs would not start again as it is.", f"{AGAIN_FIRST}: it puts back what is missing.")
 
 
-def judge_next_start(settings: Mapping[str, Any], damages: Mapping[str, list[str]], root: str = "/") -> dict[str, Any]:
-    """Compare what the next start reads with what was put there; `damages` are those of the environments, by folder."""
+def judge_next_start(
+    settings: Mapping[str, Any], damages: Mapping[str, list[str]], stale: Sequence[str] = (), root: str = "/"
+) -> dict[str, Any]:
+    """Compare what the next start reads with what was put there; `damages` are those of the environments, by folder, and `stale`
+    are the units that systemd knows in another form."""
     put = settings.get("files")
     reasons = [
         _file_problem(root, path, str(digest)) for path, digest in (put if isinstance(put, dict) else {}).items()
     ]
     if settings.get("service_manager") == "systemd":
-        reasons += [_boot_problem(root)]
+        reasons += [_boot_problem(root), *(f"systemd has not read {unit} as it is now" for unit in stale)]
     configs = os.path.join(settings["config_dir"], "**", "*.json")
     reasons += [_config_problem(path) for path in sorted(glob.glob(configs, recursive=True))]
     found = [reason for reason in reasons if reason]

@@ -185,6 +185,16 @@ def socket_unit_holds(port: int) -> bool | None:
     return "ActiveState=active" in lines and any(f":{port} (Stream)" in line for line in lines)
 
 
+def stale_units() -> list[str]:
+    """The runtime's units that systemd knows in another form than their files have, or cannot start (LoadState, NeedDaemonReload;
+    systemctl(1)): the watchdog of one that is masked hears nothing any more, and ends the server. Empty where it does not say."""
+    properties = "--property=Id,LoadState,NeedDaemonReload"
+    shown = run(["systemctl", "show", UNIT, SOCKET, properties], _SYSTEMD_SECONDS, env={"PATH": DEFAULT_PATH})
+    known = [dict(line.split("=", 1) for line in one.splitlines()) for one in shown.stdout.split("\n\n") if one.strip()]
+    wrong = [one for one in known if one.get("LoadState") != "loaded" or one.get("NeedDaemonReload") != "no"]
+    return [one.get("Id", UNIT) for one in wrong] if shown.ok else []
+
+
 def is_of_runtime(candidate: Process, prefix: str | None) -> bool:
     """Whether a process shows a mark of ours: its unit, the command (the supervisor, which holds the port), or a program of the
     server environment. Nothing that its user keeps in a file is asked."""

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from colab_ready.files.safe_open import open_file
-from colab_ready.system.ports import listeners_on
+from colab_ready.system.ports import listeners_on, stale_units
 
 from .activity import HANGS, at_stake, shortened, spare
 from .core import ENDS, EXIT_LATER, EXIT_SETTINGS, RUNNING, START_SECONDS, Problem, say, user_name
@@ -115,6 +115,8 @@ def command_start(settings: Settings, force: bool = False) -> int:
     if settings.systemd:
         if not unit_is_active():
             return systemctl(settings, "start")
+        if stale_units():
+            reload_units()
         renewed = renew(settings, served, force, lambda: systemctl(settings, "restart"))
         if renewed is not None:
             return renewed
