@@ -267,8 +267,8 @@ def test_others_are_looked_for_behind_the_proof_and_only_when_they_are_not_to_be
 def test_the_environments_that_worked_stay_where_the_proof_of_the_new_one_fails(
     tmp_path: Path, prefix: Path, proof: str
 ) -> None:
-    """With a stand-in for the proof, which is the last of the roles."""
-    assert site()["roles"][-1]["role"] == "readiness"
+    """With a stand-in for the proof, which is the last of the tasks."""
+    assert site()["tasks"][-1]["ansible.builtin.import_role"] == {"name": "readiness"}
     assert "other_kernels" not in (PROJECT / "roles/colab_runtime/tasks/main.yml").read_text(encoding="utf-8")
     proven = {"name": "prove", "ansible.builtin.assert": {"that": f"'{proof}' == 'ready'"}}
     found = play(
