@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import hashlib
 import os
@@ -52,7 +53,8 @@ def _file_problem(root: str, path: str, digest: str) -> str:
     except FileNotFoundError:
         return f"{path} is gone"
     except OSError as error:
-        return f"{path} is no plain file of root's ({error.strerror})"
+        why = "it is a link" if error.errno == errno.ELOOP else error.strerror
+        return f"{path} is no plain file of root's ({why})"
 
 
 def _boot_problem(root: str) -> str:

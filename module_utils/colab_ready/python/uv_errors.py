@@ -336,7 +336,7 @@ def _words(text: str, address: str | None) -> dict[str, str]:
     causes = "; ".join(kept[:4])
     reason = _first(re.compile(r"cause: (Because .*?)(?:\n\s*\n|\n\s*hint:|\Z)", re.DOTALL), text)
     hint = _first(re.compile(r"hint: (You require [^\n]*)"), text)
-    place = _first(re.compile(r"[`'](/[^`']+)[`']"), text)
+    place = _first(re.compile(r"[`'](/[^`']+)[`']|--find-links` directory: (/[^\n]+)"), text)
     coming = _first(re.compile(r"Failed to download `([^`:]+)`|> URL: \S*/([^/\s]+)"), text)
     return {
         "causes": causes,
