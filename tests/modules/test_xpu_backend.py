@@ -212,7 +212,7 @@ def test_without_wsl_the_groups_are_said(system: SmallSystem) -> None:
 @pytest.mark.parametrize(
     ("change", "name", "words"),
     [
-        ({"apt_key_fingerprints": ["AB12"]}, "xpu_apt_fingerprint", ["AB12", "40 hexadecimal digits"]),
+        ({"apt_key_fingerprints": ["AB12"]}, "xpu_apt_fingerprint", ["AB12", "40 or 64 hexadecimal digits"]),
         ({"apt_key_fingerprints": ["F" * 40]}, "xpu_apt_key", ["another one than is known", "xpu_apt_key_fingerprints"]),
         (
             {"apt_key_fingerprints": [], "apt_key": "http://127.0.0.1:1/key"},
