@@ -38,6 +38,7 @@ WORD_SECONDS = 10
 END_SECONDS = 20
 # More than this is needed in any folder that is written into.
 ROOM_LEAST = 4 << 20
+CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 MINOR = sys.version_info[1]
 # A process that imports the fetcher from where this program has it.
 FETCH = "import sys; sys.path.insert(0, sys.argv[1]); from colab_ready.fetch.command import main; sys.exit(main())"
@@ -83,6 +84,7 @@ class Builder:
     uv: str | None
     uv_lock: Path
     sources: Sources
+    become: Sequence[str] = ()  # what stands before apt-get
     python: str = sys.executable
     talk: int | None = None  # the pipe from the caller, who may end this
 
@@ -108,7 +110,7 @@ class Builder:
     def _build(self, folder: Path) -> None:
         say(f"preparing the {self.kind} environment with Python 3.{MINOR} (once)")
         log_path = self.cache / f"{self.kind}.log"
-        ways = {"wheels": self._with_wheels, "uv": self._with_uv, "venv": self._with_venv}
+        ways = {"wheels": self._with_wheels, "uv": self._with_uv, "venv": self._with_venv, "apt": self._with_apt}
         names = [name for name in ways if name != "uv" or self.uv]
         # Not in /tmp, where nobody would take away what is left of a killed run, and which may be full, or noexec.
         scratch = self.cache / f"{self.kind}.tmp"
@@ -122,6 +124,7 @@ class Builder:
                     ways[name](folder, Steps(log.fileno(), log_path, environ, self.talk))
                     break
                 except Failed as reason:
+                    # Where another way follows, this is no error: a bare Debian has neither pip nor ensurepip.
                     say(f"not with {name} ({reason})" + ("; trying the next way" if place < len(names) else ""))
             else:
                 for written in ("/tmp", str(self.cache), "/var"):
@@ -174,6 +177,26 @@ class Builder:
         options = ["--no-user", "--no-compile", "--no-input", "--disable-pip-version-check", "--only-binary", ":all:"]
         pip = [str(folder / "bin/python"), "-I", "-m", "pip", "install", *options]
         steps.run(*pip, "--require-hashes", "-r", str(self.lock))
+
+    def _with_apt(self, folder: Path, steps: Steps) -> None:
+        package = f"python3.{MINOR}-venv"
+        steps.run("dpkg", "-S", os.path.realpath(self.python))  # is it apt's Python?
+        lacking = not (os.path.exists(CERTIFICATES) and os.path.getsize(CERTIFICATES))
+        try:
+            steps.run(self.python, "-I", "-c", "import ensurepip, venv")
+        except Failed:
+            lacking = True
+        if not lacking:
+            raise Failed(f"{package} and ca-certificates are installed already")
+        say(f"installing {package} and ca-certificates with apt-get")
+        # Its methods are another user's, who cannot write to our TMPDIR.
+        environ = ["env", "-u", "TMPDIR", "DEBIAN_FRONTEND=noninteractive"]
+        apt = [*self.become, *environ, "apt-get", "-q", "-o", "DPkg::Lock::Timeout=300"]
+        with contextlib.suppress(Failed):
+            steps.run(*apt, "update")
+        steps.run(*apt, "install", "--yes", "--no-install-recommends", package, "ca-certificates")
+        # With python3-venv comes the pip that says which index is asked.
+        self._with_wheels(folder, steps)
 
     def _forget_old(self) -> None:
         """Somebody may run from an environment that is not needed here: old is what was not used for a week, or not done."""

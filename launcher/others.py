@@ -153,5 +153,6 @@ def environment(launcher: Launcher, kind: str) -> Path:
     uv = shutil.which(
         "uv", path=":".join(one for one in launcher.environ.get("PATH", "").split(":") if one.startswith("/"))
     )
+    become = [] if os.geteuid() == 0 else [caller.find_become() or "sudo"]
     with lock.hold(str(cache / "lock"), f"process {os.getpid()}, which prepares its environment"):
-        return controller.Builder(kind, lock_file, cache, environ, uv, uv_lock, found).get()
+        return controller.Builder(kind, lock_file, cache, environ, uv, uv_lock, found, become).get()

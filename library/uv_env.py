@@ -383,6 +383,7 @@ import re
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.colab_ready.apt.client import install_plain
 from ansible.module_utils.colab_ready.core.redact import redact, secrets_in
 from ansible.module_utils.colab_ready.python.builder import Answer, Builder, build_all
 from ansible.module_utils.colab_ready.python.installer import Outcome
@@ -460,7 +461,9 @@ def main() -> None:
     shared = {name: params[name] for name in SHARED}
     wishes = [params, *({**shared, **one, "python": one["python"] or None} for one in beside)]
     try:
-        builders = [Builder(Request(**wish), dict(os.environ), module.check_mode) for wish in wishes]
+        # Where a uv is to be fetched, nothing is configured, and no pip says where from.
+        get_pip = None if os.geteuid() else (lambda: install_plain("python3-venv", module.warn))
+        builders = [Builder(Request(**wish), dict(os.environ), module.check_mode, get_pip) for wish in wishes]
         answers = build_all(builders, state == "present")
     except ENDS as error:
         failure = as_failure(f"The environment {params['path']} could not be handled", error)

@@ -140,12 +140,28 @@ def test_a_repository_that_its_owner_configured_already_is_said_with_its_file(pc
     assert pc()["problem"] is None
 
 
+PLAIN = f"""
+import sys
+sys.path.insert(0, "{CODE}")
+from ansible.module_utils.colab_ready.apt.client import install_plain
+print(install_plain("intel-opencl-icd", print))
+"""
+
+
 def test_an_installation_that_was_broken_off_is_said_with_what_ends_it(pc: Pc) -> None:
     pc.must("touch", "/var/lib/dpkg/updates/0001")
     problem = pc()["problem"]
     assert (problem["id"], "sudo dpkg --configure -a" in problem["do"]) == ("xpu_apt_interrupted", True)
     pc.must("dpkg", "--configure", "-a")
     assert pc.listing() == pc.bare
+
+
+def test_a_source_of_others_that_cannot_be_read_does_not_keep_a_package_away(pc: Pc) -> None:
+    pc.must("sh", "-c", "rm -rf /var/lib/apt/lists/*")
+    said = pc.must("python3", "-c", PLAIN)
+    assert f"{PLACE}/nowhere noble Release' does not have a Release file" in said
+    assert said.endswith("None\n") and "intel-opencl-icd 23.43.27642.40-1ubuntu3 ii " in pc.listing()
+    assert pc.must("python3", "-c", PLAIN) == "None\n"
 
 
 @pytest.mark.parametrize("then", ["present", "absent"])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from ansible.module_utils.colab_ready.apt.client import install_plain
 from ansible.module_utils.colab_ready.apt.output import (
     Steps,
     apt_problem,
@@ -250,3 +253,31 @@ def test_the_packages_that_do_not_fit_are_named_with_what_they_lack(text: str) -
     if text.startswith(HELD):
         assert "intel-opencl-icd depends on libigc2 (>= 2.20) but it is not going" in problem.what
     assert "apt-get -f install" not in problem.do
+
+
+def test_what_is_no_backend_s_is_told_without_a_backend_s_settings() -> None:
+    for _name, text in COMPLAINTS:
+        problem = apt_problem(text, "python3-venv")
+        assert problem.id.startswith("apt") and "_apt_" not in problem.do
+
+
+THIRD_PARTY = "W: Failed to fetch https://nosuch.invalid/x/dists/stable/InRelease  Could not resolve 'nosuch.invalid'"
+
+
+@pytest.mark.parametrize("has_it", [True, False])
+def test_a_source_that_cannot_be_read_is_a_warning_where_another_has_the_package(tmp_path: Path, has_it: bool) -> None:
+    stand_in = tmp_path / "apt-get"
+    read = f"{tmp_path}/lists" if has_it else "/nonexistent"
+    stand_in.write_text(f"""#!/bin/sh
+case "$*" in
+*update*) touch {tmp_path}/lists; echo "{THIRD_PARTY}" >&2 ;;
+*) [ -e {read} ] || {{ echo "E: Package 'python3-venv' has no installation candidate" >&2; exit 100; }} ;;
+esac
+""")
+    stand_in.chmod(0o755)
+    warnings: list[str] = []
+    problem = install_plain("python3-venv", warnings.append, str(stand_in))
+    assert len(warnings) == 1 and "Could not resolve 'nosuch.invalid'" in warnings[0]
+    assert problem is None if has_it else problem and problem.id == "apt_package"
+    assert install_plain("python3-venv", warnings.append, str(stand_in)) == problem
+    assert len(warnings) == (1 if has_it else 2)

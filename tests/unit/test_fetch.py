@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.colab_ready.fetch import client as fetch_client
+from ansible.module_utils.colab_ready.fetch import wheels
 from ansible.module_utils.colab_ready.fetch.client import Client, FetchError, Network
 from ansible.module_utils.colab_ready.fetch.command import unpack
 from ansible.module_utils.colab_ready.fetch.names import Computer, fits, parse_name
@@ -355,3 +356,31 @@ def test_a_program_comes_out_of_its_wheel(tmp_path: Path) -> None:
     wheel.write_bytes(b"x")
     with pytest.raises(FetchError, match="is no wheel"):
         unpack(str(wheel), "tool", str(tmp_path / "bin/tool"))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('PyPI = PackageIndex("https://index.example/", file_storage_domain="x")\n', "https://index.example/simple"),
+        ('PyPI = PackageIndex(\n    "https://index.example/",\n)\n', "https://index.example/simple"),
+        ("# nothing\n", ""),
+        (None, ""),
+    ],
+)
+def test_where_nothing_is_configured_the_pip_of_this_computer_says_which_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, found: str
+) -> None:
+    with zipfile.ZipFile(tmp_path / "pip-1-py3-none-any.whl", "w") as pip:
+        pip.writestr("pip/_internal/models/index.py" if text is not None else "other", text or "")
+    monkeypatch.setattr(wheels, "PIP_WHEELS", (str(tmp_path / "pip-*.whl"),))
+    assert wheels.pips_index() == found
+    assert wheels.Places(extra_index_urls=("https://more/",)).indexes == (*([found] if found else []), "https://more/")
+    assert wheels.Places(no_index=True).indexes == () and wheels.Places("https://own/").indexes == ("https://own/",)
+
+
+def test_no_index_at_all_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wheels, "PIP_WHEELS", ())
+    wanted = [wheels.Wanted("uv", "1", frozenset(["0" * 64]))]
+    with pytest.raises(FetchError) as error:
+        wheels.fetch(wanted, wheels.Places(), str(tmp_path), Client(Network()), Computer.here())
+    assert error.value.kind == "no_index"

@@ -56,6 +56,13 @@ if [ "$1" = venv ]; then mkdir -p "$directory/bin" && cp "$state/python" "$direc
 """
 
 
+# With python3-venv comes ensurepip, and the pip that says which index is asked.
+APT = """
+[ ! -e "$state/apt-fails" ] || { echo "E: Unable to locate package" >&2; exit 100; }
+case "$*" in *install*) touch "$state/ensurepip"; rm -f "$state/no-wheels" ;; esac
+"""
+
+
 @dataclass
 class Yard:
     """Stand-ins, a lock, and a cache."""
@@ -71,19 +78,22 @@ class Yard:
         self.uv_lock = self.folder / "uv.txt"
         self.uv_lock.write_text(f"uv==1 --hash=sha256:{'0' * 64}\n")
         self.touch("no-wheels")
-        self.stand_in(self.folder / "bin" / "uv", "uv", UV)
+        for name, body in (("uv", UV), ("apt-get", APT), ("dpkg", ""), ("sudo", 'shift; exec "$@"\n')):
+            self.stand_in(self.folder / "bin" / name, name, body)
         self.stand_in(self.state / "python", "python", PYTHON)
 
     def stand_in(self, path: Path, name: str, body: str) -> None:
         path.write_text(PREAMBLE.format(name=name, state=f"'{self.state}'") + body)
         path.chmod(0o755)
 
-    def builder(self, uv: bool = True, **variables: str) -> controller.Builder:
+    def builder(self, uv: bool = True, become: tuple[str, ...] = (), **variables: str) -> controller.Builder:
         found = controller.sources([], variables, "/home/me")
         environ = {"PATH": f"{self.folder}/bin:/usr/bin:/bin", **variables, **found.variables}
         program = str(self.folder / "bin" / "uv") if uv else None
         python = str(self.state / "python")
-        return controller.Builder("controller", self.lock, self.cache, environ, program, self.uv_lock, found, python)
+        return controller.Builder(
+            "controller", self.lock, self.cache, environ, program, self.uv_lock, found, become, python
+        )
 
     def touch(self, *names: str) -> None:
         for name in names:
@@ -197,6 +207,32 @@ def test_a_configuration_that_pip_refuses_is_one_message() -> None:
         controller.sources([("/etc/pip.conf", "no section\n")], {}, "/root")
 
 
+def test_without_venv_it_comes_from_apt(yard: Yard, capsys: pytest.CaptureFixture[str]) -> None:
+    yard.builder(uv=False).get()
+    said = capsys.readouterr().err
+    assert "colab-ready: not with venv (No module named 'ensurepip'); trying the next way\n" in said
+    package = f"python3.{sys.version_info[1]}-venv"
+    assert f"installing {package} and ca-certificates with apt-get" in said
+    update, install = yard.calls("apt-get")
+    assert update.endswith("[update]")
+    assert install.endswith(f"[install] [--yes] [--no-install-recommends] [{package}] [ca-certificates]")
+    assert not yard.calls("sudo"), "root's half is root"
+
+
+def test_apt_goes_through_sudo_where_the_caller_builds(yard: Yard) -> None:
+    yard.builder(uv=False, become=(str(yard.folder / "bin" / "sudo"), "--")).get()
+    begins = "sudo [--] [env] [-u] [TMPDIR] [DEBIAN_FRONTEND=noninteractive]"
+    assert [call.startswith(begins) for call in yard.calls("sudo")] == [True, True]
+
+
+def test_apt_is_not_asked_for_a_python_that_is_not_its_own(yard: Yard, capsys: pytest.CaptureFixture[str]) -> None:
+    yard.stand_in(yard.folder / "bin" / "dpkg", "dpkg", 'echo "dpkg-query: no path found" >&2; exit 1\n')
+    with pytest.raises(Stop):
+        yard.builder(uv=False).get()
+    assert "colab-ready: not with apt (dpkg-query: no path found)\n" in capsys.readouterr().err
+    assert not yard.calls("apt-get")
+
+
 def test_when_every_way_fails_the_log_is_named_and_the_next_run_recovers(yard: Yard) -> None:
     yard.touch("ensurepip", "uv-fails", "pip-fails")
     log = yard.cache / "controller.log"
@@ -255,6 +291,7 @@ WAITING = PYTHON.replace(
 @pytest.fixture
 def waiting(yard: Yard) -> Yard:
     yard.stand_in(yard.state / "python", "python", WAITING)
+    yard.stand_in(yard.folder / "bin" / "dpkg", "dpkg", "exit 1\n")
     yard.touch("ensurepip")
     return yard
 
@@ -277,6 +314,7 @@ def test_what_does_not_end_is_waited_for_with_words_and_ended(
 
 
 def test_a_full_folder_is_why_no_way_led_there(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    yard.touch("apt-fails")
     monkeypatch.setattr(controller, "ROOM_LEAST", 1 << 60)
     with pytest.raises(Stop, match="/tmp is full, .*Do: see df -h /tmp"):
         yard.builder(uv=False).get()
@@ -312,3 +350,13 @@ def wait_for(path: Path) -> None:
     end = time.monotonic() + 30
     while not path.exists() and time.monotonic() < end:
         time.sleep(0.05)
+
+
+def test_apt_is_not_asked_for_what_is_there(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(controller, "CERTIFICATES", str(yard.lock))
+    yard.touch("ensurepip", "pip-fails")
+    with pytest.raises(Stop):
+        yard.builder(uv=False).get()
+    assert "not with apt (" in capsys.readouterr().err and not yard.calls("apt-get")

@@ -718,6 +718,7 @@ warning: The package `torch==2.13.0+rocm10.0.0` does not have an extra named `de
             "wants a login first",
         ),
         ("no_roots", "https://m/ wants a password", "tls", "ca-certificates"),
+        ("no_index", "pip's configuration names no index", "no_index", "python3-venv"),
         ("slow", "https://m/ stopped sending", "index_silent", "Check the network"),
         ("cut", "https://m/ broke off", "line", "what came whole is kept"),
         ("server", "https://m/ answers 503", "index_silent", "Check the network"),

@@ -13,6 +13,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from ..core.clock import NO_LONGER, NOT_YET, SET_CLOCK
 from ..core.problem import Problem, Refused
@@ -154,6 +155,23 @@ class Apt:
             if problem.id != f"{self.owner}_apt_busy" or time.monotonic() > limit:
                 raise Refused(problem)
             time.sleep(2)
+
+
+def install_plain(name: str, warn: Callable[[str], None], apt_get: str = "/usr/bin/apt-get") -> Problem | None:
+    """Install a package of the distribution's, or return why not. A source that cannot be read is a warning: others have it."""
+    apt = Apt("", {}, apt_get=apt_get)
+    with suppress(Refused):
+        apt.apt(["install", *INSTALL, name], name)
+        return None
+    try:
+        apt.apt(["update"], "apt-get update", strict=True)
+    except Refused as error:
+        warn(str(error))
+    try:
+        apt.apt(["install", *INSTALL, name], name)
+    except Refused as error:
+        return error.problems[0]
+    return None
 
 
 def take_proxies(told: Mapping[str, object]) -> None:

@@ -210,9 +210,10 @@ COMPLAINTS = (
 )
 
 
-def apt_problem(text: str, where: str, owner: str, more: Mapping[str, str] | None = None) -> Problem:
+def apt_problem(text: str, where: str, owner: str = "", more: Mapping[str, str] | None = None) -> Problem:
     """Return one problem for what apt or dpkg printed. Its id begins with `owner` (rocm, xpu), whose settings may help; `more` is
     what else to do, by the complaint's name."""
+    prefix = f"{owner}_" if owner else ""
     for one in COMPLAINTS:
         match = re.search(one.pattern, text, re.MULTILINE)
         if match:
@@ -224,13 +225,13 @@ def apt_problem(text: str, where: str, owner: str, more: Mapping[str, str] | Non
                 words = first_complaint(line)
             name = next((group for group in match.groups() if group), "PACKAGE")
             known = {"owner": owner, "address": source[1] if source else "ADDRESS", "name": name, "unmet": unmet(text)}
-            setting = f"; or {one.setting}" if one.setting else ""
+            setting = f"; or {one.setting}" if owner and one.setting else ""
             do = (one.do + setting).format(**known) + (more or {}).get(one.name, "")
             return Problem(
-                f"{owner}_apt_{one.name}", f"{where}: {one.what.format(**known)} ({words})", one.expected, do
+                f"{prefix}apt_{one.name}", f"{where}: {one.what.format(**known)} ({words})", one.expected, do
             )
     last = f"sudo dpkg --configure -a, sudo apt-get -f install: they say what is in the way; {_AGAIN}"
-    return Problem(f"{owner}_apt", f"{where}: {first_complaint(text)}", "packages that install", last)
+    return Problem(f"{prefix}apt", f"{where}: {first_complaint(text)}", "packages that install", last)
 
 
 def unmet(text: str) -> str:

@@ -41,8 +41,8 @@ AGENT = "colab-ready"
 
 
 class FetchError(Exception):
-    """A page or file that does not come. `kind`: not_found, refused, certificate, no_roots, unreachable, slow, cut, server, hash,
-    answer, disk.
+    """A page or file that does not come. `kind`: not_found, refused, certificate, no_roots, no_index, unreachable, slow, cut,
+    server, hash, answer, disk.
 
     `again` tells whether trying once more may help, `wait` after how many seconds, where the server said so.
     """

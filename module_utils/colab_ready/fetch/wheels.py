@@ -8,8 +8,10 @@ What is at the place already is not fetched again, and what was cut off goes on 
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
+import re
 import shutil
 import threading
 import zipfile
@@ -24,7 +26,8 @@ from .names import Computer, fits, parse_name
 from .pages import ACCEPT, Link, NoIndex, read_page
 
 AT_A_TIME = 6
-DEFAULT_INDEX = "https://pypi.org/simple"
+# Debian and Ubuntu keep ensurepip's pip here; everybody else keeps it beside ensurepip.
+PIP_WHEELS = ("/usr/share/python-wheels/pip-*.whl", "/usr/lib/python3*/ensurepip/_bundled/pip-*.whl")
 
 
 class Wanted(NamedTuple):
@@ -36,7 +39,7 @@ class Wanted(NamedTuple):
 
 
 class Places(NamedTuple):
-    """Where wheels come from. An empty index_url is pip's default."""
+    """Where wheels come from. An empty index_url is pip's own default, where this computer has a pip that says it."""
 
     index_url: str = ""
     extra_index_urls: tuple[str, ...] = ()
@@ -45,7 +48,22 @@ class Places(NamedTuple):
 
     @property
     def indexes(self) -> tuple[str, ...]:
-        return () if self.no_index else (self.index_url or DEFAULT_INDEX, *self.extra_index_urls)
+        own = self.index_url or pips_index()
+        return () if self.no_index else (*([own] if own else []), *self.extra_index_urls)
+
+
+def pips_index() -> str:
+    """Return the index that pip asks where nothing is configured, as the pip of this computer has it; empty without one."""
+    for path in sorted(one for pattern in PIP_WHEELS for one in glob.glob(pattern)):
+        try:
+            with zipfile.ZipFile(path) as pip:
+                text = pip.read("pip/_internal/models/index.py").decode()
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+            continue
+        found = re.search(r'^PyPI = PackageIndex\(\s*"(https://[^"\s]+)"', text, re.MULTILINE)
+        if found:
+            return f"{found[1].rstrip('/')}/simple"
+    return ""
 
 
 class Progress:
@@ -82,7 +100,7 @@ class Offers:
     """What the places offer of a project; pages of wheels are asked once."""
 
     def __init__(self, places: Places, client: Client) -> None:
-        self._places, self._client = places, client
+        self.places, self._client = places, client
         self._pages: dict[str, list[Link]] = {}
         self._lock = threading.Lock()
 
@@ -90,10 +108,10 @@ class Offers:
         """Return the links of all places, folders first, and what went wrong at others."""
         links: list[Link] = []
         problems: list[FetchError] = []
-        asked = [*self._places.find_links, *(f"{index.rstrip('/')}/{name}/" for index in self._places.indexes)]
+        asked = [*self.places.find_links, *(f"{index.rstrip('/')}/{name}/" for index in self.places.indexes)]
         for number, place in enumerate(asked):
             try:
-                links += self._of_place(place, keep=number < len(self._places.find_links))
+                links += self._of_place(place, keep=number < len(self.places.find_links))
             except FetchError as error:
                 problems.append(error)
         return links, problems
@@ -181,6 +199,10 @@ def _fetch_one(
             problems.append(FetchError(kind, f"{shown} is another file than the locked one (its sha256 is {found})"))
     if problems:
         raise problems[-1]
+    if not offers.places.no_index and not offers.places.indexes:
+        raise FetchError(
+            "no_index", "pip's configuration names no index, and there is no pip here to say which it asks then"
+        )
     raise FetchError(
         "not_found",
         f"no source has {wanted.name}=={wanted.version} for {computer.machine} and Python 3.{computer.minor}",

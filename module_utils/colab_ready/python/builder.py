@@ -25,6 +25,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from ..core.problem import AS_ROOT
+from ..core.problem import Problem as HostProblem
 from ..core.remedy import give
 from ..core.text import printable
 from ..files.removal import remove_path
@@ -74,8 +75,15 @@ class Answer(NamedTuple):
 class Builder:
     """One environment and what is wanted of it."""
 
-    def __init__(self, request: Request, environ: Mapping[str, str], check_mode: bool) -> None:
+    def __init__(
+        self,
+        request: Request,
+        environ: Mapping[str, str],
+        check_mode: bool,
+        get_pip: Callable[[], HostProblem | None] | None = None,
+    ) -> None:
         self.request = request
+        self.get_pip = get_pip
         self.environ = {**environ, **request.environment}
         self.path: str = request.path
         self.check_mode = check_mode
@@ -131,7 +139,7 @@ class Builder:
     def _provide(self, needs: Collection[str], seen: str, work: Work) -> Work:
         # One for all environments, which may be built at the same time.
         with self._only_one(os.path.join(os.path.dirname(self._lock), "uv")):
-            uv = work.uv or provide_uv(self.request, self.environ, work.sources)
+            uv = work.uv or provide_uv(self.request, self.environ, work.sources, self.get_pip)
         if "python" in needs:
             self._fetch_python(uv, seen, work.sources)
             work = replace(work, fetched=True)

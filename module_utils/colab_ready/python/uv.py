@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..core.problem import Problem
 from ..core.remedy import give
 from ..fetch.client import Client, FetchError, Network
 from ..fetch.command import unpack
@@ -174,10 +175,16 @@ def uv_version(path: str) -> str | None:
     return words[1] if done.ok and len(words) >= 2 and words[0] == "uv" else None
 
 
-def provide_uv(request: Request, environ: Mapping[str, str], sources: pip_config.Sources) -> str:
+def provide_uv(
+    request: Request,
+    environ: Mapping[str, str],
+    sources: pip_config.Sources,
+    get_pip: Callable[[], Problem | None] | None = None,
+) -> str:
     """Return the path of a uv: the given one, the one in tools_dir, one that is fetched by the lock, or one from PATH.
 
-    The given one is not run: it may be another user's, for that user's own environment.
+    The given one is not run: it may be another user's, for that user's own environment. `get_pip` gives the host a pip, which
+    says where packages come from if nothing is configured, or returns why not.
     """
     if request.uv:
         return request.uv
@@ -199,6 +206,13 @@ def provide_uv(request: Request, environ: Mapping[str, str], sources: pip_config
         version = uv_version(candidate)
         if version and lock_file.matches(version, ">=" + OLDEST_UV):
             return candidate
+    if problem.kind == "no_index" and get_pip:
+        refused = get_pip()
+        if refused is None:
+            return provide_uv(request, environ, sources)
+        problem = uv_errors.Problem(
+            problem.kind, f"{problem.what}; {refused.what}", refused.expected, f"Do: {refused.do}"
+        )
     raise failed(f"uv, which builds the environments, could not be fetched into {request.tools_dir}", problem)
 
 

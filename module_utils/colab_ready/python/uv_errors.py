@@ -275,6 +275,9 @@ def explain_fetch(kind: str, text: str) -> Problem:
     """What our own fetcher said, in its words, with what is expected and what to do of the same failure of uv."""
     if kind == "no_roots":
         return Problem("tls", text, "root certificates", f"Install the distribution's ca-certificates, {_AGAIN}")
+    if kind == "no_index":
+        do = f"sudo apt-get install python3-venv, which brings a pip, or name an index in pip's configuration, {_AGAIN}"
+        return Problem("no_index", text, "a source of packages", do)
     found = explain(f"{text}\n{_OF_FETCH[kind]}")
     if found.kind == "unknown" and kind == "unreachable":
         found = Problem("index_silent", text, _AN_ANSWER, _CHECK_INDEX)
