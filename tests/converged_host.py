@@ -85,7 +85,10 @@ class ConvergedHost:
 
     def restart(self) -> None:
         """Start the server anew; it answers when this returns."""
-        self.must(RUNTIME, "restart", "--force")
+        done = self.run(RUNTIME, "restart", "--force")
+        if done.returncode != 0:
+            log = self.run("journalctl", "--no-pager", "--output", "short-precise", "-n", "150").stdout
+            raise AssertionError(f"restart ended with {done.returncode}:\n{done.stdout}\n{done.stderr}\n{log}")
 
     # --- its files
 

@@ -374,13 +374,39 @@ def test_where_nothing_is_configured_the_pip_of_this_computer_says_which_index(
         pip.writestr("pip/_internal/models/index.py" if text is not None else "other", text or "")
     monkeypatch.setattr(wheels, "PIP_WHEELS", (str(tmp_path / "pip-*.whl"),))
     assert wheels.pips_index() == found
-    assert wheels.Places(extra_index_urls=("https://more/",)).indexes == (*([found] if found else []), "https://more/")
+    assert wheels.Places(extra_index_urls=("https://more/",)).indexes == (found, "https://more/")
     assert wheels.Places(no_index=True).indexes == () and wheels.Places("https://own/").indexes == ("https://own/",)
 
 
-def test_no_index_at_all_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("places", "kind"),
+    [
+        (wheels.Places(), "no_index"),
+        # An extra index that has it not says nothing of the one that pip asks first.
+        (wheels.Places(extra_index_urls=("file:///nonexistent",)), "no_index"),
+        (wheels.Places("file:///nonexistent", ("/nonexistent",)), "not_found"),
+        (wheels.Places(no_index=True), "not_found"),
+        # What may have had it and did not answer is told before what has it not.
+        (wheels.Places("http://127.0.0.1:9/", ("file:///nonexistent",)), "unreachable"),
+    ],
+)
+def test_why_no_source_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, places: wheels.Places, kind: str
+) -> None:
     monkeypatch.setattr(wheels, "PIP_WHEELS", ())
     wanted = [wheels.Wanted("uv", "1", frozenset(["0" * 64]))]
     with pytest.raises(FetchError) as error:
-        wheels.fetch(wanted, wheels.Places(), str(tmp_path), Client(Network()), Computer.here())
-    assert error.value.kind == "no_index"
+        wheels.fetch(wanted, places, str(tmp_path), Client(Network(tries=1)), Computer.here())
+    assert error.value.kind == kind, error.value
+
+
+@pytest.mark.parametrize("form", ["file://{}", "{}", "file://{}/"])
+def test_an_index_on_disk_is_read_as_pip_reads_it(tmp_path: Path, form: str) -> None:
+    (tmp_path / "my index/simple/tool").mkdir(parents=True)
+    (tmp_path / "my index/files").mkdir()
+    (tmp_path / "my index/files" / NAME).write_bytes(CONTENT)
+    (tmp_path / "my index/simple/tool/index.html").write_text(f'<a href="../../files/{NAME}#sha256={SUM}">{NAME}</a>')
+    place = str(tmp_path / "my index/simple").replace(" ", "%20" if form.startswith("file:") else " ")
+    (tmp_path / "to").mkdir()
+    found = fetch([TOOL], Places(form.format(place)), str(tmp_path / "to"), Client(Network()), PC)
+    assert Path(found[0]).read_bytes() == CONTENT

@@ -273,7 +273,8 @@ def _of_error(error: Exception, url: str) -> FetchError:
         return FetchError("certificate", f"the certificate of {shown} is not accepted ({reason.verify_message})")
     if isinstance(reason, TimeoutError):
         return FetchError("slow", f"{shown} did not answer in time", again=True)
-    if isinstance(reason, (http.client.HTTPException, ConnectionError, ssl.SSLError)):
+    broken_off = isinstance(reason, (http.client.HTTPException, ConnectionError, ssl.SSLError))
+    if broken_off and not isinstance(reason, ConnectionRefusedError):
         return FetchError("cut", f"the connection to {shown} broke off ({_reason(reason)})", again=True)
     return FetchError(
         "unreachable", f"{shown} cannot be reached ({redact(_reason(error))})", isinstance(reason, socket.gaierror)

@@ -48,8 +48,8 @@ class Places(NamedTuple):
 
     @property
     def indexes(self) -> tuple[str, ...]:
-        own = self.index_url or pips_index()
-        return () if self.no_index else (*([own] if own else []), *self.extra_index_urls)
+        """The index and the extra ones; the first is empty where nothing says which it is."""
+        return () if self.no_index else (self.index_url or pips_index(), *self.extra_index_urls)
 
 
 def pips_index() -> str:
@@ -108,24 +108,27 @@ class Offers:
         """Return the links of all places, folders first, and what went wrong at others."""
         links: list[Link] = []
         problems: list[FetchError] = []
-        asked = [*self.places.find_links, *(f"{index.rstrip('/')}/{name}/" for index in self.places.indexes)]
-        for number, place in enumerate(asked):
+        asked = [(self._of_wheels, place) for place in self.places.find_links]
+        asked += [(self._of_index, f"{index.rstrip('/')}/{name}/") for index in self.places.indexes if index]
+        for ask, place in asked:
             try:
-                links += self._of_place(place, keep=number < len(self.places.find_links))
+                links += ask(place)
             except FetchError as error:
                 problems.append(error)
         return links, problems
 
-    def _of_place(self, place: str, keep: bool) -> list[Link]:
+    def _of_wheels(self, place: str) -> list[Link]:
         path = local_path(place)
         if path is not None:
             return _of_folder(path) if os.path.isdir(path) or not path.endswith((".html", ".htm")) else _of_file(path)
-        if not keep:
-            return self._of_page(place)
         with self._lock:
             if place not in self._pages:
                 self._pages[place] = self._of_page(place)
             return self._pages[place]
+
+    def _of_index(self, place: str) -> list[Link]:
+        path = local_path(place)
+        return self._of_page(place) if path is None else _of_file(os.path.join(path, "index.html"))
 
     def _of_page(self, place: str) -> list[Link]:
         try:
@@ -197,15 +200,18 @@ def _fetch_one(
             os.unlink(f"{place}.part")
             shown = redact(link.url)
             problems.append(FetchError(kind, f"{shown} is another file than the locked one (its sha256 is {found})"))
-    if problems:
-        raise problems[-1]
-    if not offers.places.no_index and not offers.places.indexes:
+    # That one of several does not have it is nothing to say.
+    telling = [problem for problem in problems if problem.kind != "not_found"]
+    if telling:
+        raise telling[-1]
+    if "" in offers.places.indexes:
         raise FetchError(
             "no_index", "pip's configuration names no index, and there is no pip here to say which it asks then"
         )
+    where = f" ({'; '.join(map(str, problems))})" if problems else ""
     raise FetchError(
         "not_found",
-        f"no source has {wanted.name}=={wanted.version} for {computer.machine} and Python 3.{computer.minor}",
+        f"no source has {wanted.name}=={wanted.version} for {computer.machine} and Python 3.{computer.minor}{where}",
     )
 
 
