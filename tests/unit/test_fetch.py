@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import http.server
 import json
-import threading
-import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +18,9 @@ from ansible.module_utils.colab_ready.fetch.command import unpack
 from ansible.module_utils.colab_ready.fetch.names import Computer, fits, parse_name
 from ansible.module_utils.colab_ready.fetch.pages import Link, NoIndex, read_page
 from ansible.module_utils.colab_ready.fetch.wheels import Places, Progress, Wanted, fetch
+from wheel_mirror import CONTENT, NAME, PIECE, Mirror, cut, drip, send, stall, status, whole_again
 
 PC = Computer(11, "x86_64", (2, 36))
-NAME = "tool-1.0-py3-none-manylinux_2_17_x86_64.whl"
-CONTENT = bytes(range(256)) * 2000
 SUM = hashlib.sha256(CONTENT).hexdigest()
 TOOL = Wanted("tool", "1.0", frozenset([SUM]))
 
@@ -98,98 +94,11 @@ def test_what_is_no_page_of_an_index_is_said(kind: str, body: str) -> None:
 # --- over the network -----------------------------------------------------------------------------------------------
 
 
-class Mirror:
-    """An index with one project. `answers` come first, one for each request for the wheel; then it is well."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, dict[str, str]]] = []
-        self.answers: list[Callable[[http.server.BaseHTTPRequestHandler], None]] = []
-        self.page: Callable[[http.server.BaseHTTPRequestHandler], None] = self._page
-        mirror = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def log_message(self, *_args: Any) -> None:
-                pass
-
-            def do_GET(self) -> None:
-                mirror.asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
-                if self.path.endswith("/"):
-                    mirror.page(self)
-                elif mirror.answers:
-                    mirror.answers.pop(0)(self)
-                else:
-                    send_file(self)
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.address = f"127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
-
-    def _page(self, handler: http.server.BaseHTTPRequestHandler) -> None:
-        send(handler, 200, f'<a href="/f/{NAME}#sha256={SUM}">'.encode(), {"Content-Type": "text/html"})
-
-    def wheels_asked(self) -> list[dict[str, str]]:
-        return [headers for path, headers in self.asked if path.endswith(".whl")]
-
-
-def send(
-    handler: http.server.BaseHTTPRequestHandler, status: int, body: bytes, headers: dict[str, str] | None = None
-) -> None:
-    handler.send_response(status)
-    for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
-        handler.send_header(name, value)
-    handler.end_headers()
-    handler.wfile.write(body)
-
-
-def send_file(handler: http.server.BaseHTTPRequestHandler) -> None:
-    said = handler.headers.get("Range", "")
-    begin = int(said.removeprefix("bytes=").rstrip("-")) if said else 0
-    send(handler, 206 if said else 200, CONTENT[begin:], {"Content-Type": "application/octet-stream"})
-
-
-def cut(handler: http.server.BaseHTTPRequestHandler) -> None:
-    handler.send_response(200)
-    handler.send_header("Content-Length", str(len(CONTENT)))
-    handler.end_headers()
-    handler.wfile.write(CONTENT[:300000])
-    handler.wfile.flush()
-    handler.connection.close()
-
-
-def stall(handler: http.server.BaseHTTPRequestHandler) -> None:
-    handler.send_response(200)
-    handler.send_header("Content-Length", str(len(CONTENT)))
-    handler.end_headers()
-    handler.wfile.write(CONTENT[:300000])
-    handler.wfile.flush()
-    time.sleep(1.5)
-
-
-def drip(handler: http.server.BaseHTTPRequestHandler) -> None:
-    handler.send_response(200)
-    handler.end_headers()
-    for _number in range(40):
-        handler.wfile.write(b"x")
-        time.sleep(0.05)
-
-
-def status(number: int, **headers: str) -> Callable[[http.server.BaseHTTPRequestHandler], None]:
-    return lambda handler: send(
-        handler, number, b"", {name.replace("_", "-"): value for name, value in headers.items()}
-    )
-
-
-def whole_again(handler: http.server.BaseHTTPRequestHandler) -> None:
-    send(handler, 200, CONTENT)
-
-
 @pytest.fixture
 def mirror() -> Iterator[Mirror]:
     made = Mirror()
     yield made
-    made.server.shutdown()
-    made.server.server_close()
+    made.close()
 
 
 class Try:
@@ -228,7 +137,7 @@ def test_a_bad_line_is_tried_again_and_goes_on_where_it_ended(
     headers = mirror.wheels_asked()
     assert len(headers) == asked
     if answers and answers[0] in (cut, stall):
-        assert headers[1]["range"] == "bytes=300000-"
+        assert headers[1]["range"] == f"bytes={PIECE}-"
     assert [one.name for one in tmp_path.iterdir()] == [NAME]
     # Nothing is fetched twice, not even the page.
     count = len(mirror.asked)
@@ -301,7 +210,7 @@ def test_a_password_goes_to_its_host_and_to_no_other(tmp_path: Path, mirror: Mir
     assert Path(one.get()).read_bytes() == CONTENT
     assert {headers.get("authorization") for _path, headers in mirror.asked} == {"Basic bWU6cyB0"}
     assert [headers.get("authorization") for _path, headers in elsewhere.asked] == [None]
-    elsewhere.server.shutdown()
+    elsewhere.close()
 
 
 def test_a_proxy_is_asked_and_a_host_in_no_proxy_is_not(tmp_path: Path, mirror: Mirror) -> None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 import sys
 import threading
 import time
-from dataclasses import dataclass
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import wheel_mirror
+from wheel_mirror import Mirror
 
 PROJECT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "module_utils")]
@@ -133,6 +140,78 @@ def test_it_needs_python_and_nothing_else(yard: Yard, capsys: pytest.CaptureFixt
     assert not {"UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS"} & set(yard.seen("uv"))
     assert "secret" not in "".join(yard.calls("python")) + "".join(yard.calls("uv")) + capsys.readouterr().err
     assert (folder / ".complete").exists()
+
+
+def wheel_of_uv(python: str) -> bytes:
+    """A wheel whose uv is a stand-in."""
+    uv = f'#!/bin/sh\nfor folder do :; done\n[ "$1" != venv ] || {{ mkdir -p "$folder/bin"; ln -s {python} "$folder/bin/python"; }}\n'
+    with io.BytesIO() as file:
+        with zipfile.ZipFile(file, "w") as wheel:
+            wheel.writestr("uv-1.data/scripts/uv", uv)
+            wheel.writestr("filler", bytes(2 * wheel_mirror.PIECE))
+        return file.getvalue()
+
+
+@pytest.fixture
+def mirror() -> Iterator[Mirror]:
+    made = Mirror("uv-1-py3-none-any.whl", wheel_of_uv(sys.executable))
+    yield made
+    made.close()
+
+
+def login(handler: Any) -> None:
+    wheel_mirror.send(handler, 200, b"<html><form>Log in</form></html>", {"Content-Type": "text/html"})
+
+
+def for_me_alone(handler: Any) -> None:
+    """A page that wants the password; the one who has none is told so."""
+    if handler.headers.get("Authorization") == "Basic bWU6c2VjcmV0":
+        wheel_mirror.mirror_of(handler).list(handler)
+    else:
+        wheel_mirror.send(handler, 401, b"")
+
+
+@pytest.mark.parametrize(
+    ("address", "variables", "page", "answers", "reason"),
+    [
+        ("http://{}/simple", {}, None, [], ""),
+        ("http://me:secret@{}/simple", {}, for_me_alone, [], ""),
+        ("http://me:other@{}/simple", {}, for_me_alone, [], "wants a user name and a password, or others (401)"),
+        ("http://index.invalid/simple", {"http_proxy": "http://{}"}, None, [], ""),
+        ("http://{}/simple", {}, None, [wheel_mirror.stall], ""),
+        ("http://{}/simple", {}, None, [wheel_mirror.cut], ""),
+        ("http://{}/simple", {}, None, [wheel_mirror.status(503)], ""),
+        ("http://{}/simple", {}, None, [wheel_mirror.status(429, Retry_After="0")], ""),
+        ("http://{}/simple", {}, None, [wheel_mirror.status(429, Retry_After="86400")], "answers 429"),
+        ("http://{}/simple", {}, None, [login], "is another file than the locked one"),
+        ("http://{}/simple", {}, login, [], "no source has uv==1"),
+        ("", {"PIP_FIND_LINKS": "{folder}", "PIP_NO_INDEX": "1"}, None, [], ""),
+    ],
+    ids=["well", "password", "wrong password", "proxy", "stalls", "cut", "503", "429", "429 until tomorrow", "login for the wheel",
+         "login for the page", "a folder and no network"],
+)  # fmt: skip
+def test_the_wheels_come_from_where_pips_configuration_says(
+    yard: Yard, mirror: Mirror, capsys: pytest.CaptureFixture[str],
+    address: str, variables: dict[str, str], page: Any, answers: list[Any], reason: str,
+) -> None:  # fmt: skip
+    mirror.answers, mirror.page = list(answers), page or mirror.page
+    (yard.folder / "wheels").mkdir()
+    (yard.folder / "wheels" / mirror.name).write_bytes(mirror.content)
+    yard.uv_lock.write_text(f"uv==1 --hash=sha256:{mirror.sum}\n")
+    told = {name: value.format(mirror.address, folder=yard.folder / "wheels") for name, value in variables.items()}
+    told.update({"PIP_INDEX_URL": address.format(mirror.address)} if address else {}, PIP_TIMEOUT="1")
+    builder = replace(yard.builder(uv=False, **told), python=sys.executable)
+    if reason:
+        with open(yard.state / "log", "w+") as log, pytest.raises(controller.Failed, match=re.escape(reason)):
+            builder._with_wheels(
+                yard.folder / "env", controller.Steps(log.fileno(), Path(log.name), builder.environ, None)
+            )
+        said = (yard.state / "log").read_text()
+    else:
+        assert (builder.get() / ".complete").exists()
+        said = capsys.readouterr().err
+    assert "not with" not in said and "secret" not in said
+    assert bool(mirror.asked) is bool(address)
 
 
 def test_it_is_built_once_from_hashed_wheels(yard: Yard, capsys: pytest.CaptureFixture[str]) -> None:
