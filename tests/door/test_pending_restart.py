@@ -33,3 +33,22 @@ def test_a_run_that_changes_the_port_ends_no_notebook_and_the_change_comes_when_
         assert kernel_says(opened, "x") == "42"
         assert '"restart_pending": []' in inside.must(RUNTIME, "status", "--json")
     owner.ask("DELETE", f"/api/kernels/{kernel}")
+    # The port was held all the time: nobody else can have had it, and known the token.
+    token = inside.token
+    inside.restart()
+    assert inside.token == token
+
+
+def test_a_port_that_systemd_has_let_go_of_waits_for_a_restart_and_comes_back_with_it(inside: Host) -> None:
+    """Packages make systemd read its units again, also while the socket's file names another port."""
+    unit = "/etc/systemd/system/colab-ready.socket"
+    kept = inside.read(unit)
+    try:
+        inside.write(unit, kept.replace(f":{inside.port}", f":{OTHER_PORT}"))
+        inside.must("systemctl", "daemon-reload")
+    finally:
+        inside.write(unit, kept)
+        inside.must("systemctl", "daemon-reload")
+    assert f"systemd does not hold port {inside.port} any more" in inside.must(RUNTIME, "status", "--json")
+    inside.restart()
+    assert '"restart_pending": []' in inside.must(RUNTIME, "status", "--json")

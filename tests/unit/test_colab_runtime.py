@@ -1178,6 +1178,8 @@ def test_the_socket_holds_every_address_of_localhost_and_nothing_makes_it_let_go
         # Another port, or a server that has taken the port itself (an older version).
         ("restart", False, True, [["stop", UNIT, SOCKET], ["restart", UNIT]]),
         ("start", True, False, [["stop", UNIT, SOCKET], ["start", UNIT]]),
+        # Read while its file named another port, it says that it has this one, and has none.
+        ("restart", True, None, [["stop", UNIT, SOCKET], ["restart", UNIT]]),
     ],
 )
 def test_the_port_is_let_go_only_where_another_one_is_wanted(
@@ -1186,13 +1188,15 @@ def test_the_port_is_let_go_only_where_another_one_is_wanted(
     capsys: pytest.CaptureFixture[str],
     verb: str,
     listens: bool,
-    holds: bool,
+    holds: bool | None,
     did: list[list[str]],
 ) -> None:
     """With a stand-in for systemd."""
     found = [Listener("127.0.0.1", 8888, 0, 1)] if listens else []
     monkeypatch.setattr("colab_runtime.systemd.listeners_on", lambda port: found)
-    monkeypatch.setattr("colab_runtime.systemd.socket_unit_holds", lambda port: holds)
+    # Where systemd has let go of the port, its unit says that it has it all the same.
+    monkeypatch.setattr("colab_runtime.systemd.socket_unit_holds", lambda port: holds is not False)
+    monkeypatch.setattr("colab_runtime.systemd.systemd_let_go", lambda port: holds is None)
     monkeypatch.setattr("os.path.isdir", lambda path: True)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     calls: list[list[str]] = []

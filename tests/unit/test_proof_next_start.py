@@ -74,5 +74,5 @@ def test_a_damaged_environment_is_a_reason_and_an_older_host_is_judged_by_what_i
 def test_a_unit_that_systemd_knows_in_another_form_is_a_reason_where_systemd_runs_it(tmp_path: Path) -> None:
     settings = host_of(tmp_path)
     check = judge_next_start(settings, {}, ["colab-ready.socket"], str(tmp_path))
-    assert check["reasons"] == ["systemd has not read colab-ready.socket as it is now"]
+    assert check["reasons"] == ["systemd cannot start colab-ready.socket as it has read it"]
     assert judge_next_start({**settings, "service_manager": "colab-runtime"}, {}, ["x"], str(tmp_path))["ok"] is True

@@ -240,22 +240,35 @@ def test_nobody_looks_for_ever_through_a_users_descriptors(proc: Path, monkeypat
 
 
 @pytest.mark.parametrize(
+    ("uid", "opened", "gone"), [(0, 48507, False), (0, 48508, True), (1000, 48508, False), (0, None, False)]
+)
+def test_whether_systemd_has_let_go_of_the_port_stands_among_its_descriptors(
+    proc: Path, uid: int, opened: int | None, gone: bool
+) -> None:
+    lines = TCP.splitlines()
+    (proc / "net" / "tcp").write_text("\n".join([lines[0], *(one.replace(" 1000 ", f" {uid} ") for one in lines[1:])]))
+    if opened is not None:
+        add_process(proc, 1, "systemd", ["/sbin/init"], inode=opened)
+    assert ports.systemd_let_go(8888, str(proc)) is gone
+    assert ports.systemd_let_go(1, str(proc)) is False
+
+
+@pytest.mark.parametrize(
     ("service", "socket_unit", "ok", "stale"),
     [
-        ("loaded no", "loaded no", True, []),
-        ("masked no", "loaded no", True, ["colab-ready.service"]),
-        ("not-found no", "loaded yes", True, ["colab-ready.service", "colab-ready.socket"]),
-        ("masked no", "loaded no", False, []),
+        ("loaded", "loaded", True, []),
+        ("masked", "loaded", True, ["colab-ready.service"]),
+        ("not-found", "bad-setting", True, ["colab-ready.service", "colab-ready.socket"]),
+        ("masked", "loaded", False, []),
     ],
 )
-def test_what_systemd_knows_in_another_form_is_named(
+def test_what_systemd_could_not_start_is_named(
     monkeypatch: pytest.MonkeyPatch, service: str, socket_unit: str, ok: bool, stale: list[str]
 ) -> None:
     """As systemd 252 says it: a paragraph for each unit."""
     blocks = []
     for unit, said in ((ports.UNIT, service), (ports.SOCKET, socket_unit)):
-        state, reload = said.split()
-        blocks.append(f"Id={unit}\nLoadState={state}\nNeedDaemonReload={reload}\n")
+        blocks.append(f"Id={unit}\nLoadState={said}\n")
     answer = Finished(0 if ok else 1, "\n".join(blocks).encode(), b"")
     monkeypatch.setattr(ports, "run", lambda *_arguments, **_options: answer)
     assert ports.stale_units() == stale

@@ -26,13 +26,13 @@ def judge_next_start(
     settings: Mapping[str, Any], damages: Mapping[str, list[str]], stale: Sequence[str] = (), root: str = "/"
 ) -> dict[str, Any]:
     """Compare what the next start reads with what was put there; `damages` are those of the environments, by folder, and `stale`
-    are the units that systemd knows in another form."""
+    are the units that systemd cannot start as it knows them."""
     put = settings.get("files")
     reasons = [
         _file_problem(root, path, str(digest)) for path, digest in (put if isinstance(put, dict) else {}).items()
     ]
     if settings.get("service_manager") == "systemd":
-        reasons += [_boot_problem(root), *(f"systemd has not read {unit} as it is now" for unit in stale)]
+        reasons += [_boot_problem(root), *(f"systemd cannot start {unit} as it has read it" for unit in stale)]
     configs = os.path.join(settings["config_dir"], "**", "*.json")
     reasons += [_config_problem(path) for path in sorted(glob.glob(configs, recursive=True))]
     found = [reason for reason in reasons if reason]

@@ -185,14 +185,31 @@ def socket_unit_holds(port: int) -> bool | None:
     return "ActiveState=active" in lines and any(f":{port} (Stream)" in line for line in lines)
 
 
+def systemd_let_go(port: int, proc: str = "/proc") -> bool:
+    """Whether systemd has none of the runtime's sockets on this port open, so that the port goes with the server.
+
+    Where the unit's file named another port when systemd read it, the unit stays active without them, and `systemctl show` says
+    nothing of it (systemd 252). False where nobody may look, and where nobody listens.
+    """
+    wanted = {f"socket:[{one.inode}]" for one in listeners_on(port, proc) or [] if one.uid == 0}
+    opened = set()
+    try:
+        for name in os.listdir(f"{proc}/1/fd"):
+            with contextlib.suppress(FileNotFoundError):
+                opened.add(os.readlink(f"{proc}/1/fd/{name}"))
+    except OSError:
+        return False
+    return bool(wanted) and not wanted & opened
+
+
 def stale_units() -> list[str]:
-    """The runtime's units that systemd knows in another form than their files have, or cannot start (LoadState, NeedDaemonReload;
-    systemctl(1)): the watchdog of one that is masked hears nothing any more, and ends the server. Empty where it does not say."""
-    properties = "--property=Id,LoadState,NeedDaemonReload"
-    shown = run(["systemctl", "show", UNIT, SOCKET, properties], _SYSTEMD_SECONDS, env={"PATH": DEFAULT_PATH})
+    """The runtime's units that systemd cannot start as it knows them (LoadState; systemctl(1)): the watchdog of one that was
+    masked when it was read hears nothing any more, and ends the server. Empty where it does not say."""
+    shown = run(
+        ["systemctl", "show", UNIT, SOCKET, "--property=Id,LoadState"], _SYSTEMD_SECONDS, env={"PATH": DEFAULT_PATH}
+    )
     known = [dict(line.split("=", 1) for line in one.splitlines()) for one in shown.stdout.split("\n\n") if one.strip()]
-    wrong = [one for one in known if one.get("LoadState") != "loaded" or one.get("NeedDaemonReload") != "no"]
-    return [one.get("Id", UNIT) for one in wrong] if shown.ok else []
+    return [one.get("Id", UNIT) for one in known if one.get("LoadState") != "loaded"] if shown.ok else []
 
 
 def is_of_runtime(candidate: Process, prefix: str | None) -> bool:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from colab_ready.files.safe_open import open_file, read_bytes, read_object
-from colab_ready.system.ports import UNIT, listeners_on, process
+from colab_ready.system.ports import UNIT, listeners_on, process, systemd_let_go
 from colab_ready.system.processes import processes_of, started_ticks
 
 from .core import LOG_BYTES_MAX, Problem, is_number
@@ -176,6 +176,8 @@ def what_waits(settings: Settings) -> list[str]:
     why = [f"{words} changed" for part, words in PARTS.items() if note.stamp[part] != now[part]]
     if note.port != settings.port:
         why.insert(0, f"it moves from port {note.port} to {settings.port}")
+    elif settings.systemd and systemd_let_go(settings.port):
+        why.append(f"systemd does not hold port {settings.port} any more, which is lost when the server ends")
     groups = lacks_groups(settings, note.gid, note.groups)
     if groups:
         why.append(

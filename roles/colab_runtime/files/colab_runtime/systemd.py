@@ -11,7 +11,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 
-from colab_ready.system.ports import SOCKET, UNIT, listeners_on, socket_unit_holds
+from colab_ready.system.ports import SOCKET, UNIT, listeners_on, socket_unit_holds, systemd_let_go
 
 from .core import ENDS, RUNNING, START_SECONDS, Problem, say
 from .ports import answers, in_time, port_taken, stranger
@@ -95,7 +95,8 @@ def run_in_time(verb: str) -> subprocess.CompletedProcess[str]:
 
 def holds_port(settings: Settings) -> bool:
     """Whether the socket unit has the settings' port. What it says it listens on is what its file says by now."""
-    return any(one.uid == 0 for one in listeners_on(settings.port) or []) and socket_unit_holds(settings.port) is True
+    listens = any(one.uid == 0 for one in listeners_on(settings.port) or [])
+    return listens and socket_unit_holds(settings.port) is True and not systemd_let_go(settings.port)
 
 
 def tell_boot() -> None:
