@@ -28,6 +28,8 @@ sleep 1"""
 KILL = f"python3 -I {CHECKS}/kill.py"
 END_STANDIN = f"{KILL} first standin_index.py"
 KILL_RUN = f"{KILL} run"
+INTERRUPT = f"{KILL} interrupt"
+FILL = "head -c 20G /dev/zero >%s/full || true"
 FULL_TMP = "mount -t tmpfs -o size=64k,mode=1777 none /tmp; head -c 1M /dev/zero >/tmp/full || true"
 FULL_LOG = """\
 colab-runtime stop
@@ -39,12 +41,13 @@ OFF = "engine: kill NAME"
 ON = "engine: start NAME"
 CUT = "engine: network disconnect bridge NAME"
 PLUG = "engine: network connect bridge NAME"
+# After which line of a cold run, and within how many seconds of it.
 MOMENTS = {
-    "the controller's environment is made": ("preparing the controller environment", "bare"),
-    "the server's environment is made": (r"Put the server's configuration", "bare"),
-    "the kernels' environment is made": (r"Note what the server reads", "bare"),
-    "the service is put in place": (r"Repair the configuration directories", "bare"),
-    "it is proven": (r"Let the runtime start at every boot|Restart the runtime", "bare"),
+    "the controller's environment is made": ("preparing the controller environment", 3.0),
+    "the host is looked at": ("Read what this host remembers", 1.5),
+    "the environments are made": (r"Put the server's configuration", 12.0),
+    "the service is put in place": (r"Repair the configuration directories", 2.0),
+    "it is proven": (r"Let the runtime start at every boot", 4.0),
 }
 
 
@@ -235,12 +238,13 @@ COMMAND = [
 # --- a run that is interrupted
 INTERRUPTED = [
     *(
-        Row(f"SIGKILL of the whole run, while {when}", KILL_RUN, "", 137, RUN, moment=moment, start=start)
-        for when, (moment, start) in MOMENTS.items()
-    ),
-    *(
-        Row(f"power cut, while {when}", f"{OFF}\n{ON}", "", 137, RUN, moment=moment, start=start)
-        for when, (moment, start) in MOMENTS.items()
+        Row(f"{name}, while {when}", fault, says, status, RUN, moment=moment, within=within, start="bare")
+        for name, fault, says, status in (
+            ("Ctrl-C", INTERRUPT, "interrupted", 130),
+            ("SIGKILL of the whole run", KILL_RUN, "", 137),
+            ("power cut", f"{OFF}\n{ON}", "", 137),
+        )
+        for when, (moment, within) in MOMENTS.items()
     ),
     Row(
         "SIGKILL of ansible-playbook",
@@ -265,7 +269,8 @@ INTERRUPTED = [
         "signal 9|killed",
         NOT_READY,
         RUN,
-        moment=r"Note what the server reads",
+        moment=r"Put the server's configuration",
+        within=4.0,
         start="bare",
     ),
     Row(
@@ -336,6 +341,24 @@ SHORT = [
         NOT_READY,
         RUN,
         heal="umount /tmp",
+    ),
+    *(
+        Row(
+            f"{place} full, while {when}",
+            FILL % place,
+            "No space|full",
+            status,
+            RUN,
+            moment=MOMENTS[when][0],
+            within=min(MOMENTS[when][1], 4.0),
+            heal=f"rm {place}/full",
+            start="bare",
+            options=(f"--tmpfs={place}:exec,mode=755,size={size}",),
+        )
+        for place, size, when, status in (
+            ("/var/cache", "100m", "the controller's environment is made", 1),
+            ("/opt", "5g", "the environments are made", NOT_READY),
+        )
     ),
     Row("/tmp noexec, run", "mount -t tmpfs -o noexec,mode=1777 none /tmp", "^READY", 0, RUN, heal="umount /tmp"),
     Row(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import re
 import subprocess
 import threading
@@ -33,7 +34,8 @@ STEP = re.compile(r"^(ok|changed|running|skipped)\s+[\d.]+ (s|min)\b")
 
 @dataclass(frozen=True)
 class Row:
-    """`fault` happens before `command`, or when its output has a line like `moment`; `heal` ends it. `says` is what the
+    """`fault` happens before `command`, or when its output has a line like `moment`, and at a moment of
+    the seed's `within` seconds; `heal` ends it. `says` is what the
     command's output must have, `status` how it must end, `lasts` what need not be as before, and why."""
 
     name: str
@@ -42,6 +44,7 @@ class Row:
     status: int = 1
     command: str = "./colab-ready verify"
     moment: str = ""
+    within: float = 1.0
     heal: str = ""
     start: str = "converged"
     init: str = "systemd"
@@ -134,7 +137,7 @@ EVERY_RUN = re.compile(
 )
 
 
-def run(host: Host, row: Row) -> tuple[int, str]:
+def run(host: Host, row: Row, seed: int) -> tuple[int, str]:
     """Do the row's command and its fault; the exit status and everything that was printed."""
     if not row.moment:
         host.do(row.fault)
@@ -165,18 +168,18 @@ def run(host: Host, row: Row) -> tuple[int, str]:
         reader = threading.Thread(target=read, args=(process.stdout,))
         reader.start()
         if row.moment and met.wait(MOMENT_SECONDS):
-            time.sleep(1)
+            time.sleep(random.Random(f"{seed} {row.name}").uniform(0.1, row.within))
             host.do(row.fault)
         process.wait()
         reader.join()
     return process.returncode, "".join(lines)
 
 
-def try_row(host: Host, row: Row) -> Result:
+def try_row(host: Host, row: Row, seed: int = 1) -> Result:
     """The row on a host that is READY, or bare; the host is READY afterwards where all is well."""
     began = time.monotonic()
     before = host.token()
-    status, output = run(host, row)
+    status, output = run(host, row, seed)
     host.do(row.heal)
     again = docker_engine.docker(
         "exec",

@@ -3,6 +3,7 @@
 
 kill.py first TEXT    SIGKILL for the oldest process with this in its command line, once there is one
 kill.py run           SIGKILL for ./colab-ready and all below it
+kill.py interrupt     SIGINT for ./colab-ready and its group, as Ctrl-C at a terminal
 """
 
 from __future__ import annotations
@@ -47,6 +48,10 @@ def main() -> None:
         while not (doomed := [pid for pid in sorted(told) if sys.argv[2] in told[pid]][:1]) and time.monotonic() < end:
             time.sleep(0.05)
             told = command_lines()
+    elif sys.argv[1] == "interrupt":
+        (top,) = [pid for pid in sorted(told) if "./colab-ready" in told[pid].split()][:1]
+        os.killpg(os.getpgid(top), signal.SIGINT)
+        doomed = []
     else:
         tops = {pid for pid, text in told.items() if text.split()[-1:] and "./colab-ready" in text.split()}
         doomed = [pid for pid in told if tops & {*with_parents(pid)}]
