@@ -29,15 +29,13 @@ import colab_ready
 from colab_ready.python import lock as lock_file
 from colab_ready.python import pip_config
 
-from .playbook import told_by
+from .playbook import full_place, told_by
 from .words import Stop, say
 
 WEEK = 7 * 86400
 STEP_SECONDS = 30 * 60
 WORD_SECONDS = 10
 END_SECONDS = 20
-# More than this is needed in any folder that is written into.
-ROOM_LEAST = 4 << 20
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 MINOR = sys.version_info[1]
 # A process that imports the fetcher from where this program has it.
@@ -127,12 +125,11 @@ class Builder:
                     # Where another way follows, this is no error: a bare Debian has neither pip nor ensurepip.
                     say(f"not with {name} ({reason})" + ("; trying the next way" if place < len(names) else ""))
             else:
-                for written in ("/tmp", str(self.cache), "/var"):
-                    if shutil.disk_usage(written).free < ROOM_LEAST:
-                        raise Stop(
-                            f"{written} is full, so there is no way to the {self.kind} environment; all output is in {log_path}. "
-                            f"Expected: room there. Do: see df -h {written}, take away what is not needed, start again."
-                        )
+                if full := full_place("/tmp", str(self.cache), "/var"):
+                    raise Stop(
+                        f"{full} is full, so there is no way to the {self.kind} environment; all output is in {log_path}. "
+                        f"Expected: room there. Do: df -h {full}; take away what is not needed, then start again."
+                    )
                 raise Stop(
                     f"no way led to the {self.kind} environment; all output is in {log_path}. Expected: a package index that "
                     "answers (pip's configuration is used). Do: check the network, the proxy and that configuration; start again."

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +29,8 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Ctrl-C reaches Ansible through the terminal as well, and ends it in peace; what is still there then is told again.
 SENT_AFTER = ((3.0, signal.SIGINT), (10.0, signal.SIGTERM), (20.0, signal.SIGKILL))
 ORPHANS_SECONDS = 5.0
+# More than this is needed in any folder that is written into.
+ROOM_LEAST = 4 << 20
 
 
 class Outcome(NamedTuple):
@@ -71,7 +74,14 @@ def run(
             "ends by itself; where memory ran out the kernel says so (dmesg). Do: start again, the next run carries on.",
             128 - process.returncode,
         )
+    if process.returncode and (full := full_place(str(scratch), "/tmp", "/var")):
+        say(f"{full} is full. Expected: room there. Do: df -h {full}; take away what is not needed, then start again.")
     return Outcome(process.returncode, read_object(str(proofs)) or {})
+
+
+def full_place(*folders: str) -> str | None:
+    """Return the first of these folders that next to nothing can be written into."""
+    return next((folder for folder in folders if shutil.disk_usage(folder).free < ROOM_LEAST), None)
 
 
 def _stdin(arguments: list[str]) -> int:
@@ -96,6 +106,8 @@ def places(checkout: Path, scratch: Path) -> dict[str, str]:
         "ANSIBLE_CONFIG": config,
         "ANSIBLE_HOME": str(home),
         "ANSIBLE_LOCAL_TEMP": str(home / "tmp"),
+        # Where a module unpacks itself, and leaves that when it is killed: Python asks this one, other programs ask TMPDIR alone.
+        "TEMP": str(scratch),
         # Ansible parses these paths as Python once; a folder named 1is would be warned of, again and again.
         "PYTHONWARNINGS": "ignore::SyntaxWarning",
     }

@@ -346,17 +346,19 @@ SHORT = [
         Row(
             f"{place} full, while {when}",
             FILL % place,
-            "No space|full",
+            f"{place}\\S* is full|the disk is full",
             status,
             RUN,
             moment=MOMENTS[when][0],
-            within=min(MOMENTS[when][1], 4.0),
+            within=min(MOMENTS[when][1], 4.0) if place == "/opt" else 1.0,
             heal=f"rm {place}/full",
             start="bare",
             options=(f"--tmpfs={place}:exec,mode=755,size={size}",),
+            lasts={rf"gone: {place}(/|:|$)": "a file system of its own, into which the reader of trees does not look"},
         )
         for place, size, when, status in (
             ("/var/cache", "100m", "the controller's environment is made", 1),
+            ("/var/cache", "400m", "the host is looked at", NOT_READY),
             ("/opt", "5g", "the environments are made", NOT_READY),
         )
     ),

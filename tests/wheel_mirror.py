@@ -22,7 +22,7 @@ class Mirror:
         self.name, self.content = name, content
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.answers: list[Callable[[http.server.BaseHTTPRequestHandler], None]] = []
-        self.page: Callable[[http.server.BaseHTTPRequestHandler], None] = self.list
+        self.page: Callable[[http.server.BaseHTTPRequestHandler], None] = self.list_wheels
         mirror = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -38,8 +38,7 @@ class Mirror:
                 else:
                     send_file(self)
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.mirror = self  # type: ignore[attr-defined]
+        self.server = Server(("127.0.0.1", 0), Handler, self)
         self.server.daemon_threads = True
         self.address = f"127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
@@ -52,17 +51,26 @@ class Mirror:
         self.server.shutdown()
         self.server.server_close()
 
-    def list(self, handler: http.server.BaseHTTPRequestHandler) -> None:
+    def list_wheels(self, handler: http.server.BaseHTTPRequestHandler) -> None:
         send(handler, 200, f'<a href="/f/{self.name}#sha256={self.sum}">'.encode(), {"Content-Type": "text/html"})
 
     def wheels_asked(self) -> list[dict[str, str]]:
         return [headers for path, headers in self.asked if path.endswith(".whl")]
 
 
+class Server(http.server.ThreadingHTTPServer):
+    """One that its handlers can ask for the mirror."""
+
+    def __init__(
+        self, address: tuple[str, int], handler: type[http.server.BaseHTTPRequestHandler], mirror: Mirror
+    ) -> None:
+        super().__init__(address, handler)
+        self.mirror = mirror
+
+
 def mirror_of(handler: http.server.BaseHTTPRequestHandler) -> Mirror:
-    found = handler.server.mirror  # type: ignore[attr-defined]
-    assert isinstance(found, Mirror)
-    return found
+    assert isinstance(handler.server, Server)
+    return handler.server.mirror
 
 
 def content_of(handler: http.server.BaseHTTPRequestHandler) -> bytes:

@@ -22,7 +22,7 @@ from wheel_mirror import Mirror
 PROJECT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "module_utils")]
 
-from launcher import caller, controller, lock, others, root  # noqa: E402 - the path comes first
+from launcher import caller, controller, lock, others, playbook, root  # noqa: E402 - the path comes first
 from launcher.commands import Launcher  # noqa: E402 - as above
 from launcher.words import Stop  # noqa: E402 - as above
 
@@ -166,7 +166,7 @@ def login(handler: Any) -> None:
 def for_me_alone(handler: Any) -> None:
     """A page that wants the password; the one who has none is told so."""
     if handler.headers.get("Authorization") == "Basic bWU6c2VjcmV0":
-        wheel_mirror.mirror_of(handler).list(handler)
+        wheel_mirror.mirror_of(handler).list_wheels(handler)
     else:
         wheel_mirror.send(handler, 401, b"")
 
@@ -200,7 +200,7 @@ def test_the_wheels_come_from_where_pips_configuration_says(
     yard.uv_lock.write_text(f"uv==1 --hash=sha256:{mirror.sum}\n")
     told = {name: value.format(mirror.address, folder=yard.folder / "wheels") for name, value in variables.items()}
     told.update({"PIP_INDEX_URL": address.format(mirror.address)} if address else {}, PIP_TIMEOUT="1")
-    builder = replace(yard.builder(uv=False, **told), python=sys.executable)
+    builder = replace(yard.builder(False, (), **told), python=sys.executable)
     if reason:
         with open(yard.state / "log", "w+") as log, pytest.raises(controller.Failed, match=re.escape(reason)):
             builder._with_wheels(
@@ -394,8 +394,8 @@ def test_what_does_not_end_is_waited_for_with_words_and_ended(
 
 def test_a_full_folder_is_why_no_way_led_there(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
     yard.touch("apt-fails")
-    monkeypatch.setattr(controller, "ROOM_LEAST", 1 << 60)
-    with pytest.raises(Stop, match="/tmp is full, .*Do: see df -h /tmp"):
+    monkeypatch.setattr(playbook, "ROOM_LEAST", 1 << 60)
+    with pytest.raises(Stop, match="/tmp is full, .*Do: df -h /tmp"):
         yard.builder(uv=False).get()
 
 
