@@ -177,8 +177,9 @@ def refused(command: Sequence[str], status: int) -> Exception:
     name = os.path.basename(command[0]) if os.geteuid() else "root's half"
     if os.geteuid() and not has_terminal():
         return Stop(
-            f"{name} wants a password, or a terminal, and there is no terminal to ask for it; nothing was changed. Expected: a "
-            "terminal, or a user who needs no password. Do: run it in a terminal, or as root: sudo ./colab-ready"
+            f"{name} needs a password, or a terminal, and there is no terminal here; nothing was changed. Expected: a terminal, "
+            "or a user who needs no password. Do: ./colab-ready in a terminal; in a job that runs by itself, as root (sudo "
+            f"crontab -e): ./colab-ready -e colab_user={user_name(os.geteuid())}"
         )
     if os.geteuid():
         user = user_name(os.geteuid())

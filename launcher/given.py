@@ -47,9 +47,9 @@ def _check_tags(command: str, name: str, value: str) -> None:
     wrong = [tag for tag in map(str.strip, value.split(",")) if tag not in {*tags, *ANSIBLES}]
     if wrong:
         there = ", ".join(tags) or f"none: {command} has no parts"
-        raise Stop(
-            f"there is no tag '{wrong[0]}'. Expected: {there}. Do: take one of them with {name}, or leave it out.", 2
-        )
+        good = [tag for tag in map(str.strip, value.split(",")) if tag not in wrong]
+        do = f"{name} {','.join(good)}" if good else f"use {name} with some of them" if tags else f"leave {name} out"
+        raise Stop(f"there is no tag '{wrong[0]}'. Expected: {there}. Do: {do}.", 2)
 
 
 def _check_names(value: str, known: Collection[str]) -> None:

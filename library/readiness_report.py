@@ -343,11 +343,14 @@ def unwritten(path: str, error: OSError) -> Problem:
     first = {
         errno.EISDIR: f"sudo mv -T {path} {path}.old",
         errno.ENOSPC: f"make room (df -h {os.path.dirname(path)})",
-        errno.EROFS: f"let it be written to (findmnt -T {os.path.dirname(path)})",
+        errno.EROFS: f"sudo mount -o remount,rw $(findmnt -no TARGET -T {os.path.dirname(path)})",
     }.get(error.errno or 0, f"see what is wrong there (ls -ld {os.path.dirname(path)})")
-    do = f"{first}, then ./colab-ready verify; or ./colab-ready -e readiness_report=PATH"
+    do = f"{first}, then ./colab-ready verify; or ./colab-ready -e readiness_report=/PLACE/report.json"
     return Problem(
-        "report", "the report cannot be written to %s (%s)" % (path, error.strerror), "a file that root may write", do
+        "report",
+        "the report cannot be written to %s (%s)" % (path, error.strerror),
+        "a place that can be written to",
+        do,
     )
 
 

@@ -438,7 +438,7 @@ def test_a_password_without_a_terminal_is_one_message(other: Sandbox) -> None:
     ended = other.run()
     first, second = ended.err.strip().splitlines()
     assert (ended.status, first) == (1, "sudo: a password is required")
-    assert "there is no terminal to ask for it" in second and "sudo ./colab-ready" in second
+    assert "there is no terminal here" in second and "./colab-ready -e colab_user=" in second
     assert not other.calls("ansible-playbook") and not other.runs()
 
 

@@ -138,12 +138,12 @@ def test_what_uv_cannot_do_is_noted() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("index-url = https://u:hunter22@h/\n", ["file0", "line 1", "Expected sections"]),
+        ("index-url = https://u:hunter22@h/\n", ["file0", "line 1", "Expected a section"]),
         ("[global]\nindex-url\nhunter22\n", ["file0", "line 2"]),
         ("[global]\nindex-url = a\nindex-url = hunter22\n", ["file0", "line 3"]),
-        ("[global]\ntimeout = soon\n", ["[global] timeout", "'soon'", "whole number"]),
-        ("[global]\ntimeout = 1e999\n", ["[global] timeout", "'1e999'", "whole number"]),
-        ("[global]\nno-index = maybe\n", ["[global] no-index", "'maybe'", "true or false"]),
+        ("[global]\ntimeout = soon\n", ["timeout in file0", "'soon'", "whole number"]),
+        ("[global]\ntimeout = 1e999\n", ["timeout in file0", "'1e999'", "whole number"]),
+        ("[global]\nno-index = maybe\n", ["no-index in file0", "'maybe'", "true or false"]),
     ],
 )
 def test_a_broken_configuration_is_one_message_without_its_lines(text: str, words: list[str]) -> None:

@@ -130,7 +130,7 @@ ERROR: No matching distribution found for uv==0.13.9
     ),
     (
         "proxy",
-        ["wants other credentials"],
+        ["does not accept the user name and the password"],
         None,
         """error: Request failed after 3 retries in 6.9s
   cause: client error (Connect)

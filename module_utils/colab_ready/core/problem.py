@@ -70,4 +70,10 @@ def message(problems: Sequence[Problem]) -> str:
     """All problems as one text to act on."""
     count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
     lines = [f"{number}. {problem.sentence()}" for number, problem in enumerate(problems, 1)]
-    return "\n".join([f"This host and what was asked for do not fit yet ({count}). Nothing was changed.", *lines])
+    return "\n".join(
+        [
+            f"This host and what was asked for do not fit ({count}). Nothing was changed, and what was given with -e is not "
+            "remembered.",
+            *lines,
+        ]
+    )

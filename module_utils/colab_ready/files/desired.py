@@ -439,7 +439,7 @@ def _decide_absent(entry: Entry, seen: Seen, host: Host) -> Change | None:
         if why:
             raise Refused(
                 f"it is not removed: {why}, and could lead us elsewhere. Expected folders above it that nobody else can "
-                "change. Look into it, remove it by hand, and run this again."
+                "change. Look into it, remove it by hand, and run ./colab-ready again."
             )
     return _removal(entry.path, seen, seen.kind)
 

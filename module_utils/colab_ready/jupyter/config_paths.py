@@ -177,7 +177,10 @@ def advice(path: str, entry: Entry, rightful: str) -> str:
     if entry.kind == "link":
         return "look at where the link leads (ls -l %s); remove it if it is not yours" % path
     if rightful != "root" and entry.kind == "directory":
-        return "look at what lies there, then: sudo chown %s: %s && sudo chmod go-w %s" % (rightful, path, path)
+        return (
+            "remove what lies there and is not yours, for Jupyter runs it (ls -lA %s), then: sudo chown %s: %s && sudo chmod "
+            "go-w %s" % (path, rightful, path, path)
+        )
     return (
         "look at what it holds: Jupyter runs it as whoever starts Jupyter. "
         "Then remove it, or keep it: sudo chown %s: %s && sudo chmod go-w %s" % (rightful, path, path)

@@ -189,8 +189,9 @@ REMEDIES: dict[str, Remedy] = {
         f"Read colab-runtime logs. Where memory ran out (dmesg), close other programs; otherwise build it anew: {rebuild()}.",
     ),
     "cell_failed": Remedy(
-        "The cell ended with an error.",
-        f"The step's text has the error; if it is about a package, {AGAIN} to repair the kernel environment.",
+        "A cell of a notebook ended otherwise than it must; the reason above says how.",
+        f"Where the reason is a package, {AGAIN}: it repairs the environment. Otherwise a file of your own changes what cells "
+        "do: look at ~/.ipython/profile_default/startup, move it away, then ./colab-ready verify.",
     ),
     # /http_over_websocket
     "ws_not_loaded": Remedy(

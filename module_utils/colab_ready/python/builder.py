@@ -258,7 +258,7 @@ class Builder:
             if not stat.S_ISDIR(found.st_mode) or found.st_uid != self.account.uid:
                 raise Failure(
                     f"{cache} is not a folder of {self.account.name}. Expected a cache that only this user "
-                    "writes. Take it away, then run this again."
+                    "writes. Take it away, then run ./colab-ready again."
                 ) from None
 
     def _give(self, path: str) -> None:

@@ -54,6 +54,6 @@ def folder_problem(folder: str) -> str | None:
     if reason:
         return (
             f"others can change the Pythons in {folder}: {reason}. Expected a folder of its own for the Pythons that uv "
-            "fetches. Correct owner and mode, or take it away, then run this again"
+            "fetches. Correct owner and mode, or take it away, then run ./colab-ready again"
         )
     return None

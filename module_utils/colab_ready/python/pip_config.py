@@ -170,8 +170,9 @@ def parse_config(text: str, path: str) -> dict[str, dict[str, str]]:
         numbers = [number for number, _text in getattr(error, "errors", [])]
         where = f" (line {line or numbers[0]})" if line or numbers else ""
         raise PipConfigError(
-            f"pip's configuration file {path} cannot be read{where}: {type(error).__name__}. Expected sections such as "
-            "[global] with 'name = value' lines. Repair the file (`pip config debug` shows it), or take it away."
+            f"pip's configuration file {path} cannot be read{where}: {type(error).__name__}. Expected a section such as "
+            f"[global], and below it lines 'name = value'. Correct the file, or move it away (sudo mv {path} {path}.old), then "
+            "start again."
         ) from None
     sections: dict[str, dict[str, str]] = {}
     for section in parser.sections():
@@ -189,15 +190,13 @@ def merge(files: Sequence[tuple[str, str]], environ: Mapping[str, str], home: st
     As in pip: within a section a later file replaces an earlier one key by key (lists too), [install] replaces
     [global] whatever file it is in, PIP_* replaces both, and an empty value counts as not said.
     """
-    sections: dict[str, dict[str, str]] = {name: {} for name in SECTIONS}
+    sections: dict[str, dict[str, tuple[str, str]]] = {name: {} for name in SECTIONS}
     for path, text in files:
         for section, values in parse_config(text, path).items():
-            sections[section].update(values)
+            sections[section].update({key: (value, f"{key} in {path}") for key, value in values.items()})
     merged: dict[str, tuple[str, str]] = {}
     for section in SECTIONS:
-        for key, value in sections[section].items():
-            if value and key in OPTIONS:
-                merged[key] = (value, f"[{section}] {key} in pip's configuration")
+        merged.update({key: told for key, told in sections[section].items() if told[0] and key in OPTIONS})
     for name, value in environ.items():
         if name.startswith("PIP_") and value:
             key = _key(name[len("PIP_") :])
@@ -379,9 +378,7 @@ def _read(key: str, value: str, origin: str) -> Any:
 
 
 def _refused(value: str, origin: str, expected: str, what: str = "") -> PipConfigError:
-    return PipConfigError(
-        f"{origin} is '{value}'{what}. Expected {expected}. Correct it: `pip config debug` shows where it is set."
-    )
+    return PipConfigError(f"{origin} is '{value}'{what}. Expected {expected}. Correct it there, then start again.")
 
 
 def _expanded(path: str, home: str | None) -> str:

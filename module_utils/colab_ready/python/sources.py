@@ -63,7 +63,7 @@ def _read_files(account: Account, paths: Sequence[str]) -> dict[str, str]:
     except BoundaryError as error:
         raise Failure(
             f"The pip configuration of {account.name} cannot be read: {error}. Expected an answer within "
-            f"{READ_SECONDS:.0f} s. Look at {' and '.join(paths)}, then run this again.",
+            f"{READ_SECONDS:.0f} s. Look at {' and '.join(paths)}, then run ./colab-ready again.",
             kind="boundary",
         ) from None
     return {path: str(found[path]) for path in paths if path in found} if isinstance(found, dict) else {}

@@ -30,7 +30,7 @@ _ADDRESS = re.compile(
     r"(?:Failed to (?:fetch: |download )|--find-links` URL: |\(Caused by .*?url: |for url \(|index(?: URL)? \(|"
     r"Could not fetch URL |while getting |Error: [^\n]* for url: |> URL: )[`<]?((?:https?|file)://[^\s`>)]+[^\s`>):])"
 )
-_AGAIN = "then run this again; what was fetched already is kept"
+_AGAIN = "then ./colab-ready again; what was fetched already is kept"
 _CHECK_INDEX = f"Check the network, the proxy and the index address (`pip config list`), {_AGAIN}"
 _AN_ANSWER = "an index that answers"
 _SET_CLOCK = SET_CLOCK[:1].upper() + SET_CLOCK[1:]
@@ -40,8 +40,11 @@ _BETTER_LINE = (
     "seconds of silence are borne, and a mirror nearby may be quicker"
 )
 _LET_THROUGH = "the proxy of the host's pip configuration or HTTPS_PROXY to let requests through"
-_CORRECT_PROXY = f"Correct the proxy setting (`pip config list`, and HTTPS_PROXY in the environment), {_AGAIN}"
-_LOOK = "See what the disk has (sudo dmesg, df -h), and who may write there (ls -ld), then run this again"
+_CORRECT_PROXY = (
+    "Correct the proxy, http://USER:PASSWORD@HOST:PORT, where it is set: in the variable HTTPS_PROXY (echo $HTTPS_PROXY), or as "
+    f"`proxy` in pip's configuration (pip config list), {_AGAIN}"
+)
+_LOOK = "See what the disk has (sudo dmesg, df -h), and who may write there (ls -ld), then ./colab-ready again"
 _WRITABLE = "a folder that the environment's owner may write"
 _CORRECT_MODE = "Correct the owner or mode of the folder, or choose another one"
 _LIST = """'{"colab_extra_packages": ["NAME"]}'"""
@@ -71,7 +74,7 @@ _KNOWN = (
     ),
     (
         "proxy", r"proxy authori[sz]ation|proxy authentication|407 Proxy",
-        "the proxy wants other credentials on the way to {at}", _LET_THROUGH, _CORRECT_PROXY,
+        "the proxy on the way to {at} does not accept the user name and the password, or got none", _LET_THROUGH, _CORRECT_PROXY,
     ),
     (
         "proxy", r"tunnel error|Tunnel connection failed|ProxyError|Cannot connect to proxy",
@@ -165,7 +168,8 @@ _KNOWN = (
         "damaged",
         r"`RECORD` file is invalid|`METADATA`[^\n]*(?:invalid|not found)|Failed to uninstall|Directory not empty|"
         r"Not a directory \(os error 20\)|Is a directory \(os error 21\)",
-        "the environment is damaged ({causes})", "an environment that uv can read", "Take the folder away, then run this again",
+        "the environment is damaged ({causes})", "an environment that uv can read",
+        "Take the folder away, then run ./colab-ready again",
     ),
     ("permission", r"Read-only file system|os error 30\b", "the file system is read-only{place}", _WRITABLE, _CORRECT_MODE),
     (

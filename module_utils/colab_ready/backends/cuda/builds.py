@@ -177,8 +177,8 @@ def linux_driver_in_wsl(packages: Iterable[str], ldconfig: str = "", modules: st
     found = [name for name in names if DRIVER_PACKAGES.fullmatch(name)]
     library = loader_cache.first(ldconfig, "libcuda.so.1")
     if found:
-        what = f"a Linux driver of NVIDIA is installed in this WSL ({', '.join(found)})"
-        do = f"sudo apt-get remove {' '.join(found)}; then in PowerShell: wsl --shutdown"
+        what = f"NVIDIA's driver for Linux is installed in this WSL ({', '.join(found)})"
+        do = f"sudo apt-get remove {' '.join(found)}; then in PowerShell: wsl --shutdown; then in the WSL window: ./colab-ready"
     elif library and not library.startswith(WSL_FOLDER):
         what = f"the loader takes CUDA from {library} instead of Windows' driver"
         do = f"remove what installed it (dpkg -S {library}), or its folder from /etc/ld.so.conf.d; then run sudo ldconfig"

@@ -136,12 +136,14 @@ _SAID: Sequence[tuple[str, str, str, str, str]] = (
     ),
 )  # fmt: skip
 
+_NO_STUBS = (
+    "find where its folder is named (grep -rn stubs /etc/ld.so.conf.d ~/.bashrc ~/.profile) and delete that line; then sudo "
+    "ldconfig, and ./colab-ready in a new terminal"
+)
 # What cuInit returns (cuda.h, CUresult) where it says more than that it failed: the same columns.
 _INIT: Mapping[int, tuple[str, str, str, str]] = {
     34: (
-        "cuda_stub", "programs get a libcuda that is an empty one for linkers",
-        "take its folder out of LD_LIBRARY_PATH and /etc/ld.so.conf.d, then run: sudo ldconfig",
-        "take its folder out of LD_LIBRARY_PATH and /etc/ld.so.conf.d, then run: sudo ldconfig",
+        "cuda_stub", "programs load a stub of libcuda, made for linking alone, in place of the driver's", _NO_STUBS, _NO_STUBS,
     ),
     100: ("cuda_no_device", "NVIDIA's driver finds no card", WINDOWS_DRIVER, LINUX_DRIVER),
     2: ("cuda_memory", "the card's memory is full", f"{_END}; {_SHUTDOWN}", _END),

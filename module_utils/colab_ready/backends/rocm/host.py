@@ -77,13 +77,16 @@ class RocmHost(GpuHost):
 
     def _without_secrets(self) -> list[Problem]:
         """Addresses end up in files and messages that everybody reads."""
-        for_apt = "what stands before the @ goes into /etc/apt/auth.conf.d/rocm.conf: machine HOST login USER password PASSWORD"
+        for_apt = (
+            "and before that, for apt: sudo sh -c 'umask 077; echo machine HOST login USER password PASSWORD "
+            ">/etc/apt/auth.conf.d/rocm.conf', with the HOST of the address"
+        )
         without = "it has to be one that wants no password"
         return [
             Problem(
                 "rocm_address",
                 f"rocm_{name} has a user or a password in it",
-                "an address alone",
+                "an address without them",
                 f"{give(f'rocm_{name}=ADDRESS')}; {for_apt if name == 'apt_address' else without}",
             )
             for name in ("apt_address", "apt_key", "bridge_address")

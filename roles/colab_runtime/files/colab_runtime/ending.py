@@ -68,8 +68,8 @@ def end_rest(settings: Settings) -> bool:
     while rest := rest_of(settings):
         if time.monotonic() > end:
             raise Problem(
-                f"{len(rest)} processes of '{settings.user}' cannot be ended (pid {', '.join(map(str, rest[:5]))}). Do: see "
-                f"what they are (ps -u {settings.user}), then sudo colab-runtime stop"
+                f"{len(rest)} processes of '{settings.user}' cannot be ended. Do: see what they are "
+                f"(ps -p {','.join(map(str, rest[:5]))}), then sudo colab-runtime stop"
             )
         ended = True
         for pid in rest:

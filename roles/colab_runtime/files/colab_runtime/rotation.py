@@ -143,8 +143,8 @@ def pull_brake(settings: Settings) -> int:
     except (Problem, OSError, KeyboardInterrupt) as problem:
         raise Problem(
             f"The token is new, but not all of the runtime has ended: {str(problem) or 'interrupted'}\n"
-            f"CAUTION: what is left may still take the old one. Do: sudo colab-runtime stop --force. Then ps -u "
-            f"{settings.user} should list nothing of the runtime."
+            "CAUTION: what is left may still accept the old token. Do: sudo colab-runtime stop --force; where that ends it, sudo "
+            "colab-runtime start, then colab-runtime url; otherwise restart this computer (WSL: wsl --shutdown in PowerShell)."
         ) from None
     if ran:
         try:
