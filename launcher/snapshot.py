@@ -20,7 +20,8 @@ from colab_ready.files.safe_open import read_bytes
 from .words import Stop
 
 PRODUCT = (
-    "ansible.cfg callback_plugins colab-ready inventory launcher library module_utils playbooks requirements roles"
+    "ansible.cfg callback_plugins colab-ready inventory inventory_plugins launcher library module_utils playbooks requirements "
+    "roles"
 ).split()
 FILES_MAX = 5000
 BYTES_MAX = 64 << 20

@@ -137,6 +137,7 @@ class Sandbox:
             "roles/host_settings/files",
             "inventory",
             "callback_plugins",
+            "inventory_plugins",
             "tests/unit",
             "tests/modules",
         ):
@@ -282,7 +283,7 @@ class Sandbox:
             (folder,) = cache.glob("controller-*")
             for name in ("ansible-playbook", "ansible-inventory", "python"):
                 self.stand_in(folder / "bin" / name, name, f'exec {Path(sys.executable).parent}/{name} "$@"\n')
-        for name in ("inventory", "callback_plugins"):
+        for name in ("inventory", "inventory_plugins", "callback_plugins"):
             left_out = shutil.ignore_patterns("__pycache__")
             shutil.copytree(PROJECT / name, self.checkout / name, ignore=left_out, dirs_exist_ok=True)
         settings = (PROJECT / "ansible.cfg").read_text().replace("= colab_progress", f"= {stdout_callback}")

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 TOOLS = Path(sys.executable).parent
+CONTROLLER = ("library", "callback_plugins", "inventory_plugins", "tools")
 
 
 def clean(project: Path, *command: str | Path, env: dict[str, str] | None = None) -> None:
@@ -94,7 +95,7 @@ def test_mypy_finds_nothing_in_what_runs_on_a_host(project: Path, tmp_path: Path
     for path in checkout.python_programs():
         # With its folder: a measurement may bear the name of the module that it measures.
         shutil.copy(project / path, programs / f"{'_'.join(path.parts).replace('-', '_')}.py")
-    ours = [path for path in checkout.with_suffix(".py") if path.parts[0] in ("library", "callback_plugins", "tools")]
+    ours = [path for path in checkout.with_suffix(".py") if path.parts[0] in CONTROLLER]
     in_roles = [path for path in checkout.with_suffix(".py") if path.parts[0] == "roles"]
     bases = {str(path.parent) for path in ours} | {str(package_base(project, path)) for path in in_roles}
     targets: list[str | Path] = [tree / "ansible" / "module_utils" / "colab_ready", *ours, *in_roles]
@@ -120,7 +121,7 @@ def test_mypy_finds_nothing_in_the_tests(project: Path, tmp_path: Path) -> None:
     tree = namespace_tree(project, tmp_path / "tree")
     tests = [path for path in checkout.with_suffix(".py") if path.parts[0] == "tests"]
     (tree / "launcher").symlink_to(project / "launcher")
-    paths = ["tests", str(tree), "module_utils", "library", "callback_plugins", "tools", "roles/colab_runtime/files"]
+    paths = ["tests", str(tree), "module_utils", *CONTROLLER, "roles/colab_runtime/files"]
     mypy(project, paths, "--allow-untyped-defs", *tests)
 
 

@@ -116,7 +116,10 @@ def test_what_runs_on_a_host_bears_the_licence_in_its_head(project: Path) -> Non
     for path in checkout.with_suffix(".py"):
         text = (project / path).read_text(encoding="utf-8")
         # A package's empty __init__.py is nobody's work.
-        ours = path.parts[0] in ("module_utils", "callback_plugins", "launcher") or path in checkout.module_files()
+        ours = (
+            path.parts[0] in ("module_utils", "callback_plugins", "inventory_plugins", "launcher")
+            or path in checkout.module_files()
+        )
         if text and ours:
             head = "\n".join(text.splitlines()[:6])
             assert "SPDX-License-Identifier: GPL-3.0-or-later" in head, path
