@@ -42,7 +42,7 @@ TRANSPORTS: dict[str, tuple[str, set[str]]] = {
 RESERVED = {"all", "ungrouped", "colab_hosts", *(group for group, _own in TRANSPORTS.values())}
 LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 HOST_NAME = rf"(?=.{{1,253}}\Z){LABEL}(?:\.{LABEL})*"
-ACCOUNT = r"(?!\d+\Z)[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}"
+ACCOUNT = r"(?![0-9]+\Z)[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}"
 IN_AN_ACCOUNT = "1 to 64 of the letters A to Z, digits, and . _ - @ behind the first, not digits alone"
 
 
@@ -264,7 +264,7 @@ def _same(value: str) -> str:
 
 def _matching(pattern: str, refused: set[str] | None = None) -> Callable[[str], str]:
     def convert(value: str) -> str:
-        if not re.fullmatch(pattern, value, re.ASCII) or value.lower() in (refused or ()):
+        if not re.fullmatch(pattern, value) or value.lower() in (refused or ()):
             raise ValueError
         return value
 
