@@ -314,7 +314,7 @@ SHORT = [
     Row(
         "index answers with a login page",
         STANDIN % "login",
-        "127.0.0.1:3141",
+        r"asked: http://127\.0\.0\.1:3141.*login page",
         NOT_READY,
         f"{WITH_INDEX} {RUN}",
         heal=END_STANDIN,
