@@ -155,7 +155,7 @@ BROKEN = [
         "Other users of this host can read the token",
         new_token=True,
     ),
-    verify("token of another user", f"chown root {E}/token", "belongs to another user"),
+    verify("token of another user", f"chown root {E}/token", "cannot read the token"),
     verify(
         "unit masked and the server stopped",
         f"systemctl stop colab-ready; ln -sf /dev/null {UNIT}; systemctl daemon-reload",
