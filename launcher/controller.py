@@ -152,7 +152,7 @@ class Builder:
             stdin.write(json.dumps(order).encode())
             stdin.seek(0)
             steps.run(self.python, "-I", "-c", FETCH, modules, name="the download", stdin=stdin)
-        steps.environ = {name: value for name, value in self.environ.items() if not UV_SOURCES.fullmatch(name)}
+        steps.environ = {name: value for name, value in steps.environ.items() if not UV_SOURCES.fullmatch(name)}
         steps.run(str(uv), "venv", "--python", self.python, str(folder))
         options = ["--offline", "--no-index", "--find-links", str(wheels), "--no-build", "--require-hashes"]
         steps.run(str(uv), "pip", "install", "--python", str(folder / "bin/python"), *options, "-r", str(self.lock))

@@ -21,7 +21,8 @@ NOT_READY = 2
 # Where this computer's wheels lie is not where a stand-in's are.
 WITH_INDEX = f"PIP_CONFIG_FILE={CHECKS}/pip.conf"
 STANDIN = f"""\
-printf '[global]\\nindex-url = http://127.0.0.1:3141/simple\\ntimeout = 10\\nretries = 1\\n' >{CHECKS}/pip.conf
+printf '%%s\\n' [global] 'index-url = http://127.0.0.1:3141/simple' 'extra-index-url =' 'find-links =' >{CHECKS}/pip.conf
+printf '%%s\\n' 'timeout = 10' 'retries = 1' >>{CHECKS}/pip.conf
 rm -rf {P}/server
 setsid python3 -I {CHECKS}/standin_index.py %s >/dev/null 2>&1 </dev/null &
 sleep 1"""
@@ -204,7 +205,7 @@ COMMAND = [
         1,
         RESTART,
     ),
-    Row("token emptied, restart", f"truncate -s 0 {E}/token", "token", 1, RESTART, new_token=True),
+    Row("token emptied, restart", f"truncate -s 0 {E}/token", "token", 78, RESTART, new_token=True),
     Row(
         "the server's packages deleted, restart",
         lose(f"{P}/server/{SITE}/jupyter_server"),

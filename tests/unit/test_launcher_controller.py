@@ -138,6 +138,8 @@ def test_it_needs_python_and_nothing_else(yard: Yard, capsys: pytest.CaptureFixt
     offline = f"[--offline] [--no-index] [--find-links] [{wheels}] [--no-build] [--require-hashes] [-r] [{yard.lock}]"
     assert offline in yard.calls("uv")[-1]
     assert not {"UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS"} & set(yard.seen("uv"))
+    # A killed uv leaves nothing in /tmp.
+    assert yard.seen("uv")["TMPDIR"] == str(yard.cache / "controller.tmp")
     assert "secret" not in "".join(yard.calls("python")) + "".join(yard.calls("uv")) + capsys.readouterr().err
     assert (folder / ".complete").exists()
 
