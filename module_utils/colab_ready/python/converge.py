@@ -163,8 +163,8 @@ class Convergence(Installer):
             self._install_local(package)
         for name in environment.bundled_hsa(self.site) if self.work.request.drop_bundled_hsa else []:
             os.unlink(os.path.join(self.site, name))
-        if self.work.request.compile_bytecode and self.memory.get("state") == "building" and not self.plan.for_uv:
-            # uv, which compiles last, was ended before that, and has nothing to do any more.
+        if self.work.request.compile_bytecode and self.memory.get("state") == "building":
+            # uv compiles last, and what it installs alone: it was ended before that.
             argv = [self.python, "-I", "-m", "compileall", "-q", "-j", "0", self.site]
             execute(argv, child_environment(self.account, None), INSTALL_SECONDS)
         installed = environment.scan(self.site)
