@@ -178,8 +178,8 @@ def refused(command: Sequence[str], status: int) -> Exception:
     if os.geteuid() and not has_terminal():
         return Stop(
             f"{name} needs a password, or a terminal, and there is no terminal here; nothing was changed. Expected: a terminal, "
-            "or a user who needs no password. Do: ./colab-ready in a terminal; in a job that runs by itself, as root (sudo "
-            f"crontab -e): ./colab-ready -e colab_user={user_name(os.geteuid())}"
+            "or a user who needs no password. Do: ./colab-ready in a terminal; a job that runs by itself belongs to root (sudo "
+            f"crontab -e), with a checkout of root's: ./colab-ready -e colab_user={user_name(os.geteuid())}"
         )
     if os.geteuid():
         user = user_name(os.geteuid())

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import colab_ready
+from colab_ready.fetch.wheels import pips_index
 from colab_ready.python import lock as lock_file
 from colab_ready.python import pip_config
 
@@ -109,6 +110,10 @@ class Builder:
         say(f"preparing the {self.kind} environment with Python 3.{MINOR} (once)")
         log_path = self.cache / f"{self.kind}.log"
         ways = {"wheels": self._with_wheels, "uv": self._with_uv, "venv": self._with_venv, "apt": self._with_apt}
+        places = self.sources.fetch_order["places"]
+        if not any(places.values()) and not pips_index():
+            # Nothing says which index is asked, nor does a pip that could: it comes with python3-venv.
+            ways = {name: ways[name] for name in ("uv", "apt")}
         names = [name for name in ways if name != "uv" or self.uv]
         # Not in /tmp, where nobody would take away what is left of a killed run, and which may be full, or noexec.
         scratch = self.cache / f"{self.kind}.tmp"
@@ -152,7 +157,7 @@ class Builder:
             stdin.write(json.dumps(order).encode())
             stdin.seek(0)
             steps.run(self.python, "-I", "-c", FETCH, modules, name="the download", stdin=stdin)
-        steps.environ = {name: value for name, value in self.environ.items() if not UV_SOURCES.fullmatch(name)}
+        steps.environ = {name: value for name, value in steps.environ.items() if not UV_SOURCES.fullmatch(name)}
         steps.run(str(uv), "venv", "--python", self.python, str(folder))
         options = ["--offline", "--no-index", "--find-links", str(wheels), "--no-build", "--require-hashes"]
         steps.run(str(uv), "pip", "install", "--python", str(folder / "bin/python"), *options, "-r", str(self.lock))

@@ -74,7 +74,7 @@ def run(
             "ends by itself; where memory ran out the kernel says so (dmesg). Do: start again, the next run carries on.",
             128 - process.returncode,
         )
-    if process.returncode and (full := full_place(str(scratch), "/tmp", "/var")):
+    if process.returncode and (full := full_place(str(scratch.parent), "/tmp", "/var")):
         say(f"{full} is full. Expected: room there. Do: df -h {full}; take away what is not needed, then start again.")
     return Outcome(process.returncode, read_object(str(proofs)) or {})
 

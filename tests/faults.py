@@ -129,9 +129,9 @@ class Host:
         return found + [f"litter: {line}" for line in self.sh(LITTER).splitlines() if line not in before]
 
 
-# Of these the content is another one after every run.
+# Of these the content is another one after every run; the day on which an account was made stands in /etc/shadow.
 EVERY_RUN = re.compile(
-    r"changed: (/etc/machine-id|/etc/colab-ready/token|/var/lib/colab-ready/report\.json|/var/log/colab-ready/\S*"
+    r"changed: (/etc/machine-id|/etc/shadow|/etc/colab-ready/token|/var/lib/colab-ready/report\.json|/var/log/colab-ready/\S*"
     r"|/home/\w+/\.ipython/\S*|/opt/colab-ready/(cache/locks/\w+|\S*\.pyc|\S*\.dist-info/(RECORD|direct_url\.json|uv_cache\.json)))"
     r": (\S+ \S+) \S+ -> \4 \S+$"
 )

@@ -288,6 +288,12 @@ def test_what_is_installed_is_compiled_on_demand(place: Place, shop: Shop) -> No
     place.build(lock=lock, compile_bytecode=True)
     assert list(place.site.glob("alpha/__pycache__/*.pyc"))
     assert not place.build(lock=lock, compile_bytecode=True, uv=NO_UV).changed
+    # uv was ended when all was installed, and before it had compiled.
+    shutil.rmtree(place.site / "alpha/__pycache__")
+    (place.path / "colab-ready.json").write_text(json.dumps({**place.note, "state": "building"}))
+    lock = shop.lock(shop.wheel("alpha"), shop.wheel("beta"))
+    assert place.build(lock=lock, compile_bytecode=True).reasons == ["beta is missing"]
+    assert list(place.site.glob("alpha/__pycache__/*.pyc"))
 
 
 def test_check_mode_on_a_virgin_host_predicts_without_uv_and_touches_nothing(place: Place, shop: Shop) -> None:

@@ -40,6 +40,7 @@ NOT_COMPARED = (
     "/usr/lib",
     "/usr/local/share/ca-certificates",
     "/usr/share",
+    "/var/backups",
     "/var/cache",
     "/var/lib/apt",
     "/var/lib/dpkg",

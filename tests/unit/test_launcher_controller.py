@@ -117,7 +117,8 @@ class Yard:
 
 
 @pytest.fixture
-def yard(tmp_path: Path) -> Yard:
+def yard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Yard:
+    monkeypatch.setattr(controller, "pips_index", lambda: "https://index.invalid/simple")
     return Yard(tmp_path)
 
 
@@ -138,6 +139,8 @@ def test_it_needs_python_and_nothing_else(yard: Yard, capsys: pytest.CaptureFixt
     offline = f"[--offline] [--no-index] [--find-links] [{wheels}] [--no-build] [--require-hashes] [-r] [{yard.lock}]"
     assert offline in yard.calls("uv")[-1]
     assert not {"UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS"} & set(yard.seen("uv"))
+    # A killed uv leaves nothing in /tmp.
+    assert yard.seen("uv")["TMPDIR"] == str(yard.cache / "controller.tmp")
     assert "secret" not in "".join(yard.calls("python")) + "".join(yard.calls("uv")) + capsys.readouterr().err
     assert (folder / ".complete").exists()
 
@@ -296,6 +299,14 @@ def test_without_venv_it_comes_from_apt(yard: Yard, capsys: pytest.CaptureFixtur
     assert update.endswith("[update]")
     assert install.endswith(f"[install] [--yes] [--no-install-recommends] [{package}] [ca-certificates]")
     assert not yard.calls("sudo"), "root's half is root"
+
+
+def test_where_nothing_says_which_index_is_asked_apt_brings_a_pip_without_more_words(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(controller, "pips_index", lambda: "")
+    yard.builder(uv=False).get()
+    assert "not with" not in capsys.readouterr().err and len(yard.calls("apt-get")) == 2
 
 
 def test_apt_goes_through_sudo_where_the_caller_builds(yard: Yard) -> None:

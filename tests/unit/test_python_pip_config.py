@@ -219,6 +219,19 @@ def test_the_system_certificates_are_used() -> None:
     assert pip_config.uv_environment(Sources(), {})["UV_SYSTEM_CERTS"] == "1"
 
 
+@pytest.mark.parametrize(
+    ("sources", "addresses"),
+    [
+        (Sources(), []),
+        (Sources(index_url="https://me:secret@h/simple"), ["https://***@h/simple"]),
+        (Sources(extra_index_urls=("https://more/",), find_links=("/a",)), ["the usual index", "https://more/", "/a"]),
+        (Sources(index_url="https://h/", find_links=("/a",), no_index=True), ["/a"]),
+    ],
+)
+def test_what_is_asked_is_said_without_its_password(sources: Sources, addresses: list[str]) -> None:
+    assert sources.addresses == addresses
+
+
 def test_no_index_is_an_argument() -> None:
     assert pip_config.uv_arguments(Sources(no_index=True)) == ["--no-index"]
     assert pip_config.uv_arguments(Sources()) == []

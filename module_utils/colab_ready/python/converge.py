@@ -31,7 +31,7 @@ from . import lock as lock_file
 from .environment import Installed, Interpreter, Plan, Wish
 from .installer import Installer, Outcome, Work, empty_folder
 from .trusted import ROOT, distrusted
-from .uv import ANSWER_SECONDS, ENDS, Failure, as_failure, execute, make_lock
+from .uv import ANSWER_SECONDS, ENDS, INSTALL_SECONDS, Failure, as_failure, execute, make_lock
 
 # An environment with torch has some 60,000 files.
 FILES_MOST = 1_000_000
@@ -163,6 +163,10 @@ class Convergence(Installer):
             self._install_local(package)
         for name in environment.bundled_hsa(self.site) if self.work.request.drop_bundled_hsa else []:
             os.unlink(os.path.join(self.site, name))
+        if self.work.request.compile_bytecode and self.memory.get("state") == "building":
+            # uv compiles last, and what it installs alone: it was ended before that.
+            argv = [self.python, "-I", "-m", "compileall", "-q", "-j", "0", self.site]
+            execute(argv, child_environment(self.account, None), INSTALL_SECONDS)
         installed = environment.scan(self.site)
         memory = self._new_memory(installed)
         # A card's own packages are 1 GB each, and those of the last card go.

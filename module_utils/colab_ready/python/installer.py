@@ -250,6 +250,8 @@ class Installer:
         if done.ok:
             return
         problem = uv_errors.explain(said(done))
+        if problem.kind == "no_version" and (asked := self.sources.addresses):
+            problem = replace(problem, what=f"{problem.what} (asked: {', '.join(asked)})")
         if problem.kind == "no_version" and self.unreached:
             # The likelier cause: the source that has it is the one that is down.
             first = self.unreached[0]

@@ -93,6 +93,13 @@ class Sources:
         """Nothing is left that a package could come from."""
         return self.no_index and not self.find_links
 
+    @property
+    def addresses(self) -> list[str]:
+        """What is asked, without credentials; empty where the configuration names nothing."""
+        indexes = () if self.no_index else (self.index_url or "the usual index", *self.extra_index_urls)
+        is_named = bool(self.index_url or self.extra_index_urls or self.find_links)
+        return [redact(one) for one in (*indexes, *self.find_links)] if is_named else []
+
     def note(self, text: str) -> Sources:
         return replace(self, notes=self.notes + (text,))
 

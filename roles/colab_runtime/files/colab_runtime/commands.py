@@ -18,7 +18,7 @@ from colab_ready.files.safe_open import open_file
 from colab_ready.system.ports import listeners_on, stale_units
 
 from .activity import HANGS, at_stake, shortened, spare
-from .core import ENDS, EXIT_LATER, EXIT_SETTINGS, RUNNING, START_SECONDS, Problem, say, user_name
+from .core import ENDS, EXIT_LATER, EXIT_SETTINGS, RUNNING, START_SECONDS, Problem, quoted, say, user_name
 from .ending import end_rest
 from .ports import accepts, answers, has_old_token, in_time, listen, port_taken, stranger
 from .served import as_served, lacks_groups, what_waits
@@ -161,14 +161,17 @@ def start_supervised(settings: Settings, held: Sequence[socket.socket] = ()) -> 
         return 0
     if failure == "busy":
         return join_start(settings, run_dir)
-    shown = "\n".join(last_lines(settings.log_file, 15)) or "(none)"
+    shown = quoted(last_lines(settings.log_file, 15))
     if not failure:
         raise Problem(
             f"The server runs but does not answer on port {settings.port} after {START_SECONDS:.0f} s; it may still be "
             f"starting: colab-runtime status. The last lines of {settings.log_file}:\n{shown}"
         )
     stop_supervisor(settings)
-    raise Problem(f"The server did not start: it {failure}. The last lines of {settings.log_file}:\n{shown}")
+    raise Problem(
+        f"The server did not start: it {failure}. Do: ./colab-ready, which repairs what is broken. The last lines of "
+        f"{settings.log_file}:\n{shown}"
+    )
 
 
 def watch_start(settings: Settings, supervisor: subprocess.Popen[bytes]) -> str | None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from colab_ready.files import trust
@@ -48,6 +49,11 @@ def parse_json(text: str | bytes) -> Any:
 def is_number(value: Any) -> bool:
     """Tell whether a value out of a file is a number such as a process, a port or a count has."""
     return type(value) is int and 0 <= value < 2**32
+
+
+def quoted(lines: Sequence[str]) -> str:
+    """Lines of a log below a message of ours: what they say is theirs."""
+    return "\n".join(f"  {line}" for line in lines) or "  (none)"
 
 
 def visible(text: str) -> str:

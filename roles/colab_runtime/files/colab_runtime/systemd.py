@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from colab_ready.system.ports import SOCKET, UNIT, listeners_on, socket_unit_holds, systemd_let_go
 
-from .core import ENDS, RUNNING, START_SECONDS, Problem, say
+from .core import ENDS, RUNNING, START_SECONDS, Problem, quoted, say
 from .ports import answers, in_time, port_taken, stranger
 from .settings import Settings, as_root
 from .token import RENEWED, token_made
@@ -69,7 +69,10 @@ def systemctl(settings: Settings, verb: str) -> int:
             raise Problem(reason)
         time.sleep(0.2)
     why = (done.stderr or done.stdout).strip() or f"it does not answer on port {settings.port}"
-    raise Problem(f"systemd could not {verb} {UNIT}: {why}\n" + "\n".join(["The last lines of its log:", *lines[-15:]]))
+    raise Problem(
+        f"systemd could not {verb} {UNIT}: {why.rstrip('.')}. Do: ./colab-ready, which repairs what is broken. The last lines of "
+        f"its log:\n{quoted(lines[-15:])}"
+    )
 
 
 def kill_unit() -> None:
