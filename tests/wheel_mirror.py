@@ -93,21 +93,21 @@ def send_file(handler: http.server.BaseHTTPRequestHandler) -> None:
     send(handler, 206 if said else 200, content_of(handler)[begin:], {"Content-Type": "application/octet-stream"})
 
 
-def cut(handler: http.server.BaseHTTPRequestHandler) -> None:
+def begin(handler: http.server.BaseHTTPRequestHandler) -> None:
     handler.send_response(200)
     handler.send_header("Content-Length", str(len(content_of(handler))))
     handler.end_headers()
     handler.wfile.write(content_of(handler)[:PIECE])
     handler.wfile.flush()
+
+
+def cut(handler: http.server.BaseHTTPRequestHandler) -> None:
+    begin(handler)
     handler.connection.close()
 
 
 def stall(handler: http.server.BaseHTTPRequestHandler) -> None:
-    handler.send_response(200)
-    handler.send_header("Content-Length", str(len(content_of(handler))))
-    handler.end_headers()
-    handler.wfile.write(content_of(handler)[:PIECE])
-    handler.wfile.flush()
+    begin(handler)
     time.sleep(1.5)
 
 
