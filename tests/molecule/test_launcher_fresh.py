@@ -305,8 +305,8 @@ def test_root_is_asked_for_once_or_refused_in_one_message(student: Newcomer, way
 @pytest.mark.parametrize(
     ("sudoers", "before", "message"),
     [
-        ("student ALL=(ALL) ALL", [], "there is no terminal to ask for it"),
-        ("Defaults requiretty\nstudent ALL=(ALL) NOPASSWD: ALL", [], "there is no terminal to ask for it"),
+        ("student ALL=(ALL) ALL", [], "there is no terminal here"),
+        ("Defaults requiretty\nstudent ALL=(ALL) NOPASSWD: ALL", [], "there is no terminal here"),
         ("student ALL=(ALL) NOPASSWD: ALL", ["setpriv", "--no-new-privs"], "not from a notebook"),
         ("student ALL=(ALL) NOPASSWD: ALL", [], ""),
     ],
