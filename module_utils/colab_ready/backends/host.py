@@ -494,13 +494,14 @@ def settle(host: GpuHost) -> tuple[dict[str, Any], list[str]]:
             host.absent()
     except Refused as refusal:
         problems = refusal.problems
-        text = message(problems) if problems else str(refusal)
+        said = message(problems, after="") if host.record.touched else message(problems)
+        text = said if problems else str(refusal)
     except OSError as error:
         text = explain(error, host.params["state_file"])
     touched = host.record.touched
     if text and touched:
         done = "What was done before it is recorded; run ./colab-ready again, or ./colab-ready remove takes it back."
-        text = f"{text.replace(' Nothing was changed.', '')}\n{done}"
+        text = f"{text}\n{done}"
     shown = Changes(check=True) if text and not touched else host.changes
     plan = {} if text else host.plan
     result = {

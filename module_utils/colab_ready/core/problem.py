@@ -66,14 +66,10 @@ def explain(error: Refused | OSError, path: str) -> str:
     return f"{place}: {os.strerror(error.errno or 0)}. Expected to be able to read and write it. {todo}"
 
 
-def message(problems: Sequence[Problem]) -> str:
-    """All problems as one text to act on."""
+def message(
+    problems: Sequence[Problem], after: str = "Nothing was changed, and what -e gave is not remembered."
+) -> str:
+    """All problems as one text to act on; `after` says what the host is like now."""
     count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
     lines = [f"{number}. {problem.sentence()}" for number, problem in enumerate(problems, 1)]
-    return "\n".join(
-        [
-            f"This host and what was asked for do not fit ({count}). Nothing was changed, and what was given with -e is not "
-            "remembered.",
-            *lines,
-        ]
-    )
+    return "\n".join([f"This host and what was asked for do not fit ({count}). {after}".rstrip(), *lines])
