@@ -44,10 +44,11 @@ def check(command: str, options: Iterable[Option], known: Collection[str]) -> No
 
 def _check_tags(command: str, name: str, value: str) -> None:
     tags = () if command == "remove" else TAGS
-    wrong = [tag for tag in map(str.strip, value.split(",")) if tag not in {*tags, *ANSIBLES}]
+    asked = [tag.strip() for tag in value.split(",")]
+    good = [tag for tag in asked if tag in {*tags, *ANSIBLES}]
+    wrong = [tag for tag in asked if tag not in good]
     if wrong:
         there = ", ".join(tags) or f"none: {command} has no parts"
-        good = [tag for tag in map(str.strip, value.split(",")) if tag not in wrong]
         do = f"{name} {','.join(good)}" if good else f"use {name} with some of them" if tags else f"leave {name} out"
         raise Stop(f"there is no tag '{wrong[0]}'. Expected: {there}. Do: {do}.", 2)
 

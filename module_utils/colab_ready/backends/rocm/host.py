@@ -77,9 +77,10 @@ class RocmHost(GpuHost):
 
     def _without_secrets(self) -> list[Problem]:
         """Addresses end up in files and messages that everybody reads."""
+        # Not as words of a command, which every user sees while it runs.
         for_apt = (
-            "and before that, for apt: sudo sh -c 'umask 077; echo machine HOST login USER password PASSWORD "
-            ">/etc/apt/auth.conf.d/rocm.conf', with the HOST of the address"
+            "and before that, for apt: sudo install -m 0600 /dev/null /etc/apt/auth.conf.d/rocm.conf, sudo nano "
+            "/etc/apt/auth.conf.d/rocm.conf, with the line: machine HOST login USER password PASSWORD (HOST is the address's)"
         )
         without = "it has to be one that wants no password"
         return [
