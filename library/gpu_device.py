@@ -16,7 +16,8 @@ description:
     it asks the library C(libdxcore.so), Windows' PowerShell, C(nvidia-smi) and C(rocminfo), in this order, each with a limit.
   - What cannot be known is null, with the reason in RV(null_reasons).
   - C(libdxcore.so) is loaded only from WSL's own folder. Its flat functions take the same questions as C(/dev/dxg).
-  - Fails if a backend or an adapter is asked for that is not there.
+  - Fails if a backend or an adapter is asked for that is not there; with O(settings), too where the disk has no room for the
+    backend and no run has begun to build it.
 author:
   - the colab-ready authors (@colab-ready)
 attributes:
@@ -250,10 +251,12 @@ seconds:
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.colab_ready.backends.registry import BACKENDS
 from ansible.module_utils.colab_ready.core.problem import Refused
 from ansible.module_utils.colab_ready.decision.decide import decide_on
 from ansible.module_utils.colab_ready.gpu.detect import Places, look
 from ansible.module_utils.colab_ready.gpu.readers.sysfs import PCI_IDS
+from ansible.module_utils.colab_ready.python.cache import begun
 from ansible.module_utils.colab_ready.python.interpreters import known
 
 
@@ -281,7 +284,8 @@ def main() -> None:
     started = time.monotonic()
     found = look(Places(**options))
     pythons = known(found["host"], asked["python"], f"{options['prefix']}/pythons")
-    found["host"].update(pythons, python_fetch=asked["python_fetch"])
+    there = begun(options["prefix"], [backend.name for backend in BACKENDS])
+    found["host"].update(pythons, python_fetch=asked["python_fetch"], begun=there)
     refusal = None
     try:
         found["backend"] = decide_on(found, asked["backend"], asked["gpu"], asked["settings"])

@@ -51,12 +51,6 @@ options:
     description: The directory that everything is installed into.
     type: str
     default: /opt/colab-ready
-  needs_bytes:
-    description:
-      - The free space that is needed on the file system of O(prefix).
-      - Where a kernel environment has been built already, never more than 256 MiB.
-    type: int
-    default: 4294967296
   python_requires:
     description: The versions of Python that fit.
     type: str
@@ -168,10 +162,10 @@ backend:
   type: str
   sample: auto
 disk:
-  description: The free space, with V(path) (what exists of the prefix), V(free_bytes) and V(needed_bytes).
+  description: The free space, with V(path) (what exists of the prefix) and V(free_bytes).
   returned: always
   type: dict
-  sample: {path: /opt, free_bytes: 812345678901, needed_bytes: 4294967296}
+  sample: {path: /opt, free_bytes: 812345678901}
 service_manager:
   description: V(systemd) where it is the first process, else V(none).
   returned: always
@@ -266,7 +260,6 @@ def main() -> None:
             "port": {"type": "raw", "default": 8888},
             "user": {"type": "str", "default": ""},
             "prefix": {"type": "str", "default": "/opt/colab-ready"},
-            "needs_bytes": {"type": "int", "default": 4294967296},
             "python_requires": {"type": "str", "default": ">=3.10,<3.15"},
             "problems": {"type": "list", "elements": "dict", "default": []},
             "runtime_config": {"type": "path", "default": "/etc/colab-ready/runtime.json"},

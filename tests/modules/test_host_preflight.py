@@ -58,7 +58,6 @@ def wishes(tmp_path: Path, free_port: int) -> dict[str, Any]:
         "port": free_port,
         # Below a folder of one's own it is refused.
         "prefix": str(tmp_path / "prefix") if os.getuid() == 0 else "/srv/no-colab-ready",
-        "needs_bytes": 1,
         "python_requires": ">=3.8",
         "runtime_config": str(tmp_path / "runtime.json"),
     }
@@ -122,12 +121,6 @@ def test_the_port_of_our_own_server_is_not_taken(run_module: RunModule, wishes: 
         strangers = run_module("host_preflight", {**wishes, "port": port})
     assert "port_taken" not in [problem["id"] for problem in ours["problems"]]
     assert "port_taken" in [problem["id"] for problem in strangers["problems"]]
-
-
-def test_a_disk_too_small_is_refused_before_anything_is_fetched(run_module: RunModule, wishes: dict[str, Any]) -> None:
-    result = run_module("host_preflight", {**wishes, "needs_bytes": 1 << 60})
-    assert [problem["id"] for problem in result["problems"]] == ["disk_space"]
-    assert "1073741824.0 GiB" in result["msg"]
 
 
 def test_a_range_that_is_none_is_said_to_be_none(run_module: RunModule, wishes: dict[str, Any]) -> None:

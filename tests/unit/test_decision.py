@@ -173,14 +173,35 @@ def test_why_directml_takes_fewer_pythons_than_its_wheels_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("free", "built", "said"), [(2 * 10**9, [], False), (10**9, [], True), (10**9, ["directml"], False)]
+    ("wish", "host", "words"),
+    [
+        (
+            "auto",
+            {},
+            [
+                "5 GB are free",
+                "ROCm takes about 8.3 GB. Expected: that much",
+                "use the CPU: ./colab-ready -e colab_backend=cpu",
+            ],
+        ),
+        ("rocm", {"disk_free_bytes": 10**9}, ["1 GB are free", "ROCm takes about", "colab_prefix=PATH."]),
+        ("cpu", {"disk_free_bytes": 10**9}, ["CPU takes about 1.5 GB", "colab_prefix=PATH."]),
+        ("auto", {"built": ["cpu"], "disk_free_bytes": 10**6}, ["ROCm takes about 8 GB", "use the CPU"]),
+        ("auto", {"built": ["rocm"]}, []),
+        ("auto", {"begun": ["rocm"]}, []),
+        ("cpu", {}, []),
+        ("auto", {"disk_free_bytes": None}, []),
+    ],
 )
-def test_a_disk_that_is_too_small_is_said_until_the_environment_is_there(
-    free: int, built: list[str], said: bool
-) -> None:
-    host = {"wsl": 2, "disk_free_bytes": free, "built": built}
-    cautions = backend.decide("directml", [RADEON], host=host)["cautions"]
-    assert ("building DirectML takes about 1.9 GB of disk, and 1 GB are free" in cautions) is said
+def test_a_run_that_the_disk_has_no_room_for_is_not_begun(wish: str, host: dict[str, Any], words: list[str]) -> None:
+    host = {"wsl": 2, "disk_free_bytes": 5 * 10**9, **host}
+    assert backend.decide(wish, [RADEON], host=host)["name"]
+    if not words:
+        assert backend.decide(wish, [RADEON], host=host, settings={})["name"]
+        return
+    with pytest.raises(Refused) as refusal:
+        backend.decide(wish, [RADEON], host=host, settings={})
+    assert all(word in str(refusal.value) for word in words)
 
 
 def test_what_is_to_be_fetched_is_told_for_the_settings_and_until_it_is_there() -> None:

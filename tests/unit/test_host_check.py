@@ -24,7 +24,6 @@ WISHES = Wishes(
     port=8888,
     user="",
     prefix="/opt/colab-ready",
-    needs_bytes=4 << 30,
     python_requires=">=3.10,<3.15",
 )
 PLACE = Place(
@@ -69,7 +68,7 @@ def test_a_good_host_has_no_problems_and_says_what_the_roles_need() -> None:
         "port": 8888,
         "prefix": "/opt/colab-ready",
         "backend": "auto",
-        "disk": {"path": "/opt", "free_bytes": 100 << 30, "needed_bytes": 4 << 30},
+        "disk": {"path": "/opt", "free_bytes": 100 << 30},
         "service_manager": "systemd",
         "systemd": "252",
         "os": {"id": "debian", "version_id": "12", "codename": "bookworm", "name": "Debian 12"},
@@ -130,7 +129,7 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any], str, list[str]]] = [
     ("a new Python", {}, {"python": None, "rejected": ["/usr/bin/python3 is 3.15.0"]}, "python", [">=3.10,<3.15"]),
     ("no Python", {}, {"python": None}, "python", ["there is none in /usr/bin"]),
     ("a clock that stood still", {}, {"clock": "the clock shows 2026-11-29"}, "clock", ["shows 2026-11-29", "hwclock -s", "timedatectl"]),
-    ("a disk too small", {}, {"place": replace(PLACE, free_bytes=(4 << 30) - 1)}, "disk_space", ["4.0 GiB"]),
+    ("a disk too small", {}, {"place": replace(PLACE, free_bytes=255 << 20)}, "disk_space", ["only 255 MiB", "256 MiB"]),
     ("no room for more files", {}, {"place": replace(PLACE, free_inodes=59_999)}, "disk_inodes", ["59999", "df -i"]),
     ("a Windows drive", {}, {"place": replace(PLACE, filesystem="9p")}, "prefix_filesystem", ["9p", "/mnt"]),
     ("a read-only disk", {}, {"place": replace(PLACE, options=("ro",))}, "prefix_filesystem", ["read-only"]),
@@ -162,7 +161,7 @@ OURS = replace(PLACE, kind="directory", entries=("cache", "kernels", "pythons", 
 FITS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("a relative of Debian", {}, {"os": {"id": "linuxmint", "id_like": ["ubuntu", "debian"], "apt": True}}),
     ("a processor of Arm", {}, {"architecture": "aarch64"}),
-    ("exactly enough space", {}, {"place": replace(PLACE, free_bytes=4 << 30, free_inodes=60_000)}),
+    ("exactly enough space", {}, {"place": replace(PLACE, free_bytes=256 << 20, free_inodes=60_000)}),
     ("a file system that counts no files", {}, {"place": replace(PLACE, free_inodes=None)}),
     ("an empty directory", {}, {"place": replace(PLACE, kind="directory", uid=1000)}),
     ("what a first run that was stopped left", {}, {"place": replace(PLACE, kind="directory", entries=("tools", "src"))}),
@@ -176,9 +175,9 @@ def test_what_fits_is_no_problem(wish: dict[str, Any], host: dict[str, Any]) -> 
     assert preflight.judge(replace(WISHES, **wish), replace(SEEN, **host))[1] == []
 
 
-def test_a_first_run_that_was_stopped_still_needs_its_space() -> None:
-    seen = replace(SEEN, place=replace(OURS, free_bytes=300 << 20), settings=None)
-    assert [problem.id for problem in preflight.judge(WISHES, seen)[1]] == ["disk_space"]
+def test_a_first_run_that_was_stopped_still_needs_its_files() -> None:
+    seen = replace(SEEN, place=replace(OURS, free_inodes=2000), settings=None)
+    assert [problem.id for problem in preflight.judge(WISHES, seen)[1]] == ["disk_inodes"]
 
 
 # --- the port -------------------------------------------------------------------------------------------------------

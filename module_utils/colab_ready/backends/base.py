@@ -132,6 +132,8 @@ class HostFacts:
     # On the file system that the environments are, or will be, on; and the backends whose environments are there already.
     disk_free_bytes: int | None = None
     built: Sequence[str] | None = None
+    # Those that a run has begun to build, so that part of what they take is no longer free.
+    begun: Sequence[str] | None = None
 
     @classmethod
     def of(cls, facts: Mapping[str, Any] | HostFacts | None) -> HostFacts:
@@ -303,9 +305,7 @@ def of_windows(host: HostFacts) -> Iterator[Finding]:
         yield Finding(NO, "libdxcore.so, through which WSL reaches the GPU, is not in /usr/lib/wsl/lib", UPDATE)
 
 
-def _of_machine(
-    backend: Backend, adapter: Mapping[str, Any], host: HostFacts, settings: Mapping[str, Any]
-) -> Iterator[Finding]:
+def _of_machine(backend: Backend, adapter: Mapping[str, Any], host: HostFacts) -> Iterator[Finding]:
     if host.architecture and host.architecture not in backend.architectures:
         yield Finding(
             NO, f"{backend.title} has packages for {listed(backend.architectures)} only, this is {host.architecture}"
@@ -316,11 +316,6 @@ def _of_machine(
     if host.behind_windows and _number(adapter.get("wddm")) < WSL_WDDM and not host.windows_10:
         why = f"the Windows driver of {label(adapter)} is older than GPUs in WSL (WDDM {adapter.get('wddm')})"
         yield Finding(CAUTION, why, "install the newest one")
-    work = work_of(backend, host, settings)
-    if work and host.disk_free_bytes is not None and host.disk_free_bytes < work["disk_bytes"]:
-        # Never a no: once it is built, the disk is that much fuller, and the next run would decide otherwise.
-        need, free = in_gigabytes(work["disk_bytes"]), in_gigabytes(host.disk_free_bytes)
-        yield Finding(CAUTION, f"building {backend.title} takes about {need} of disk, and {free} are free")
 
 
 def _number(text: Any) -> float:
@@ -375,7 +370,7 @@ def judge(backend: Backend, adapter: Mapping[str, Any], host: HostFacts, setting
             findings.append(Finding(NO, f"{backend.title} is for {backend.on}"))
         findings += of_windows(host)
     findings += backend.findings(adapter, host, settings)
-    findings += _of_machine(backend, adapter, host, settings)
+    findings += _of_machine(backend, adapter, host)
     findings += _of_python(backend, host, settings)
     cautions = tuple(found.sentence() for found in findings if found.level == CAUTION)
     on_request = [found for found in findings if found.level == OPT_IN]

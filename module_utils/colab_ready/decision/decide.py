@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..backends.base import SETTING, Backend, Candidate, HostFacts, Verdict, judge, of_windows, work_of
+from ..backends.base import SETTING, Backend, Candidate, HostFacts, Verdict, in_gigabytes, judge, of_windows, work_of
 from ..backends.registry import BACKENDS
 from ..core.problem import Problem, Refused
 from ..core.remedy import ANY_BACKEND, give, pick, reset
@@ -87,7 +87,8 @@ def decide(
     recommended {name, device_type, adapter, gfx, why}: what would be taken if colab_backend were auto. reasons, cautions,
     rejected [{name, why}], opt_in [{name, adapter, why, do}]. python {requires, use, path, fetch}, and python_requires once more.
     settings: those of its own on which this hangs; whoever installs it reads them here, so nobody can install something else.
-    work: what is to be fetched and built for it (see work_of); None where that is there.
+    work: what is to be fetched and built for it (see work_of); None where that is there. Refused where the settings are known,
+    the disk has no room for it, and no run has begun it.
     """
     wished = next((backend for backend in BACKENDS if backend.name == wish), None)
     if wish != "auto" and wished is None:
@@ -116,6 +117,9 @@ def decide(
 
     hints = case.hints(chosen) if wished is None else []
     backend = chosen.backend if chosen else CPU
+    work = work_of(backend, case.host, case.settings[backend.name])
+    if work and case.settings_known:
+        _check_disk(backend, case, work)
     python = backend.python(case.host, case.settings[backend.name])
     return {
         **_pair(chosen),
@@ -129,7 +133,7 @@ def decide(
         "python": python,
         "python_requires": python["requires"],
         "settings": case.settings[backend.name],
-        "work": work_of(backend, case.host, case.settings[backend.name]),
+        "work": work,
     }
 
 
@@ -392,6 +396,24 @@ def _rejected(case: _Case, taken: Backend, chosen: Candidate | None, wished: boo
 
 
 # --- refusing -------------------------------------------------------------------------------------------------------
+
+
+def _check_disk(backend: Backend, case: _Case, work: Mapping[str, Any]) -> None:
+    free = case.host.disk_free_bytes
+    if free is None or free >= work["disk_bytes"] or backend.name in (case.host.begun or ()):
+        return
+    smaller = work_of(CPU, case.host, {})
+    fits = backend is not CPU and (smaller is None or smaller["disk_bytes"] <= free)
+    raise Refused(
+        Problem(
+            "disk_space",
+            f"{in_gigabytes(free)} are free where the environments are to be, and {backend.title} takes about "
+            f"{in_gigabytes(work['disk_bytes'])}",
+            "that much",
+            "free some space there (in WSL on the drive of Windows, too); or take a path on a disk with more: "
+            f"{give('colab_prefix=PATH')}" + (f"; or use the CPU: {give('colab_backend=cpu')}" if fits else ""),
+        )
+    )
 
 
 def _impossible_backend(case: _Case, wished: Backend) -> Refused:

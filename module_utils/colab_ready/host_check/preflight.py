@@ -35,8 +35,8 @@ TESTED_SYSTEMS = "Debian 12 or newer, Ubuntu 22.04 or newer"
 
 # A kernel environment with torch has about 40,000 files.
 BUILD_INODES = 60_000
-# What a host needs that has its environments already: room for reports, logs and a small upgrade.
-BUILT_BYTES = 256 * 1024 * 1024
+# Room for reports, logs and a small upgrade. What an environment takes, the decision knows (decide.py).
+OWN_BYTES = 256 * 1024 * 1024
 BUILT_INODES = 1_000
 
 # The only names that this project puts into its prefix.
@@ -77,7 +77,6 @@ class Wishes:
     port: Any
     user: str
     prefix: str
-    needs_bytes: int
     python_requires: str
 
 
@@ -298,12 +297,12 @@ def human(size: int) -> str:
     return f"{size / (1 << 20):.0f} MiB"
 
 
-def check_space(place: Place, needs_bytes: int, needs_inodes: int) -> Problem | None:
-    if place.free_bytes < needs_bytes:
+def check_space(place: Place, needs_inodes: int) -> Problem | None:
+    if place.free_bytes < OWN_BYTES:
         return Problem(
             "disk_space",
             f"only {human(place.free_bytes)} are free for {place.path} (on the file system of {place.existing})",
-            f"at least {human(needs_bytes)}",
+            f"at least {human(OWN_BYTES)}",
             f"free some space there, or take a path with more: {give('colab_prefix=PATH')}",
         )
     if place.free_inodes is not None and place.free_inodes < needs_inodes:
@@ -372,13 +371,13 @@ def judge(wishes: Wishes, seen: Seen) -> tuple[dict[str, Any], list[Problem]]:
         Problem("clock", seen.clock, TRUE_TIME, SET_CLOCK) if seen.clock else None,
         prefix_shape(wishes.prefix),
     ]
-    needs, inodes = wishes.needs_bytes, BUILD_INODES
+    inodes = BUILD_INODES
     if seen.place is not None:
         homes = {account.home for account in seen.accounts.values() if account is not None}
         problems.append(check_prefix(seen.place, seen.settings, homes))
         if is_built(seen.place, seen.settings):
-            needs, inodes = min(needs, BUILT_BYTES), BUILT_INODES
-        problems.append(check_space(seen.place, needs, inodes))
+            inodes = BUILT_INODES
+        problems.append(check_space(seen.place, inodes))
 
     home = choice.account.home if choice.account else SYSTEM_USER_HOME if choice.chosen_by == "system_user" else None
     facts = {
@@ -398,7 +397,6 @@ def judge(wishes: Wishes, seen: Seen) -> tuple[dict[str, Any], list[Problem]]:
         "disk": {
             "path": seen.place.existing if seen.place else None,
             "free_bytes": seen.place.free_bytes if seen.place else None,
-            "needed_bytes": needs,
         },
         "service_manager": seen.service_manager,
         "systemd": seen.systemd,

@@ -35,9 +35,10 @@ from ..process.fork import run_together
 from ..process.identity import Account, become, current_account
 from . import environment, fetched, pip_config, uv_errors
 from . import lock as lock_file
+from .cache import cache_of
 from .converge import attempt, scan_any
 from .environment import Pin
-from .installer import Outcome, Work, cache_of, empty_folder
+from .installer import Outcome, Work, empty_folder
 from .sources import find_account, read_sources
 from .uv import (
     ENDS,
@@ -88,6 +89,7 @@ class Builder:
         self.path: str = request.path
         self.check_mode = check_mode
         self.account = self._account(request.user)
+        self.cache = cache_of(request.cache_dir, self.path, self.account.uid)
         self.doing = f"The environment {self.path} could not be built"
 
     # -- present
@@ -114,7 +116,7 @@ class Builder:
             return self._converge(self._make_folder(work))
         finally:
             # Where nothing was built nothing stays, not even the folder that was made for it.
-            for folder in (self.path, cache_of(self.request, self.account)):
+            for folder in (self.path, self.cache):
                 with suppress(OSError):
                     os.rmdir(folder)
 
@@ -249,15 +251,14 @@ class Builder:
         return work
 
     def _make_cache(self) -> None:
-        cache = cache_of(self.request, self.account)
         try:
-            os.mkdir(cache, 0o700)
-            self._give(cache)
+            os.mkdir(self.cache, 0o700)
+            self._give(self.cache)
         except FileExistsError:
-            found = os.lstat(cache)
+            found = os.lstat(self.cache)
             if not stat.S_ISDIR(found.st_mode) or found.st_uid != self.account.uid:
                 raise Failure(
-                    f"{cache} is not a folder of {self.account.name}. Expected a cache that only this user "
+                    f"{self.cache} is not a folder of {self.account.name}. Expected a cache that only this user "
                     "writes. Take it away, then run ./colab-ready again."
                 ) from None
 

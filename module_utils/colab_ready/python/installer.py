@@ -10,7 +10,6 @@ not the build tools that a source would fetch.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -26,6 +25,7 @@ from ..process.identity import Account
 from ..process.run import Finished
 from . import environment, pip_config, uv_errors, wheel
 from . import lock as lock_file
+from .cache import cache_of
 from .environment import Installed, Interpreter, Pin, Plan, Wish
 from .uv import INSTALL_SECONDS, Failure, Request, execute, failed, patiently, said, uv_environment, uv_version
 
@@ -56,12 +56,6 @@ CONSTRAINTS_HEAD = """\
 # Written by colab-ready. An installation in this environment keeps to it: the builds that fit the backend and each other,
 # and the versions that they and the kernel say that they need. Another build is refused, as it would not work here.
 """
-
-
-def cache_of(request: Request, account: Account) -> str:
-    """Return the folder of one account's downloads: uv hands files on by hard links, and those keep their owner. It is emptied
-    when the environment is built, so each environment has one of its own."""
-    return os.path.join(request.cache_dir, f"{account.uid}-{hashlib.sha256(request.path.encode()).hexdigest()[:16]}")
 
 
 def empty_folder(path: str) -> None:
@@ -167,7 +161,7 @@ class Installer:
         self.account = work.account
         self.sources = work.sources
         self.doing = f"The environment {self.path} could not be built"
-        self.cache = cache_of(work.request, work.account)
+        self.cache = cache_of(work.request.cache_dir, work.request.path, work.account.uid)
         self.pin_sources: dict[str, str] = {}
         self.reached = False
         self.unreached: list[uv_errors.Problem] = []
