@@ -34,7 +34,8 @@ ansible.module_utils.__path__ = [
     str(Path(__file__).resolve().parents[1] / "module_utils"),
 ]
 
-from ansible.module_utils.colab_ready.proof import verdict  # noqa: E402 - the path comes first
+from ansible.module_utils.colab_ready.core.output import while_read  # noqa: E402 - the path comes first
+from ansible.module_utils.colab_ready.proof import verdict  # noqa: E402
 
 DOCUMENTATION = r"""
 name: colab_progress
@@ -193,7 +194,7 @@ class Screen:
     def _above(self, *args: Any, **kwargs: Any) -> Any:
         if os.getpid() != self._main_process:  # a worker's copy: its lines travel to the main process by themselves
             return self._write(*args, **kwargs)
-        with self._lock:
+        with self._lock, while_read():
             self._erase()
             return self._write(*args, **kwargs)
 
@@ -206,9 +207,6 @@ class Screen:
                     self._draw()
                 else:
                     self._say_alive()
-                    # Ansible leaves that to the system, and a pipe would keep the lines until the end.
-                    with contextlib.suppress(OSError, ValueError):
-                        sys.stdout.flush()
 
     def _draw(self) -> None:
         name, started = min(self._steps.values(), key=lambda step: step[1])
@@ -224,7 +222,7 @@ class Screen:
             tens = int(seconds // HEARTBEAT_SECONDS)
             if tens > self._said.get(key, 0):
                 self._said[key] = tens
-                self._write(running_line(tens * HEARTBEAT_SECONDS, name))
+                self._above(running_line(tens * HEARTBEAT_SECONDS, name))
 
     def _erase(self) -> None:
         if self._drawn:

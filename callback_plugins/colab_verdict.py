@@ -28,7 +28,8 @@ ansible.module_utils.__path__ = [
     str(Path(__file__).resolve().parents[1] / "module_utils"),
 ]
 
-from ansible.module_utils.colab_ready.proof import verdict  # noqa: E402 - the path comes first
+from ansible.module_utils.colab_ready.core.output import while_read  # noqa: E402 - the path comes first
+from ansible.module_utils.colab_ready.proof import verdict  # noqa: E402
 
 DOCUMENTATION = r"""
 name: colab_verdict
@@ -168,5 +169,6 @@ class CallbackModule(CallbackBase):
 
     def _print(self, line: verdict.Line) -> None:
         """Behind a foreign callback to stderr: what it prints may be read by a program."""
-        sys.stdout.flush()
-        self._display.display(verdict.rendered(line, ANSIBLE_COLOR), stderr=not self._is_ours())
+        with while_read():
+            sys.stdout.flush()
+            self._display.display(verdict.rendered(line, ANSIBLE_COLOR), stderr=not self._is_ours())

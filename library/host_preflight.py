@@ -55,6 +55,10 @@ options:
     description: The versions of Python that fit.
     type: str
     default: ">=3.10,<3.15"
+  restart:
+    description: Whether notebooks that run may be ended, if the account that runs them changes.
+    type: bool
+    default: false
   problems:
     description:
       - What else does not fit, by the module C(host_settings), to be said in the same message; each with C(id), C(what),
@@ -66,6 +70,10 @@ options:
     description: The settings of an earlier run, by which our own server and prefix are recognised.
     type: path
     default: /etc/colab-ready/runtime.json
+  runtime_command:
+    description: The command of an earlier run, which reports what notebooks run.
+    type: path
+    default: /usr/local/bin/colab-runtime
 """
 
 EXAMPLES = r"""
@@ -208,8 +216,10 @@ runtime:
   sample: {user: student, service_manager: systemd, prefix: /opt/colab-ready, port: 8888}
 """
 
+import json
 import os
 import time
+from dataclasses import replace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -223,10 +233,14 @@ from ansible.module_utils.colab_ready.host_check.preflight import (
     PortState,
     Seen,
     Wishes,
+    choose_user,
+    former_user,
     judge,
     parse_port,
     prefix_shape,
 )
+from ansible.module_utils.colab_ready.process.identity import current_account
+from ansible.module_utils.colab_ready.process.run import child_environment, run
 from ansible.module_utils.colab_ready.python.interpreters import candidates, first_fitting
 from ansible.module_utils.colab_ready.python.lock import LockError
 from ansible.module_utils.colab_ready.system import (
@@ -238,6 +252,9 @@ from ansible.module_utils.colab_ready.system import (
     ports,
     runtime_account,
 )
+
+# The command answers within 25 s, whatever another user does meanwhile.
+STATUS_SECONDS = 30.0
 
 
 def look_at_port(port: int, settings: dict[str, Any] | None) -> PortState:
@@ -252,6 +269,16 @@ def look_at_port(port: int, settings: dict[str, Any] | None) -> PortState:
     )
 
 
+def running_kernels(command: str) -> list[str]:
+    """The environments in which notebooks run, as colab-runtime reports them; none where it reports nothing."""
+    try:
+        env = child_environment(current_account(), None)
+        said = run([command, "status", "--json"], STATUS_SECONDS, env=env).stdout
+        return [str(name) for name in json.loads(said)["kernels"]]
+    except (ValueError, LookupError, TypeError):
+        return []
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -261,12 +288,15 @@ def main() -> None:
             "user": {"type": "str", "default": ""},
             "prefix": {"type": "str", "default": "/opt/colab-ready"},
             "python_requires": {"type": "str", "default": ">=3.10,<3.15"},
+            "restart": {"type": "bool", "default": False},
             "problems": {"type": "list", "elements": "dict", "default": []},
             "runtime_config": {"type": "path", "default": "/etc/colab-ready/runtime.json"},
+            "runtime_command": {"type": "path", "default": "/usr/local/bin/colab-runtime"},
         },
         supports_check_mode=True,
     )
     options = dict(module.params)
+    command, restart = options.pop("runtime_command"), options.pop("restart")
     config, known = options.pop("runtime_config"), [Problem(**problem) for problem in options.pop("problems")]
     # What others could have written says nothing of an earlier run.
     settings = None if distrust_way(config, {0, os.geteuid()}) else read_object(config)
@@ -302,6 +332,8 @@ def main() -> None:
         port=PortState() if port is None else look_at_port(port, settings),
         clock=clock.wrong_clock(os.uname().release, time.time()),
     )
+    if not restart and former_user(choose_user(wishes.user, seen).name, settings):
+        seen = replace(seen, kernels=running_kernels(command))
     facts, problems = judge(wishes, seen)
     # The port is known to the settings too.
     problems = list(dict.fromkeys([*known, *problems]))

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -357,6 +358,12 @@ def test_a_failure_is_the_message_of_the_module_as_one_block(runs: Runs) -> None
     assert "STOPPED  0 changed" in ended.out and "stopped at: Refuse a taken port" in ended.out
     assert "{" not in ended.out + ended.err and "Traceback" not in ended.out + ended.err
     assert ended.ready == {"localhost": None}
+
+
+def test_who_reads_only_the_beginning_reads_no_complaint_and_gets_the_status(runs: Runs) -> None:
+    command = f"set -o pipefail; {shlex.join(runs.command(STOPPING))} | head -1"
+    done = subprocess.run(["bash", "-c", command], env=runs.environment(), text=True, capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (2, "")
 
 
 def test_not_ready_shows_reasons_and_remedies_once(runs: Runs) -> None:

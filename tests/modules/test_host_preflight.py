@@ -123,6 +123,26 @@ def test_the_port_of_our_own_server_is_not_taken(run_module: RunModule, wishes: 
     assert "port_taken" in [problem["id"] for problem in strangers["problems"]]
 
 
+@pytest.mark.parametrize(
+    ("said", "restart", "busy"),
+    [
+        ('{"kernels": ["cpu"]}', False, True),
+        ('{"kernels": []}', False, False),
+        ("what?", False, False),
+        ('{"kernels": ["cpu"]}', True, False),
+    ],
+)
+def test_the_notebooks_of_the_account_before_are_asked_about(
+    run_module: RunModule, wishes: dict[str, Any], tmp_path: Path, said: str, restart: bool, busy: bool
+) -> None:
+    command = tmp_path / "colab-runtime"
+    command.write_text(f"#!/bin/sh\n[ \"$*\" = 'status --json' ] && echo '{said}'\n")
+    command.chmod(0o755)
+    Path(wishes["runtime_config"]).write_text(json.dumps({"user": "somebody-else", "prefix": wishes["prefix"]}))
+    result = run_module("host_preflight", {**wishes, "runtime_command": str(command), "restart": restart})
+    assert ("user_busy" in [problem["id"] for problem in result["problems"]]) is busy
+
+
 def test_a_range_that_is_none_is_said_to_be_none(run_module: RunModule, wishes: dict[str, Any]) -> None:
     result = run_module("host_preflight", {**wishes, "python_requires": "three"})
     assert result["failed"] is True

@@ -180,6 +180,18 @@ def test_a_first_run_that_was_stopped_still_needs_its_files() -> None:
     assert [problem.id for problem in preflight.judge(WISHES, seen)[1]] == ["disk_inodes"]
 
 
+@pytest.mark.parametrize(
+    ("user", "kernels", "refused"), [("teacher", ["cpu"], True), ("teacher", [], False), ("student", ["cpu"], False)]
+)
+def test_no_notebook_ends_because_another_account_is_to_run_them(user: str, kernels: list[str], refused: bool) -> None:
+    accounts = {**SEEN.accounts, "teacher": Account("teacher", 1001, "/home/teacher")}
+    seen = replace(SEEN, place=OURS, settings=SETTINGS, kernels=kernels, accounts=accounts)
+    problems = preflight.judge(replace(WISHES, user=user), seen)[1]
+    assert [problem.id for problem in problems] == ["user_busy"] * refused
+    if refused:
+        assert "notebooks of 'student' run" in problems[0].what and "'teacher'" in problems[0].what
+
+
 # --- the port -------------------------------------------------------------------------------------------------------
 
 PORTS = [(8888, 8888), ("8888", 8888), (" 1024 ", 1024), ("65535", 65535)]

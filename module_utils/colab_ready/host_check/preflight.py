@@ -102,6 +102,8 @@ class Seen:
     port: PortState = field(default_factory=PortState)
     # How one can tell that the clock is wrong.
     clock: str | None = None
+    # The environments in which notebooks of the runtime's user run now, where it may become another's.
+    kernels: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -210,6 +212,24 @@ def check_user(choice: UserChoice) -> Problem | None:
             f"create it (sudo mkhomedir_helper {choice.name}), or {_ANOTHER_USER}",
         )
     return None
+
+
+def check_change_of_user(choice: UserChoice, seen: Seen) -> Problem | None:
+    before = former_user(choice.name, seen.settings)
+    if not before or not seen.kernels:
+        return None
+    return Problem(
+        "user_busy",
+        f"notebooks of {before!r} run, and would end if {choice.name!r} (colab_user) runs them from now on",
+        "none runs",
+        "sudo colab-runtime stop, which names those in use; or ./colab-ready --restart, which ends them",
+    )
+
+
+def former_user(name: str, settings: Mapping[str, Any] | None) -> str | None:
+    """Return who runs the kernels of this host until now, where that is another one than `name`."""
+    before = (settings or {}).get("user")
+    return before if isinstance(before, str) and before not in ("", name) else None
 
 
 # ---- the place --------------------------------------------------------------------------------
@@ -365,6 +385,7 @@ def judge(wishes: Wishes, seen: Seen) -> tuple[dict[str, Any], list[Problem]]:
         check_backend(wishes.backend, wishes.backends),
         port_problem if port is None else check_port(port, seen.port),
         check_user(choice),
+        check_change_of_user(choice, seen),
         check_os(seen.os),
         check_architecture(seen.architecture),
         None if python else check_python(seen.rejected, wishes.python_requires),
