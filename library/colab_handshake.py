@@ -148,7 +148,7 @@ remedies:
   type: list
   elements: dict
   returned: always
-  sample: [{id: port_refused, cause: Nothing listens on the port., do: Run colab-runtime start., where: wsl}]
+  sample: [{id: port_refused, cause: Nothing listens on the port., do: Run colab-runtime start., where: linux}]
 cell:
   description: What the cells gave, by door (C(direct), C(http_over_ws)); without a door whose cell was not reached.
   type: dict

@@ -64,7 +64,7 @@ report:
   description: What was written, see docs/report.md.
   type: dict
   returned: always
-  sample: {schema: 1, ready: true, reasons: []}
+  sample: {schema: 2, ready: true, reasons: []}
 report_path:
   description: Where it was written; null in check mode.
   type: str
@@ -390,7 +390,7 @@ def main() -> None:
         checks["browser"] = browser_check(served, checks["colab_handshake"]["ok"] is True)
         checks["extension"] = judge_extension(settings["config_dir"], EXTENSION, settings["http_over_ws"])
     report = build_report(
-        {"hostname": os.uname().nodename},
+        {"hostname": os.uname().nodename, "prefix": (settings or {}).get("prefix")},
         gpu,
         checks,
         datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),

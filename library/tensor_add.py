@@ -247,7 +247,7 @@ remedies:
   type: list
   elements: dict
   returned: always
-  sample: [{id: torch_missing, cause: PyTorch is not installed., do: Run ./colab-ready again., where: wsl}]
+  sample: [{id: torch_missing, cause: PyTorch is not installed., do: Run ./colab-ready again., where: linux}]
 tries:
   description: How often the program was run. It is 2 where the first try failed as ROCm in WSL does now and then.
   type: int

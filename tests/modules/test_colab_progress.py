@@ -33,7 +33,7 @@ def main():
     module = AnsibleModule(argument_spec={"ready": {"type": "bool", "default": True}}, supports_check_mode=True)
     ready = module.params["ready"]
     module.warn("this report comes from a stand-in")
-    remedy = {"id": "down", "cause": "The server is down", "do": "colab-runtime start", "where": "wsl"}
+    remedy = {"id": "down", "cause": "The server is down", "do": "colab-runtime start", "where": "linux"}
     summary = {
         "host": "stand-in",
         "ready": ready,

@@ -27,7 +27,7 @@ def main():
     module = AnsibleModule(argument_spec={"gpu": {"type": "dict"}, "report": {}, "timeout_seconds": {"type": "float"}})
     path = module.params["report"]
     ready = not os.path.exists(os.path.dirname(path) + "/server-down")
-    remedy = {"id": "down", "cause": "The server is down", "do": "colab-runtime start", "where": "wsl"}
+    remedy = {"id": "down", "cause": "The server is down", "do": "colab-runtime start", "where": "linux"}
     report = {"ready": ready, "remedies": [] if ready else [remedy]}
     with open(path, "w") as file:
         json.dump(report, file)

@@ -380,7 +380,7 @@ def test_outside_of_wsl_it_is_not_tried_again_and_nothing_is_to_do_on_windows(mo
     result = add("rocm", "rocm_create_context")
     assert (result["ok"], result["tries"]) == (False, 1)
     for backend, fault in (("rocm", "rocm_create_context"), ("cuda", "cuda_driver_old"), ("xpu", "xpu_blind")):
-        assert [one["where"] for one in add(backend, fault)["remedies"]] == ["wsl"]
+        assert [one["where"] for one in add(backend, fault)["remedies"]] == ["linux"]
 
 
 # --- what is known of the host --------------------------------------------------------------------------------------

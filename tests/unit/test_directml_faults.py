@@ -139,7 +139,7 @@ def test_the_error_itself_counts_more_than_what_was_heard_besides() -> None:
 def test_no_remedy_lends_the_wheels_empty_libraries(remedy: str) -> None:
     cause, do, where = faults.REMEDIES[remedy]
     assert "LD_LIBRARY_PATH=" not in cause + do
-    assert where in ("wsl", "windows")
+    assert where in ("linux", "windows")
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def test_every_problem_that_the_probe_can_name_has_a_remedy() -> None:
 
 def test_every_remedy_is_a_sentence_and_says_where() -> None:
     for name, (cause, do, where) in remedies.REMEDIES.items():
-        assert where in ("wsl", "windows", "bios", "browser"), name
+        assert where in ("linux", "windows", "bios", "browser"), name
         named = ("./colab-ready", "colab", "jupyter", "/", "amdgpu-install", "rocminfo", "libcuda", "ldconfig", "sudo ")
         assert all(text[0].isupper() or text.startswith(named) for text in (cause, do)), name
         assert all(text.endswith(".") and "  " not in text for text in (cause, do)), name
@@ -487,7 +487,7 @@ def test_outside_of_wsl_nothing_is_to_be_done_on_windows(
     given = without("session_delete", cell=problem)
     next(step for step in given["steps"] if step["step"] == "cell")["detail"] = detail
     told = handshake_verdict.judge_handshake(given, True, device_type, backend, wsl=False)["remedies"]
-    assert [(one["id"], one["where"]) for one in told] == [(remedy, "wsl")]
+    assert [(one["id"], one["where"]) for one in told] == [(remedy, "linux")]
     assert "Adrenalin" not in told[0]["do"]
     # What is only for WSL says so.
     assert "wsl --shutdown" not in told[0]["do"] or re.search(r"\b[Ii]n WSL: ", told[0]["do"])

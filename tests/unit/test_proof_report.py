@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from ansible.module_utils.colab_ready.core.remedy import rebuild
 from ansible.module_utils.colab_ready.proof.report import (
     FINDINGS_MAX,
     REQUIRED_CHECKS,
@@ -108,7 +109,7 @@ def test_a_failed_check_without_words_still_gives_a_reason():
 
 
 def test_a_remedy_named_twice_is_given_once_and_warnings_name_their_check():
-    remedy = {"id": "server_down", "cause": "nothing answers", "do": "colab-runtime start", "where": "wsl"}
+    remedy = {"id": "server_down", "cause": "nothing answers", "do": "colab-runtime start", "where": "linux"}
     report = report_of(
         tensor_add={"ok": False, "reasons": ["a"], "remedies": [remedy], "warnings": ["slow"]},
         colab_handshake={"ok": False, "reasons": ["b"], "remedies": [remedy]},
@@ -206,6 +207,16 @@ def test_a_person_reads_ready_or_the_reasons_with_what_to_do():
     remedy = {"id": "x", "cause": "c", "do": "Press the button.", "where": "windows"}
     text = person_message(report_of(tensor_add={"ok": False, "reasons": ["it broke"], "remedies": [remedy]}))
     assert text.splitlines() == ["NOT READY", "- tensor_add: it broke", "  do (windows): Press the button."]
+
+
+@pytest.mark.parametrize(("prefix", "there"), [(None, "/opt/colab-ready"), ("/srv/lab", "/srv/lab")])
+def test_a_remedy_names_the_folder_that_this_host_has(prefix, there):
+    check = {
+        **GOOD["tensor_add"],
+        "remedies": [{"id": "x", "cause": "c", "do": f"{rebuild('cpu')}.", "where": "linux"}],
+    }
+    report = build_report({**HOST, "prefix": prefix}, CPU, {**GOOD, "tensor_add": check}, "2026-03-02T09:14:11Z")
+    assert f"sudo rm -r {there}/kernels/cpu (" in report["remedies"][0]["do"]
 
 
 def test_a_configuration_directory_that_others_may_write_to_is_a_warning_with_a_remedy():

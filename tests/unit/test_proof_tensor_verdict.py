@@ -474,7 +474,7 @@ NATIVELY: list[tuple[str, str, dict[str, Any], str]] = [
 @pytest.mark.parametrize(("backend", "step", "how", "remedy"), NATIVELY)
 def test_outside_of_wsl_no_remedy_sends_to_windows(backend: str, step: str, how: dict[str, Any], remedy: str) -> None:
     (told,) = tensor_verdict.judge_tensor(died_in(step, how), backend, wsl=False)["remedies"]
-    assert (told["id"], told["where"]) == (remedy, "wsl")
+    assert (told["id"], told["where"]) == (remedy, "linux")
     assert "wsl --shutdown" not in told["do"] or re.search(r"\b[Ii]n WSL: ", told["do"])
     (in_wsl,) = tensor_verdict.judge_tensor(died_in(step, how), backend, wsl=True)["remedies"]
     assert in_wsl["do"] == remedies.REMEDIES[remedy][1]
@@ -491,7 +491,7 @@ def test_outside_of_wsl_a_card_that_torch_does_not_see_is_looked_for_in_the_kern
     }
     given.update(steps=[*given["steps"][: GPU_STEPS.index("name")], failed], result=None)
     (told,) = tensor_verdict.judge_tensor(given, "cuda", wsl=False)["remedies"]
-    assert (told["id"], told["where"]) == ("adapter_not_seen", "wsl")
+    assert (told["id"], told["where"]) == ("adapter_not_seen", "linux")
     assert "lspci" in told["do"] and "Windows" not in told["do"]
     assert "Windows" in tensor_verdict.judge_tensor(given, "cuda")["remedies"][0]["do"]
 

@@ -19,7 +19,7 @@ READY = {
     "address_hint": "./colab-ready url",
 }
 BROKEN = {**READY, "ready": False, "handshake": "failed", "reasons": ["colab_handshake: connection refused"]}
-REMEDY = {"id": "server_down", "cause": "The server is down.", "do": "colab-runtime start", "where": "wsl"}
+REMEDY = {"id": "server_down", "cause": "The server is down.", "do": "colab-runtime start", "where": "linux"}
 PERMISSION = {"id": "browser_permission", "cause": "Nobody came.", "do": "Allow it.", "where": "browser"}
 RESTART = {"id": "wsl_shutdown", "cause": "WSL waits", "do": "wsl --shutdown", "where": "windows"}
 

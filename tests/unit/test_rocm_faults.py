@@ -341,7 +341,7 @@ def test_outside_of_wsl_no_remedy_is_one_of_windows_or_of_the_bridge(gfx: str, e
             # The bridge's own words do not come from a host without it.
             if re.search(r"librocdxg|thunk_proxy", text):
                 continue
-            assert where == "wsl", remedy
+            assert where == "linux", remedy
             assert not re.search(r"Adrenalin|PowerShell|in WSL before|rocm_experimental", cause + do), remedy
             assert re.search(r"(?<!in WSL perhaps ./colab-ready -e colab_backend=)directml", do) is None, remedy
 
@@ -350,7 +350,7 @@ def test_outside_of_wsl_the_libraries_that_are_missing_are_named_since_no_run_in
     line = rocm_releases.line_of(rocm_releases.DEFAULT)
     assert line is not None and line.prerequisites
     _, do, where = REMEDIES["rocm_native_files"]
-    assert f"sudo apt-get install {' '.join(line.prerequisites)}" in do and where == "wsl"
+    assert f"sudo apt-get install {' '.join(line.prerequisites)}" in do and where == "linux"
 
 
 def test_only_the_known_failure_at_the_start_is_tried_once_more() -> None:
@@ -372,7 +372,7 @@ def test_every_remedy_can_be_reached_and_is_said_in_full() -> None:
     reached |= {remedy for _, _, notes in NOTES for remedy in notes}
     assert reached == set(REMEDIES)
     for cause, do, where in REMEDIES.values():
-        assert where in ("wsl", "windows", "bios")
+        assert where in ("linux", "windows", "bios")
         assert cause.endswith((".", ")")) and do.endswith(".")
         assert not re.search(r"[{}]|\.\.|\s\s|\.;", f"{cause} {do}")
 

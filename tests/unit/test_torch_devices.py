@@ -267,5 +267,5 @@ def test_no_remedy_puts_a_driver_into_wsl(remedy: str) -> None:
     cause, do, where = torch_faults.REMEDIES[remedy]
     # DirectML is nowhere but in WSL.
     assert "colab_backend=directml" not in do or "in WSL perhaps ./colab-ready -e colab_backend=directml" in do
-    assert where in ("wsl", "windows")
+    assert where in ("linux", "windows")
     assert not re.search(r"apt(-get)? install|LD_LIBRARY_PATH=|\.run\b", cause + do)

@@ -26,9 +26,13 @@ def pick(setting: str, which: str = "one of them") -> str:
     return f"{give(setting)} with {which}; or {reset(setting.partition('=')[0])}"
 
 
+# Where everything is unless colab_prefix says otherwise; the report puts the prefix of its host in its place.
+PREFIX = "/opt/colab-ready"
+
+
 def rebuild(kernel: str = "*") -> str:
     """Return the commands that build the environment of the kernels anew."""
-    return f"sudo rm -r /opt/colab-ready/kernels/{kernel} (what %pip has installed goes too), then ./colab-ready"
+    return f"sudo rm -r {PREFIX}/kernels/{kernel} (what %pip has installed goes too), then ./colab-ready"
 
 
 def build_anew(kernel: str = "*") -> str:
@@ -53,11 +57,11 @@ def within(sentence: str) -> str:
 
 
 class Remedy(NamedTuple):
-    """The cause of a fault, what to do about it, and where: wsl (this host), windows, bios or browser."""
+    """The cause of a fault, what to do about it, and where: linux (this host), windows, bios or browser."""
 
     cause: str
     do: str
-    where: str = "wsl"
+    where: str = "linux"
 
     def told(self, name: str) -> dict[str, str]:
         """Return the remedy as modules and the report have it."""

@@ -270,7 +270,7 @@ def on_this_host(remedies: list[dict[str, str]], device_type: str, wsl: Any) -> 
         {
             **one,
             "do": _NATIVE.get(one["id"], one["do"].replace(HERE, "")),
-            "where": one["where"].replace("windows", "wsl"),
+            "where": one["where"].replace("windows", "linux"),
         }
         for one in remedies
     ]

@@ -7,7 +7,7 @@ Pure functions: facts and proofs go in, a report comes out. The shape is a contr
 
 schema, generated_at (ISO 8601, UTC), host, ready (bool), reasons [str], wsl {..} or null, backend {..},
 adapters [..] or null, checks {name: {ok, seconds, steps, reasons, ..}}, versions {name: version}, warnings [str],
-remedies [{id, cause, do, where: wsl|windows|bios|browser}]
+remedies [{id, cause, do, where: linux|windows|bios|browser}]
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..core.remedy import Remedy, check_of
+from ..core.remedy import PREFIX, Remedy, check_of
 from ..files import safe_open
 from ..gpu.kind import why_no_gpu
 
-SCHEMA = 1
+SCHEMA = 2
 
 # What a host must show before it may be called ready. A check that is missing counts as failed: ready is no default.
 REQUIRED_CHECKS = ("tensor_add", "colab_handshake", "extension", "server_config", "next_start")
@@ -89,7 +89,7 @@ def build_report(
     generated_at: str,
     warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Put facts and proofs together; ``ready`` only if every required check is there and ok."""
+    """Return the report of a host (`hostname`, `prefix`): ready only if every required check is there and ok."""
     failed: dict[str, list[str]] = {}
     for name in REQUIRED_CHECKS:
         check = checks.get(name)
@@ -111,7 +111,8 @@ def build_report(
         versions.update({key: value for key, value in (check.get("versions") or {}).items() if value})
         said.extend("%s: %s" % (name, warning) for warning in check.get("warnings") or [])
         for remedy in check.get("remedies") or []:
-            advice.setdefault(str(remedy.get("id")), dict(remedy))
+            do = str(remedy.get("do")).replace(PREFIX, host.get("prefix") or PREFIX)
+            advice.setdefault(str(remedy.get("id")), {**remedy, "do": do})
 
     return {
         "schema": SCHEMA,

@@ -19,7 +19,7 @@ STYLES = {"bold": "1", "dim": "2", "green": "32", "yellow": "33", "red": "31", "
 
 # The titles of the table; the summary's keys are these in small letters, with underscores.
 COLUMNS = ("host", "backend", "GPU", "tensor sum", "handshake", "seconds")
-PLACES = {"windows": "in Windows", "browser": "in the browser", "wsl": "in Linux", "bios": "in the BIOS"}
+PLACES = {"windows": "in Windows", "browser": "in the browser", "linux": "in Linux", "bios": "in the BIOS"}
 TITLES = {"none": "done", "ready": "READY", "not ready": "NOT READY", "stopped": "STOPPED"}
 
 # What moves the cursor, changes colours, titles or the order of letters; the text that carries it may be another user's.
