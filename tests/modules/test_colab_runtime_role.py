@@ -232,26 +232,27 @@ def site() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("keep", "options", "runtime", "ran"),
+    ("keep", "options", "built", "ran"),
     [
-        (True, [], {"user": "student"}, False),
-        ("yes", ["--check"], {"user": "student"}, False),
-        (False, [], {"user": "student"}, True),
-        ("no", [], None, True),
-        (False, ["--check"], {"user": "student"}, True),
-        (False, ["--check"], {}, False),  # a fresh host: there is no folder yet to look into
-        (False, ["--check"], None, False),
+        (True, [], ["cpu", "directml"], False),
+        ("yes", ["--check"], ["cpu", "directml"], False),
+        (False, [], ["cpu", "directml"], True),
+        ("no", [], ["directml"], True),
+        (False, ["--check"], ["cpu", "directml"], True),
+        (False, ["--check"], [], False),  # a fresh host
+        (False, [], ["cpu"], False),
     ],
 )
 def test_others_are_looked_for_behind_the_proof_and_only_when_they_are_not_to_be_kept(
-    tmp_path: Path, prefix: Path, keep: bool | str, options: list[str], runtime: dict[str, str] | None, ran: bool
+    tmp_path: Path, prefix: Path, keep: bool | str, options: list[str], built: list[str], ran: bool
 ) -> None:
     """The playbook's own task, alone: those before it would change this machine."""
     found = play(
         tmp_path,
         site()["post_tasks"],
         *options,
-        colab_host={"prefix": str(prefix), "runtime": runtime},
+        colab_host={"prefix": str(prefix)},
+        gpu_backend_detected={"host": {"built": built}},
         gpu_backend_name="cpu",
         readiness_result={"ready": True},
         colab_keep_kernels=keep,
@@ -274,7 +275,8 @@ def test_the_environments_that_worked_stay_where_the_proof_of_the_new_one_fails(
     found = play(
         tmp_path,
         [proven, *site()["post_tasks"]],
-        colab_host={"prefix": str(prefix), "runtime": {"user": "student"}},
+        colab_host={"prefix": str(prefix)},
+        gpu_backend_detected={"host": {"built": ["cpu", "directml"]}},
         gpu_backend_name="cpu",
         readiness_result={"ready": True},
         colab_keep_kernels=False,

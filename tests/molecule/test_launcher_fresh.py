@@ -118,7 +118,7 @@ def what_the_readme_says(newcomer: Newcomer) -> None:
 
 
 def what_was_asked_last_holds_by_ansible_itself(newcomer: Newcomer) -> None:
-    """Two more sequences: ansible-playbook without the launcher, and an inventory that sets the port."""
+    """What an inventory sets is remembered, for ansible-playbook without the launcher too; what was refused is not."""
     found = newcomer.host.run(
         "sh", "-c", "echo /var/cache/colab-ready/controller-*/bin/ansible-playbook"
     ).stdout.strip()
@@ -126,32 +126,13 @@ def what_was_asked_last_holds_by_ansible_itself(newcomer: Newcomer) -> None:
     def ansible(*arguments: str) -> subprocess.CompletedProcess[str]:
         return newcomer.host.run(found, "playbooks/site.yml", *arguments, cwd=newcomer.checkout, timeout=15 * MINUTE)
 
-    address = address_of(newcomer, ansible("-e", "colab_port=9001"), 9001)
-    refused = ansible("-e", "colab_backend=cuda")
-    assert refused.returncode == 2, said(refused)
-    assert address_of(newcomer, ansible(), 9001) == address
-
     own = {"colab_hosts": {"hosts": {"localhost": {"ansible_connection": "local", "colab_port": "{{ 9000 + 2 }}"}}}}
     newcomer.host.run("sh", "-c", 'printf "%s" "$1" >/root/own.yml', "sh", json.dumps(own))
     address = address_of(newcomer, ansible("-i", "/root/own.yml"), 9002)
-    assert address_of(newcomer, newcomer.colab_ready(), 9002) == address
-    lab = newcomer.colab_ready("-e", "colab_remember=false")
-    assert lab.returncode == 0 and "settings: " not in lab.stdout, said(lab)
-    newcomer.address()
+    refused = ansible("-e", "colab_backend=cuda")
+    assert refused.returncode == 2, said(refused)
+    assert address_of(newcomer, ansible(), 9002) == address
     assert newcomer.colab_ready("settings", "--reset").returncode == 0
-
-
-def the_verdict_is_the_last_word(newcomer: Newcomer) -> None:
-    """Whatever else the output is, and where no proof was asked for."""
-    last_lines = {
-        "verify -v": "READY",
-        "--tags verify -vv": "READY",
-        "--tags python,service": "done",
-        "--check -v": "check mode",
-    }
-    for options, last in last_lines.items():
-        ended = newcomer.colab_ready(*options.split())
-        assert ended.returncode == 0 and re.search(rf"(?m)^{last}  0 .*(\n.*){{0,4}}\Z", ended.stdout), said(ended)
 
 
 @pytest.mark.timeout(25 * MINUTE)
@@ -182,7 +163,6 @@ def test_one_command_makes_a_bare_host_ready(start_host: Callable[..., Any], sto
     if story is root_on_systemd:
         what_was_asked_last_holds_by_ansible_itself(newcomer)
     else:
-        the_verdict_is_the_last_word(newcomer)
         what_the_readme_says(newcomer)
         again = newcomer.colab_ready()
         assert again.returncode == 0, said(again)
@@ -206,11 +186,8 @@ def test_one_command_makes_a_bare_host_ready(start_host: Callable[..., Any], sto
 
     stopped = newcomer.host.run("/usr/local/bin/colab-runtime", "stop")
     assert stopped.returncode == 0, said(stopped)
-    for options in ("verify", "verify -v", "--tags verify"):
-        proof = newcomer.colab_ready(*options.split())
-        assert proof.returncode == 2 and re.search(r"(?m)^NOT READY  .*\n  .*colab_handshake", proof.stdout), said(
-            proof
-        )
+    proof = newcomer.colab_ready("verify", "-v")
+    assert proof.returncode == 2 and re.search(r"(?m)^NOT READY  .*\n  .*colab_handshake", proof.stdout), said(proof)
 
     removed = newcomer.colab_ready("remove")
     assert removed.returncode == 0, said(removed)
