@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 
@@ -57,11 +58,13 @@ def _take(path: str, pause: Callable[[float], object], wait: float) -> int:
             continue
         holder = os.pread(descriptor, 500, 0).decode(errors="replace") or "which does not say who it is"
         os.close(descriptor)
+        process = (re.findall(r"process (\d+)", holder) or ["PROCESS"])[0]
         waited = time.monotonic() - began
         if waited >= wait:
             raise Stop(
-                f"another colab-ready ({holder}) works on this computer since more than {wait / 60:.0f} minutes. Expected: it "
-                "ends by itself. Do: look what it does, end it if it hangs, start again."
+                f"another colab-ready ({holder}) has worked on this computer for more than {wait / 60:.0f} minutes. Expected: it "
+                f"ends by itself. Do: see what it does (ps -fp {process}), end it if it hangs (sudo kill {process}), then start "
+                "again."
             )
         if int(waited // WORD_SECONDS) > said:
             said = int(waited // WORD_SECONDS)

@@ -484,6 +484,20 @@ def test_a_build_that_did_not_end_goes_on(place: Place, shop: Shop) -> None:
     assert place.note["state"] == "complete"
 
 
+def test_without_our_note_the_environment_gets_its_own_files_and_keeps_its_packages(place: Place, shop: Shop) -> None:
+    lock = shop.lock(shop.wheel("alpha"))
+    place.build(lock=lock)
+    made, inode = place.note["made"], (place.site / "alpha").stat().st_ino
+    for name in ("colab-ready.json", "bin/activate", "bin/python3"):
+        (place.path / name).unlink()
+    place.build(lock=lock)
+    assert (place.path / "bin" / "activate").exists() and (place.path / "bin" / "python3").exists()
+    # What uv leaves as it is where it lies there already may be anybody's.
+    assert {*made} - {*place.note["made"]} == {"CACHEDIR.TAG", "lib64"} and {*place.note["made"]} < {*made}
+    assert (place.site / "alpha").stat().st_ino == inode
+    assert not place.build(lock=lock, uv=NO_UV).changed
+
+
 def running_with(words: str) -> list[int]:
     """The processes whose command line has these words."""
     found = []
@@ -616,7 +630,7 @@ def test_a_link_in_place_of_the_constraints_is_replaced_and_not_followed(place: 
     (place.path / "constraints.txt").symlink_to(victim)
     (place.path / "colab-ready.json").unlink()
     (place.path / "colab-ready.json").symlink_to(victim)
-    assert place.build(constraints=["alpha==1.0"], uv=NO_UV).changed
+    assert place.build(constraints=["alpha==1.0"]).changed
     assert victim.read_text() == "precious"
     assert (place.path / "constraints.txt").read_text().endswith("\nalpha==1.0\n")
     assert place.build(constraints=[], uv=NO_UV).reasons == ["constraints.txt says something else"]

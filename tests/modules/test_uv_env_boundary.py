@@ -412,7 +412,7 @@ def test_an_answer_of_any_shape_is_an_outcome_without_control_characters(
 
 def test_needs_that_never_end_are_one_failure(open_place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builder, "attempt", lambda *_arguments: {"needs": ["room"]})
-    assert "asks again for room" in open_place.fails(user=NOBODY)
+    assert "room was made for it and is missing again" in open_place.fails(user=NOBODY)
     monkeypatch.setattr(builder, "attempt", lambda *_arguments: {"failure": "\x1b[2Jx\n y", "kind": "\x1b"})
     assert open_place.fails(user=NOBODY) == " [2Jx\n y"
 

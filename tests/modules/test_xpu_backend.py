@@ -597,7 +597,7 @@ def test_a_group_that_cannot_be_joined_is_one_message_and_the_rest_stays(
         runtime.present()
     assert runtime.record.touched is True and str(system.source) in runtime.changes.places
     assert refusal.value.problems[0].id == "xpu_group"
-    assert refusal.value.problems[0].do == "sudo usermod -aG video student"
+    assert refusal.value.problems[0].do == "sudo usermod -aG video student, which says why not; then ./colab-ready"
     assert system.source.exists() and system.installed()["libze1"] == INTELS["libze1"]
     # As the message says; what was done by hand is not ours to take back.
     groups.members["video"].append("student")

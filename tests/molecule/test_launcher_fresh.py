@@ -133,6 +133,7 @@ def what_was_asked_last_holds_by_ansible_itself(newcomer: Newcomer) -> None:
     assert refused.returncode == 2, said(refused)
     assert address_of(newcomer, ansible(), 9002) == address
     assert newcomer.colab_ready("settings", "--reset").returncode == 0
+    address_of(newcomer, newcomer.colab_ready(), 8888)
 
 
 @pytest.mark.timeout(25 * MINUTE)

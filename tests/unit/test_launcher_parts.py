@@ -457,7 +457,7 @@ def test_who_waits_is_told_for_whom_at_once_and_every_ten_seconds_and_not_for_ev
 
     with (
         lock.hold(path, "./colab-ready verify, process 7, of student, since 20:00:00", pause),
-        pytest.raises(Stop, match=r"process 7, of student.* works on this computer since more than 1 minutes"),
+        pytest.raises(Stop, match=r"process 7, of student.* has worked on this computer for more than 1 minutes"),
         lock.hold(path, "the second", pause, wait=60),
     ):
         raise AssertionError("two hold it")

@@ -269,7 +269,7 @@ def an_environment(path: Path) -> Path:
         (path / name).parent.mkdir(exist_ok=True)
         (path / name).touch()
     (path / "pyvenv.cfg").write_text("home = /usr/bin\n")
-    made = environment.own_files(str(path))
+    made = environment.own_files(str(path), 0.0)
     note = {
         "schema": 1,
         "state": "complete",

@@ -131,8 +131,9 @@ class Builder:
                 return outcome
             if self.check_mode or needs & given:
                 raise Failure(
-                    f"{self.doing}: it asks again for {', '.join(sorted(needs))}. Expected once to do. Run this again; if "
-                    "it stays, something changes the folder at the same time.",
+                    f"{self.doing}: {', '.join(sorted(needs))} was made for it and is missing again. Expected: nothing else "
+                    f"changes that folder. Do: ./colab-ready again; if it stays, see who changes it (sudo lsof +D {self.path}) "
+                    "and end that.",
                     kind="incomplete",
                 )
             given |= needs

@@ -15,13 +15,14 @@ from __future__ import annotations
 import glob
 import json
 import os
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
 
 from ..core.redact import redact
-from ..core.remedy import give
+from ..core.remedy import give, reset
 from ..files.removal import remove_path
 from ..files.safe_open import read_text
 from ..files.trust import distrust_tree
@@ -80,7 +81,8 @@ class Convergence(Installer):
         before = scan_any(self.path) if self.fresh else installed
         self.plan = self._compare(installed, self.memory)
         lost = environment.lost_files(self.path, self.memory)
-        self.plan.itself = bool(lost)
+        # Without our note nobody knows what is lost, so the environment itself is made again, around what is installed.
+        self.plan.itself = bool(lost) or not (self.fresh or self.memory)
         self.plan.reasons += lost
         reasons = self._reasons(why_new, installed)
         self.pin_sources = {str(k): str(v) for k, v in (self.memory.get("pinned") or {}).items()}
@@ -146,10 +148,11 @@ class Convergence(Installer):
             self._drop_unreadable()
         if self.fresh or self.plan.itself:
             # Around what is installed bin/python stays the link that it is.
+            began = time.time()
             self._make_venv(self.interpreter.executable if self.fresh else os.readlink(self.python))
-        if self.fresh:
-            self.memory["made"] = environment.own_files(self.path)
-            self._remember({**kept, "made": self.memory["made"], "state": "building"})
+            if not self.memory:
+                self.memory["made"] = environment.own_files(self.path, began)
+                self._remember({**kept, "made": self.memory["made"], "state": "building"})
         # Found before anything is installed: no source for them, and nothing is half there.
         for pins, order in [(pins, self._find_pins(pins)) for pins in self._pin_groups()]:
             if order is not None:
@@ -336,7 +339,7 @@ class Convergence(Installer):
                 return wheel.Package(lock_file.normalize(os.path.basename(folder.rstrip("/"))), "0", folder, {})
             raise Failure(
                 f"The source folder {folder} cannot be read ({error.strerror}). Expected a folder with a "
-                "pyproject.toml. Put it there, or take it out of local_packages."
+                f"pyproject.toml. Do: put it there, or name another with -e, or {reset('python_env_local_packages')}."
             ) from None
 
     def _compare(self, installed: Mapping[str, Installed], memory: Mapping[str, Any]) -> Plan:

@@ -129,10 +129,13 @@ def read_memory(path: str) -> dict[str, Any]:
     return {key: value for key, value in data.items() if key not in MEMORY_PARTS or isinstance(value, dict)}
 
 
-def own_files(path: str) -> list[str]:
-    """The names of what a new environment is made of: what lies in it and in its bin before anything is installed."""
+def own_files(path: str, began: float) -> list[str]:
+    """The names of what an environment itself is made of: what lies in it and in its bin, put there since `began` (seconds since
+    the epoch), when it was made and nothing was installed yet."""
     found = {*os.listdir(path), *(f"bin/{name}" for name in os.listdir(os.path.join(path, "bin")))}
-    return sorted(found - {MEMORY, CONSTRAINTS, ".lock", "bin", "lib"})
+    found -= {MEMORY, CONSTRAINTS, ".lock", "bin", "lib"}
+    # The kernel stamps files with the time of its last tick.
+    return sorted(name for name in found if os.lstat(os.path.join(path, name)).st_ctime > began - 0.1)
 
 
 def lost_files(path: str, memory: Mapping[str, Any]) -> list[str]:

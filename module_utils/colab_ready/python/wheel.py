@@ -19,6 +19,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..core.remedy import reset
 from ..files.safe_open import read_bytes
 from .lock import LockError, normalize, parse_requirement, parse_version
 
@@ -135,4 +136,5 @@ def _hash(content: bytes) -> str:
 
 
 def _error(place: str, what: str, expected: str) -> LockError:
-    return LockError(f"{place} {what}. Expected {expected}. Correct it, or take the folder out of local_packages.")
+    do = f"correct it, then ./colab-ready; or without that folder: {reset('python_env_local_packages')}"
+    return LockError(f"{place} {what}. Expected {expected}. Do: {do}.")

@@ -50,12 +50,13 @@ def read(path: str, uids: Collection[int] = (0,)) -> dict[str, Any]:
     values = (data or {}).get("settings")
     if isinstance(values, dict) and (data or {}).get("schema") == SCHEMA:
         return values
+    mend = f"see who it belongs to (ls -la {path}) and give it to root" if reason else f"correct it (sudo cat {path})"
     raise Refused(
         Problem(
             "settings",
             reason or f"{path} is damaged, or of another version",
-            f"what ./colab-ready wrote there, and root alone may change it (schema {SCHEMA})",
-            f"look at it (ls -la {path}), give it to root or forget it ({FORGET}), and give again with -e what should hold",
+            f"what ./colab-ready wrote there, and root alone may change it (JSON, schema {SCHEMA})",
+            f"{mend}; or forget it ({FORGET}), and give again with -e what should hold",
         )
     )
 

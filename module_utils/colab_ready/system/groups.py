@@ -62,7 +62,7 @@ def join(
         # Whoever does it by hand, as the message says, keeps it.
         recorded.remove(pair)
         write()
-    do = f"sudo usermod -aG {name} {user}"
+    do = f"sudo usermod -aG {name} {user}, which says why not; then ./colab-ready"
     return Problem(f"{backend}_group", f"{user} could not be put into the group {name}", "a member", do)
 
 

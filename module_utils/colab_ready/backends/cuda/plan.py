@@ -97,8 +97,9 @@ def _otherwise(wsl: bool) -> str:
 _SHUTDOWN, _RESTART = "in PowerShell: wsl --shutdown", "restart the computer"
 _END = "end what uses it (nvidia-smi shows it)"
 _FABRIC = (
-    "install nvidia-fabricmanager of the driver's very version{driver} (boards since B200 want nvlsm too), then: sudo systemctl "
-    "enable --now nvidia-fabricmanager; for a container or a virtual machine on its host"
+    "on this host, or on the one that this container or virtual machine runs on, install nvidia-fabricmanager of the driver's "
+    "very version{driver} (boards since B200 want nvlsm too); sudo systemctl enable --now nvidia-fabricmanager; then "
+    "./colab-ready"
 )
 
 # What nvidia-smi says in place of an answer: the id, what it means, what to do in WSL, and what without.

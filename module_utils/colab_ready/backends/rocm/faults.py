@@ -116,7 +116,7 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "rocm_detection_forbidden": Remedy(
         "HSA_ENABLE_DXG_DETECTION is 0, which forbids ROCm to look for WSL's GPU.",
-        "Take it out of ~/.profile, ~/.bashrc, /etc/environment and /etc/profile.d, and open a new terminal.",
+        f"It comes from colab_runtime_kernel_environment: {reset('colab_runtime_kernel_environment')}.",
     ),
     "rocm_bridge_not_found": Remedy(
         "The loader does not find librocdxg.so, AMD's bridge to WSL (ROCm/librocdxg#35, #46).",

@@ -44,8 +44,8 @@ def prepare_folders(settings: Settings, verb: str) -> None:
                 info = os.fstat(fd)
                 if info.st_uid not in (0, account.pw_uid):
                     raise Problem(
-                        f"{path} belongs to {user_name(info.st_uid)}, expected '{settings.user}'. Remove it, then try "
-                        "again."
+                        f"{path} belongs to {user_name(info.st_uid)}. Expected: to '{settings.user}', who runs the notebooks. "
+                        f"Do: sudo rm -r {path} (what is in it goes), then sudo colab-runtime start"
                     )
                 if info.st_uid != account.pw_uid:
                     os.fchown(fd, account.pw_uid, account.pw_gid)
@@ -169,8 +169,8 @@ def start_supervised(settings: Settings, held: Sequence[socket.socket] = ()) -> 
         )
     stop_supervisor(settings)
     raise Problem(
-        f"The server did not start: it {failure}. Do: ./colab-ready, which repairs what is broken. The last lines of "
-        f"{settings.log_file}:\n{shown}"
+        f"The server did not start: it {failure}, and is not tried again. Expected: it answers. Do: what its own message says, "
+        f"in the last lines of {settings.log_file} below; or else ./colab-ready, which repairs what it has installed.\n{shown}"
     )
 
 

@@ -68,7 +68,7 @@ def end_rest(settings: Settings) -> bool:
     while rest := rest_of(settings):
         if time.monotonic() > end:
             raise Problem(
-                f"{len(rest)} processes of '{settings.user}' cannot be ended. Do: see what they are "
+                f"{len(rest)} processes of '{settings.user}' cannot be ended. Expected: SIGKILL ends them. Do: see what they are "
                 f"(ps -p {','.join(map(str, rest[:5]))}), then sudo colab-runtime stop"
             )
         ended = True

@@ -142,7 +142,12 @@ def serve(settings: Settings, given: Sequence[int]) -> NoReturn:
         os.makedirs(settings.jupyter_dir, mode=0o700, exist_ok=True)
         os.chdir(settings.root_dir)
     except OSError as error:
-        raise Problem(f"{error.filename} cannot be used by '{settings.user}': {error.strerror}.", EXIT_LATER) from None
+        raise Problem(
+            f"{error.filename} cannot be used by '{settings.user}': {error.strerror}. Expected: a folder of that user's. Do: "
+            f"ls -ld {error.filename}; sudo chown {settings.user}: {error.filename}; sudo chmod u+rwx {error.filename}; then "
+            "colab-runtime start",
+            EXIT_LATER,
+        ) from None
     # with systemd the unit's EnvironmentFile= has brought it
     driver = {} if settings.systemd else driver_environment(settings.environment_dir, account.pw_uid)
     environment = server_environment({**os.environ, **driver}, settings, account)

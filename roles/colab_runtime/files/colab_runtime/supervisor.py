@@ -444,6 +444,10 @@ def stop_supervisor(settings: Settings) -> bool:
     for pid in [*ending, *filter(run_dir.is_ours, below)]:
         send(pid, signal.SIGKILL)
     if not gone(5.0):
-        raise Problem(f"The supervisor (pid {', '.join(map(str, ending))}) cannot be ended.")
+        raise Problem(
+            f"The supervisor (pid {', '.join(map(str, ending))}) cannot be ended. Expected: SIGKILL ends it. Do: see what it "
+            f"waits for (ps -o pid,stat,wchan,args -p {','.join(map(str, ending))}); with stat D that is a device or a network "
+            "disk, which has to come back; or restart the computer (WSL, in PowerShell: wsl --shutdown)"
+        )
     run_dir.clear()
     return True
