@@ -67,6 +67,8 @@ class Result:
     seconds: float
     output: str
     wrong: list[str]
+    # Megabytes from the network, until the fault was healed and in the run after it.
+    received: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,10 @@ class Host:
     def wait_for_boot(self) -> None:
         if self.sh("cat /proc/1/comm").strip() == "systemd":
             docker_engine.wait_for_boot(self.name)
+
+    def received(self) -> float:
+        """Megabytes that came from the network since the container started."""
+        return int(self.sh("cat /sys/class/net/eth0/statistics/rx_bytes 2>/dev/null || echo 0")) / 1e6
 
     def token(self) -> str:
         return self.sh(f"cat {TOKEN} 2>/dev/null || true")
@@ -178,9 +184,11 @@ def run(host: Host, row: Row, seed: int) -> tuple[int, str]:
 def try_row(host: Host, row: Row, seed: int = 1) -> Result:
     """The row on a host that is READY, or bare; the host is READY afterwards where all is well."""
     began = time.monotonic()
-    before = host.token()
+    before, already = host.token(), host.received()
     status, output = run(host, row, seed)
+    first = host.received() - already
     host.do(row.heal)
+    already = host.received()
     again = docker_engine.docker(
         "exec",
         host.name,
@@ -225,6 +233,7 @@ def try_row(host: Host, row: Row, seed: int = 1) -> Result:
         round(time.monotonic() - began, 1),
         output + "\n--- once more\n" + again.stdout + again.stderr + (host.journal() if wrong else ""),
         wrong,
+        (first, host.received() - already),
     )
 
 
