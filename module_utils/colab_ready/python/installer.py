@@ -244,7 +244,8 @@ class Installer:
         if done.ok:
             return
         problem = uv_errors.explain(said(done))
-        if problem.kind == "no_version" and (asked := self.sources.addresses):
+        unnamed = problem.kind == "no_version" or uv_errors.SOME_INDEX in problem.what
+        if unnamed and (asked := self.sources.addresses):
             problem = replace(problem, what=f"{problem.what} (asked: {', '.join(asked)})")
         if problem.kind == "no_version" and self.unreached:
             # The likelier cause: the source that has it is the one that is down.

@@ -24,6 +24,8 @@ LINE = "line"
 KILLED = "it was ended by signal %d (%s)"
 # Kinds that say "this source cannot be reached now", as opposed to "it answered, and the answer was no".
 UNREACHABLE = ("no_network", "index_silent", "proxy", "tls", "clock", LINE)
+# One whose address uv does not name.
+SOME_INDEX = "the package index"
 _NOT_IN_TIME = "does not answer in time"
 _QUOTED_LINES = 12
 _ADDRESS = re.compile(
@@ -247,7 +249,7 @@ def explain(output: str) -> Problem:
         match = re.search(pattern, text, re.IGNORECASE | re.DOTALL)
         if match:
             name = next((group for group in match.groups() if group), "")
-            words = {"name": name.strip().rstrip(".") or "a package", "at": address or "the package index"}
+            words = {"name": name.strip().rstrip(".") or "a package", "at": address or SOME_INDEX}
             what = what.format(**words, **_words(text, address))
             found = name if kind == "not_there" else address
             return Problem(kind, what, expected, do, found, re.split("[ =]", name)[0])
