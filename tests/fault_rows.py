@@ -339,8 +339,8 @@ SHORT = [
     Row(
         "/tmp full, run",
         FULL_TMP,
-        "/tmp",
-        NOT_READY,
+        "^READY",
+        0,
         RUN,
         heal="umount /tmp",
     ),
