@@ -8,16 +8,10 @@ The upper half is pure (results go in, lines come out), the lower half is the pl
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 import functools
-import itertools
 import os
 import re
-import shutil
 import sys
-import threading
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,7 +28,7 @@ ansible.module_utils.__path__ = [
     str(Path(__file__).resolve().parents[1] / "module_utils"),
 ]
 
-from ansible.module_utils.colab_ready.core.output import while_read  # noqa: E402 - the path comes first
+from ansible.module_utils.colab_ready.core import screen  # noqa: E402 - the path comes first
 from ansible.module_utils.colab_ready.proof import verdict  # noqa: E402
 
 DOCUMENTATION = r"""
@@ -54,10 +48,6 @@ extends_documentation_fragment:
 requirements:
   - set as stdout_callback in the configuration
 """
-
-HEARTBEAT_SECONDS = 10
-FRAME_SECONDS = 0.2
-FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 MARKS = {
     "ok": ("✓", "green"),
@@ -89,11 +79,6 @@ PASSWORD_TROUBLES = {
 COMMAND_TAIL_LINES = 10
 
 
-def ticking(seconds: float) -> str:
-    """The time of a step that is still running: whole seconds, or the last digit would flicker."""
-    return verdict.duration(int(seconds)) if seconds >= 10 else f"{int(seconds)} s"
-
-
 def step_line(state: str, seconds: float, name: str, host: str = "", symbols: bool = False) -> verdict.Line:
     """A finished step: what came of it, how long it took, which it was."""
     symbol, style = MARKS[state]
@@ -101,11 +86,6 @@ def step_line(state: str, seconds: float, name: str, host: str = "", symbols: bo
     note = f" ({state})" if symbols and state in ("changed", "ignored", "unreachable") else ""
     where = f" [{host}]" if host else ""
     return [(mark, style), (f" {verdict.duration(seconds):>11}  ", "dim"), (name, ""), (where, "dim"), (note, style)]
-
-
-def running_line(seconds: float, name: str) -> str:
-    """The sign of life of a long step, where nothing can tick."""
-    return f"{'running':<11} {ticking(seconds):>11}  {name}"
 
 
 def failure_text(result: Mapping[str, Any]) -> str:
@@ -134,106 +114,16 @@ def failure_text(result: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-class Screen:
-    """Writes lines, and below them, on a terminal, the one line that ticks.
-
-    The ticking line is written straight to the terminal and not through Ansible's display: Ansible forks a worker per task,
-    and a forked copy of a thread's locks is a deadlock waiting to happen.
-    """
-
-    def __init__(self, display: Any, ticks: bool) -> None:
-        self._display = display
-        self._write = display.display
-        self._main_process = os.getpid()
-        self._lock = threading.RLock()
-        # What is running, by host and task: its name, and since when.
-        self._steps: dict[tuple[str, str], tuple[str, float]] = {}
-        self._said: dict[tuple[str, str], int] = {}
-        self._end = threading.Event()
-        self._drawn = self._blank = False
-        self._frames = itertools.cycle(FRAMES)
-        self.ticks = ticks
-        if ticks:
-            # Warnings come from everywhere in Ansible: whatever it prints, the ticking line makes room first.
-            display.display = self._above
-        atexit.register(self.close)
-        threading.Thread(target=self._tick, name="colab_progress", daemon=True).start()
-
-    def start(self, key: tuple[str, str], name: str) -> None:
-        with self._lock:
-            self._steps[key] = (name, time.monotonic())
-
-    def finish(self, key: tuple[str, str]) -> float:
-        """End a step and return its seconds."""
-        with self._lock:
-            self._said.pop(key, None)
-            _name, started = self._steps.pop(key, ("", time.monotonic()))
-        return time.monotonic() - started
+class Screen(screen.Screen):
+    """The lines of steps."""
 
     def line(self, *parts: tuple[str, str]) -> None:
-        text = verdict.rendered(parts, ANSIBLE_COLOR)
-        if text or not self._blank:
-            self._above(text)
-        self._blank = not text
+        self.put(verdict.rendered(parts, ANSIBLE_COLOR))
 
     def block(self, text: str, style: str = "") -> None:
         """A text of several lines, indented, with air around it."""
         for line in ["", *text.splitlines(), ""]:
             self.line((f"    {line}" if line else "", style))
-
-    def close(self) -> None:
-        if os.getpid() != self._main_process:
-            return
-        self._end.set()
-        with self._lock:
-            self._steps.clear()
-            self._erase()
-            if self.ticks:
-                self._display.display = self._write
-
-    def _above(self, *args: Any, **kwargs: Any) -> Any:
-        if os.getpid() != self._main_process:  # a worker's copy: its lines travel to the main process by themselves
-            return self._write(*args, **kwargs)
-        with self._lock, while_read():
-            self._erase()
-            return self._write(*args, **kwargs)
-
-    def _tick(self) -> None:
-        while not self._end.wait(FRAME_SECONDS if self.ticks else 1.0):
-            with self._lock:
-                if not self._steps or self._end.is_set():
-                    continue
-                if self.ticks:
-                    self._draw()
-                else:
-                    self._say_alive()
-
-    def _draw(self) -> None:
-        name, started = min(self._steps.values(), key=lambda step: step[1])
-        others = len(self._steps) - 1
-        text = f"  {next(self._frames)} {ticking(time.monotonic() - started):>11}  {name}"
-        text += f" (and {others} more)" if others else ""
-        self._to_terminal("\r\x1b[2K" + text[: shutil.get_terminal_size().columns - 1])
-        self._drawn = True
-
-    def _say_alive(self) -> None:
-        for key, (name, started) in self._steps.items():
-            seconds = time.monotonic() - started
-            tens = int(seconds // HEARTBEAT_SECONDS)
-            if tens > self._said.get(key, 0):
-                self._said[key] = tens
-                self._above(running_line(tens * HEARTBEAT_SECONDS, name))
-
-    def _erase(self) -> None:
-        if self._drawn:
-            self._to_terminal("\r\x1b[2K")
-            self._drawn = False
-
-    def _to_terminal(self, text: str) -> None:
-        # A closed terminal ends the run by its own signal; the ticking must not.
-        with contextlib.suppress(OSError, ValueError):
-            sys.stdout.flush()
-            os.write(sys.stdout.fileno(), text.encode("utf-8", "replace"))
 
 
 class Event:

@@ -62,7 +62,9 @@ class Launcher:
         elif word == "--version":
             print(f"colab-ready {VERSION}")
         elif word == "lab":
-            raise Stop("the command 'lab' is not in this version; one computer at a time is.", 2)
+            from . import lab  # with what only it needs
+
+            return lab.run(self, rest)
         elif word == "test":
             self.test(rest)
         elif word == "url":

@@ -46,13 +46,14 @@ def play(launcher: Launcher, command: str, arguments: list[str], wants_json: boo
     return 1 if wants_json else 0
 
 
-def inventory(launcher: Launcher, parsed: list[Option]) -> dict[str, Any]:
-    """What ansible-inventory makes of the options, run as the caller: no script of an inventory's runs as root."""
+def inventory(launcher: Launcher, parsed: list[Option], more: Mapping[str, str] = {}) -> dict[str, Any]:
+    """What ansible-inventory makes of the options, run as the caller: no script of an inventory's runs as root. `more` are
+    variables for Ansible."""
     program = environment(launcher, "controller") / "bin" / "ansible-inventory"
     given.check_readable(program.parent / "python", parsed, Path())
     asked = [option.argument() for option in parsed if option.name in INVENTORY_OPTIONS]
     with scratch(launcher) as folder:
-        environ = {**own_environment(launcher), **playbook.places(launcher.checkout, folder)}
+        environ = {**own_environment(launcher), **playbook.places(launcher.checkout, folder), **more}
         done = subprocess.run([program, "--list", *asked], env=environ, stdout=subprocess.PIPE, check=False)
     if done.returncode:
         raise Stop(

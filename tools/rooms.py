@@ -54,7 +54,10 @@ ROOMS: dict[str, tuple[str, str]] = {
     ),
     "browser": ("the browsers' managed policy", "core process files system wsl"),
     "proof": ("the tensor sum, the way from Colab, remedies, the report", "*"),
-    "lab": ("a room of computers, as the controller sees it: their list", "core settings backends/registry"),
+    "lab": (
+        "a room of computers, as the controller sees it: their list, what a run made of each",
+        "core settings backends/registry",
+    ),
 }
 
 

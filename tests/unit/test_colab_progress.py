@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from ansible.module_utils.colab_ready.core import screen
 
 PLUGIN = Path(__file__).parents[2] / "callback_plugins" / "colab_progress.py"
 
@@ -39,7 +40,7 @@ SUDO_RS = (
     ("seconds", "text"), [(0.9, "0 s"), (9.99, "9 s"), (10.5, "10 s"), (59.9, "59 s"), (61, "1 min 01 s")]
 )
 def test_a_running_step_counts_whole_seconds(seconds: float, text: str) -> None:
-    assert progress.ticking(seconds) == text
+    assert screen.ticking(seconds) == text
 
 
 @pytest.mark.parametrize(

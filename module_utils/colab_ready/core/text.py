@@ -56,6 +56,14 @@ def first_words(output: str) -> str:
     return next((line[:200] for line in lines if line), "nothing")
 
 
+def duration(seconds: float) -> str:
+    """Seconds as a person reads them: ``0.4 s``, ``12 s``, ``2 min 05 s``."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02d} s"
+
+
 def listed(words: Sequence[str] | None, nothing: str = "none") -> str:
     """Return the words as a list in a sentence: "a, b and c"."""
     words = list(words or ())

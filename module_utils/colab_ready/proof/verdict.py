@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ..core.text import duration
+
 # A line is a list of (text, style); where Ansible writes without colours, the texts alone are taken.
 Line = list[tuple[str, str]]
 # As ECMA-48 numbers them (SGR).
@@ -59,14 +61,6 @@ def rendered(parts: Iterable[tuple[str, str]], colours: bool) -> str:
 
 def styled(text: str, style: str) -> str:
     return f"\x1b[{STYLES[style]}m{text}\x1b[0m" if style else text
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person reads them: ``0.4 s``, ``12 s``, ``2 min 05 s``."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02d} s"
 
 
 def cell(value: Any) -> str:

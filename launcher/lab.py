@@ -1,0 +1,123 @@
+# Copyright (c) 2026, the colab-ready authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command `lab`: one run for a room of computers, as the caller, with the caller's keys."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import caller, given, named, options, others, playbook
+from .words import Stop
+
+if TYPE_CHECKING:
+    from .commands import Launcher
+
+# What a run is for, its playbook, and whether it needs a list of its own settings.
+MODES = {"--plan": "plan", "--verify": "verify", "--remove": "remove"}
+# `ini` takes any text for host names, a refused list too.
+INVENTORIES = "lab_csv,host_list,script,auto,yaml,toml"
+# A computer that falls silent is given up after a minute; a question that nobody would see is none.
+SSH = "-C -o ControlMaster=auto -o ControlPersist=60s -o ServerAliveInterval=15 -o ServerAliveCountMax=4"
+ANSWER_SECONDS = "10"
+FORKS_LEAST = 8
+
+
+def run(launcher: Launcher, words: Sequence[str]) -> int:
+    """Run a playbook for every computer of a room; its exit status is 0 only where all are well. Raises Stop."""
+    chosen = [word for word in words if word in MODES]
+    arguments = [word for word in words if word not in MODES]
+    if len(chosen) > 1:
+        raise Stop(
+            f"{' and '.join(chosen)} cannot be done at once. Expected: one of them, or none to set up. Do: choose one.",
+            2,
+        )
+    mode = MODES[chosen[0]] if chosen else "site"
+    from . import settings  # with what only it needs
+
+    parsed = options.parse(arguments)
+    given.check("converge", parsed, settings.known_settings(launcher.checkout))
+    inventories = [option.value or "" for option in parsed if option.name == "--inventory"]
+    if not inventories:
+        raise Stop(
+            "which room is not said. Expected: its list. Do: ./colab-ready lab -i room.csv, or -i and the folder that holds it; "
+            "docs/lab.md has an example.",
+            2,
+        )
+    for path in inventories:
+        if "," not in path and not os.path.exists(path):
+            raise Stop(
+                f"there is no {path}. Expected: a list of a room, or the folder that holds it. Do: correct the path.", 2
+            )
+    caller.check_checkout(launcher.checkout, launcher.trusted)
+    if os.geteuid() == 0:
+        named.check_programs(parsed, launcher.environ, launcher.trusted)
+    enabled = {"ANSIBLE_INVENTORY_ENABLED": INVENTORIES}
+    listed = others.inventory(launcher, parsed, enabled)
+    known = listed.get("_meta", {}).get("hostvars", {})
+    hosts = others.hosts_of(listed, others.GROUP)
+    if not shutil.which("ssh") and any(known.get(one, {}).get("ansible_connection", "ssh") == "ssh" for one in hosts):
+        raise Stop(
+            "there is no ssh here, by which computers are reached. Expected: ssh. Do: sudo apt-get install openssh-client."
+        )
+    folder = _room(launcher, Path(inventories[0]))
+    cores = os.cpu_count() or 1
+    environ = {
+        **others.own_environment(launcher),
+        **enabled,
+        "ANSIBLE_STRATEGY": "host_pinned",
+        "ANSIBLE_FORKS": str(min(len(hosts), max(FORKS_LEAST, 4 * cores))),
+        "ANSIBLE_STDOUT_CALLBACK": "colab_room",
+        "ANSIBLE_TIMEOUT": ANSWER_SECONDS,
+        "ANSIBLE_SSH_ARGS": SSH + ("" if options.Option("--ask-pass") in parsed else " -o BatchMode=yes"),
+        "COLAB_READY_ROOM": str(folder),
+        "COLAB_READY_ROOM_PLANS": "1" if mode == "plan" else "",
+    }
+    ansible = others.environment(launcher, "controller") / "bin" / "ansible-playbook"
+    with _held(folder), others.scratch(launcher) as scratch:
+        book = launcher.checkout / "playbooks" / f"{mode}.yml"
+        told = [option.argument() for option in parsed]
+        outcome = playbook.run(ansible, book, told, environ, scratch, None, quiet=False)
+    proven = [proof for proof in outcome.proofs.values() if proof]
+    if outcome.status or mode in ("plan", "remove") or options.only_looks(parsed):
+        return 1 if outcome.status else 0
+    return 0 if playbook.is_proven([one["ready"] is True for one in proven], bool(outcome.proofs), parsed) else 1
+
+
+def _room(launcher: Launcher, inventory: Path) -> Path:
+    """Return the folder of the room's records, by the name of its list or of the folder that holds it."""
+    place = inventory.absolute()
+    name = place.stem if place.is_file() and place.stem != "room" else (place if place.is_dir() else place.parent).name
+    state = launcher.environ.get("XDG_STATE_HOME", "")
+    top = Path(state if state.startswith("/") else f"{launcher.home}/.local/state")
+    folder = top / "colab-ready" / "rooms" / (re.sub(r"[^\w.-]", "_", name) or "room")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Stop(
+            f"the records of the room belong into {folder}, which cannot be made: {error.strerror}. Do: correct its owner."
+        ) from None
+    return folder
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Keep others of one's runs from the room. Raises Stop."""
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Stop(
+                f"another ./colab-ready lab works on this room ({folder.name}). Expected: one at a time. Do: wait until it ends."
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
