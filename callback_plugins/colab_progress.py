@@ -29,7 +29,7 @@ ansible.module_utils.__path__ = [
 ]
 
 from ansible.module_utils.colab_ready.core import screen  # noqa: E402 - the path comes first
-from ansible.module_utils.colab_ready.proof import verdict  # noqa: E402
+from ansible.module_utils.colab_ready.proof import verdict  # noqa: E402 - the same
 
 DOCUMENTATION = r"""
 name: colab_progress

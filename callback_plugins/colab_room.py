@@ -29,10 +29,10 @@ ansible.module_utils.__path__ = [
 ]
 
 from ansible.module_utils.colab_ready.core import screen  # noqa: E402 - the path comes first
-from ansible.module_utils.colab_ready.core.text import duration  # noqa: E402
-from ansible.module_utils.colab_ready.files.guarded_paths import Attributes, write_file  # noqa: E402
-from ansible.module_utils.colab_ready.lab import record  # noqa: E402
-from ansible.module_utils.colab_ready.proof import verdict  # noqa: E402
+from ansible.module_utils.colab_ready.core.text import duration  # noqa: E402 - the same
+from ansible.module_utils.colab_ready.files.guarded_paths import Attributes, write_file  # noqa: E402 - the same
+from ansible.module_utils.colab_ready.lab import record  # noqa: E402 - the same
+from ansible.module_utils.colab_ready.proof import verdict  # noqa: E402 - the same
 
 DOCUMENTATION = r"""
 name: colab_room

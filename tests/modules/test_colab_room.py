@@ -88,13 +88,8 @@ def play(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
         "COLAB_READY_ROOM": str(folder / "room"),
         "LC_ALL": "C.UTF-8",
     }
-    command = [
-        Path(sys.executable).parent / "ansible-playbook",
-        "-i",
-        folder / "hosts.ini",
-        folder / "playbook.yml",
-        *options,
-    ]
+    books = [str(folder / "hosts.ini"), str(folder / "playbook.yml")]
+    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", *books, *options]
     return subprocess.run(command, env=environ, text=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=120)
 
 

@@ -300,11 +300,6 @@ def test_a_folder_that_is_gone_is_one_message(box: Sandbox) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_lab_says_that_it_is_not_there_yet(box: Sandbox) -> None:
-    ended = box.run("lab", "-i", "inventory")
-    assert ended.status == 2 and "not in this version" in ended.err
-
-
 @pytest.mark.parametrize("arguments", [("help",), ("-h",), ("--help",), ("verify", "--help"), ("settings", "-h")])
 def test_help_shows_every_command(box: Sandbox, arguments: tuple[str, ...]) -> None:
     ended = box.run(*arguments)
