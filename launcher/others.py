@@ -54,7 +54,9 @@ def inventory(launcher: Launcher, parsed: list[Option], more: Mapping[str, str] 
     asked = [option.argument() for option in parsed if option.name in INVENTORY_OPTIONS]
     with scratch(launcher) as folder:
         environ = {**own_environment(launcher), **playbook.places(launcher.checkout, folder), **more}
-        done = subprocess.run([program, "--list", *asked], env=environ, stdout=subprocess.PIPE, check=False)
+        done = subprocess.run(
+            [*playbook.program(program), "--list", *asked], env=environ, stdout=subprocess.PIPE, check=False
+        )
     if done.returncode:
         raise Stop(
             f"the inventory cannot be read, or --limit names none of its hosts. Expected: hosts in the group {GROUP}. Do: see "

@@ -33,6 +33,19 @@ ORPHANS_SECONDS = 5.0
 ROOM_LEAST = 4 << 20
 
 
+# Ctrl-C while Ansible is still importing itself is its end, without Python's traceback; later Ansible ends in peace.
+START = """
+import sys
+sys.path[:] = [one for one in sys.path if one]  # never the current directory
+import importlib, signal
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+program = importlib.import_module("ansible.cli." + sys.argv[1].rpartition("-")[2])
+signal.signal(signal.SIGINT, signal.default_int_handler)
+del sys.argv[0]
+sys.exit(program.main())
+"""
+
+
 class Outcome(NamedTuple):
     """The exit status of ansible-playbook, and by host what the module readiness_report returned; None where it did not run."""
 
@@ -55,7 +68,7 @@ def run(
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     wake = _listen()
     process = subprocess.Popen(
-        [str(ansible), str(playbook), *arguments],
+        [*program(ansible), str(playbook), *arguments],
         env={**environ, **places(playbook.parent.parent, scratch), "COLAB_READY_PROOFS": str(proofs)},
         stdin=_stdin(arguments),
         stdout=sys.stderr if quiet else None,
@@ -64,7 +77,7 @@ def run(
     )
     told = _wait(process, wake, talk)
     end_orphans(str(playbook), everything=told is not None or process.returncode < 0)
-    if told == signal.SIGINT:
+    if told == signal.SIGINT or process.returncode == -signal.SIGINT:
         interrupted()
     if told:
         sys.exit(128 + told)
@@ -77,6 +90,11 @@ def run(
     if process.returncode and (full := full_place(str(scratch.parent), "/tmp", "/var")):
         say(f"{full} is full. Expected: room there. Do: df -h {full}; take away what is not needed, then start again.")
     return Outcome(process.returncode, read_object(str(proofs)) or {})
+
+
+def program(path: Path) -> list[str]:
+    """Return the words that start a program of Ansible's (bin/ansible-NAME of its environment)."""
+    return [str(path.parent / "python"), "-c", START, str(path)]
 
 
 def full_place(*folders: str) -> str | None:

@@ -37,6 +37,7 @@ PYTHON = getattr(sys, "_base_executable", sys.executable)
 
 PREAMBLE = """#!/bin/sh
 # STAND-IN for {name}
+{first}
 state={state}
 {{ printf '%s' {name}; printf ' [%s]' "$@"; echo; }} >>"$state/calls"
 """
@@ -156,8 +157,8 @@ class Sandbox:
         self.give_environment(self.cache, "controller")
         self.give_environment(self.own_cache, "controller")
 
-    def stand_in(self, path: Path, name: str, body: str) -> None:
-        path.write_text(PREAMBLE.format(name=name, state=f"'{self.state}'") + body)
+    def stand_in(self, path: Path, name: str, body: str, first: str = "") -> None:
+        path.write_text(PREAMBLE.format(name=name, state=f"'{self.state}'", first=first) + body)
         path.chmod(0o755)
 
     def give_environment(self, cache: Path, kind: str) -> Path:
@@ -168,7 +169,11 @@ class Sandbox:
         ).folder
         (folder / "bin").mkdir(parents=True)
         (folder / ".complete").touch()
-        self.stand_in(folder / "bin" / "python", "python", 'env >"$state/environment"; pwd >"$state/directory"\n')
+        # A program of Ansible's is started through it (launcher/playbook.py, START).
+        starts = 'case $3 in */bin/ansible-*) shift 2; exec "$@" ;; esac'
+        self.stand_in(
+            folder / "bin" / "python", "python", 'env >"$state/environment"; pwd >"$state/directory"\n', starts
+        )
         self.stand_in(folder / "bin" / "ansible-playbook", "ansible-playbook", ANSIBLE_STAND_IN)
         self.stand_in(folder / "bin" / "ansible-inventory", "ansible-inventory", INVENTORY_STAND_IN)
         return folder
@@ -282,7 +287,9 @@ class Sandbox:
         for cache in (self.cache, self.own_cache):
             (folder,) = cache.glob("controller-*")
             for name in ("ansible-playbook", "ansible-inventory", "python"):
-                self.stand_in(folder / "bin" / name, name, f'exec {Path(sys.executable).parent}/{name} "$@"\n')
+                real = Path(sys.executable).parent / name
+                starts = f'case $3 in */bin/ansible-*) exec {real} "$@" ;; esac' if name == "python" else ""
+                self.stand_in(folder / "bin" / name, name, f'exec {real} "$@"\n', starts)
         for name in ("inventory", "inventory_plugins", "callback_plugins"):
             left_out = shutil.ignore_patterns("__pycache__")
             shutil.copytree(PROJECT / name, self.checkout / name, ignore=left_out, dirs_exist_ok=True)

@@ -6,6 +6,8 @@ import fcntl
 import io
 import json
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "module_utils")]
 
-from launcher import boot, caller, lock, named, options, others, root, snapshot, variables  # noqa: E402 - the path comes first
+from launcher import boot, caller, lock, named, options, others, playbook, root, snapshot, variables  # noqa: E402 - the path comes first
 from launcher.options import Option  # noqa: E402 - as above
 from launcher.words import Stop, say  # noqa: E402 - as above
 
@@ -233,12 +235,13 @@ def test_an_inventory_travels_as_what_ansible_made_of_it() -> None:
 # --- variables ------------------------------------------------------------------------------------------------------
 
 PASSED = (
-    "PIP_INDEX_URL PIP_FIND_LINKS PIP_DEFAULT_TIMEOUT UV_DEFAULT_INDEX UV_INDEX_SCHOOL_PASSWORD https_proxy NO_PROXY SSL_CERT_FILE"
-    " LANG LC_MESSAGES TZ TERM NO_COLOR WSL_INTEROP ANSIBLE_NOCOLOR"
+    "PIP_INDEX_URL PIP_FIND_LINKS PIP_DEFAULT_TIMEOUT UV_DEFAULT_INDEX UV_INDEX_SCHOOL_PASSWORD https_proxy NO_PROXY "
+    "SSL_CERT_FILE LANG LC_MESSAGES TZ TERM NO_COLOR WSL_INTEROP ANSIBLE_NOCOLOR"
 ).split()
 STOPPED = (
-    "PATH HOME PYTHONPATH LD_PRELOAD LD_LIBRARY_PATH ANSIBLE_LIBRARY ANSIBLE_CONFIG ANSIBLE_LOG_PATH ANSIBLE_BECOME_PASS PIP_TARGET"
-    " PIP_PREFIX UV_PYTHON UV_CONFIG_FILE UV_PROJECT XDG_CONFIG_HOME SUDO_USER BASH_ENV IFS GCONV_PATH TMPDIR SECRET_PIP_INDEX_URL"
+    "PATH HOME PYTHONPATH LD_PRELOAD LD_LIBRARY_PATH ANSIBLE_LIBRARY ANSIBLE_CONFIG ANSIBLE_LOG_PATH ANSIBLE_BECOME_PASS "
+    "PIP_TARGET PIP_PREFIX UV_PYTHON UV_CONFIG_FILE UV_PROJECT XDG_CONFIG_HOME SUDO_USER BASH_ENV IFS GCONV_PATH TMPDIR "
+    "SECRET_PIP_INDEX_URL"
 ).split()
 
 
@@ -594,3 +597,34 @@ def test_pips_files_are_read_as_the_caller_and_a_pipe_holds_nothing_up(tmp_path:
 def test_nothing_that_is_said_can_command_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     say("a\x1b]0;owned\x07b\r\u202e ü")
     assert capsys.readouterr().err == "colab-ready: a ]0;owned b   ü\n"
+
+
+# --- Ctrl-C and Ansible's start -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "out"),
+    [
+        ("print('here', flush=True); time.sleep(30)", -signal.SIGINT, "here\n"),
+        (
+            "def main():\n    try:\n        print('here', flush=True); time.sleep(30)\n"
+            "    except KeyboardInterrupt:\n        print('in peace')\n        return 99",
+            99,
+            "here\nin peace\n",
+        ),
+    ],
+    ids=["while it is imported", "while it runs"],
+)
+def test_ctrl_c_ends_ansible_without_a_traceback(tmp_path: Path, body: str, status: int, out: str) -> None:
+    (tmp_path / "lib" / "ansible" / "cli").mkdir(parents=True)
+    for folder in ("ansible", "ansible/cli"):
+        (tmp_path / "lib" / folder / "__init__.py").touch()
+    (tmp_path / "lib" / "ansible" / "cli" / "slow.py").write_text(f"import time\n{body}\n")
+    (tmp_path / "signal.py").write_text("raise SystemExit('the current directory was imported from')")
+    command = [sys.executable, "-c", playbook.START, str(tmp_path / "bin" / "ansible-slow")]
+    environ = {**os.environ, "PYTHONPATH": str(tmp_path / "lib")}
+    with subprocess.Popen(command, cwd=tmp_path, env=environ, text=True, stdout=-1, stderr=-1) as process:
+        assert process.stdout and process.stderr
+        assert process.stdout.readline() == "here\n"
+        process.send_signal(signal.SIGINT)
+        assert (process.wait(20), "here\n" + process.stdout.read(), process.stderr.read()) == (status, out, "")

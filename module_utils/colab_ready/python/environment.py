@@ -134,8 +134,12 @@ def own_files(path: str, began: float) -> list[str]:
     the epoch), when it was made and nothing was installed yet."""
     found = {*os.listdir(path), *(f"bin/{name}" for name in os.listdir(os.path.join(path, "bin")))}
     found -= {MEMORY, CONSTRAINTS, ".lock", "bin", "lib"}
-    # The kernel stamps files with the time of its last tick.
-    return sorted(name for name in found if os.lstat(os.path.join(path, name)).st_ctime > began - 0.1)
+    # The kernel stamps files with the time of its last tick; uv leaves two as they are where they lie there already.
+    return sorted(
+        name
+        for name in found
+        if name in ("CACHEDIR.TAG", "lib64") or os.lstat(os.path.join(path, name)).st_ctime > began - 0.1
+    )
 
 
 def lost_files(path: str, memory: Mapping[str, Any]) -> list[str]:

@@ -243,16 +243,20 @@ class Installer:
     def _must(self, done: Finished, what: str = "") -> None:
         if done.ok:
             return
-        problem = uv_errors.explain(said(done))
-        unnamed = problem.kind == "no_version" or uv_errors.SOME_INDEX in problem.what
-        if unnamed and (asked := self.sources.addresses):
-            problem = replace(problem, what=f"{problem.what} (asked: {', '.join(asked)})")
+        problem = self._with_addresses(uv_errors.explain(said(done)))
         if problem.kind == "no_version" and self.unreached:
             # The likelier cause: the source that has it is the one that is down.
             first = self.unreached[0]
             why = f"{problem.what}, and one could not be asked: {first.what}"
             problem = replace(problem, kind=first.kind, what=why, do=first.do)
         raise failed(f"{self.doing} ({what})" if what else self.doing, problem)
+
+    def _with_addresses(self, problem: uv_errors.Problem) -> uv_errors.Problem:
+        """Return a problem of some index with the addresses that were asked, where it names none."""
+        unnamed = problem.kind == "no_version" or uv_errors.SOME_INDEX in problem.what
+        if not unnamed or not self.sources.addresses:
+            return problem
+        return replace(problem, what=f"{problem.what} (asked: {', '.join(self.sources.addresses)})")
 
     def _make_venv(self, interpreter: str) -> None:
         # One that uv fetched is none of its managed ones here (it is not told the folder): the environment then names the
@@ -285,7 +289,7 @@ class Installer:
             if problem is None or not problem.slow:
                 break
         if problem is not None and problem.unreachable and problem.kind != uv_errors.LINE:
-            raise failed(self.doing, problem)
+            raise failed(self.doing, self._with_addresses(problem))
         self.sources, self.reached = order.sources, True
 
     # -- pinned packages
