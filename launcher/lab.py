@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .commands import Launcher
 
 # What a run is for, its playbook, and whether it needs a list of its own settings.
-MODES = {"--plan": "plan", "--verify": "verify", "--remove": "remove"}
+MODES = {"--plan": "plan", "--verify": "verify", "--remove": "remove", "--addresses": "addresses"}
 # `ini` takes any text for host names, a refused list too.
 INVENTORIES = "lab_csv,host_list,script,auto,yaml,toml"
 # A computer that falls silent is given up after a minute; a question that nobody would see is none.
@@ -81,12 +81,17 @@ def run(launcher: Launcher, words: Sequence[str]) -> int:
         "COLAB_READY_ROOM_PLANS": "1" if mode == "plan" else "",
     }
     ansible = others.environment(launcher, "controller") / "bin" / "ansible-playbook"
+    (folder / "addresses").mkdir(mode=0o700, exist_ok=True)
     with _held(folder), others.scratch(launcher) as scratch:
         book = launcher.checkout / "playbooks" / f"{mode}.yml"
         told = [option.argument() for option in parsed]
         outcome = playbook.run(ansible, book, told, environ, scratch, None, quiet=False)
     proven = [proof for proof in outcome.proofs.values() if proof]
-    if outcome.status or mode in ("plan", "remove") or options.only_looks(parsed):
+    if mode == "addresses":
+        print(
+            f"addresses: {folder}/addresses, a file for each computer; each holds a token, so give it to who sits there alone"
+        )
+    if outcome.status or mode in ("plan", "remove", "addresses") or options.only_looks(parsed):
         return 1 if outcome.status else 0
     return 0 if playbook.is_proven([one["ready"] is True for one in proven], bool(outcome.proofs), parsed) else 1
 

@@ -30,8 +30,8 @@ Usage: ./colab-ready [COMMAND] [OPTION...]
                       directml-real (torch-directml as it is published, without a GPU; fetches 2.9 GB)
                       (--no-docker leaves out what needs Docker; --here has browser set up and try this computer itself,
                       a throw-away one; more options go to pytest)
-  lab -i LIST         set up a room of computers by a list of them (docs/lab.md), and prove each; --plan, --verify or --remove
-                      instead; exit status 0 only when every one is well
+  lab -i LIST         set up a room of computers by a list of them (docs/lab.md), and prove each; --plan, --verify, --addresses or
+                      --remove instead; exit status 0 only when every one is well
   help, --version
 
 More options go to ansible-playbook, for example:

@@ -181,7 +181,8 @@ def test_what_is_no_room_is_one_message(box: Sandbox, words: list[str], said: st
 
 
 @pytest.mark.parametrize(
-    ("mode", "playbook", "plans"), [([], "site", ""), (["--plan"], "plan", "1"), (["--verify"], "verify", "")]
+    ("mode", "playbook", "plans"),
+    [([], "site", ""), (["--plan"], "plan", "1"), (["--verify"], "verify", ""), (["--addresses"], "addresses", "")],
 )
 def test_a_room_is_one_run_with_the_callers_rights(box: Sandbox, mode: list[str], playbook: str, plans: str) -> None:
     (box.cwd / "room.csv").write_text("name\npc-1\n")
