@@ -45,7 +45,7 @@ description:
     elsewhere it is printed every 10 seconds.
   - At the end stands what is to be done, what most computers need first, and the C(--limit) for those with which the run was not
     well.
-  - Into the folder that E(COLAB_READY_ROOM) names it writes C(hosts/NAME.json) for each computer, and C(room.html), C(room.csv)
+  - Into the folder that E(COLAB_READY_ROOM) names, if any, it writes C(hosts/NAME.json) for each computer, and C(room.html), C(room.csv)
     and C(room.json) about all whose records are there.
   - With C(-v) and more, the output is that of P(ansible.builtin.default#callback), with the same lines at the end.
 extends_documentation_fragment:
@@ -102,7 +102,8 @@ class CallbackModule(DefaultCallback):
     def __init__(self) -> None:
         super().__init__()
         self._began = time.monotonic()
-        self._folder = Path(os.environ.get("COLAB_READY_ROOM") or ".")
+        place = os.environ.get("COLAB_READY_ROOM")
+        self._folder = Path(place) if place else None
         self._plans = os.environ.get("COLAB_READY_ROOM_PLANS") == "1"
         self._records: dict[str, dict[str, Any]] = {}
         self._first: dict[str, float] = {}
@@ -128,7 +129,10 @@ class CallbackModule(DefaultCallback):
         self._play, self._variables = play, play.get_variable_manager()
         self._hosts.update({host.get_name(): host for host in self._variables._inventory.get_hosts(play.hosts)})
         if not self._records:
-            self._room.line((play.get_name().strip(), "bold"), (f": {len(self._hosts)} computers", ""))
+            self._room.line(
+                (play.get_name().strip(), "bold"),
+                (f": {len(self._hosts)} computer{'s' if len(self._hosts) > 1 else ''}", ""),
+            )
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
         self._first.setdefault(host.get_name(), time.monotonic())
@@ -183,11 +187,11 @@ class CallbackModule(DefaultCallback):
             if self._open(name):
                 self._end(name, state="done" if name in stats.processed else "stopped", cause="no task was run")
         self._room.close()
-        records = self._kept()
         self._last_lines([self._records[name] for name in sorted(self._hosts)])
-        with contextlib.suppress(OSError):
-            self._write(records)
-            self._room.line(("page: ", ""), (str(self._folder / "room.html"), "bold"))
+        if self._folder:
+            with contextlib.suppress(OSError):
+                self._write(self._folder, self._kept(self._folder))
+                self._room.line(("page: ", ""), (str(self._folder / "room.html"), "bold"))
 
     # Nothing of these is news for a room.
     def v2_playbook_on_no_hosts_remaining(self) -> None: ...
@@ -242,8 +246,9 @@ class CallbackModule(DefaultCallback):
             **parts,
         }
         self._records[name] = made
-        with contextlib.suppress(OSError):
-            self._put(f"hosts/{name}.json", json.dumps(made, indent=1) + "\n")
+        if self._folder:
+            with contextlib.suppress(OSError):
+                _put(self._folder / "hosts" / f"{name}.json", json.dumps(made, indent=1) + "\n")
         self._say_end(made)
 
     def _group(self, name: str) -> str:
@@ -279,35 +284,35 @@ class CallbackModule(DefaultCallback):
         if not well:
             self._room.line(("again, for these alone: ", ""), (f"--limit {record.limit(records)}", "bold"))
 
-    def _kept(self) -> list[Mapping[str, Any]]:
+    def _kept(self, folder: Path) -> list[Mapping[str, Any]]:
         """The records of the room: of this run, and of earlier ones for computers that it left out."""
         kept: dict[str, Any] = {}
-        for path in sorted((self._folder / "hosts").glob("*.json")):
+        for path in sorted((folder / "hosts").glob("*.json")):
             with contextlib.suppress(OSError, ValueError):
                 one = json.loads(path.read_text(encoding="utf-8"))
                 if one.get("schema") == record.SCHEMA and one.get("state") in record.STATES:
                     kept[path.stem] = one
         return record.ordered(kept.values())
 
-    def _write(self, records: list[Mapping[str, Any]]) -> None:
-        self._put("room.json", json.dumps({"schema": record.SCHEMA, "hosts": records}, indent=1) + "\n")
-        self._put("room.csv", _csv(records))
+    def _write(self, folder: Path, records: list[Mapping[str, Any]]) -> None:
+        _put(folder / "room.json", json.dumps({"schema": record.SCHEMA, "hosts": records}, indent=1) + "\n")
+        _put(folder / "room.csv", _csv(records))
         fast = max((one["throughput"] or 0 for one in records), default=0)
         environment = Environment(
             loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
         text = environment.get_template(PAGE).render(
-            title=self._folder.name, records=records, causes=record.causes(records), counts=record.counts(records),
+            title=folder.name, records=records, causes=record.causes(records), counts=record.counts(records),
             states=record.STATES, good=record.GOOD, fast=fast, duration=duration,
             made=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         )  # fmt: skip
-        self._put("room.html", text)
+        _put(folder / "room.html", text)
 
-    def _put(self, name: str, text: str) -> None:
-        """Replace a file of the room in one step."""
-        path = self._folder / name
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_file(str(path), text.encode("utf-8"), Attributes(os.geteuid(), os.getegid(), 0o600))
+
+def _put(path: Path, text: str) -> None:
+    """Replace a file of the room in one step."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_file(str(path), text.encode("utf-8"), Attributes(os.geteuid(), os.getegid(), 0o600))
 
 
 def _csv(records: list[Mapping[str, Any]]) -> str:

@@ -139,7 +139,7 @@ class CallbackModule(CallbackBase):
         }
         for line in (
             ()
-            if os.environ.get("COLAB_READY_ROOM")
+            if "COLAB_READY_ROOM" in os.environ
             else self._end(stopped, not totals, sum(total["changed"] for total in totals.values()))
         ):
             self._print(line)

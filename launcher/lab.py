@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 import shutil
@@ -77,7 +78,8 @@ def run(launcher: Launcher, words: Sequence[str]) -> int:
         "ANSIBLE_STDOUT_CALLBACK": "colab_room",
         "ANSIBLE_TIMEOUT": ANSWER_SECONDS,
         "ANSIBLE_SSH_ARGS": SSH + ("" if options.Option("--ask-pass") in parsed else " -o BatchMode=yes"),
-        "COLAB_READY_ROOM": str(folder),
+        # Empty: a run that says nothing new of the computers.
+        "COLAB_READY_ROOM": "" if mode == "addresses" else str(folder),
         "COLAB_READY_ROOM_PLANS": "1" if mode == "plan" else "",
     }
     ansible = others.environment(launcher, "controller") / "bin" / "ansible-playbook"
@@ -85,6 +87,8 @@ def run(launcher: Launcher, words: Sequence[str]) -> int:
     with _held(folder), others.scratch(launcher) as scratch:
         book = launcher.checkout / "playbooks" / f"{mode}.yml"
         told = [option.argument() for option in parsed]
+        if mode == "addresses":
+            told.append("--extra-vars=" + json.dumps({"lab_addresses": str(folder / "addresses")}))
         outcome = playbook.run(ansible, book, told, environ, scratch, None, quiet=False)
     proven = [proof for proof in outcome.proofs.values() if proof]
     if mode == "addresses":
