@@ -45,8 +45,8 @@ description:
     elsewhere it is printed every 10 seconds.
   - At the end stands what is to be done, what most computers need first, and the C(--limit) for those with which the run was not
     well.
-  - Into the folder that E(COLAB_READY_ROOM) names, if any, it writes C(hosts/NAME.json) for each computer, and C(room.html), C(room.csv)
-    and C(room.json) about all whose records are there.
+  - Into the folder that E(COLAB_READY_ROOM) names, if any, it writes C(hosts/NAME.json) for each computer, and C(room.html),
+    C(room.csv) and C(room.json) about all whose records are there.
   - With C(-v) and more, the output is that of P(ansible.builtin.default#callback), with the same lines at the end.
 extends_documentation_fragment:
   - default_callback

@@ -137,12 +137,9 @@ class CallbackModule(CallbackBase):
             for host, total in totals.items()
             if total["failures"] or total["unreachable"]
         }
-        for line in (
-            ()
-            if "COLAB_READY_ROOM" in os.environ
-            else self._end(stopped, not totals, sum(total["changed"] for total in totals.values()))
-        ):
-            self._print(line)
+        if "COLAB_READY_ROOM" not in os.environ:  # colab_room has said it
+            for line in self._end(stopped, not totals, sum(total["changed"] for total in totals.values())):
+                self._print(line)
         path = os.environ.get("COLAB_READY_PROOFS")
         if path:
             proofs = {host: {"ready": one.ready, "report": one.path} for host, one in self._summaries.items()}
