@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: host_preflight
-short_description: Look whether a host and the wishes fit, before anything is changed
+short_description: Look whether a host and the requested fit, before anything is changed
 version_added: "0.1.0"
 description:
   - Looks at the host without the network, and changes nothing. It needs no root, but only root can name the program of
@@ -231,8 +231,8 @@ from ansible.module_utils.colab_ready.files.trust import distrust_way
 from ansible.module_utils.colab_ready.host_check.preflight import (
     SYSTEM_USER,
     PortState,
+    Requested,
     Seen,
-    Wishes,
     choose_user,
     former_user,
     judge,
@@ -302,22 +302,22 @@ def main() -> None:
     settings = None if distrust_way(config, {0, os.geteuid()}) else read_object(config)
     options["prefix"] = options["prefix"].rstrip("/") or "/"
     options["backends"] = options["backends"] or ["auto", *(one.name for one in BACKENDS)]
-    wishes = Wishes(**options)
+    requested = Requested(**options)
     try:
-        python, rejected = first_fitting(candidates(), wishes.python_requires, interpreters.ask_python)
+        python, rejected = first_fitting(candidates(), requested.python_requires, interpreters.ask_python)
     except LockError as error:
-        module.fail_json(msg=f"python_requires is {wishes.python_requires!r}: {error}")
+        module.fail_json(msg=f"python_requires is {requested.python_requires!r}: {error}")
 
     uid = os.getuid()
     caller = user_name(uid)
     sudo_user = os.environ.get("SUDO_USER") or None
-    port = parse_port(wishes.port)[0]
+    port = parse_port(requested.port)[0]
     seen = Seen(
         uid=uid,
         caller=caller,
         sudo_user=sudo_user,
         accounts={
-            name: runtime_account.account(name) for name in {wishes.user, caller, sudo_user, SYSTEM_USER} if name
+            name: runtime_account.account(name) for name in {requested.user, caller, sudo_user, SYSTEM_USER} if name
         },
         hostname=os.uname().nodename,
         architecture=os.uname().machine,
@@ -327,14 +327,14 @@ def main() -> None:
         uv=interpreters.find_uv(),
         python=python,
         rejected=rejected,
-        place=None if prefix_shape(wishes.prefix) else filesystem.look_at(wishes.prefix),
+        place=None if prefix_shape(requested.prefix) else filesystem.look_at(requested.prefix),
         settings=settings,
         port=PortState() if port is None else look_at_port(port, settings),
         clock=clock.wrong_clock(os.uname().release, time.time()),
     )
-    if not restart and former_user(choose_user(wishes.user, seen).name, settings):
+    if not restart and former_user(choose_user(requested.user, seen).name, settings):
         seen = replace(seen, kernels=running_kernels(command))
-    facts, problems = judge(wishes, seen)
+    facts, problems = judge(requested, seen)
     # The port is known to the settings too.
     problems = list(dict.fromkeys([*known, *problems]))
     facts["backend_settings"] = [f"{one.name}_{setting}" for one in BACKENDS for setting in one.settings]

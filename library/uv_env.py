@@ -459,11 +459,11 @@ def main() -> None:
     params["environment"] = {str(name): str(value) for name, value in params["environment"].items()}
     keep_secrets(module, params["environment"])
     shared = {name: params[name] for name in SHARED}
-    wishes = [params, *({**shared, **one, "python": one["python"] or None} for one in beside)]
+    requests = [params, *({**shared, **one, "python": one["python"] or None} for one in beside)]
     try:
         # Where a uv is to be fetched, nothing is configured, and no pip says where from.
         get_pip = None if os.geteuid() else (lambda: install_plain("python3-venv", module.warn))
-        builders = [Builder(Request(**wish), dict(os.environ), module.check_mode, get_pip) for wish in wishes]
+        builders = [Builder(Request(**one), dict(os.environ), module.check_mode, get_pip) for one in requests]
         answers = build_all(builders, state == "present")
     except ENDS as error:
         failure = as_failure(f"The environment {params['path']} could not be handled", error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready.apt.key import check_wish, judge
+from ansible.module_utils.colab_ready.apt.key import check_key, judge
 
 REPOSITORY: dict[str, Any] = {"key": "https://x/key", "key_sha256": "", "fingerprints": []}
 ONE, TWO = "CA8BB4727A47B4D09B4EE8969386B48A1A693C5C", "B" * 40
@@ -24,12 +24,12 @@ ONE, TWO = "CA8BB4727A47B4D09B4EE8969386B48A1A693C5C", "B" * 40
     ],
 )
 def test_a_key_that_nothing_protects_is_not_fetched(more: dict[str, Any], ids: list[str]) -> None:
-    problems = check_wish({**REPOSITORY, **more}, "rocm_apt_key_fingerprint")
+    problems = check_key({**REPOSITORY, **more}, "rocm_apt_key_fingerprint")
     assert [problem.id for problem in problems] == ids
 
 
 def test_a_password_in_an_address_is_not_said() -> None:
-    (problem,) = check_wish({**REPOSITORY, "key": "http://kid:hunter22@x/key"}, "xpu_apt_key_fingerprints")
+    (problem,) = check_key({**REPOSITORY, "key": "http://kid:hunter22@x/key"}, "xpu_apt_key_fingerprints")
     assert problem.id == "xpu_apt_key_unknown" and "hunter22" not in problem.sentence()
 
 

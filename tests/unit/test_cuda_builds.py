@@ -76,7 +76,7 @@ def test_an_older_driver_of_the_same_cuda_is_enough_and_said() -> None:
 
 
 def test_a_wish_and_a_mirror_are_taken() -> None:
-    plan = cuda_builds.choose_build((13, 3), (8, 9), wish="cu126", index="https://mirror.example/whl")
+    plan = cuda_builds.choose_build((13, 3), (8, 9), requested="cu126", index="https://mirror.example/whl")
     assert (plan["tag"], plan["index"]) == ("cu126", "https://mirror.example/whl/cu126")
 
 
@@ -89,14 +89,14 @@ REFUSED = [
     ),
     ({"ceiling": (12, 9), "capability": (12, 0)}, "needs 13.0 for this card", "install NVIDIA's current driver"),
     ({"ceiling": (13, 3), "capability": (3, 5)}, "has code for a card of compute capability 3.5", "directml"),
-    ({"ceiling": (13, 3), "wish": "cu118"}, "has no build cu118", "cu132 or cu130 or cu126"),
+    ({"ceiling": (13, 3), "requested": "cu118"}, "has no build cu118", "cu132 or cu130 or cu126"),
     (
-        {"ceiling": (13, 3), "capability": (6, 1), "wish": "cu132"},
+        {"ceiling": (13, 3), "capability": (6, 1), "requested": "cu132"},
         "cu132 has no code for a card of compute capability 6.1",
         "./colab-ready settings --reset cuda_build, then ./colab-ready without it",
     ),
     (
-        {"ceiling": (12, 8), "capability": (8, 9), "wish": "cu132"},
+        {"ceiling": (12, 8), "capability": (8, 9), "requested": "cu132"},
         "runs CUDA up to 12.8, and PyTorch 2.14.0 cu132 needs 13.2",
         "driver",
     ),
@@ -104,10 +104,10 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("wish", "what", "do"), REFUSED)
-def test_what_cannot_run_is_refused_in_one_message(wish: dict[str, object], what: str, do: str) -> None:
+@pytest.mark.parametrize(("requested", "what", "do"), REFUSED)
+def test_what_cannot_run_is_refused_in_one_message(requested: dict[str, object], what: str, do: str) -> None:
     with pytest.raises(Refused) as refusal:
-        cuda_builds.choose_build(**wish)  # type: ignore[arg-type]  # one dictionary for all of the arguments
+        cuda_builds.choose_build(**requested)  # type: ignore[arg-type]  # one dictionary for all of the arguments
     text = str(refusal.value)
     assert what in text
     assert do in text

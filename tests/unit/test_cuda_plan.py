@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from ansible.module_utils.colab_ready.backends.cuda import plan as cuda_plan
-from ansible.module_utils.colab_ready.backends.cuda.plan import Card, Library, Seen, Spoken, Wish
+from ansible.module_utils.colab_ready.backends.cuda.plan import Card, Library, Options, Seen, Spoken
 
 LOCKS = ("2.14.0_cu132", "2.14.0_cu130", "2.14.0_cu126")
 HEADING = Spoken("| NVIDIA-SMI 581.29   Driver Version: 581.29   CUDA Version: 13.3 |", 0)
@@ -45,7 +45,7 @@ HOSTS: list[tuple[str, Seen, str | list[str]]] = [
 
 @pytest.mark.parametrize(("_name", "seen", "expected"), HOSTS, ids=[case[0] for case in HOSTS])
 def test_a_host_gets_a_build_or_what_is_in_the_way(_name: str, seen: Seen, expected: str | list[str]) -> None:
-    verdict = cuda_plan.judge(seen, Wish(locks=LOCKS))
+    verdict = cuda_plan.judge(seen, Options(locks=LOCKS))
     if isinstance(expected, str):
         assert (list(verdict.problems), verdict.build and verdict.build["tag"]) == ([], expected)
         return
@@ -95,10 +95,10 @@ def test_where_nobody_decided_the_build_has_code_for_all_cards() -> None:
             0,
         ),
     )
-    undecided = cuda_plan.judge(seen, Wish(locks=LOCKS))
+    undecided = cuda_plan.judge(seen, Options(locks=LOCKS))
     assert undecided.build is not None and undecided.build["tag"] == "cu126"
     assert "RTX 4070" in undecided.cautions[0]
-    decided = cuda_plan.judge(seen, Wish(locks=LOCKS, adapter="NVIDIA GeForce RTX 4070"))
+    decided = cuda_plan.judge(seen, Options(locks=LOCKS, adapter="NVIDIA GeForce RTX 4070"))
     assert decided.build is not None and decided.build["tag"] == "cu132"
     assert (decided.cautions, decided.driver["capability"]) == ([], "8.9")
 
@@ -113,6 +113,6 @@ def test_where_nobody_decided_the_build_has_code_for_all_cards() -> None:
 )
 def test_the_service_for_nvswitch_has_to_be_of_the_driver_s_version(heading: str, version: str) -> None:
     seen = replace(LINUX, heading=Spoken(heading, 0), library=Library("/x/libcuda.so.1", 13030, 802))
-    (problem,) = cuda_plan.judge(seen, Wish(locks=LOCKS)).problems
+    (problem,) = cuda_plan.judge(seen, Options(locks=LOCKS)).problems
     assert f"install nvidia-fabricmanager of the driver's very version{version} (boards" in problem.do
     assert "ubuntu-drivers" not in problem.do

@@ -320,7 +320,7 @@ def test_the_settings_that_the_decision_hangs_on_are_handed_on_as_what_they_are(
 
 
 def test_the_wishes_are_the_ones_of_the_contract() -> None:
-    assert sorted(backend.BACKEND_WISHES) == ["auto", "cpu", "cuda", "directml", "rocm", "xpu"]
+    assert sorted(backend.BACKEND_CHOICES) == ["auto", "cpu", "cuda", "directml", "rocm", "xpu"]
 
 
 # --- whatever a host says ---------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A host and the wishes fit, or every reason why not is said at once, before anything is changed."""
+"""A host and what is requested fit, or every reason why not is said at once, before anything is changed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.colab_ready.core.problem import message
 from ansible.module_utils.colab_ready.host_check import preflight
-from ansible.module_utils.colab_ready.host_check.preflight import PortState, Problem, Seen, Wishes
+from ansible.module_utils.colab_ready.host_check.preflight import PortState, Problem, Requested, Seen
 from ansible.module_utils.colab_ready.python import interpreters
 from ansible.module_utils.colab_ready.system import clock
 from ansible.module_utils.colab_ready.system.filesystem import Place
@@ -18,7 +18,7 @@ from ansible.module_utils.colab_ready.system.ports import Listener, Process
 from ansible.module_utils.colab_ready.system.runtime_account import Account
 
 STUDENT = Account("student", 1000, "/home/student")
-WISHES = Wishes(
+REQUESTED = Requested(
     backend="auto",
     backends=("auto", "rocm", "cpu"),
     port=8888,
@@ -52,7 +52,7 @@ SEEN = Seen(
 
 
 def test_a_good_host_has_no_problems_and_says_what_the_roles_need() -> None:
-    facts, problems = preflight.judge(WISHES, SEEN)
+    facts, problems = preflight.judge(REQUESTED, SEEN)
     assert problems == []
     assert facts == {
         "caller": "student",
@@ -82,16 +82,16 @@ def test_a_good_host_has_no_problems_and_says_what_the_roles_need() -> None:
 
 def test_a_prefix_that_moved_is_refused_and_both_ways_out_are_named() -> None:
     settings = {"user": "student", "service_manager": "systemd", "prefix": "/srv/colab", "port": 9000}
-    facts, problems = preflight.judge(WISHES, replace(SEEN, settings=settings))
+    facts, problems = preflight.judge(REQUESTED, replace(SEEN, settings=settings))
     assert facts["runtime"] == settings
     assert [problem.id for problem in problems] == ["prefix_moved"]
     assert "./colab-ready -e colab_prefix=/srv/colab; or first: ./colab-ready remove" in problems[0].sentence()
 
 
 def test_all_problems_are_in_one_message_that_says_what_to_do() -> None:
-    wishes = replace(WISHES, backend="rocmm", port="http", user="ghost", prefix="/usr")
+    requested = replace(REQUESTED, backend="rocmm", port="http", user="ghost", prefix="/usr")
     seen = replace(SEEN, architecture="i686", os={"id": "fedora"}, python=None, place=None)
-    facts, problems = preflight.judge(wishes, seen)
+    facts, problems = preflight.judge(requested, seen)
     assert [problem.id for problem in problems] == [
         "backend",
         "colab_port",
@@ -110,7 +110,7 @@ def test_all_problems_are_in_one_message_that_says_what_to_do() -> None:
 
 # --- one thing at a time --------------------------------------------------------------------------------------------
 
-# what differs in the wishes, what differs on the host, the problem, words of its sentence
+# what differs in what is requested, what differs on the host, the problem, words of its sentence
 CASES: list[tuple[str, dict[str, Any], dict[str, Any], str, list[str]]] = [
     ("unknown backend", {"backend": "ROCm"}, {}, "backend", ["'ROCm'", "auto, rocm, cpu", "-e colab_backend=rocm, or another"]),
     ("backend like none", {"backend": "xyz"}, {}, "backend", ["'xyz'", "-e colab_backend=auto, or another one of them."]),
@@ -144,12 +144,12 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any], str, list[str]]] = [
 
 
 @pytest.mark.parametrize(
-    ("wish", "host", "problem", "words"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+    ("requested", "host", "problem", "words"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
 )
 def test_each_misfit_is_one_problem_and_said_plainly(
-    wish: dict[str, Any], host: dict[str, Any], problem: str, words: list[str]
+    requested: dict[str, Any], host: dict[str, Any], problem: str, words: list[str]
 ) -> None:
-    problems = preflight.judge(replace(WISHES, **wish), replace(SEEN, **host))[1]
+    problems = preflight.judge(replace(REQUESTED, **requested), replace(SEEN, **host))[1]
     assert [found.id for found in problems] == [problem]
     sentence = problems[0].sentence()
     assert [word for word in words if word not in sentence] == []
@@ -170,14 +170,14 @@ FITS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("wish", "host"), [case[1:] for case in FITS], ids=[case[0] for case in FITS])
-def test_what_fits_is_no_problem(wish: dict[str, Any], host: dict[str, Any]) -> None:
-    assert preflight.judge(replace(WISHES, **wish), replace(SEEN, **host))[1] == []
+@pytest.mark.parametrize(("requested", "host"), [case[1:] for case in FITS], ids=[case[0] for case in FITS])
+def test_what_fits_is_no_problem(requested: dict[str, Any], host: dict[str, Any]) -> None:
+    assert preflight.judge(replace(REQUESTED, **requested), replace(SEEN, **host))[1] == []
 
 
 def test_a_first_run_that_was_stopped_still_needs_its_files() -> None:
     seen = replace(SEEN, place=replace(OURS, free_inodes=2000), settings=None)
-    assert [problem.id for problem in preflight.judge(WISHES, seen)[1]] == ["disk_inodes"]
+    assert [problem.id for problem in preflight.judge(REQUESTED, seen)[1]] == ["disk_inodes"]
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_a_first_run_that_was_stopped_still_needs_its_files() -> None:
 def test_no_notebook_ends_because_another_account_is_to_run_them(user: str, kernels: list[str], refused: bool) -> None:
     accounts = {**SEEN.accounts, "teacher": Account("teacher", 1001, "/home/teacher")}
     seen = replace(SEEN, place=OURS, settings=SETTINGS, kernels=kernels, accounts=accounts)
-    problems = preflight.judge(replace(WISHES, user=user), seen)[1]
+    problems = preflight.judge(replace(REQUESTED, user=user), seen)[1]
     assert [problem.id for problem in problems] == ["user_busy"] * refused
     if refused:
         assert "notebooks of 'student' run" in problems[0].what and "'teacher'" in problems[0].what
@@ -267,7 +267,7 @@ def test_a_taken_port_names_who_holds_it_as_far_as_one_may_know(state: PortState
 
 # --- the user -------------------------------------------------------------------------------------------------------
 
-# uid, caller, SUDO_USER, wish, user, chosen by, exists, home
+# uid, caller, SUDO_USER, requested, user, chosen by, exists, home
 USERS: list[tuple[str, int, str, str | None, str, str, str, bool, str | None]] = [
     ("somebody", 1000, "student", None, "", "student", "caller", True, "/home/student"),
     ("somebody with an old SUDO_USER", 1000, "student", "homeless", "", "student", "caller", True, "/home/student"),
@@ -275,19 +275,21 @@ USERS: list[tuple[str, int, str, str | None, str, str, str, bool, str | None]] =
     ("root by sudo of root", 0, "root", "root", "", "colab", "system_user", False, "/home/colab"),
     ("root by sudo of nobody known", 0, "root", "ghost", "", "colab", "system_user", False, "/home/colab"),
     ("root", 0, "root", None, "", "colab", "system_user", False, "/home/colab"),
-    ("root with a wish", 0, "root", "homeless", "student", "student", "colab_user", True, "/home/student"),
+    ("root with a requested", 0, "root", "homeless", "student", "student", "colab_user", True, "/home/student"),
 ]
 
 
 @pytest.mark.parametrize(
-    ("uid", "caller", "sudo", "wish", "user", "by", "exists", "home"),
+    ("uid", "caller", "sudo", "requested", "user", "by", "exists", "home"),
     [case[1:] for case in USERS],
     ids=[case[0] for case in USERS],
 )
 def test_the_kernels_run_as_who_called_and_never_as_root(
-    uid: int, caller: str, sudo: str | None, wish: str, user: str, by: str, exists: bool, home: str
+    uid: int, caller: str, sudo: str | None, requested: str, user: str, by: str, exists: bool, home: str
 ) -> None:
-    facts, problems = preflight.judge(replace(WISHES, user=wish), replace(SEEN, uid=uid, caller=caller, sudo_user=sudo))
+    facts, problems = preflight.judge(
+        replace(REQUESTED, user=requested), replace(SEEN, uid=uid, caller=caller, sudo_user=sudo)
+    )
     assert problems == []
     assert (facts["user"], facts["user_chosen_by"], facts["user_exists"], facts["user_home"]) == (
         user,

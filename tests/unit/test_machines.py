@@ -102,7 +102,7 @@ def installed(machine: Machine, decision: dict[str, Any]) -> dict[str, Any]:
     requires = python["requires"]
     if decision["name"] == "rocm":
         here = rocm_plan.Host(host.behind_windows, host.distribution, host.distribution_version)
-        plan = rocm_plan.choose_line(card, here, rocm_plan.Wish(**settings))
+        plan = rocm_plan.choose_line(card, here, rocm_plan.Options(**settings))
         assert plan["python_requires"] == requires
         return rocm_kernel(plan, requires)._asdict()
     if decision["name"] == "xpu":

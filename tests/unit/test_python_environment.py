@@ -1,4 +1,4 @@
-"""An environment is read from its files, and compared with a wish: what is to be done, why, and nothing more."""
+"""An environment is read from its files, and compared with its desired state: what is to be done, why, and nothing more."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.colab_ready.python import environment
 from ansible.module_utils.colab_ready.python import lock as lock_file
-from ansible.module_utils.colab_ready.python.environment import Installed, Pin, Plan, Wish
+from ansible.module_utils.colab_ready.python.environment import Desired, Installed, Pin, Plan
 from ansible.module_utils.colab_ready.python.lock import LockEntry
 from ansible.module_utils.colab_ready.python.wheel import Package
 
@@ -179,10 +179,10 @@ def test_a_part_of_a_note_that_makes_no_sense_is_left_out(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("resolved", [7, None, "abc", {"a": 1}, [["nested"]]])
 def test_what_was_resolved_counts_only_as_a_list_of_names(resolved: Any) -> None:
-    wish = Wish(packages=[lock_file.parse_requirement("top")])
+    desired = Desired(packages=[lock_file.parse_requirement("top")])
     memory = {"packages": {"specs": ["top"], "resolved": resolved}}
-    assert {"top"} <= wish.names(memory)
-    assert environment.compare(wish, have(top="1.0"), {}, memory).reasons in ([], ["['nested'] is missing"])
+    assert {"top"} <= desired.names(memory)
+    assert environment.compare(desired, have(top="1.0"), {}, memory).reasons in ([], ["['nested'] is missing"])
 
 
 @pytest.mark.parametrize(
@@ -201,9 +201,9 @@ def test_metadata_that_make_no_sense_are_none(tmp_path: Path, line: str) -> None
         "b c": Installed("b c", "x y", "b c-x y.dist-info"),
     }
     pin = Pin(lock_file.parse_requirement("top==1.0"), dependencies=True)
-    wish = Wish(locked={"a": LockEntry("a", "1.0", HASH)}, pins=[pin])
+    desired = Desired(locked={"a": LockEntry("a", "1.0", HASH)}, pins=[pin])
     assert environment.required_by(str(tmp_path), installed, [pin.requirement], MARKERS) <= {"top", "a"}
-    assert environment.unneeded(str(tmp_path), installed, ["a"], wish, MARKERS) == []
+    assert environment.unneeded(str(tmp_path), installed, ["a"], desired, MARKERS) == []
 
 
 def test_a_record_with_a_field_without_end_is_unreadable(tmp_path: Path) -> None:
@@ -367,13 +367,13 @@ def steps(plan: Plan) -> dict[str, Any]:
     }
 
 
-CASES: list[tuple[str, Wish, dict[str, Installed], dict[str, str], dict[str, Any], dict[str, Any], list[str]]] = [
-    ("nothing wanted, nothing there", Wish(), {}, {}, {}, {}, []),
-    ("all there", Wish(locked(a="1.0", b="2")), have(a="1.0.0", b="2"), {}, {}, {}, []),
-    ("one missing", Wish(locked(a="1", b="2")), have(a="1"), {}, {}, {"locked": ["b"]}, ["b is missing"]),
+CASES: list[tuple[str, Desired, dict[str, Installed], dict[str, str], dict[str, Any], dict[str, Any], list[str]]] = [
+    ("nothing wanted, nothing there", Desired(), {}, {}, {}, {}, []),
+    ("all there", Desired(locked(a="1.0", b="2")), have(a="1.0.0", b="2"), {}, {}, {}, []),
+    ("one missing", Desired(locked(a="1", b="2")), have(a="1"), {}, {}, {"locked": ["b"]}, ["b is missing"]),
     (
         "a moved version goes back",
-        Wish(locked(a="1")),
+        Desired(locked(a="1")),
         have(a="1.1"),
         {},
         {},
@@ -382,17 +382,17 @@ CASES: list[tuple[str, Wish, dict[str, Installed], dict[str, str], dict[str, Any
     ),
     (
         "a damaged one is put there again",
-        Wish(locked(a="1", b="2")),
+        Desired(locked(a="1", b="2")),
         have(a="1", b="2"),
         {"a": "lacks a file (a/x.py)"},
         {},
         {"locked": ["a"], "reinstall": {"a"}},
         ["a lacks a file (a/x.py)"],
     ),
-    ("a user's own package stays", Wish(locked(a="1")), have(a="1", own="3"), {}, {}, {}, []),
+    ("a user's own package stays", Desired(locked(a="1")), have(a="1", own="3"), {}, {}, {}, []),
     (
         "a foreign package goes if it is to be exact",
-        Wish(locked(a="1"), exact=True),
+        Desired(locked(a="1"), exact=True),
         have(a="1", own="3"),
         {},
         {},
@@ -401,27 +401,27 @@ CASES: list[tuple[str, Wish, dict[str, Installed], dict[str, str], dict[str, Any
     ),
     (
         "an exact environment keeps what its packages came to",
-        Wish(locked(a="1"), packages=asked("top"), exact=True),
+        Desired(locked(a="1"), packages=asked("top"), exact=True),
         have(a="1", top="1", dep="1", own="3"),
         {},
         {"packages": {"specs": ["top"], "resolved": ["dep", "top"]}},
         {"remove": ["own"]},
         ["own==3 is not wanted here"],
     ),
-    ("the pinned build", Wish(pins=[TORCH]), have(torch="2.13.0+cpu"), {}, {}, {}, []),
+    ("the pinned build", Desired(pins=[TORCH]), have(torch="2.13.0+cpu"), {}, {}, {}, []),
     (
         "another build of the pinned version",
-        Wish(pins=[TORCH]),
+        Desired(pins=[TORCH]),
         have(torch="2.13.0+cu121"),
         {},
         {},
         {"pins": ["torch"], "reinstall": {"torch"}},
         ["torch 2.13.0+cu121 is installed, 2.13.0+cpu is wanted"],
     ),
-    ("another build, where that is allowed", Wish(pins=[TORCH_OR_DEFAULT]), have(torch="2.13.0"), {}, {}, {}, []),
+    ("another build, where that is allowed", Desired(pins=[TORCH_OR_DEFAULT]), have(torch="2.13.0"), {}, {}, {}, []),
     (
         "a package without a lock",
-        Wish(packages=asked("top>=1")),
+        Desired(packages=asked("top>=1")),
         {},
         {},
         {},
@@ -430,7 +430,7 @@ CASES: list[tuple[str, Wish, dict[str, Installed], dict[str, str], dict[str, Any
     ),
     (
         "a package without a lock is there",
-        Wish(packages=asked("top>=1")),
+        Desired(packages=asked("top>=1")),
         have(top="1.5", dep="1"),
         {},
         {"packages": {"specs": ["top>=1"], "resolved": ["dep", "top"]}},
@@ -439,7 +439,7 @@ CASES: list[tuple[str, Wish, dict[str, Installed], dict[str, str], dict[str, Any
     ),
     (
         "a user's newer version of it stays",
-        Wish(packages=asked("top>=1")),
+        Desired(packages=asked("top>=1")),
         have(top="7", dep="9"),
         {},
         {"packages": {"specs": ["top>=1"], "resolved": ["dep", "top"]}},
@@ -448,7 +448,7 @@ CASES: list[tuple[str, Wish, dict[str, Installed], dict[str, str], dict[str, Any
     ),
     (
         "what it needs is gone",
-        Wish(packages=asked("top")),
+        Desired(packages=asked("top")),
         have(top="1"),
         {},
         {"packages": {"specs": ["top"], "resolved": ["dep", "top"]}},
@@ -457,7 +457,7 @@ CASES: list[tuple[str, Wish, dict[str, Installed], dict[str, str], dict[str, Any
     ),
     (
         "what it needs is damaged",
-        Wish(packages=asked("top")),
+        Desired(packages=asked("top")),
         have(top="1", dep="1"),
         {"dep": "lacks a file (dep/x.py)"},
         {"packages": {"specs": ["top"], "resolved": ["dep", "top"]}},
@@ -466,7 +466,7 @@ CASES: list[tuple[str, Wish, dict[str, Installed], dict[str, str], dict[str, Any
     ),
     (
         "its version does not do",
-        Wish(packages=asked("top<2")),
+        Desired(packages=asked("top<2")),
         have(top="2"),
         {},
         {"packages": {"specs": ["top<2"], "resolved": ["top"]}},
@@ -474,8 +474,8 @@ CASES: list[tuple[str, Wish, dict[str, Installed], dict[str, str], dict[str, Any
         ["top 2 is installed, top<2 is wanted"],
     ),
     (
-        "another wish than last time",
-        Wish(packages=asked("top[more]")),
+        "another desired than last time",
+        Desired(packages=asked("top[more]")),
         have(top="2"),
         {},
         {"packages": {"specs": ["top"], "resolved": ["top"]}},
@@ -484,7 +484,7 @@ CASES: list[tuple[str, Wish, dict[str, Installed], dict[str, str], dict[str, Any
     ),
     (
         "after a moved lock, uv looks whether they still fit",
-        Wish(locked(a="2"), packages=asked("top")),
+        Desired(locked(a="2"), packages=asked("top")),
         have(a="1", top="1"),
         {},
         {"packages": {"specs": ["top"], "resolved": ["a", "top"]}},
@@ -493,17 +493,17 @@ CASES: list[tuple[str, Wish, dict[str, Installed], dict[str, str], dict[str, Any
     ),
     (
         "a source that changed",
-        Wish(local=[LOCAL]),
+        Desired(local=[LOCAL]),
         have(ours="0.1"),
         {},
         {"local": {"ours": "older"}},
         {"local": ["ours"]},
         ["the source of ours changed"],
     ),
-    ("a source that did not", Wish(local=[LOCAL]), have(ours="0.1"), {}, {"local": {"ours": LOCAL.digest}}, {}, []),
+    ("a source that did not", Desired(local=[LOCAL]), have(ours="0.1"), {}, {"local": {"ours": LOCAL.digest}}, {}, []),
     (
         "a version that is none",
-        Wish(locked(a="1")),
+        Desired(locked(a="1")),
         {"a": Installed("a", "unknown", "a-unknown.dist-info")},
         {},
         {},
@@ -514,29 +514,29 @@ CASES: list[tuple[str, Wish, dict[str, Installed], dict[str, str], dict[str, Any
 
 
 @pytest.mark.parametrize(
-    ("wish", "installed", "found", "memory", "expected", "reasons"),
+    ("desired", "installed", "found", "memory", "expected", "reasons"),
     [case[1:] for case in CASES],
     ids=[c[0] for c in CASES],
 )
 def test_only_what_differs_is_done(
-    wish: Wish,
+    desired: Desired,
     installed: dict[str, Installed],
     found: dict[str, str],
     memory: dict[str, Any],
     expected: dict[str, Any],
     reasons: list[str],
 ) -> None:
-    plan = environment.compare(wish, installed, found, memory)
+    plan = environment.compare(desired, installed, found, memory)
     assert steps(plan) == expected
     assert plan.reasons == reasons
     assert plan.empty is not bool(expected)
 
 
 def test_the_listing_afterwards_is_known_before() -> None:
-    wish = Wish(locked(a="2"), [TORCH], asked("top>=1", "a"), [LOCAL], exact=True)
+    desired = Desired(locked(a="2"), [TORCH], asked("top>=1", "a"), [LOCAL], exact=True)
     installed = have(a="1", own="3")
-    plan = environment.compare(wish, installed, {}, {})
-    assert environment.predicted(wish, plan, installed, {}) == [
+    plan = environment.compare(desired, installed, {}, {})
+    assert environment.predicted(desired, plan, installed, {}) == [
         "a==2",
         "ours==0.1",
         "top>=1 (version decided when it is installed)",
@@ -545,9 +545,9 @@ def test_the_listing_afterwards_is_known_before() -> None:
 
 
 def test_nothing_to_do_lists_what_is_there() -> None:
-    wish, installed = Wish(locked(a="1")), have(a="1", own="3")
-    plan = environment.compare(wish, installed, {}, {})
-    assert environment.predicted(wish, plan, installed, {}) == environment.listing(installed) == ["a==1", "own==3"]
+    desired, installed = Desired(locked(a="1")), have(a="1", own="3")
+    plan = environment.compare(desired, installed, {}, {})
+    assert environment.predicted(desired, plan, installed, {}) == environment.listing(installed) == ["a==1", "own==3"]
 
 
 # --- pins that bring what they depend on ----------------------------------------------------------------------------
@@ -593,24 +593,24 @@ def test_what_a_pin_brings_is_read_from_what_is_installed(
 
 
 @pytest.mark.parametrize(
-    ("wish", "own_needs", "gone"),
+    ("desired", "own_needs", "gone"),
     [
-        (Wish(pins=[AMD]), (), ["gfx1100", "old"]),
-        (Wish(pins=[AMD], packages=asked("gfx1100")), (), ["old"]),
-        (Wish(locked(old="1"), [AMD]), (), ["gfx1100"]),
-        (Wish(pins=[AMD]), ("old",), ["gfx1100"]),
-        (Wish(), (), ["below", "core", "gfx1100", "gfx1201", "old", "torch"]),
+        (Desired(pins=[AMD]), (), ["gfx1100", "old"]),
+        (Desired(pins=[AMD], packages=asked("gfx1100")), (), ["old"]),
+        (Desired(locked(old="1"), [AMD]), (), ["gfx1100"]),
+        (Desired(pins=[AMD]), ("old",), ["gfx1100"]),
+        (Desired(), (), ["below", "core", "gfx1100", "gfx1201", "old", "torch"]),
     ],
     ids=["of another card", "asked for", "locked now", "a user's own needs it", "nothing is pinned"],
 )
 def test_what_came_with_a_pin_and_nothing_needs_any_more_is_known(
-    tmp_path: Path, wish: Wish, own_needs: tuple[str, ...], gone: list[str]
+    tmp_path: Path, desired: Desired, own_needs: tuple[str, ...], gone: list[str]
 ) -> None:
     amd_site(tmp_path, gfx1100="10.0.0", old="1")
     package(tmp_path, "own", requires=own_needs)
     installed = environment.scan(str(tmp_path))
-    came = ["core", "below", "gfx1201", "gfx1100", "old", "gone-long-ago", *(() if wish.pins else ("torch",))]
-    assert environment.unneeded(str(tmp_path), installed, came, wish, MARKERS) == gone
+    came = ["core", "below", "gfx1201", "gfx1100", "old", "gone-long-ago", *(() if desired.pins else ("torch",))]
+    assert environment.unneeded(str(tmp_path), installed, came, desired, MARKERS) == gone
 
 
 CAME = {"bringing": {"torch": AMD.requirement.text}, "brought": {"core": "10", "gfx1201": "10"}}
@@ -661,24 +661,28 @@ def test_uv_looks_at_a_pin_again_only_if_something_it_brings_is_wrong(
     expected: dict[str, Any],
     reasons: list[str],
 ) -> None:
-    plan = environment.compare(Wish(pins=[AMD]), installed, found, memory)
+    plan = environment.compare(Desired(pins=[AMD]), installed, found, memory)
     assert steps(plan) == expected
     assert plan.reasons == reasons
     assert plan.for_uv is bool(expected)
 
 
 def test_what_came_with_a_pin_is_known_before_it_comes_again() -> None:
-    wish = Wish(pins=[AMD])
-    plan = environment.compare(wish, have(torch="2.13.0+rocm10.0.0", core="11"), {}, CAME)
-    assert environment.predicted(wish, plan, {}, CAME) == ["core==10", "gfx1201==10"]
+    desired = Desired(pins=[AMD])
+    plan = environment.compare(desired, have(torch="2.13.0+rocm10.0.0", core="11"), {}, CAME)
+    assert environment.predicted(desired, plan, {}, CAME) == ["core==10", "gfx1201==10"]
 
 
 def test_an_exact_environment_keeps_what_its_pins_brought() -> None:
     installed = {**THERE, **have(own="3")}
-    assert environment.compare(Wish(pins=[AMD], exact=True), installed, {}, CAME).remove == ["own"]
-    assert environment.compare(Wish(pins=[AMD], exact=True), installed, {}, {}).remove == ["core", "gfx1201", "own"]
+    assert environment.compare(Desired(pins=[AMD], exact=True), installed, {}, CAME).remove == ["own"]
+    assert environment.compare(Desired(pins=[AMD], exact=True), installed, {}, {}).remove == ["core", "gfx1201", "own"]
     alone = Pin(AMD.requirement)
-    assert environment.compare(Wish(pins=[alone], exact=True), installed, {}, CAME).remove == ["core", "gfx1201", "own"]
+    assert environment.compare(Desired(pins=[alone], exact=True), installed, {}, CAME).remove == [
+        "core",
+        "gfx1201",
+        "own",
+    ]
 
 
 def test_a_file_that_was_taken_out_is_not_missed(tmp_path: Path) -> None:
@@ -699,6 +703,6 @@ def test_a_file_that_was_taken_out_is_not_missed(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_to_go_is_no_work_for_uv() -> None:
-    plan = environment.compare(Wish(), {}, {}, {}, [environment.BUNDLED_HSA])
+    plan = environment.compare(Desired(), {}, {}, {}, [environment.BUNDLED_HSA])
     assert (plan.for_uv, plan.empty, plan.take_out) == (False, False, [environment.BUNDLED_HSA])
     assert plan.reasons == [f"{environment.BUNDLED_HSA} is there, and hides the system's"]

@@ -13,7 +13,7 @@ from ansible.module_utils.colab_ready.backends.rocm.judge import BACKEND as ROCM
 from ansible.module_utils.colab_ready.backends.rocm.plan import (
     NEVER_IN_WSL,
     Host,
-    Wish,
+    Options,
     choose_line,
     conflicts,
     loader_problem,
@@ -132,7 +132,7 @@ def test_the_default_in_wsl_is_the_bridge_and_the_wheels() -> None:
 
 
 def test_system_packages_come_with_their_source_and_key() -> None:
-    plan = choose_line(RX_9070, RESOLUTE, Wish(system_packages=True))
+    plan = choose_line(RX_9070, RESOLUTE, Options(system_packages=True))
     assert plan["packages"] == ["amdrocm10.0-gfx1201"]
     assert plan["repository"]["path"] == "/etc/apt/sources.list.d/amdrocm-stable.sources"
     assert plan["repository"]["text"] == (
@@ -147,7 +147,7 @@ def test_system_packages_come_with_their_source_and_key() -> None:
 
 
 def test_the_line_before_has_its_own_source_bridge_and_wheels() -> None:
-    plan = choose_line(XTX, JAMMY, Wish(version="7.14", system_packages=True))
+    plan = choose_line(XTX, JAMMY, Options(version="7.14", system_packages=True))
     assert plan["packages"] == ["amdrocm7.14-gfx1100"]
     assert plan["repository"]["text"] == (
         "deb [arch=amd64 signed-by=/etc/apt/keyrings/amdrocm.gpg] "
@@ -158,7 +158,7 @@ def test_the_line_before_has_its_own_source_bridge_and_wheels() -> None:
 
 
 def test_a_pinned_older_line_brings_its_packages_its_environment_and_its_wheels() -> None:
-    plan = choose_line(XTX, NOBLE, Wish(version="7.2.4"))
+    plan = choose_line(XTX, NOBLE, Options(version="7.2.4"))
     assert plan["packages"] == ["rocm-libs", "rocminfo", "hip-runtime-amd"]
     assert plan["repository"]["text"] == (
         "deb [arch=amd64 signed-by=/etc/apt/keyrings/rocm.gpg] https://repo.radeon.com/rocm/apt/7.2.4 noble main\n"
@@ -172,10 +172,10 @@ def test_a_pinned_older_line_brings_its_packages_its_environment_and_its_wheels(
     assert plan["torch"]["requirements"][0] == "torch==2.10.0+rocm7.2.4.lw.git3d3aa833"
     assert plan["torch"]["constraints"] == ["numpy==1.26.4"]
     assert plan["torch"]["drop_bundled_hsa"] is True
-    assert choose_line(XTX, NOBLE, Wish(version="7.2.4", torch="2.9.1"))["torch"]["requirements"][3].startswith(
+    assert choose_line(XTX, NOBLE, Options(version="7.2.4", torch="2.9.1"))["torch"]["requirements"][3].startswith(
         "triton==3.5.1"
     )
-    older = choose_line(XTX, JAMMY, Wish(version="7.2.1"))
+    older = choose_line(XTX, JAMMY, Options(version="7.2.1"))
     assert older["python_requires"] == ">=3.10,<3.13,!=3.11.*"
     assert " jammy main" in older["repository"]["text"]
 
@@ -192,37 +192,37 @@ def test_without_wsl_only_the_wheels_and_the_groups_come() -> None:
     assert plan["groups"] == ["render", "video"]
     assert plan["torch"]["requirements"][0] == "torch[device-gfx1100]==2.13.0+rocm10.0.0"
     assert choose_line(MI210, NATIVE)["target"] == "gfx90a"
-    assert choose_line(RX_6800, NATIVE, Wish(experimental=True))["dids"] == []
+    assert choose_line(RX_6800, NATIVE, Options(experimental=True))["dids"] == []
     on_debian = choose_line(XTX, NATIVE._replace(distribution="debian", version="13"))
     assert "Ubuntu 24.04 and 26.04, not for this system" in on_debian["cautions"][0]
 
 
 def test_an_unlisted_card_gets_its_line_in_dids_conf_when_it_is_asked_for() -> None:
-    plan = choose_line(RX_7600, NOBLE, Wish(experimental=True))
+    plan = choose_line(RX_7600, NOBLE, Options(experimental=True))
     assert (plan["target"], plan["dids"], plan["environment"]) == ("gfx1102", ["0x7480,11,0,2"], {})
     assert any("ROCm/librocdxg" in said or "dids.conf" in said for said in plan["cautions"])
-    assert choose_line(RX_6800, NOBLE, Wish(experimental=True))["dids"] == ["0x73BF,10,3,0"]
+    assert choose_line(RX_6800, NOBLE, Options(experimental=True))["dids"] == ["0x73BF,10,3,0"]
 
 
 def test_a_borrowed_target_is_said_and_never_without_being_asked_for() -> None:
-    plan = choose_line(RX_6700, NOBLE, Wish(experimental=True))
+    plan = choose_line(RX_6700, NOBLE, Options(experimental=True))
     assert (plan["target"], plan["dids"]) == ("gfx1030", ["0x73DF,10,3,1"])
     assert plan["environment"] == {"HSA_OVERRIDE_GFX_VERSION": "10.3.0"}
     assert any("HSA_OVERRIDE_GFX_VERSION=10.3.0" in said for said in plan["cautions"])
 
 
 def test_a_mirror_takes_the_place_of_every_address() -> None:
-    wish = Wish(
+    options = Options(
         system_packages=True,
         apt_address="https://mirror.example/rocm/{codename}/{release}",
         apt_key="https://mirror.example/key.gpg",
         bridge_address="https://mirror.example/bridge/{version}",
         torch_index="https://mirror.example/whl/",
     )
-    plan = choose_line(XTX, NOBLE, wish)
+    plan = choose_line(XTX, NOBLE, options)
     assert "URIs: https://mirror.example/rocm/noble/2404\n" in plan["repository"]["text"]
     assert plan["repository"]["key"] == "https://mirror.example/key.gpg"
-    older = choose_line(XTX, NOBLE, replace(wish, version="7.2.4"))["repository"]
+    older = choose_line(XTX, NOBLE, replace(options, version="7.2.4"))["repository"]
     assert (older["key_fingerprint"], older["key_sha256"]) == ("", "")
     assert plan["debs"][0]["url"] == "https://mirror.example/bridge/1.2.2/rocdxg-roct_1.2.2_amd64.deb"
     assert plan["torch"]["index"] == "https://mirror.example/whl/"
@@ -230,10 +230,10 @@ def test_a_mirror_takes_the_place_of_every_address() -> None:
 
 
 def test_amd_smi_comes_when_it_is_asked_for() -> None:
-    plan = choose_line(XTX, NOBLE, Wish(amd_smi=True))
+    plan = choose_line(XTX, NOBLE, Options(amd_smi=True))
     assert [deb["package"] for deb in plan["debs"]] == ["rocdxg-roct", "rocdxg-amd-smi-lib"]
     assert "python3-argcomplete" in plan["prerequisites"]
-    own = choose_line(XTX, NOBLE, Wish(version="7.14.0", amd_smi=True, amd_smi_sha256="AB" * 32))
+    own = choose_line(XTX, NOBLE, Options(version="7.14.0", amd_smi=True, amd_smi_sha256="AB" * 32))
     assert own["debs"][1]["sha256"] == "ab" * 32
 
 
@@ -242,7 +242,7 @@ def test_no_plan_has_a_kernel_package_an_address_without_tls_or_a_deb_without_ch
         for host in (NOBLE, NATIVE):
             if not host.wsl and version.startswith("7.2"):
                 continue
-            plan = choose_line(XTX, host, Wish(version=version, system_packages=True))
+            plan = choose_line(XTX, host, Options(version=version, system_packages=True))
             names = [*plan["packages"], *plan["prerequisites"], *(deb["package"] for deb in plan["debs"])]
             assert not [name for name in names if NEVER_IN_WSL.fullmatch(name) or name == "amdgpu-install"]
             assert "http://" not in str(plan)

@@ -16,7 +16,7 @@ from ..core.remedy import give, reset
 _FINGERPRINT = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")
 
 
-def check_wish(repository: Mapping[str, Any], variable: str) -> list[Problem]:
+def check_key(repository: Mapping[str, Any], variable: str) -> list[Problem]:
     """Say what can be said of a key before it is fetched."""
     owner = variable.partition("_")[0]
     problems = [

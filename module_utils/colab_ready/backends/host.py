@@ -125,7 +125,7 @@ class GpuHost:
         problems: list[Problem] = []
         self.plan = self.choose(problems)
         if self.plan["repository"]:
-            problems += apt_key.check_wish(self.plan["repository"], self.key_variable)
+            problems += apt_key.check_key(self.plan["repository"], self.key_variable)
         work = self._compare(problems)
         if problems:
             raise Refused(*problems)

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which backend a host gets, and why: one pure function.
 
-gpu/catalog.py knows the cards, each backend of backends/registry.py judges each GPU; decide() takes the best pair, meets the
-user's wishes or refuses them, and says what became of the others.
+gpu/catalog.py knows the cards, each backend of backends/registry.py judges each GPU; decide() takes the best pair, meets
+what was requested or refuses it, and says what became of the others.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ from ..gpu.kind import describe, is_integrated, kind_of, label, why_no_gpu
 
 CPU = next(backend for backend in BACKENDS if backend.name == "cpu")
 # What colab_backend may say.
-BACKEND_WISHES = ("auto", *(backend.name for backend in BACKENDS))
+BACKEND_CHOICES = ("auto", *(backend.name for backend in BACKENDS))
 SHOWN_NONE = "Windows shows WSL no GPU. Do: install the newest driver of the GPU on Windows"
 
 
-def choose_adapter(wish: str | None, adapters: Sequence[Mapping[str, Any]] | None) -> Mapping[str, Any] | None:
+def choose_adapter(requested: str | None, adapters: Sequence[Mapping[str, Any]] | None) -> Mapping[str, Any] | None:
     """The adapter that was asked for: by index, or by part of its name, product or address."""
-    if not wish or adapters is None:
+    if not requested or adapters is None:
         return None
     # "7900" is part of a name: no host has that many adapters (the kernel's limit is 64).
-    if wish.isdecimal() and len(wish) < 3:
-        found = [adapter for adapter in adapters if adapter.get("index") == int(wish)]
+    if requested.isdecimal() and len(requested) < 3:
+        found = [adapter for adapter in adapters if adapter.get("index") == int(requested)]
     else:
         keys = ("name", "vendor", "address")
         found = [
             adapter
             for adapter in adapters
-            if any(wish.lower() in str(text or "").lower() for text in [*map(adapter.get, keys), label(adapter)])
+            if any(requested.lower() in str(text or "").lower() for text in [*map(adapter.get, keys), label(adapter)])
         ]
     if len(found) == 1:
         return found[0]
     if not adapters:
-        what = f"colab_gpu is {wish!r}, but no GPU was found on this host"
+        what = f"colab_gpu is {requested!r}, but no GPU was found on this host"
         raise Refused(Problem("gpu", what, "an empty colab_gpu", reset("colab_gpu")))
     there = "; ".join(f"{adapter.get('index')}: {describe(adapter)}" for adapter in adapters)
     fits = f"{'no' if not found else len(found)} adapter{'s' if len(found) > 1 else ''}"
-    what = f"colab_gpu is {wish!r}, which fits {fits} of this host"
+    what = f"colab_gpu is {requested!r}, which fits {fits} of this host"
     raise Refused(Problem("gpu", what, f"one of {there}", pick("colab_gpu=NUMBER")))
 
 
@@ -71,7 +71,7 @@ def card_of(adapter: Mapping[str, Any], adapters: Sequence[Mapping[str, Any]]) -
 
 
 def decide(
-    wish: str,
+    requested: str,
     adapters: Sequence[Mapping[str, Any]] | None,
     why_unknown: str | None = None,
     gpu: str | None = None,
@@ -90,32 +90,32 @@ def decide(
     work: what is to be fetched and built for it (see work_of); None where that is there. Refused where the settings are known,
     the disk has no room for it, and no run has begun it.
     """
-    wished = next((backend for backend in BACKENDS if backend.name == wish), None)
-    if wish != "auto" and wished is None:
-        what = f"colab_backend is {wish!r}, which is no backend"
-        raise Refused(Problem("backend", what, " or ".join(BACKEND_WISHES), ANY_BACKEND))
-    if gpu and adapters is None and wish != "cpu":
+    asked_for = next((backend for backend in BACKENDS if backend.name == requested), None)
+    if requested != "auto" and asked_for is None:
+        what = f"colab_backend is {requested!r}, which is no backend"
+        raise Refused(Problem("backend", what, " or ".join(BACKEND_CHOICES), ANY_BACKEND))
+    if gpu and adapters is None and requested != "cpu":
         what = f"colab_gpu is {gpu!r}, but which graphics this host has is not known: {why_unknown}"
         raise Refused(
             Problem("gpu", what, "adapters that can be looked up", f"{reset('colab_gpu')}; or see to the cause")
         )
     asked = choose_adapter(gpu, adapters)
-    case = _Case(adapters, why_unknown, HostFacts.of(host), asked if wish != "cpu" else None, settings)
+    case = _Case(adapters, why_unknown, HostFacts.of(host), asked if requested != "cpu" else None, settings)
 
     chosen = recommended = case.best([YES])
-    if wished is None:
+    if asked_for is None:
         case.check_setting(case.best([YES, SETTING]))
         if asked is not None and recommended is None:
             raise _unusable_adapter(case, asked, str(gpu))
-    elif wished.name == "cpu":
+    elif asked_for.name == "cpu":
         chosen = None
     else:
-        chosen = case.best([YES, OPT_IN, SETTING], wished.name)
+        chosen = case.best([YES, OPT_IN, SETTING], asked_for.name)
         case.check_setting(chosen)
         if chosen is None:
-            raise _impossible_backend(case, wished)
+            raise _impossible_backend(case, asked_for)
 
-    hints = case.hints(chosen) if wished is None else []
+    hints = case.hints(chosen) if asked_for is None else []
     backend = chosen.backend if chosen else CPU
     work = work_of(backend, case.host, case.settings[backend.name])
     if work and case.settings_known:
@@ -123,12 +123,12 @@ def decide(
     python = backend.python(case.host, case.settings[backend.name])
     return {
         **_pair(chosen),
-        "chosen_by": "colab_backend" if wished else "colab_gpu" if asked is not None and chosen else "auto",
+        "chosen_by": "colab_backend" if asked_for else "colab_gpu" if asked is not None and chosen else "auto",
         "card": card_of(chosen.adapter, adapters or ()) if chosen else None,
         "recommended": _recommended(case, recommended),
-        "reasons": _reasons(case, wished, gpu, chosen, hints),
+        "reasons": _reasons(case, asked_for, gpu, chosen, hints),
         "cautions": list(chosen.verdict.cautions) if chosen else [],
-        "rejected": _rejected(case, backend, chosen, wished is not None),
+        "rejected": _rejected(case, backend, chosen, asked_for is not None),
         "opt_in": hints,
         "python": python,
         "python_requires": python["requires"],
@@ -244,7 +244,7 @@ class _Case:
         return f"{label(chosen.adapter)}: {before}{chosen.verdict.why}"
 
     def check_setting(self, chosen: Candidate | None) -> None:
-        """A setting that cannot be met stops the run like any other wish; and so does one that is missing. Raises Refused."""
+        """A setting that cannot be met stops the run, and so does one that is missing. Raises Refused."""
         lacks = chosen.verdict.lacks if chosen and self.settings_known else ()
         if chosen is None or (chosen.verdict.level != SETTING and not lacks):
             return
@@ -307,37 +307,37 @@ def _what_there_is(adapters: Sequence[Mapping[str, Any]] | None, why_unknown: st
 
 def _reasons(
     case: _Case,
-    wished: Backend | None,
+    asked_for: Backend | None,
     gpu: str | None,
     chosen: Candidate | None,
     hints: Sequence[Mapping[str, Any]],
 ) -> list[str]:
-    reasons = ["colab_backend asks for it"] if wished else []
+    reasons = ["colab_backend asks for it"] if asked_for else []
     reasons.append(_what_there_is(case.adapters, case.why_unknown))
     if chosen is not None:
         reasons.append(case.why_this(chosen))
-        reasons += _before_others(case, wished, chosen)
+        reasons += _before_others(case, asked_for, chosen)
         reasons += case.remedies(chosen)
         titles = {backend.name: backend.title for backend in BACKENDS}
         reasons += [f"experimental {titles[hint['name']]}: {hint['do']}" for hint in hints]
-    elif wished is None:
+    elif asked_for is None:
         reasons += case.why_none()
     if gpu and chosen is None:
         reasons.append(f"colab_gpu ({gpu}) has no effect on the CPU")
     return reasons
 
 
-def _before_others(case: _Case, wished: Backend | None, chosen: Candidate) -> list[str]:
+def _before_others(case: _Case, asked_for: Backend | None, chosen: Candidate) -> list[str]:
     """Why this one of several GPUs: what `rank` in best() found, in words."""
     others = [adapter for adapter in case.gpus if adapter is not chosen.adapter]
     if not others or case.asked is not None:
         return []
-    other = case.best([YES, OPT_IN], wished.name if wished else None, without=chosen.adapter)
-    passed_over = [] if wished else case.passed_over(chosen)
+    other = case.best([YES, OPT_IN], asked_for.name if asked_for else None, without=chosen.adapter)
+    passed_over = [] if asked_for else case.passed_over(chosen)
     why = [f"{label(one.adapter)}: {one.verdict.about(one.backend.title)}" for one in passed_over]
     if other is None:
         rest = [label(adapter) for adapter in others if not any(one.adapter is adapter for one in passed_over)]
-        return why + ([f"{listed(rest)} cannot {'run it' if wished else 'be used'}"] if rest else [])
+        return why + ([f"{listed(rest)} cannot {'run it' if asked_for else 'be used'}"] if rest else [])
     return [_before(chosen, other), *why]
 
 
@@ -372,17 +372,17 @@ def _recommended(case: _Case, candidate: Candidate | None) -> dict[str, Any]:
     return {**_pair(candidate), "why": why}
 
 
-def _rejected(case: _Case, taken: Backend, chosen: Candidate | None, wished: bool) -> list[dict[str, str]]:
+def _rejected(case: _Case, taken: Backend, chosen: Candidate | None, asked_for: bool) -> list[dict[str, str]]:
     result = []
     for backend in BACKENDS:
         if backend is taken:
             continue
         possible = case.best([YES], backend.name)
         if backend.name == "cpu":
-            why = "colab_backend asks for another one" if wished else f"{taken.title} on a GPU is faster"
+            why = "colab_backend asks for another one" if asked_for else f"{taken.title} on a GPU is faster"
         elif possible is None:
             why = case.why_not(backend)
-        elif wished or chosen is None:
+        elif asked_for or chosen is None:
             why = "colab_backend asks for another one"
         elif any(one.backend is backend and one.verdict.level == YES for one in case.on(chosen.adapter)):
             why = f"{taken.title} is the better one for {label(chosen.adapter)}"
@@ -416,13 +416,13 @@ def _check_disk(backend: Backend, case: _Case, work: Mapping[str, Any]) -> None:
     )
 
 
-def _impossible_backend(case: _Case, wished: Backend) -> Refused:
+def _impossible_backend(case: _Case, asked_for: Backend) -> Refused:
     able = {one.backend.name for one in case.candidates if one.verdict.level != NO}
     expected = " or ".join(["auto", *(backend.name for backend in BACKENDS if backend.name in (*able, "cpu"))])
     where = f" on {label(case.asked)}, which colab_gpu asks for" if case.asked is not None else ""
-    why, _, do = case.why_not(wished).partition(". Do: ")
+    why, _, do = case.why_not(asked_for).partition(". Do: ")
     also = f"{do}; or " if do else ""
-    what = f"colab_backend is {wished.name!r}, which this host cannot have{where}: {why}"
+    what = f"colab_backend is {asked_for.name!r}, which this host cannot have{where}: {why}"
     return Refused(Problem("backend", what, expected, f"{also}{ANY_BACKEND}"))
 
 

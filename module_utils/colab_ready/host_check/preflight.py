@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the colab-ready authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a host and the wishes fit, judged before anything is changed.
+"""Whether a host and what is requested fit, before anything is changed.
 
 Pure functions: what was seen goes in, facts and problems come out. All problems are said at once, so
 that nobody mends one to meet the next.
@@ -58,7 +58,7 @@ KERNEL_DIRECTORIES = ("/boot", "/dev", "/proc", "/run", "/sys")
 
 @dataclass(frozen=True)
 class PortState:
-    """What stands on the wished port."""
+    """What stands on the requested port."""
 
     listeners: Sequence[Listener] = ()
     holder: Process | None = None
@@ -69,7 +69,7 @@ class PortState:
 
 
 @dataclass(frozen=True)
-class Wishes:
+class Requested:
     """What was asked for; `port` as it came."""
 
     backend: str
@@ -115,7 +115,7 @@ class UserChoice:
     account: Account | None
 
 
-# ---- the wishes -------------------------------------------------------------------------------
+# ---- what is requested ------------------------------------------------------------------------
 
 
 def check_backend(backend: str, backends: Sequence[str]) -> Problem | None:
@@ -164,10 +164,10 @@ def check_port(port: int, state: PortState) -> Problem | None:
     return Problem("port_taken", f"port {port} {what}", "a port on which nothing listens, or our own runtime", do)
 
 
-def choose_user(wish: str, seen: Seen) -> UserChoice:
-    """The wish; else who called; else who became root to call; else an account of our own."""
-    if wish:
-        return UserChoice(wish, "colab_user", seen.accounts.get(wish))
+def choose_user(requested: str, seen: Seen) -> UserChoice:
+    """Who is requested; else who called; else who became root to call; else an account of our own."""
+    if requested:
+        return UserChoice(requested, "colab_user", seen.accounts.get(requested))
     if seen.uid != 0:
         return UserChoice(seen.caller, "caller", seen.accounts.get(seen.caller))
     behind = seen.accounts.get(seen.sudo_user) if seen.sudo_user else None
@@ -376,21 +376,21 @@ def check_python(rejected: Sequence[str], requires: str) -> Problem:
 # ---- together ---------------------------------------------------------------------------------
 
 
-def judge(wishes: Wishes, seen: Seen) -> tuple[dict[str, Any], list[Problem]]:
+def judge(requested: Requested, seen: Seen) -> tuple[dict[str, Any], list[Problem]]:
     """The host's facts for the roles, and everything that is in the way."""
-    choice = choose_user(wishes.user, seen)
-    port, port_problem = parse_port(wishes.port)
+    choice = choose_user(requested.user, seen)
+    port, port_problem = parse_port(requested.port)
     python = seen.python
     problems = [
-        check_backend(wishes.backend, wishes.backends),
+        check_backend(requested.backend, requested.backends),
         port_problem if port is None else check_port(port, seen.port),
         check_user(choice),
         check_change_of_user(choice, seen),
         check_os(seen.os),
         check_architecture(seen.architecture),
-        None if python else check_python(seen.rejected, wishes.python_requires),
+        None if python else check_python(seen.rejected, requested.python_requires),
         Problem("clock", seen.clock, TRUE_TIME, SET_CLOCK) if seen.clock else None,
-        prefix_shape(wishes.prefix),
+        prefix_shape(requested.prefix),
     ]
     inodes = BUILD_INODES
     if seen.place is not None:
@@ -413,8 +413,8 @@ def judge(wishes: Wishes, seen: Seen) -> tuple[dict[str, Any], list[Problem]]:
         "home_open": choice.account is None or choice.account.home_open,
         "user_home": home,
         "port": port,
-        "prefix": wishes.prefix,
-        "backend": wishes.backend,
+        "prefix": requested.prefix,
+        "backend": requested.backend,
         "disk": {
             "path": seen.place.existing if seen.place else None,
             "free_bytes": seen.place.free_bytes if seen.place else None,

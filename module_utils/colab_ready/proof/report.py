@@ -137,14 +137,14 @@ def build_report(
 def with_runtime(
     gpu: Mapping[str, Any], kernel: str, device_type: str, card: Mapping[str, Any] | None = None
 ) -> Mapping[str, Any]:
-    """What gpu_device said, with the backend that the runtime has. `verify` decides without the wishes that the run had, so
+    """What gpu_device said, with the backend that the runtime has. `verify` decides without the options that the run had, so
     its decision may be another one; what is proven is what is there."""
     decision = gpu.get("backend") or {}
     if decision.get("name") in (None, kernel):
         return gpu
     unknown: dict[str, Any] = {key: [] if isinstance(value, list) else None for key, value in decision.items()}
     why = "; ".join(decision.get("reasons") or []) or "no reason was given"
-    would = "without a wish ./colab-ready would take %s now: %s" % (decision["name"], why)
+    would = "without colab_backend ./colab-ready would take %s now: %s" % (decision["name"], why)
     known = {
         "name": kernel,
         "device_type": device_type,

@@ -29,7 +29,7 @@ from ..files.trust import distrust_tree
 from ..process.run import child_environment
 from . import environment, fetched, interpreters, wheel
 from . import lock as lock_file
-from .environment import Installed, Interpreter, Plan, Wish
+from .environment import Desired, Installed, Interpreter, Plan
 from .installer import Installer, Outcome, Work, empty_folder
 from .trusted import ROOT, distrusted
 from .uv import ANSWER_SECONDS, ENDS, INSTALL_SECONDS, Failure, as_failure, execute, make_lock
@@ -74,7 +74,7 @@ class Convergence(Installer):
         found = self.interpreter = usable or self._choose_python()
         self.markers = self.interpreter.markers()
         self.site = environment.site_packages(self.path, self.interpreter.series)
-        self.wish = self._read_wish()
+        self.desired = self._read_desired()
         self.memory = {} if self.fresh else environment.read_memory(self.path)
         installed = {} if self.fresh else environment.scan(self.site)
         # Before a rebuild this is what is lost.
@@ -90,7 +90,7 @@ class Convergence(Installer):
         self.outcome.reasons.extend(one for one in reasons if one not in self.outcome.reasons)
         self.outcome.before = self.outcome.before or environment.listing(before)
         if self.outcome.changed and self.work.check_mode:
-            self.outcome.after = environment.predicted(self.wish, self.plan, installed, self.memory)
+            self.outcome.after = environment.predicted(self.desired, self.plan, installed, self.memory)
         else:
             installed = self._carry_out() if self.outcome.changed else installed
             self.outcome.after = environment.listing(installed)
@@ -173,9 +173,9 @@ class Convergence(Installer):
         installed = environment.scan(self.site)
         memory = self._new_memory(installed)
         # A card's own packages are 1 GB each, and those of the last card go.
-        unneeded = environment.unneeded(self.site, installed, kept.get("brought", {}), self.wish, self.markers)
+        unneeded = environment.unneeded(self.site, installed, kept.get("brought", {}), self.desired, self.markers)
         self.outcome.reasons.extend(f"{installed[name]} is not needed any more" for name in unneeded)
-        gone = {*unneeded, *environment.compare(self.wish, installed, {}, memory).remove}
+        gone = {*unneeded, *environment.compare(self.desired, installed, {}, memory).remove}
         if gone:
             self._remove(gone)
             installed = environment.scan(self.site)
@@ -198,19 +198,19 @@ class Convergence(Installer):
         return installed
 
     def _new_memory(self, installed: Mapping[str, Installed]) -> dict[str, Any]:
-        resolved = environment.required_by(self.site, installed, self.wish.packages, self.markers)
+        resolved = environment.required_by(self.site, installed, self.desired.packages, self.markers)
         return {
             "state": "complete",
-            "locked": sorted(self.wish.locked),
+            "locked": sorted(self.desired.locked),
             "made": self.memory.get("made", []),
-            "pinned": {pin.name: self.pin_sources.get(pin.name, "") for pin in self.wish.pins},
-            "bringing": {pin.name: pin.requirement.text for pin in self.wish.bringing},
+            "pinned": {pin.name: self.pin_sources.get(pin.name, "") for pin in self.desired.pins},
+            "bringing": {pin.name: pin.requirement.text for pin in self.desired.bringing},
             "brought": {name: installed[name].version for name in self._brought(installed)},
-            "local": {package.name: package.digest for package in self.wish.local},
+            "local": {package.name: package.digest for package in self.desired.local},
             "left_out": {
-                pin.name: pin.requirement.text for pin in self.wish.pins if pin.optional and not pin.is_in(installed)
+                pin.name: pin.requirement.text for pin in self.desired.pins if pin.optional and not pin.is_in(installed)
             },
-            "packages": {"specs": self.wish.specs(), "resolved": sorted(resolved)},
+            "packages": {"specs": self.desired.specs(), "resolved": sorted(resolved)},
         }
 
     # -- looking
@@ -312,13 +312,13 @@ class Convergence(Installer):
         self.outcome.seen = seen
         raise Needs("python")
 
-    def _read_wish(self) -> Wish:
+    def _read_desired(self) -> Desired:
         local = [self._local_package(folder) for folder in self.work.request.local_packages]
         asked = {one.name for one in self.work.packages}
         pins = [replace(pin, optional=pin.optional and pin.name not in asked) for pin in self.work.pins]
         elsewhere = {pin.name for pin in pins} | {one.name for one in local}
         locked = lock_file.select(self.work.entries, self.markers)
-        return Wish(
+        return Desired(
             locked={name: entry for name, entry in locked.items() if name not in elsewhere},
             pins=pins,
             packages=[
@@ -343,17 +343,17 @@ class Convergence(Installer):
             ) from None
 
     def _compare(self, installed: Mapping[str, Installed], memory: Mapping[str, Any]) -> Plan:
-        from_lock = set(self.wish.locked) | {pin.name for pin in self.wish.pins}
+        from_lock = set(self.desired.locked) | {pin.name for pin in self.desired.pins}
         taken_out = environment.BUNDLED_HSA if self.work.request.drop_bundled_hsa else None
         problems = {}
-        for name in sorted(self.wish.names(memory) & set(installed)):
+        for name in sorted(self.desired.names(memory) & set(installed)):
             problem = environment.examine(
                 self.site, installed[name], name not in from_lock, taken_out if name == "torch" else None
             )
             if problem:
                 problems[name] = problem
         unwanted = environment.bundled_hsa(self.site) if taken_out else []
-        return environment.compare(self.wish, installed, problems, memory, unwanted)
+        return environment.compare(self.desired, installed, problems, memory, unwanted)
 
     def _constraints_differ(self, installed: Mapping[str, Installed]) -> list[str]:
         path = os.path.join(self.path, environment.CONSTRAINTS)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the colab-ready authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is installed in a virtual environment, and what is missing from a wish.
+"""What is installed in a virtual environment, and what is missing from the desired state.
 
 Reading is cheap on purpose (no interpreter, no metadata parser): a kernel environment with torch has 30,000 recorded
 files, and "nothing to do" has to be found in a few tenths of a second. It is total, too: a file that the environment's
@@ -293,11 +293,15 @@ def needs_of(
 
 
 def unneeded(
-    site: str, installed: Mapping[str, Installed], brought: Collection[str], wish: Wish, markers: Mapping[str, str]
+    site: str,
+    installed: Mapping[str, Installed],
+    brought: Collection[str],
+    desired: Desired,
+    markers: Mapping[str, str],
 ) -> list[str]:
     """Of what came with a pin once, what nothing in the environment needs any more, be it wanted or a user's own."""
-    candidates = (set(brought) & set(installed)) - wish.names({})
-    roots = [*(pin.requirement for pin in wish.pins), *wish.packages]
+    candidates = (set(brought) & set(installed)) - desired.names({})
+    roots = [*(pin.requirement for pin in desired.pins), *desired.packages]
     roots += [Requirement(name, (), "", None, None, name) for name in installed if name not in candidates]
     return sorted(candidates - required_by(site, installed, roots, markers)) if candidates else []
 
@@ -347,7 +351,7 @@ class Pin:
 
 
 @dataclass(frozen=True)
-class Wish:
+class Desired:
     """What an environment should hold."""
 
     locked: Mapping[str, LockEntry] = field(default_factory=dict)
@@ -386,7 +390,7 @@ class Wish:
 
 @dataclass
 class Plan:
-    """The steps between an environment and a wish."""
+    """The steps between an environment and its desired state."""
 
     locked: list[LockEntry] = field(default_factory=list)
     pins: list[Pin] = field(default_factory=list)
@@ -415,38 +419,38 @@ class Plan:
 
 
 def compare(
-    wish: Wish,
+    desired: Desired,
     installed: Mapping[str, Installed],
     problems: Mapping[str, str],
     memory: Mapping[str, Any],
     unwanted_files: Sequence[str] = (),
 ) -> Plan:
-    """What is to be done so that the wish holds, and nothing more; `problems` are the damaged packages."""
-    comparison = _Comparison(wish, installed, problems, memory, Plan(take_out=list(unwanted_files)))
+    """What is to be done so that the desired state holds, and nothing more; `problems` are the damaged packages."""
+    comparison = _Comparison(desired, installed, problems, memory, Plan(take_out=list(unwanted_files)))
     plan = comparison.plan
     comparison.compare_pins()
-    for name, entry in sorted(wish.locked.items()):
+    for name, entry in sorted(desired.locked.items()):
         if comparison.differs(name, partial(same_version, entry.version), entry.version):
             plan.locked.append(entry)
     comparison.compare_packages()
-    for package in wish.local:
+    for package in desired.local:
         if comparison.differs(package.name):
             plan.local.append(package)
         elif memory.get("local", {}).get(package.name) != package.digest:
             plan.local.append(package)
             plan.reasons.append(f"the source of {package.name} changed")
     plan.reasons.extend(f"{one} is there, and hides the system's" for one in unwanted_files)
-    if wish.exact:
-        plan.remove = sorted(set(installed) - wish.names(memory))
+    if desired.exact:
+        plan.remove = sorted(set(installed) - desired.names(memory))
         plan.reasons.extend(f"{installed[name]} is not wanted here" for name in plan.remove)
     return plan
 
 
 @dataclass(frozen=True)
 class _Comparison:
-    """An environment and a wish, and the plan that comes of them."""
+    """An environment and its desired state, and the plan that comes of them."""
 
-    wish: Wish
+    desired: Desired
     installed: Mapping[str, Installed]
     problems: Mapping[str, str]
     memory: Mapping[str, Any]
@@ -458,16 +462,16 @@ class _Comparison:
         Those that no source had are asked for again with the next pin that is.
         """
         plan = self.plan
-        left_out = [pin for pin in self.wish.pins if self.is_left_out(pin)]
-        for pins in ([pin for pin in self.wish.pins if pin not in left_out], left_out):
+        left_out = [pin for pin in self.desired.pins if self.is_left_out(pin)]
+        for pins in ([pin for pin in self.desired.pins if pin not in left_out], left_out):
             if pins is not left_out or plan.pins:
                 plan.pins += [pin for pin in pins if self.differs(pin.name, pin.accepts, pin.requirement.version)]
         plan.bringing = any(pin.dependencies for pin in plan.pins)
-        for pin in self.wish.bringing:
+        for pin in self.desired.bringing:
             if self.memory.get("bringing", {}).get(pin.name) != pin.requirement.text and pin not in plan.pins:
                 plan.reasons.append(f"{pin.requirement.text} was not asked for last time")
                 plan.bringing = True
-        for name, version in sorted(self.wish.brought(self.memory).items()):
+        for name, version in sorted(self.desired.brought(self.memory).items()):
             if self.differs(name, partial(same_version, version), version):
                 plan.bringing = True
 
@@ -476,16 +480,16 @@ class _Comparison:
         return pin.optional and told == pin.requirement.text and not pin.is_in(self.installed)
 
     def compare_packages(self) -> None:
-        plan, packages = self.plan, self.wish.packages
+        plan, packages = self.plan, self.desired.packages
         if not packages:
             return
         # What else was moved may no longer fit them; uv looks, which costs nothing when it does.
         plan.packages = bool(plan.pins or plan.locked or plan.bringing)
         before = len(plan.reasons)
-        for name in sorted(self.wish.resolved(self.memory) - self.wish.fixed):
+        for name in sorted(self.desired.resolved(self.memory) - self.desired.fixed):
             asked = [one for one in packages if one.name == name]
             self.differs(name, partial(_accepted_by_all, asked), ", ".join(one.text for one in asked))
-        if len(plan.reasons) == before and self.memory.get("packages", {}).get("specs") != self.wish.specs():
+        if len(plan.reasons) == before and self.memory.get("packages", {}).get("specs") != self.desired.specs():
             plan.reasons.append("other packages are asked for than last time")
         plan.packages = plan.packages or len(plan.reasons) > before
 
@@ -518,16 +522,16 @@ def listing(installed: Mapping[str, Installed]) -> list[str]:
     return [str(package) for _name, package in sorted(installed.items())]
 
 
-def predicted(wish: Wish, plan: Plan, installed: Mapping[str, Installed], memory: Mapping[str, Any]) -> list[str]:
+def predicted(desired: Desired, plan: Plan, installed: Mapping[str, Installed], memory: Mapping[str, Any]) -> list[str]:
     """The listing after the plan, as far as it can be known before."""
     after = {name: package.version for name, package in installed.items() if name not in plan.remove}
-    after.update(wish.brought(memory))
+    after.update(desired.brought(memory))
     after.update({entry.name: entry.version for entry in plan.locked})
     after.update({pin.name: pin.requirement.version or "" for pin in plan.pins})
     after.update({package.name: package.version for package in plan.local})
     lines = {name: f"{name}=={version}" for name, version in after.items()}
     if plan.packages:
-        for requirement in wish.packages:
+        for requirement in desired.packages:
             if requirement.name not in after or not requirement.accepts(after[requirement.name]):
                 lines[requirement.name] = f"{requirement.text} {DECIDED_LATER}"
     return [line for _name, line in sorted(lines.items())]

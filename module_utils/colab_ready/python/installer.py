@@ -26,7 +26,7 @@ from ..process.run import Finished
 from . import environment, pip_config, uv_errors, wheel
 from . import lock as lock_file
 from .cache import cache_of
-from .environment import Installed, Interpreter, Pin, Plan, Wish
+from .environment import Desired, Installed, Interpreter, Pin, Plan
 from .uv import INSTALL_SECONDS, Failure, Request, execute, failed, patiently, said, uv_environment, uv_version
 
 # A request that only finds out whether a source is there. A torch index that is slower than this is not waited for;
@@ -150,7 +150,7 @@ class Installer:
     interpreter: Interpreter
     markers: Mapping[str, str]
     site: str
-    wish: Wish
+    desired: Desired
     plan: Plan
     fresh: bool
 
@@ -176,17 +176,17 @@ class Installer:
 
     def _constraints_text(self, installed: Mapping[str, Installed]) -> str:
         lines = [line.strip() for line in self.work.request.constraints if line.strip()]
-        lines += self._builds_and_needs(installed) if self.wish.pins else []
+        lines += self._builds_and_needs(installed) if self.desired.pins else []
         return CONSTRAINTS_HEAD + "".join(line + "\n" for line in lines) if lines else ""
 
     def _builds_and_needs(self, installed: Mapping[str, Installed]) -> list[str]:
         """pip asks for what is to be installed alone; what is there already, and would break by it, has to be said here."""
         builds = {
             pin.name: installed[pin.name].version if pin.is_in(installed) else str(pin.requirement.version)
-            for pin in self.wish.pins
+            for pin in self.desired.pins
         }
         builds |= {KERNEL: installed[KERNEL].version} if KERNEL in installed else {}
-        roots = [*(pin.requirement for pin in self.wish.pins), lock_file.parse_requirement(KERNEL)]
+        roots = [*(pin.requirement for pin in self.desired.pins), lock_file.parse_requirement(KERNEL)]
         needs = environment.needs_of(self.site, installed, roots, self.markers)
         stated = {name: ",".join(sorted(filter(None, asked))) for name, asked in sorted(needs.items())}
         return [f"{name}=={version}" for name, version in builds.items()] + [
@@ -297,7 +297,7 @@ class Installer:
     def _pin_groups(self) -> list[list[Pin]]:
         """The pins to install: each alone, but those that bring what they depend on together with all of the same source."""
         groups: dict[tuple[str | None, ...], list[Pin]] = {}
-        for pin in self.wish.pins:
+        for pin in self.desired.pins:
             if pin.dependencies and self.plan.bringing:
                 groups.setdefault((pin.index, pin.find_links), []).append(pin)
             elif pin in self.plan.pins:
@@ -314,7 +314,7 @@ class Installer:
         arguments = ("--no-deps", *(["--require-hashes"] if first.hashes else []))
         if first.dependencies:
             # What is locked or pinned elsewhere is no business of theirs: uv neither looks for it nor moves it.
-            elsewhere = self.wish.fixed - _names(pins)
+            elsewhere = self.desired.fixed - _names(pins)
             arguments = ("--excludes", self._list_of("excluded", "".join(f"{name}\n" for name in sorted(elsewhere))))
         order = Order(self.sources, lines, arguments, shown=HOSTS_OWN)
         tried: list[tuple[str, uv_errors.Problem]] = []
@@ -352,7 +352,7 @@ class Installer:
 
     def _may_be_default(self, pin: Pin) -> bool:
         """Whether torch is the default build: that of another package fits no other torch."""
-        torch = next((one for one in self.wish.pins if one.name == TORCH), pin)
+        torch = next((one for one in self.desired.pins if one.name == TORCH), pin)
         if torch is pin or torch in self.plan.pins:
             return torch is pin or TORCH in self.defaults
         return not replace(torch, default=None).is_in(environment.scan(self.site))
@@ -399,7 +399,7 @@ class Installer:
 
     def _build_tools(self) -> str | None:
         """Return a folder with the locked tools for a build; None where the lock has none, and never as root."""
-        entry = self.wish.locked.get(BUILD_TOOLS)
+        entry = self.desired.locked.get(BUILD_TOOLS)
         if entry is None or self.account.uid == 0:
             return None
         folder = os.path.join(self.cache, "build-tools")
@@ -429,7 +429,7 @@ class Installer:
         )
 
     def _install_pins(self, pins: Sequence[Pin], order: Order) -> None:
-        again = _reinstall(self.plan.reinstall - (self.wish.fixed - _names(pins)))
+        again = _reinstall(self.plan.reinstall - (self.desired.fixed - _names(pins)))
         done = self._pip(order, *again)
         broken = None if done.ok else uv_errors.explain(said(done))
         if broken is not None and broken.unreachable and order.shown not in (HOSTS_OWN, "") and not order.tried:
@@ -455,17 +455,17 @@ class Installer:
 
     def _brought(self, installed: Mapping[str, Installed]) -> set[str]:
         """What the pins bring, as what is installed says."""
-        roots = [pin.requirement for pin in self.wish.bringing]
-        return environment.required_by(self.site, installed, roots, self.markers) - self.wish.fixed
+        roots = [pin.requirement for pin in self.desired.bringing]
+        return environment.required_by(self.site, installed, roots, self.markers) - self.desired.fixed
 
     def _note_disagreements(self) -> None:
         """Tell where a package wants another version than the locked one, which has the last word."""
-        if not self.wish.bringing:
+        if not self.desired.bringing:
             return
         done = self._uv_run(["pip", "check", "--python", self.python])
         found = re.findall(r"(The package `[^`]+` requires `([\w.-]+)[^`]*`, but `[^`]+` is installed)", said(done))
         for told, name in found:
-            if lock_file.normalize(name) in self.wish.locked:
+            if lock_file.normalize(name) in self.desired.locked:
                 self.sources = self.sources.note(f"{told}; that is locked, and stays")
 
     # -- all others
@@ -481,13 +481,13 @@ class Installer:
         """The packages without a lock. What is locked or pinned, or came with a pin, is a constraint for them, so that
         they cannot move it and be moved back by the next run."""
         installed = environment.scan(self.site)
-        locked = _names(self.wish.pins) | set(self.wish.locked) | self._brought(installed)
+        locked = _names(self.desired.pins) | set(self.desired.locked) | self._brought(installed)
         fixed = "".join(f"{installed[name]}\n" for name in sorted(locked) if name in installed)
-        if not any(one.name in locked for one in self.wish.packages):
-            self._reach_host(self.wish.packages[0].text)
+        if not any(one.name in locked for one in self.desired.packages):
+            self._reach_host(self.desired.packages[0].text)
         constraints = self._list_of("constraints", self._constraints_text(installed) + fixed)
-        again = _reinstall(self.plan.reinstall - locked - self.wish.fixed)
-        texts = [one.text for one in self.wish.packages]
+        again = _reinstall(self.plan.reinstall - locked - self.desired.fixed)
+        texts = [one.text for one in self.desired.packages]
         lines = "".join(f"{text}\n" for text in texts)
         self._install(Order(self.sources, lines, ("--constraints", constraints, *again)), ", ".join(texts))
 

@@ -241,8 +241,10 @@ def main() -> None:
     places = {name: options[name] for name in ("usr", "proc", "ldconfig", "dpkg_query", "library")}
     seen = cuda_host.look(options["gpu"], **places, seconds=options["timeout_seconds"])
     locks = [*cuda_plan.LOCKS, *options["locks"]]
-    wish = cuda_plan.Wish(options["torch"], options["build"], options["index"], locks, str(adapter.get("name") or ""))
-    verdict = cuda_plan.judge(seen, wish)
+    asked = cuda_plan.Options(
+        options["torch"], options["build"], options["index"], locks, str(adapter.get("name") or "")
+    )
+    verdict = cuda_plan.judge(seen, asked)
     described = None
     if verdict.build is not None:
         index, allowed = options["torch_index"], options["allow_default_torch"]

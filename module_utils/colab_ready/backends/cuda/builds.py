@@ -87,7 +87,7 @@ def choose_build(
     ceiling: tuple[int, int] | None,
     capability: tuple[int, int] | None = None,
     torch: str = "",
-    wish: str = "",
+    requested: str = "",
     index: str = INDEX,
 ) -> dict[str, Any]:
     """The newest build that the driver runs and that has code for the card. Raises Refused.
@@ -100,15 +100,15 @@ def choose_build(
         known = " or ".join(one.version for one in RELEASES)
         raise _refusal(f"PyTorch {torch} is not in the table for CUDA", known, pick("cuda_torch=VERSION"))
     builds = [build for build in BUILDS if build.tag in release.builds]
-    if wish and wish not in release.builds:
-        what = f"PyTorch {release.version} has no build {wish}"
+    if requested and requested not in release.builds:
+        what = f"PyTorch {release.version} has no build {requested}"
         raise _refusal(what, " or ".join(release.builds), pick("cuda_build=BUILD"))
     with_code = [build for build in builds if capability is None or build.first <= capability <= build.last]
     if not with_code:
         what = f"No CUDA build of PyTorch {release.version} has code for a card of compute capability {_dotted(capability)}"
         least = f"{_dotted(min(build.first for build in builds))} or newer"
         raise _refusal(what, least, f"{give('colab_backend=cpu')}, or, in WSL, {give('colab_backend=directml')}")
-    fitting = [build for build in with_code if wish in ("", build.tag)]
+    fitting = [build for build in with_code if requested in ("", build.tag)]
     cautions: list[str] = []
     if ceiling is None:
         taken = fitting[-1] if fitting else None
@@ -125,7 +125,7 @@ def choose_build(
                     f"that it runs, but for what is new. Better: {UPDATE}."
                 )
     if taken is None:
-        raise _no_fit(release, ceiling, capability, wish, with_code)
+        raise _no_fit(release, ceiling, capability, requested, with_code)
     return {
         "tag": taken.tag,
         "torch": release.version,
@@ -149,14 +149,14 @@ def _no_fit(
     release: Torch,
     ceiling: tuple[int, int] | None,
     capability: tuple[int, int] | None,
-    wish: str,
+    requested: str,
     builds: Sequence[Build],
 ) -> Refused:
-    if wish and wish not in [build.tag for build in builds]:
-        what = f"The build {wish} has no code for a card of compute capability {_dotted(capability)}"
+    if requested and requested not in [build.tag for build in builds]:
+        what = f"The build {requested} has no code for a card of compute capability {_dotted(capability)}"
         return _refusal(what, " or ".join(build.tag for build in builds), reset("cuda_build"))
-    least = _dotted(min(build.cuda for build in builds if wish in ("", build.tag)))
-    needs = f"PyTorch {release.version}{f' {wish}' if wish else ''} needs {least} for this card"
+    least = _dotted(min(build.cuda for build in builds if requested in ("", build.tag)))
+    needs = f"PyTorch {release.version}{f' {requested}' if requested else ''} needs {least} for this card"
     what = f"NVIDIA's driver runs CUDA up to {_dotted(ceiling)}, and {needs}"
     return _refusal(what, f"a driver for CUDA {least} or newer", UPDATE)
 

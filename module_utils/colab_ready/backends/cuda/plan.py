@@ -64,7 +64,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Wish:
+class Options:
     """What was asked for. Empty: the newest that fits."""
 
     torch: str = ""
@@ -284,7 +284,7 @@ def lock_name(build: Mapping[str, Any]) -> str:
     return f"{build['torch']}_{build['tag']}"
 
 
-def judge(seen: Seen, wish: Wish) -> Verdict:
+def judge(seen: Seen, asked: Options) -> Verdict:
     """Everything that is in the way, or the build."""
     found = check_wsl(seen) if seen.wsl else []
     # What hides Windows' driver is why it does not answer.
@@ -292,7 +292,7 @@ def judge(seen: Seen, wish: Wish) -> Verdict:
     problems = [*found, *([driver] if driver else [])]
     top = ceiling(seen)
     cards = parse_cards(seen.query.text)
-    card = card_of(cards, wish.adapter)
+    card = card_of(cards, asked.adapter)
     capability = card.capability if card else weakest(cards)
     said = {
         "version": (card or (cards[0] if cards else Card("", None, ""))).driver or None,
@@ -305,8 +305,8 @@ def judge(seen: Seen, wish: Wish) -> Verdict:
     if problems:
         return Verdict(problems, driver=said)
     try:
-        build = cuda_builds.choose_build(top.version, capability, wish.torch, wish.build, wish.index)
-        check_lock(build, wish.locks)
+        build = cuda_builds.choose_build(top.version, capability, asked.torch, asked.build, asked.index)
+        check_lock(build, asked.locks)
     except Refused as refusal:
         return Verdict(refusal.problems, driver=said)
     cautions = list(build["cautions"])

@@ -61,7 +61,7 @@ class RocmHost(GpuHost):
         problems += self._without_secrets()
         addresses = {name: params[name] for name in ("apt_address", "apt_key", "bridge_address", "torch_index")}
         here = rocm_plan.Host(self.wsl, "ubuntu" if below else facts.distribution, below or facts.distribution_version)
-        plan = rocm_plan.choose_line(card, here, rocm_plan.Wish(**settings, **addresses))
+        plan = rocm_plan.choose_line(card, here, rocm_plan.Options(**settings, **addresses))
         self.dids = DidsFile(self.record, plan["dids"])
         repository = plan["repository"]
         if repository:

@@ -46,7 +46,7 @@ def findings(adapter: Mapping[str, Any], host: HostFacts, settings: Mapping[str,
         )
         return
     own = own_support(family, host)
-    # The card is what takes a wish of its own; a system that AMD does not name takes none.
+    # The card is what takes an option of its own; a system that AMD does not name takes none.
     on_request = Finding(OPT_IN, own.why, "rocm_experimental=true", settings["experimental"])
     yield on_request if own.level == OPT_IN else own
     yield from _of_wsl(family, host, settings) if host.behind_windows else _of_linux(adapter, family, host)

@@ -25,7 +25,7 @@ from .releases import Line
 
 
 @dataclass(frozen=True)
-class Wish:
+class Options:
     """What was asked for. Empty: what the table says."""
 
     version: str = ""
@@ -54,7 +54,7 @@ class Host(NamedTuple):
     version: str | None
 
 
-def choose_line(adapter: Mapping[str, Any], host: Host, wish: Wish | None = None) -> dict[str, Any]:
+def choose_line(adapter: Mapping[str, Any], host: Host, options: Options | None = None) -> dict[str, Any]:
     """What to put on a host for a card of AMD and a release that judge.py found to fit.
 
     line, gfx, target; repository {path, text, key, key_sha256, key_fingerprint, keyring, pin_path, pin} or None; packages,
@@ -62,27 +62,27 @@ def choose_line(adapter: Mapping[str, Any], host: Host, wish: Wish | None = None
     python_requires; torch {index, find_links, requirements, constraints, drop_bundled_hsa}; windows_driver;
     cautions.
     """
-    wish = wish or Wish()
-    line = _line(wish)
+    options = options or Options()
+    line = _line(options)
     gfx = str(catalog.gfx_of(adapter))
     target, override = rocm_releases.target_of(gfx, line)
-    torch = next(one for one in line.torch if wish.torch in ("", one.version))
-    full = _full(line, wish)
+    torch = next(one for one in line.torch if options.torch in ("", one.version))
+    full = _full(line, options)
     experimental = _support(adapter, host).level == catalog.OPT_IN
     entries = [dids.entry_for(str(adapter["device_id"]), gfx).line()] if host.wsl and experimental else []
-    address = wish.torch_index or line.wheels
+    address = options.torch_index or line.wheels
     constraints = [f"numpy{line.numpy}"] if line.numpy else []
     return {
         "line": line.version,
         "gfx": gfx,
         "target": target,
-        "repository": _repository(line, host, wish) if full else None,
+        "repository": _repository(line, host, options) if full else None,
         "packages": [package.replace("{gfx}", target) for package in line.packages] if full else [],
         "prerequisites": [
             *(line.prerequisites if host.wsl or full else ()),
-            *(rocm_releases.AMD_SMI_PREREQUISITES if host.wsl and wish.amd_smi else ()),
+            *(rocm_releases.AMD_SMI_PREREQUISITES if host.wsl and options.amd_smi else ()),
         ],
-        "debs": _debs(line, wish) if host.wsl else [],
+        "debs": _debs(line, options) if host.wsl else [],
         "environment": {
             **(line.environment if host.wsl else {}),
             **({"HSA_OVERRIDE_GFX_VERSION": override} if override else {}),
@@ -111,22 +111,22 @@ def _support(adapter: Mapping[str, Any], host: Host) -> catalog.Support:
     return support if support.level else catalog.Support(catalog.OPT_IN, support.why)
 
 
-def _line(wish: Wish) -> Line:
-    line = rocm_releases.line_of(wish.version or rocm_releases.DEFAULT)
+def _line(options: Options) -> Line:
+    line = rocm_releases.line_of(options.version or rocm_releases.DEFAULT)
     assert line is not None
     return line
 
 
-def _full(line: Line, wish: Wish) -> bool:
+def _full(line: Line, options: Options) -> bool:
     """Whether packages of the system come too. What is not light is not offered without WSL."""
-    return wish.system_packages or not line.light
+    return options.system_packages or not line.light
 
 
 # --- what is to be put there ----------------------------------------------------------------------------------------
 
 
-def _bridge(line: Line, wish: Wish) -> str:
-    return wish.bridge_version or line.bridges[0]
+def _bridge(line: Line, options: Options) -> str:
+    return options.bridge_version or line.bridges[0]
 
 
 def _filled(address: str, host: Host) -> str:
@@ -135,12 +135,12 @@ def _filled(address: str, host: Host) -> str:
     return filled.replace("{codename}", rocm_releases.CODENAMES.get(version, ""))
 
 
-def _debs(line: Line, wish: Wish) -> list[dict[str, str]]:
-    bridge = _bridge(line, wish)
-    folder = (wish.bridge_address or rocm_releases.BRIDGE_ADDRESS).replace("{version}", bridge).rstrip("/")
-    wanted = [(rocm_releases.BRIDGES[bridge], wish.bridge_sha256)]
-    if wish.amd_smi:
-        wanted.append((rocm_releases.AMD_SMI[bridge], wish.amd_smi_sha256))
+def _debs(line: Line, options: Options) -> list[dict[str, str]]:
+    bridge = _bridge(line, options)
+    folder = (options.bridge_address or rocm_releases.BRIDGE_ADDRESS).replace("{version}", bridge).rstrip("/")
+    wanted = [(rocm_releases.BRIDGES[bridge], options.bridge_sha256)]
+    if options.amd_smi:
+        wanted.append((rocm_releases.AMD_SMI[bridge], options.amd_smi_sha256))
     return [
         {
             "package": asset.file.partition("_")[0],
@@ -153,11 +153,11 @@ def _debs(line: Line, wish: Wish) -> list[dict[str, str]]:
     ]
 
 
-def _repository(line: Line, host: Host, wish: Wish) -> dict[str, Any] | None:
+def _repository(line: Line, host: Host, options: Options) -> dict[str, Any] | None:
     source = line.repository
     if source is None:
         return None
-    address = _filled(wish.apt_address or source.address, host)
+    address = _filled(options.apt_address or source.address, host)
     suite = _filled(source.suite, host)
     if source.deb822:
         text = (
@@ -167,7 +167,7 @@ def _repository(line: Line, host: Host, wish: Wish) -> dict[str, Any] | None:
     else:
         text = f"deb [arch=amd64 signed-by={source.keyring}] {address} {suite} main\n"
     # What a mirror serves is its own key, perhaps.
-    key = {"key": wish.apt_key, "key_sha256": "", "key_fingerprint": ""} if wish.apt_key else {}
+    key = {"key": options.apt_key, "key_sha256": "", "key_fingerprint": ""} if options.apt_key else {}
     return {**asdict(source), **key, "address": address, "suite": suite, "text": text}
 
 
