@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from . import caller, given, named, options, variables
+from . import caller, extra_vars, option_files, options, variables
 from .words import RUNTIME, USAGE, VERSION, Stop, interrupted, say, unknown_command
 
 PLAYBOOK_COMMANDS = ("verify", "remove")
@@ -86,7 +86,7 @@ class Launcher:
         from . import settings  # with what only it needs
 
         parsed = options.parse(arguments)
-        given.check(command, parsed, settings.known_settings(self.checkout))
+        extra_vars.check(command, parsed, settings.known_settings(self.checkout))
         if command != "converge" and options.Option(*options.RESTART) in parsed:
             raise Stop(f"--restart has no meaning for {command}. Expected: ./colab-ready --restart.", 2)
         if not shutil.which("apt-get"):
@@ -96,21 +96,21 @@ class Launcher:
             )
         caller.check_checkout(self.checkout, self.trusted)
         listed = None
-        if named.asks_inventory(parsed, self.trusted):
-            from . import others  # with what only it needs
+        if option_files.asks_inventory(parsed, self.trusted):
+            from . import remote  # with what only it needs
 
-            named.check_inventories(parsed, None)
+            option_files.check_inventories(parsed, None)
             if os.geteuid() == 0:
-                named.check_programs(parsed, self.environ, self.trusted)
-            listed = others.inventory(self, parsed)
-            if not others.is_local(listed, parsed):
-                return others.play(self, command, [one.argument() for one in parsed], wants_json)
-            named.check_inventories(parsed, self.trusted)
+                option_files.check_programs(parsed, self.environ, self.trusted)
+            listed = remote.inventory(self, parsed)
+            if not remote.is_local(listed, parsed):
+                return remote.play(self, command, [one.argument() for one in parsed], wants_json)
+            option_files.check_inventories(parsed, self.trusted)
         options.refuse_becoming(parsed, self.environ)
-        shipped = named.ship(parsed, self.environ, self.trusted)
+        shipped = option_files.ship(parsed, self.environ, self.trusted)
         if listed is not None:
             shipped.arguments.append(
-                f"--inventory={shipped.add('inventory.yml', json.dumps(others.as_file(listed)).encode())}"
+                f"--inventory={shipped.add('inventory.yml', json.dumps(remote.as_file(listed)).encode())}"
             )
         told = caller.header(command, self.environ, arguments=shipped.arguments, json=wants_json)
         status = caller.run_as_root(self.checkout, told, shipped.files)
@@ -156,13 +156,13 @@ class Launcher:
                 "these tests read what git tracks. Expected: git, and a checkout that it cloned. Do: apt-get install git, git "
                 "clone the project; or choose others: ./colab-ready test unit"
             )
-        from . import others  # with what only it needs
+        from . import remote  # with what only it needs
 
-        environ = others.own_environment(self)
+        environ = remote.own_environment(self)
         for word, name in (("--no-docker", "COLAB_READY_NO_DOCKER"), ("--here", "COLAB_READY_TEST_HERE")):
             if word in rest:
                 environ[name] = "1"
-        folder = others.environment(self, "dev")
+        folder = remote.environment(self, "dev")
         environ["PATH"] = f"{folder}/bin:{self.environ.get('PATH', os.defpath)}"
         os.chdir(self.checkout)
         rest = MARKED.get(parts[0], []) + [word for word in rest if word not in ("--no-docker", "--here")]

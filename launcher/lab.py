@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import caller, given, named, options, others, playbook
+from . import caller, extra_vars, option_files, options, playbook, remote
 from .words import Stop
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def run(launcher: Launcher, words: Sequence[str]) -> int:
     from . import settings  # with what only it needs
 
     parsed = options.parse(arguments)
-    given.check("converge", parsed, settings.known_settings(launcher.checkout))
+    extra_vars.check("converge", parsed, settings.known_settings(launcher.checkout))
     inventories = [option.value or "" for option in parsed if option.name == "--inventory"]
     if not inventories:
         raise Stop(
@@ -59,11 +59,11 @@ def run(launcher: Launcher, words: Sequence[str]) -> int:
             )
     caller.check_checkout(launcher.checkout, launcher.trusted)
     if os.geteuid() == 0:
-        named.check_programs(parsed, launcher.environ, launcher.trusted)
+        option_files.check_programs(parsed, launcher.environ, launcher.trusted)
     enabled = {"ANSIBLE_INVENTORY_ENABLED": INVENTORIES}
-    listed = others.inventory(launcher, parsed, enabled)
+    listed = remote.inventory(launcher, parsed, enabled)
     known = listed.get("_meta", {}).get("hostvars", {})
-    hosts = others.hosts_of(listed, others.GROUP)
+    hosts = remote.hosts_of(listed, remote.GROUP)
     if not shutil.which("ssh") and any(known.get(one, {}).get("ansible_connection", "ssh") == "ssh" for one in hosts):
         raise Stop(
             "there is no ssh here, by which computers are reached. Expected: ssh. Do: sudo apt-get install openssh-client."
@@ -71,7 +71,7 @@ def run(launcher: Launcher, words: Sequence[str]) -> int:
     folder = _room(launcher, Path(inventories[0]))
     cores = os.cpu_count() or 1
     environ = {
-        **others.own_environment(launcher),
+        **remote.own_environment(launcher),
         **enabled,
         "ANSIBLE_STRATEGY": "host_pinned",
         "ANSIBLE_FORKS": str(min(len(hosts), max(FORKS_LEAST, 4 * cores))),
@@ -82,9 +82,9 @@ def run(launcher: Launcher, words: Sequence[str]) -> int:
         "COLAB_READY_ROOM": "" if mode == "addresses" else str(folder),
         "COLAB_READY_ROOM_PLANS": "1" if mode == "plan" else "",
     }
-    ansible = others.environment(launcher, "controller") / "bin" / "ansible-playbook"
+    ansible = remote.environment(launcher, "controller") / "bin" / "ansible-playbook"
     (folder / "addresses").mkdir(mode=0o700, exist_ok=True)
-    with _held(folder), others.scratch(launcher) as scratch:
+    with _held(folder), remote.scratch(launcher) as scratch:
         book = launcher.checkout / "playbooks" / f"{mode}.yml"
         told = [option.argument() for option in parsed]
         if mode == "addresses":

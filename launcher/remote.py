@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import caller, controller, given, lock, options, playbook, variables
+from . import caller, controller, extra_vars, lock, options, playbook, variables
 from .options import Option
 from .words import PLAYBOOKS, Stop, say
 
@@ -50,7 +50,7 @@ def inventory(launcher: Launcher, parsed: list[Option], more: Mapping[str, str] 
     """What ansible-inventory makes of the options, run as the caller: no script of an inventory's runs as root. `more` are
     variables for Ansible."""
     program = environment(launcher, "controller") / "bin" / "ansible-inventory"
-    given.check_readable(program.parent / "python", parsed, Path())
+    extra_vars.check_readable(program.parent / "python", parsed, Path())
     asked = [option.argument() for option in parsed if option.name in INVENTORY_OPTIONS]
     with scratch(launcher) as folder:
         environ = {**own_environment(launcher), **playbook.places(launcher.checkout, folder), **more}

@@ -25,7 +25,7 @@ from colab_ready.files.safe_open import parse_object, read_text
 from colab_ready.files.trust import distrust_way, user_name
 from colab_ready.python import pip_config
 
-from . import caller, controller, given, lock, options, playbook, settings, variables
+from . import caller, controller, extra_vars, lock, options, playbook, settings, variables
 from .words import PLAYBOOKS, RUNTIME, Stop, interrupted, say
 
 REPORT = Path("/var/lib/colab-ready/report.json")
@@ -84,7 +84,7 @@ class Run:
             return settings.reset(self.arguments, settings.known_settings(self.tree))
         controller_folder = self._controller()
         ansible = controller_folder / "bin" / "ansible-playbook"
-        given.check_readable(controller_folder / "bin" / "python", options.parse(self.arguments), self.folder)
+        extra_vars.check_readable(controller_folder / "bin" / "python", options.parse(self.arguments), self.folder)
         book = self.tree / "playbooks" / f"{PLAYBOOKS[self.command]}.yml"
         json_wanted = bool(self.header.get("json"))
         started = time.time_ns()

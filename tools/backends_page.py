@@ -53,13 +53,13 @@ RULES = (
     f"**Several GPUs:** a card of its own comes before graphics in the processor; then {titles(0)} "
     f"before {titles(1)}; then the larger memory. The number that the system gives a GPU decides nothing. What would have to be "
     "done for a card that was passed over is said.",
-    "**Wishes:** `colab_backend` asks for a backend, `colab_gpu` for a GPU (its number, or part of its name), "
-    "and that GPU then gets its best backend. A wish that cannot be met stops the run with the reason; nothing "
+    "**Requests:** `colab_backend` asks for a backend, `colab_gpu` for a GPU (its number, or part of its name), "
+    "and that GPU then gets its best backend. A request that cannot be met stops the run with the reason; nothing "
     "else is taken in its place.",
     "**Python belongs to the decision.** If the host has none that the backend has packages for, another one "
     "is fetched for its environment; if that is impossible (`colab_python_fetch: false`), so is the backend.",
-    "**What is not known forbids nothing.** Driver versions and free disk space are reported, not judged. In "
-    "the end only the tensor sum of `./colab-ready verify` makes a host ready.",
+    "**What is not known forbids nothing.** Driver versions are reported, not judged. A run that the disk has "
+    "no room for is refused before it begins; no other backend is taken for that. In the end only the tensor sum of `./colab-ready verify` makes a host ready.",
 )
 
 

@@ -22,7 +22,7 @@ from wheel_mirror import Mirror
 PROJECT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "module_utils")]
 
-from launcher import caller, controller, lock, others, playbook, root  # noqa: E402 - the path comes first
+from launcher import caller, controller, lock, playbook, remote, root  # noqa: E402 - the path comes first
 from launcher.commands import Launcher  # noqa: E402 - as above
 from launcher.words import Stop  # noqa: E402 - as above
 
@@ -339,8 +339,8 @@ def test_two_launchers_of_one_user_build_one_after_the_other(
     entered = threading.Event()
     monkeypatch.setattr(controller.Builder, "get", lambda self: entered.set())
     launcher = Launcher(PROJECT, {"XDG_CACHE_HOME": str(yard.folder), "HOME": caller.home_of(os.geteuid(), os.environ)})
-    with lock.hold(str(others.make_cache(launcher) / "lock"), "the first"):
-        other = threading.Thread(target=others.environment, args=(launcher, "controller"))
+    with lock.hold(str(remote.make_cache(launcher) / "lock"), "the first"):
+        other = threading.Thread(target=remote.environment, args=(launcher, "controller"))
         other.start()
         assert not entered.wait(0.3)
     other.join(10)
@@ -350,14 +350,14 @@ def test_two_launchers_of_one_user_build_one_after_the_other(
 
 def test_the_folder_of_a_callers_killed_run_goes_with_the_next_and_one_that_is_held_stays(yard: Yard) -> None:
     launcher = Launcher(PROJECT, {"XDG_CACHE_HOME": str(yard.folder), "HOME": caller.home_of(os.geteuid(), os.environ)})
-    cache = others.make_cache(launcher)
+    cache = remote.make_cache(launcher)
     dead, new = cache / "run.dead", cache / "run.new"
     for folder in (dead, new):
         folder.mkdir()
-    with others.scratch(launcher) as held:
+    with remote.scratch(launcher) as held:
         for folder in (dead, held):
             os.utime(folder, (0, 0))
-        with others.scratch(launcher):
+        with remote.scratch(launcher):
             assert held.exists() and new.exists() and not dead.exists()
     assert not held.exists()
 

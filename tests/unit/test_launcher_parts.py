@@ -17,7 +17,7 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "module_utils")]
 
-from launcher import boot, caller, lock, named, options, others, playbook, root, snapshot, variables  # noqa: E402 - the path comes first
+from launcher import boot, caller, lock, option_files, options, playbook, remote, root, snapshot, variables  # noqa: E402 - the path comes first
 from launcher.options import Option  # noqa: E402 - as above
 from launcher.words import Stop, say  # noqa: E402 - as above
 
@@ -85,8 +85,8 @@ def test_how_ansible_would_become_root_is_refused_in_one_message(words: list[str
 
 
 def shipped(words: list[str], environ: dict[str, str] | None = None) -> tuple[list[str], dict[str, bytes]]:
-    named.read_named.cache_clear()
-    found = named.ship(options.parse(words), environ or {}, TRUSTED)
+    option_files.read_named.cache_clear()
+    found = option_files.ship(options.parse(words), environ or {}, TRUSTED)
     return found.arguments, dict(found.files)
 
 
@@ -158,7 +158,7 @@ def test_a_file_that_somebody_else_can_change_is_refused(tmp_path: Path) -> None
     with pytest.raises(Stop, match=r"my\.yml .* can be changed by everybody.*root would go by it"):
         shipped(["-e", f"@{path}"])
     with pytest.raises(Stop, match="can be changed by everybody"):
-        named.check_inventories([Option("--inventory", str(path))], TRUSTED)
+        option_files.check_inventories([Option("--inventory", str(path))], TRUSTED)
 
 
 def test_modules_of_the_callers_are_refused() -> None:
@@ -188,7 +188,7 @@ def test_ansible_is_asked_for_the_hosts_where_the_options_may_change_them(
 ) -> None:
     (tmp_path / "vars.yml").write_text("ansible_connection: ssh\n")
     parsed = options.parse([word.replace("FILE", str(tmp_path / "vars.yml")) for word in words])
-    assert named.asks_inventory(parsed, TRUSTED) is asks
+    assert option_files.asks_inventory(parsed, TRUSTED) is asks
 
 
 def listed(**connections: str | None) -> dict[str, Any]:
@@ -216,11 +216,11 @@ def listed(**connections: str | None) -> dict[str, Any]:
 def test_a_run_is_local_when_every_host_of_it_is(
     connections: dict[str, str | None], words: list[str], local: bool
 ) -> None:
-    assert others.is_local(listed(**connections), options.parse(words)) is local
+    assert remote.is_local(listed(**connections), options.parse(words)) is local
 
 
 def test_an_inventory_travels_as_what_ansible_made_of_it() -> None:
-    assert others.as_file(listed(a="local", b=None)) == {
+    assert remote.as_file(listed(a="local", b=None)) == {
         "all": {
             "hosts": {"a": {"ansible_connection": "local"}, "b": {}},
             "children": {
