@@ -59,7 +59,8 @@ RULES = (
     "**Python belongs to the decision.** If the host has none that the backend has packages for, another one "
     "is fetched for its environment; if that is impossible (`colab_python_fetch: false`), so is the backend.",
     "**What is not known forbids nothing.** Driver versions are reported, not judged. A run that the disk has "
-    "no room for is refused before it begins; no other backend is taken for that. In the end only the tensor sum of `./colab-ready verify` makes a host ready.",
+    "no room for is refused before it begins; no other backend is taken for that. In the end only the tensor "
+    "sum of `./colab-ready verify` makes a host ready.",
 )
 
 

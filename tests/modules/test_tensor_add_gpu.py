@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.colab_ready.backends import torch_devices
-from ansible.module_utils.colab_ready.backends.registry import SIDES
+from ansible.module_utils.colab_ready.backends.registry import TORCH_DEVICES
 from ansible.module_utils.colab_ready.backends.rocm.faults import State
 from ansible.module_utils.colab_ready.gpu.readers.rocminfo import Agent, Rocminfo
 from ansible.module_utils.colab_ready.process import probe
@@ -184,7 +184,7 @@ def test_the_decided_card_adds_wherever_it_stands(name: str, warnings: list[str]
     result = add(backend, **arguments)
     assert (result["ok"], result["reasons"]) == (True, [])
     assert (result["index"], result["gpu"]["index"]) == (index, index)
-    assert result["device"] == f"{SIDES[backend].device_type}:{index}"
+    assert result["device"] == f"{TORCH_DEVICES[backend].device_type}:{index}"
     assert [one["index"] for one in result["devices"]] == [0, 1]
     assert result["adapter"] == arguments["devices"][index]["name"]
     # One that says no number in a notebook gets the first.
@@ -459,7 +459,7 @@ def test_killed_in_or_after_a_step_the_answer_names_the_last_one_that_was_finish
         "adapter": None,
         "card": CARDS["cuda"],
         "wsl": True,
-        "side": SIDES["cuda"],
+        "side": TORCH_DEVICES["cuda"],
         "at": step,
         "begin": begin,
     }
@@ -513,7 +513,7 @@ def test_colabs_cell_adds_on_the_card_that_was_proven_or_names_the_remedy(
     server: Server, server_python: Path, kernel: str
 ) -> None:
     backend, _fault, index, remedies = CELLS[kernel]
-    kind = SIDES[backend].device_type if backend in SIDES else "cuda"
+    kind = TORCH_DEVICES[backend].device_type if backend in TORCH_DEVICES else "cuda"
     result, _written = handshake(
         python=str(server_python), url=server.url, token_file=str(server.token_file), kernel_name=kernel, device_type=kind,
         device=index, wait_seconds=20, timeout_seconds=60,

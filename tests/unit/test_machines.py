@@ -11,7 +11,7 @@ from ansible.module_utils.colab_ready.backends.base import HostFacts
 from ansible.module_utils.colab_ready.backends.cpu.kernel import kernel as cpu_kernel
 from ansible.module_utils.colab_ready.backends.decided import decided
 from ansible.module_utils.colab_ready.backends.directml.kernel import kernel as directml_kernel
-from ansible.module_utils.colab_ready.backends.registry import SIDES
+from ansible.module_utils.colab_ready.backends.registry import TORCH_DEVICES
 from ansible.module_utils.colab_ready.backends.rocm import plan as rocm_plan
 from ansible.module_utils.colab_ready.backends.rocm.kernel import kernel as rocm_kernel
 from ansible.module_utils.colab_ready.backends.torch_devices import Device, Wanted, choose
@@ -175,7 +175,7 @@ def test_the_card_finds_the_decided_adapter_among_all_that_torch_may_count(machi
     decided = dict((machine.adapters or ())[decision["adapter"]])
     theirs = [dict(one) for one in reversed(machine.adapters or ()) if one["vendor_id"] == decided["vendor_id"]]
     counted = [as_torch_says(index, decision["name"], one) for index, one in enumerate(theirs)]
-    found = choose(SIDES[decision["name"]], counted, Wanted(**decision["card"]))
+    found = choose(TORCH_DEVICES[decision["name"]], counted, Wanted(**decision["card"]))
     assert found.device is not None, found
     assert theirs[found.device.index]["index"] == decision["adapter"], found
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready.backends.registry import BACKENDS, SIDES
+from ansible.module_utils.colab_ready.backends.registry import BACKENDS, TORCH_DEVICES
 from ansible.module_utils.colab_ready.proof import remedies, tensor_verdict
 from ansible.module_utils.colab_ready.proof.probes import tensor_probe
 
@@ -201,9 +201,13 @@ def test_nonsense_from_the_child_is_never_ok_and_never_an_error(junk: dict[str, 
 
 def test_probe_and_verdict_know_the_backends_of_the_registry() -> None:
     """The probe has a way of its own to those whose devices torch does not count."""
-    assert set(tensor_verdict.TENSOR_BACKENDS) == {one.name for one in BACKENDS} == {*tensor_probe.BACKENDS, *SIDES}
+    assert (
+        set(tensor_verdict.TENSOR_BACKENDS)
+        == {one.name for one in BACKENDS}
+        == {*tensor_probe.BACKENDS, *TORCH_DEVICES}
+    )
     for one in BACKENDS:
-        backend = tensor_probe.backend_of({"backend": one.name, "side": SIDES.get(one.name)})
+        backend = tensor_probe.backend_of({"backend": one.name, "side": TORCH_DEVICES.get(one.name)})
         assert tensor_verdict.TENSOR_BACKENDS[one.name]["device_type"] == backend.device_type == one.device_type
 
 

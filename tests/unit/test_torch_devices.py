@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.colab_ready.backends import torch_devices
-from ansible.module_utils.colab_ready.backends.registry import SIDES
+from ansible.module_utils.colab_ready.backends.registry import TORCH_DEVICES
 from ansible.module_utils.colab_ready.backends.torch_devices import Built, Device, Wanted
 from ansible.module_utils.colab_ready.core.remedy import Evidence
 from ansible.module_utils.colab_ready.proof import remedies, torch_faults
@@ -42,7 +42,7 @@ CASES: list[tuple[str, str, list[Device], Wanted, int | None, int | str]] = [
     ("the gfx of an override", "rocm", [replace(CARD, index=0, gfx="gfx1030")], Wanted(["AMD Radeon RX 9070 XT"], ["gfx1201", "gfx1030"]), None, 0),
     ("an iGPU that was called by the card's gfx", "rocm", [replace(IGPU, gfx="gfx1201"), CARD], Wanted(["Navi 48"], ["gfx1201"], ["AMD Radeon(TM) Graphics"]), None, 1),
     ("only the iGPU is seen", "rocm", [IGPU], Wanted(["AMD Radeon RX 9070 XT"], ["gfx1201"]), None, "adapter_not_seen"),
-    ("features behind the gfx are no part of it", "rocm", [torch_devices.describe(SIDES["rocm"], 0, SimpleNamespace(name="AMD Instinct MI210", gcnArchName="gfx90a:sramecc+:xnack-"))], Wanted([], ["gfx90a"]), None, 0),
+    ("features behind the gfx are no part of it", "rocm", [torch_devices.describe(TORCH_DEVICES["rocm"], 0, SimpleNamespace(name="AMD Instinct MI210", gcnArchName="gfx90a:sramecc+:xnack-"))], Wanted([], ["gfx90a"]), None, 0),
     ("two of a name", "rocm", [replace(CARD, index=0), CARD], Wanted(["AMD Radeon RX 9070 XT"], ["gfx1201"]), None, 0),
     ("two of a gfx, none of the name", "rocm", [replace(CARD, index=0), replace(CARD, name="Another")], Wanted(["Navi 48"], ["gfx1201"]), None, "adapter_unclear"),
     ("the newer card by its name", "cuda", [OLD, NEW], Wanted(["GeForce RTX 4070"]), None, 1),
@@ -72,7 +72,7 @@ CASES: list[tuple[str, str, list[Device], Wanted, int | None, int | str]] = [
     ("another chip under the card's gfx", "rocm", [replace(CARD, index=0, device_id="164e")], Wanted([CARD.name], ["gfx1201"], device_id="7550"), None, "adapter_not_seen"),
     ("one of twins by its address", "rocm", [replace(CARD, index=0, address="0000:03:00.0"), replace(CARD, address="0000:43:00.0")], Wanted([CARD.name], ["gfx1201"], address="0000:43:00.0"), None, 1),
     ("an address that nobody has says nothing", "cuda", [replace(OLD, address="0000:01:00.0"), replace(NEW, address="0000:02:00.0")], Wanted([NEW.name], address="0000:0b:00.0"), None, 1),
-    ("the address where torch tells it", "cuda", [torch_devices.describe(SIDES["cuda"], number, SimpleNamespace(name="NVIDIA Graphics Device", major=12, minor=0, pci_domain_id=0, pci_bus_id=bus, pci_device_id=0)) for number, bus in enumerate((1, 65))], Wanted(["GB202"], address="0000:41:00.0"), None, 1),
+    ("the address where torch tells it", "cuda", [torch_devices.describe(TORCH_DEVICES["cuda"], number, SimpleNamespace(name="NVIDIA Graphics Device", major=12, minor=0, pci_domain_id=0, pci_bus_id=bus, pci_device_id=0)) for number, bus in enumerate((1, 65))], Wanted(["GB202"], address="0000:41:00.0"), None, 1),
     ("none", "cuda", [], Wanted(["GeForce RTX 4070"]), None, "cuda_no_device"),
     ("none", "rocm", [], Wanted(), None, "rocm_no_device"),
     ("the driver's short name, by gfx", "rocm", [IGPU, Device(1, "AMD Radeon Graphics", "gfx1201")], Wanted(["Radeon RX 9070 XT"], ["gfx1201"]), None, 1),
@@ -94,7 +94,7 @@ CASES: list[tuple[str, str, list[Device], Wanted, int | None, int | str]] = [
 def test_the_decided_card_is_taken_wherever_it_stands(
     _name: str, backend: str, found: list[Device], wanted: Wanted, index: int | None, expected: int | str
 ) -> None:
-    answer = torch_devices.choose(SIDES[backend], found, wanted, index)
+    answer = torch_devices.choose(TORCH_DEVICES[backend], found, wanted, index)
     assert answer.why
     if isinstance(expected, int):
         assert answer.device is not None and (answer.device.index, answer.problem) == (expected, "")
@@ -125,7 +125,7 @@ BUILT: list[tuple[str, Any, str | None]] = [
 
 @pytest.mark.parametrize(("backend", "module", "what"), BUILT)
 def test_a_torch_of_another_backend_is_told_from_the_right_one(backend: str, module: Any, what: str | None) -> None:
-    found = torch_devices.build_problem(SIDES[backend], torch_devices.built_for(module))
+    found = torch_devices.build_problem(TORCH_DEVICES[backend], torch_devices.built_for(module))
     assert (found is None) is (what is None)
     if found is not None and what is not None:
         assert found[0] == f"{backend}_other_torch"
@@ -152,7 +152,7 @@ def test_a_torch_of_another_backend_is_told_from_the_right_one(backend: str, mod
     ],
 )
 def test_why_it_is_that_one_is_said(found: list[Device], wanted: Wanted, why: str) -> None:
-    assert why in torch_devices.choose(SIDES["rocm"], found, wanted).why
+    assert why in torch_devices.choose(TORCH_DEVICES["rocm"], found, wanted).why
 
 
 class Namespace:
@@ -170,34 +170,34 @@ class Namespace:
 
 def test_what_torch_says_of_its_devices_is_read() -> None:
     card = SimpleNamespace(name="NVIDIA GeForce RTX 4070", major=8, minor=9, total_memory=12 << 30)
-    assert torch_devices.devices(SIDES["cuda"], Namespace(card)) == [Device(0, card.name, "", "8.9", 12 << 30)]
+    assert torch_devices.devices(TORCH_DEVICES["cuda"], Namespace(card)) == [Device(0, card.name, "", "8.9", 12 << 30)]
     # On ROCm major and minor are the gfx's, which is shown by its name.
     radeon = SimpleNamespace(
         name="AMD Radeon RX 9070 XT\0", gcnArchName="gfx1201", major=12, minor=0, total_memory=16 << 30
     )
-    assert torch_devices.devices(SIDES["rocm"], Namespace(radeon)) == [
+    assert torch_devices.devices(TORCH_DEVICES["rocm"], Namespace(radeon)) == [
         Device(0, "AMD Radeon RX 9070 XT", "gfx1201", "", 16 << 30)
     ]
     arc = SimpleNamespace(name="Intel(R) Arc(TM) A770 Graphics", total_memory=16 << 30, gcnArchName="gfx1")
-    assert torch_devices.devices(SIDES["xpu"], Namespace(arc)) == [Device(0, arc.name, "", "", 16 << 30)]
-    assert torch_devices.devices(SIDES["xpu"], Namespace()) == []
+    assert torch_devices.devices(TORCH_DEVICES["xpu"], Namespace(arc)) == [Device(0, arc.name, "", "", 16 << 30)]
+    assert torch_devices.devices(TORCH_DEVICES["xpu"], Namespace()) == []
 
 
 def test_the_result_shows_what_each_backend_owes() -> None:
-    rocm = torch_devices.facts(SIDES["rocm"], CARD, Built("2.9.1+rocm7.2", "", "7.2.53211", ""))
+    rocm = torch_devices.facts(TORCH_DEVICES["rocm"], CARD, Built("2.9.1+rocm7.2", "", "7.2.53211", ""))
     assert (rocm["hip"], rocm["gfx"], rocm["name"]) == ("7.2.53211", "gfx1201", "AMD Radeon RX 9070 XT")
-    cuda = torch_devices.facts(SIDES["cuda"], NEW, Built("2.14.0+cu132", "13.2", "", ""))
+    cuda = torch_devices.facts(TORCH_DEVICES["cuda"], NEW, Built("2.14.0+cu132", "13.2", "", ""))
     assert (cuda["capability"], cuda["cuda"]) == ("8.9", "13.2")
-    xpu = torch_devices.facts(SIDES["xpu"], ARC, Built("2.13.0+xpu", "", "", "20260000"))
+    xpu = torch_devices.facts(TORCH_DEVICES["xpu"], ARC, Built("2.13.0+xpu", "", "", "20260000"))
     assert xpu["name"] == "Intel(R) Arc(TM) A770 Graphics"
     assert (
-        torch_devices.lacks(SIDES["rocm"], rocm)
-        == torch_devices.lacks(SIDES["cuda"], cuda)
-        == torch_devices.lacks(SIDES["xpu"], xpu)
+        torch_devices.lacks(TORCH_DEVICES["rocm"], rocm)
+        == torch_devices.lacks(TORCH_DEVICES["cuda"], cuda)
+        == torch_devices.lacks(TORCH_DEVICES["xpu"], xpu)
         == []
     )
-    assert torch_devices.lacks(SIDES["rocm"], {"name": "AMD Radeon", "hip": "", "gfx": None}) == ["hip", "gfx"]
-    assert torch_devices.lacks(SIDES["cuda"], {"name": ""}) == ["name", "capability"]
+    assert torch_devices.lacks(TORCH_DEVICES["rocm"], {"name": "AMD Radeon", "hip": "", "gfx": None}) == ["hip", "gfx"]
+    assert torch_devices.lacks(TORCH_DEVICES["cuda"], {"name": ""}) == ["name", "capability"]
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_the_result_shows_what_each_backend_owes() -> None:
 def test_the_device_that_added_is_the_device_that_was_decided(
     backend: str, device_type: str, index: int | None, wrong: str
 ) -> None:
-    said = torch_devices.same_device(device_type, index, CARD, SIDES[backend])
+    said = torch_devices.same_device(device_type, index, CARD, TORCH_DEVICES[backend])
     assert said.startswith(wrong) if wrong else said == ""
 
 
@@ -225,7 +225,7 @@ assert not any("ansible" in name for name in sys.modules)
 devices = sys.modules["torch_devices"] = types.ModuleType("torch_devices")
 exec(compile(sys.stdin.read(), "<torch_devices>", "exec"), devices.__dict__)
 cards = [devices.Device(0, "AMD Radeon(TM) Graphics", "gfx1036"), devices.Device(1, "AMD Radeon RX 9070 XT", "gfx1201")]
-print(devices.choose(devices.Side("rocm", "ROCm", "cuda", "hip", "gfx"), cards, devices.Wanted(["AMD Radeon RX 9070 XT"], ["gfx1201"])).device.index)
+print(devices.choose(devices.TorchDevices("rocm", "ROCm", "cuda", "hip", "gfx"), cards, devices.Wanted(["AMD Radeon RX 9070 XT"], ["gfx1201"])).device.index)
 """
 
 
@@ -238,8 +238,8 @@ def test_its_text_runs_where_nothing_of_ours_is() -> None:
 
 def test_every_word_for_the_verdict_has_a_remedy() -> None:
     words = {expected for *_rest, expected in CASES if isinstance(expected, str)}
-    words |= {f"{backend}_{what}" for backend in SIDES for what in ("no_device", "other_torch")}
-    for backend in SIDES:
+    words |= {f"{backend}_{what}" for backend in TORCH_DEVICES for what in ("no_device", "other_torch")}
+    for backend in TORCH_DEVICES:
         # those that torch_faults makes of a death, a hang and of words that nobody knows
         words |= {
             torch_faults.remedy_for(backend, Evidence(step="copy", usual="x", ended=ended))

@@ -20,7 +20,7 @@ from ..gpu import catalog
 from ..gpu.catalog import DXG_SHUT, NO, OPT_IN, YES
 from ..gpu.kind import label, why_no_gpu
 from ..python.interpreters import choose, in_words
-from .torch_devices import Side
+from .torch_devices import TorchDevices
 
 CAUTION = "caution"
 # It would be a yes, but for what one of its settings says.
@@ -68,7 +68,7 @@ class Backend:
     # What its environment takes, with what it needs of the host; it may hang on its settings.
     size: Callable[[Mapping[str, Any]], Size] = lambda _settings: SMALL
     # What it is to torch, where torch counts its devices; the proof finds the card among them.
-    torch: Side | None = None
+    torch: TorchDevices | None = None
     # Why there is none on native Linux, where that is so.
     needs_windows: str = ""
     # Why other Pythons than those are no use, where the packages' own names promise more.

@@ -19,4 +19,4 @@ from .cpu.judge import BACKEND as CPU
 
 BACKENDS: tuple[Backend, ...] = tuple(one for one in list(globals().values()) if isinstance(one, Backend))
 # What each is to torch, where torch counts its devices.
-SIDES = {one.name: one.torch for one in BACKENDS if one.torch}
+TORCH_DEVICES = {one.name: one.torch for one in BACKENDS if one.torch}

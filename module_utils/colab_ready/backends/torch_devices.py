@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 
-class Side(NamedTuple):
+class TorchDevices(NamedTuple):
     """What a backend is to torch: `device_type` its word for the devices (torch.cuda, torch.xpu), `version` the name in
     torch.version that a build for it has (ROCm's devices are cuda too, and its builds have hip). `chip`: what a device says of
     itself beside its name, gfx or capability, or nothing."""
@@ -86,7 +86,7 @@ def built_for(torch: Any) -> Built:
     return Built(str(getattr(torch, "__version__", "")), said("cuda"), said("hip"), said("xpu"))
 
 
-def build_problem(side: Side, built: Built) -> tuple[str, str] | None:
+def build_problem(side: TorchDevices, built: Built) -> tuple[str, str] | None:
     """A torch of another backend adds nothing here: (word for the verdict, sentence). None: the right one."""
     fits = bool(getattr(built, side.version, "")) and (side.version != "cuda" or not built.hip)
     # torch.version.xpu came with 2.5; before, and in builds of one's own, only the version tells.
@@ -97,7 +97,7 @@ def build_problem(side: Side, built: Built) -> tuple[str, str] | None:
     return f"{side.name}_other_torch", f"torch {built.torch} is made for {made}, not for {side.title}"
 
 
-def describe(side: Side, index: int, properties: Any) -> Device:
+def describe(side: TorchDevices, index: int, properties: Any) -> Device:
     """From torch.cuda.get_device_properties(index), or torch.xpu's."""
     chip = str(getattr(properties, "gcnArchName", None) or "") if side.chip == "gfx" else ""
     capability = ""
@@ -121,7 +121,7 @@ def _address(properties: Any) -> str:
     return f"{domain:04x}:{bus:02x}:{device:02x}.0" if bus or device else ""
 
 
-def devices(side: Side, namespace: Any) -> list[Device]:
+def devices(side: TorchDevices, namespace: Any) -> list[Device]:
     """All that torch counts. `namespace` is torch.cuda or torch.xpu."""
     count = int(namespace.device_count())
     return [describe(side, index, namespace.get_device_properties(index)) for index in range(count)]
@@ -136,7 +136,7 @@ def shown(device: Device) -> str:
 # --- which one ------------------------------------------------------------------------------------------------------
 
 
-def choose(side: Side, found: Sequence[Device], wanted: Wanted, index: int | None = None) -> Found:
+def choose(side: TorchDevices, found: Sequence[Device], wanted: Wanted, index: int | None = None) -> Found:
     """The decided card among what torch counts. A number that was named is taken if it is there, whatever it is."""
     there = "; ".join(shown(device) for device in found)
     if not found:
@@ -229,7 +229,7 @@ def plain(name: Any) -> str:
 # --- what the result shows ------------------------------------------------------------------------------------------
 
 
-def facts(side: Side, device: Device, built: Built) -> dict[str, Any]:
+def facts(side: TorchDevices, device: Device, built: Built) -> dict[str, Any]:
     """What the report has to show beside the sum: the name, and where a device tells its chip, that and what torch was built
     with."""
     said: dict[str, Any] = {"name": device.name, "index": device.index, "memory_bytes": device.bytes or None}
@@ -238,13 +238,13 @@ def facts(side: Side, device: Device, built: Built) -> dict[str, Any]:
     return said
 
 
-def lacks(side: Side, said: Mapping[str, Any]) -> list[str]:
+def lacks(side: TorchDevices, said: Mapping[str, Any]) -> list[str]:
     """What the report has to show and the run did not tell. A build for CUDA may be one of one's own."""
     needed = [side.chip] if side.version == "cuda" else [side.version, side.chip] if side.chip else []
     return [key for key in ("name", *needed) if key and not said.get(key)]
 
 
-def same_device(device_type: str, index: int | None, chosen: Device, side: Side) -> str:
+def same_device(device_type: str, index: int | None, chosen: Device, side: TorchDevices) -> str:
     """Empty, or what is wrong with the device of the sum: torch may write one without a number, which is the current one."""
     wanted = f"{side.device_type}:{chosen.index}"
     at = device_type if index is None else f"{device_type}:{index}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..backends.directml import faults as directml_faults
-from ..backends.registry import SIDES
+from ..backends.registry import TORCH_DEVICES
 from ..core.remedy import Evidence
 from . import torch_faults
 from .remedies import on_this_host, remedies_for
@@ -43,7 +43,7 @@ def handshake_problem(
         return problem
     how = _CELL_ENDED[problem]
     if device_type != "privateuseone":
-        fits = backend in SIDES and SIDES[backend].device_type == device_type
+        fits = backend in TORCH_DEVICES and TORCH_DEVICES[backend].device_type == device_type
         return torch_faults.cell_remedy(backend if fits else "", device_type, step["detail"], how, wsl) or problem
     if how == "timeout":
         return "directml_hangs"

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..backends import torch_devices
-from ..backends.registry import SIDES
+from ..backends.registry import TORCH_DEVICES
 from ..backends.rocm.faults import State
 from ..process.probe import probe_source, run_probe
 from . import torch_faults
@@ -36,7 +36,7 @@ def run_tensor(
     """What tensor_add returns, with its warnings, and `tries`: how often the program ran. `timeout_seconds` is for each of
     them. `rocm_state` is what is known of the host, for the remedy of a run on ROCm that failed."""
     params: dict[str, Any] = {"backend": backend, "device": device, "adapter": adapter, "wsl": wsl}
-    params.update(card=card and dict(card), side=SIDES.get(backend))
+    params.update(card=card and dict(card), side=TORCH_DEVICES.get(backend))
 
     def run() -> dict[str, Any]:
         outcome = run_probe(

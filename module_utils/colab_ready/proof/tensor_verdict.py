@@ -9,7 +9,7 @@ from typing import Any
 
 from ..backends import torch_devices
 from ..backends.directml import faults as directml_faults
-from ..backends.registry import SIDES
+from ..backends.registry import TORCH_DEVICES
 from ..backends.rocm import faults as rocm_faults
 from ..core.remedy import Evidence
 from . import torch_faults
@@ -40,7 +40,7 @@ TENSOR_BACKENDS: dict[str, dict[str, Any]] = {
         "device_type": "privateuseone",
         "steps": ["import_torch", "import_backend", "count", "name", "device", *_SUM],
     },
-    **{name: {"device_type": side.device_type, "steps": _GPU} for name, side in SIDES.items()},
+    **{name: {"device_type": side.device_type, "steps": _GPU} for name, side in TORCH_DEVICES.items()},
 }
 # It comes after the result, and is in no list of steps: nothing depends on it.
 THROUGHPUT = "throughput"
@@ -169,11 +169,11 @@ def _late_on_gpu(told: _Told, result: dict[str, Any], backend: str) -> list[tupl
     """That it is the device that was named, and that the report can show what it is."""
     device, index = str(result.get("device")), told.index
     if index is not None and device not in (
-        SIDES[backend].device_type,
+        TORCH_DEVICES[backend].device_type,
         f"{result.get('device_type')}:{index}",
     ):
         return [("wrong_device", f"add: the sum is on {device}, and device {index} was taken ({told.adapter})")]
-    lacks = torch_devices.lacks(SIDES[backend], told.gpu() or {})
+    lacks = torch_devices.lacks(TORCH_DEVICES[backend], told.gpu() or {})
     if lacks or index is None:
         return [("gpu_facts", f"name: torch does not say of the device: {', '.join(lacks or ['index'])}")]
     return []
@@ -182,9 +182,9 @@ def _late_on_gpu(told: _Told, result: dict[str, Any], backend: str) -> list[tupl
 def _not_the_first(told: _Told, backend: str) -> list[str]:
     """What calls itself cuda, or xpu, is the first, whatever that is (ROCm/TheRock#3392)."""
     index = told.index
-    if backend not in SIDES or not index:
+    if backend not in TORCH_DEVICES or not index:
         return []
-    kind = SIDES[backend].device_type
+    kind = TORCH_DEVICES[backend].device_type
     return [
         f"the card is the device {kind}:{index}, and {kind} alone is another: say torch.device('{kind}:{index}') in a notebook"
     ]
@@ -200,7 +200,7 @@ def _late_findings(outcome: dict[str, Any], result: dict[str, Any], backend: str
     if result.get("device_type") != plan["device_type"]:
         text = f"add: the sum is on {result.get('device')}, expected a device of type {plan['device_type']}"
         found.append(("wrong_device", text))
-    if backend in SIDES:
+    if backend in TORCH_DEVICES:
         found += _late_on_gpu(told, result, backend)
     if backend == "directml":
         said = [*texts_of(result.get("warnings")), *native_lines(outcome)]
@@ -223,7 +223,7 @@ def _failure(
     reason = f"{step['id']}: {step['detail']}" + (f" ({words})" if words else "") + (last if died else "")
     if backend == "directml":
         return directml_faults.step_remedy(evidence_of(step, outcome, told, [])), reason
-    if backend in SIDES:
+    if backend in TORCH_DEVICES:
         evidence = evidence_of(step, outcome, told, texts_of(told.result.get("warnings")))
         return torch_faults.remedy_for(backend, evidence, state), reason
     return tensor_problem(step, ended), reason

@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..backends.registry import SIDES
+from ..backends.registry import TORCH_DEVICES
 from ..backends.rocm import faults as rocm_faults
 from ..backends.rocm.faults import State
-from ..backends.torch_devices import Side
+from ..backends.torch_devices import TorchDevices
 from ..core.remedy import AGAIN, AGAIN_FIRST, HERE, SETTLED, USE_CPU, VERIFY, Evidence, Remedy, build_anew, give, within
 
 # --- what to do -----------------------------------------------------------------------------------------------------
@@ -220,12 +220,12 @@ _NOTHING_FREE = re.compile(r"of which 0 bytes is free", re.IGNORECASE)
 _SAID = frozenset(
     [
         *("adapter_unclear", "adapter_not_seen", "no_such_device", "wrong_device", "wrong_sum"),
-        *(f"{one}_other_torch" for one in SIDES),
+        *(f"{one}_other_torch" for one in TORCH_DEVICES),
     ]
 )
 
 
-def _of_any(side: Side) -> dict[str, Remedy]:
+def _of_any(side: TorchDevices) -> dict[str, Remedy]:
     """What there is to say of a backend that has said nothing else."""
     driver = f"See to the driver that {side.title} needs; then {VERIFY}. If it stays, {_OTHERWISE}."
     causes = {
@@ -245,7 +245,7 @@ def _of_any(side: Side) -> dict[str, Remedy]:
 
 
 # Of ROCm they are in backends/rocm/faults.py.
-for _side in SIDES.values():
+for _side in TORCH_DEVICES.values():
     REMEDIES.update(_of_any(_side) if _side.name not in (*TEXTS, "rocm") else {})
 
 

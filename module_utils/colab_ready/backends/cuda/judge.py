@@ -11,7 +11,7 @@ from typing import Any
 from ...gpu import catalog
 from ...gpu.catalog import NO, YES
 from ..base import GB, MB, SHUTDOWN, Backend, Finding, HostFacts, Size, no_device_file, other_driver, own_support
-from ..torch_devices import Side
+from ..torch_devices import TorchDevices
 
 
 def findings(adapter: Mapping[str, Any], host: HostFacts, _settings: Mapping[str, Any]) -> Iterator[Finding]:
@@ -40,5 +40,5 @@ BACKEND = Backend(
     catalog.NVIDIA,
     architectures=("x86_64", "aarch64"),
     size=lambda _settings: Size(3300 * MB, 10 * GB),
-    torch=Side("cuda", "CUDA", "cuda", "cuda", "capability"),
+    torch=TorchDevices("cuda", "CUDA", "cuda", "cuda", "capability"),
 )

@@ -34,7 +34,7 @@ from ..torch_devices import Device, Wanted, choose, shown
 from . import dids
 from . import releases as rocm_releases
 from .faults import REMEDIES, Evidence, State, notes_for, remedy_for, worth_a_retry
-from .judge import SIDE
+from .judge import TORCH_DEVICES
 from .plan import SHADOWS
 
 # It can hang (ROCm/rocm-systems#1153); where all is well it takes less than a second.
@@ -197,7 +197,7 @@ def _card_among(found: Rocminfo, wanted: Wanted) -> tuple[str, bool | None]:
     ]
     if not agents:
         return "", None
-    chosen = choose(SIDE, agents, wanted)
+    chosen = choose(TORCH_DEVICES, agents, wanted)
     there = "; ".join(shown(agent) for agent in agents)
     return (shown(chosen.device) if chosen.device is not None else there), chosen.problem != "adapter_not_seen"
 

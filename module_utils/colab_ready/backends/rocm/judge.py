@@ -29,7 +29,7 @@ from ..base import (
     own_support,
     system_of,
 )
-from ..torch_devices import Side
+from ..torch_devices import TorchDevices
 from . import releases
 from .releases import Line
 
@@ -177,7 +177,7 @@ def _of_bridge(line: Line, settings: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 # Its torch answers to the name cuda as well.
-SIDE = Side("rocm", "ROCm", "cuda", "hip", "gfx")
+TORCH_DEVICES = TorchDevices("rocm", "ROCm", "cuda", "hip", "gfx")
 # Python: the wheels of ROCm 10.0; another rocm_version has others. Disk: for one
 # chip they are 1.1 GB to fetch (ROCm/TheRock RELEASES.md), the same libraries as packages take 6.2 GB (releases.py), and torch
 # comes beside them. What AMD's packages take, where asked for, is releases.py's to say.
@@ -201,5 +201,5 @@ BACKEND = Backend(
         "amd_smi_sha256": "",
     },
     size=size,
-    torch=SIDE,
+    torch=TORCH_DEVICES,
 )

@@ -27,7 +27,7 @@ from ..base import (
     own_support,
     system_of,
 )
-from ..torch_devices import Side
+from ..torch_devices import TorchDevices
 
 _ELSE_DIRECTML = f"if ./colab-ready ends with NOT READY: {give('colab_backend=directml')}"
 
@@ -73,5 +73,5 @@ BACKEND = Backend(
     catalog.INTEL,
     python_requires=">=3.10,<3.14",
     size=lambda _settings: Size(2300 * MB, 7 * GB),
-    torch=Side("xpu", "XPU", "xpu", "xpu"),
+    torch=TorchDevices("xpu", "XPU", "xpu", "xpu"),
 )

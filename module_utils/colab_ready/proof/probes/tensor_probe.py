@@ -248,7 +248,7 @@ def bundled_hsa(torch: Any) -> bool:
 def gpu_device(run: Run, torch: Any) -> Any:
     report, params, result = run.report, run.params, run.result
     with step(report, "build") as said:
-        side = torch_devices.Side(*params["side"])
+        side = torch_devices.TorchDevices(*params["side"])
         built = torch_devices.built_for(torch)
         versions = {"cuda": built.cuda, "hip": built.hip, "xpu": built.xpu}
         said["built"] = {key: version for key, version in versions.items() if version}
@@ -291,7 +291,7 @@ BACKENDS = {
 def backend_of(params: dict) -> Backend:
     """A backend of its own kind, or one whose devices torch counts."""
     own = BACKENDS.get(params["backend"])
-    return own or Backend(torch_devices.Side(*params["side"]).device_type, gpu_device)
+    return own or Backend(torch_devices.TorchDevices(*params["side"]).device_type, gpu_device)
 
 
 # --- the sum --------------------------------------------------------------------------------------------------------
@@ -352,7 +352,7 @@ def add(backend: Backend, run: Run) -> Any:
         if t3.device.type != backend.device_type:
             raise Wrong("wrong_device", f"the sum is on {t3.device}, expected a device of type {backend.device_type}")
         if run.chosen is not None:
-            side = torch_devices.Side(*run.params["side"])
+            side = torch_devices.TorchDevices(*run.params["side"])
             other = torch_devices.same_device(t3.device.type, t3.device.index, run.chosen, side)
             if other:
                 raise Wrong("wrong_device", other)
