@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.colab_ready.decision.decide import BACKEND_WISHES
+from ansible.module_utils.colab_ready.decision.decide import BACKEND_CHOICES
 from ansible.module_utils.colab_ready.wsl.windows_build import LIBRARY
 from conftest import RunModule
 from doubles import dxcore_stand_in
@@ -63,7 +63,7 @@ def test_this_host_gets_a_backend_and_every_null_has_its_reason(look: Any) -> No
     result = look({"backend": "auto"})
     assert result["changed"] is False
     decision = result["backend"]
-    assert (decision["name"] in BACKEND_WISHES[1:], decision["chosen_by"]) == (True, "auto")
+    assert (decision["name"] in BACKEND_CHOICES[1:], decision["chosen_by"]) == (True, "auto")
     assert (decision["card"] is None) == (decision["name"] == "cpu")
     assert nulls_of(result) <= set(result["null_reasons"])
 
