@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from colab_ready.core.text import printable
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 MESSAGE_CHARACTERS = 3000
 RUNTIME = "/usr/local/bin/colab-runtime"
 PLAYBOOKS = {"converge": "site", "verify": "verify", "remove": "remove"}

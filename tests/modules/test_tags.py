@@ -20,7 +20,7 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "module_utils")]
 
-from launcher.given import TAGS  # noqa: E402 - the path comes first
+from launcher.extra_vars import TAGS  # noqa: E402 - the path comes first
 
 HOSTS = ("cpu", "cuda")
 
