@@ -169,6 +169,8 @@ class CallbackModule(DefaultCallback):
         said = str(verdict.harmless(result._result).get("msg") or "")
         cause, do = record.why_unreachable(said, name, self._address(name))
         state = "lost" if name in self._answered else "off"
+        if self._display.verbosity:
+            super().v2_runner_on_unreachable(result)
         self._end(name, state=state, step=self._step(result._task), cause=cause, do=do)
 
     def v2_runner_on_skipped(self, result: Any) -> None:

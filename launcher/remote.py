@@ -8,8 +8,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from .commands import Launcher
 
 GROUP = "colab_hosts"
+REFUSED = re.compile(r"\[ERROR\]: (.* cannot be used \(.*\n(?:\d+\. .*\n?)+)")
 YOUNG_SECONDS = 60  # between a folder's making and its holding
 INVENTORY_OPTIONS = "--inventory --limit --extra-vars --vault-id --vault-password-file --ask-vault-password".split()
 
@@ -55,8 +58,16 @@ def inventory(launcher: Launcher, parsed: list[Option], more: Mapping[str, str] 
     with scratch(launcher) as folder:
         environ = {**own_environment(launcher), **playbook.places(launcher.checkout, folder), **more}
         done = subprocess.run(
-            [*playbook.program(program), "--list", *asked], env=environ, stdout=subprocess.PIPE, check=False
+            [*playbook.program(program), "--list", *asked], env=environ, capture_output=True, check=False
         )
+    said = done.stderr.decode("utf-8", "replace")
+    if done.returncode and (refused := REFUSED.search(said)):
+        # What lab_csv says of a list. Ansible repeats it in words of its own.
+        print(refused[1].rstrip(), file=sys.stderr)
+        raise Stop(
+            "this list is no room. Expected: one without a mistake. Do: correct what is named above, then start again."
+        )
+    print(said, end="", file=sys.stderr)
     if done.returncode:
         raise Stop(
             f"the inventory cannot be read, or --limit names none of its hosts. Expected: hosts in the group {GROUP}. Do: see "

@@ -216,3 +216,14 @@ def test_two_runs_for_one_room_are_not_at_once(box: Sandbox) -> None:
     box.unset("ansible-waits")
     first.communicate(timeout=30)
     assert second.status == 1 and "another ./colab-ready lab works on this room" in second.err
+
+
+def test_a_list_with_mistakes_is_what_its_plugin_says_and_no_more(box: Sandbox) -> None:
+    (box.cwd / "room.csv").write_text("name;adress\npc 1;x\n")
+    box.use_real_ansible()
+    ended = box.run("lab", "-i", "room.csv")
+    lines = ended.err.splitlines()
+    assert ended.status == 1 and lines[0].endswith("No computer was taken from it."), ended.err
+    assert [line[:3] for line in lines[1:-1]] == ["1. ", "2. ", "3. "] and lines[-1].startswith(
+        "colab-ready: this list is no room."
+    )

@@ -13,6 +13,7 @@ UNREACHABLE = [
     ("ssh: connect to host 192.0.2.7 port 22: No route to host", "no answer at 192.0.2.7", "switch it on"),
     ("Connection timed out during banner exchange\nConnection to 192.0.2.7 port 22 timed out", "no answer", "switch it on"),
     ("ssh: connect to host 192.0.2.7 port 22: Connection refused", "nothing there listens for ssh", "openssh-server"),
+    ("kex_exchange_identification: Connection closed by remote host\r\nConnection closed by UNKNOWN port 65535", "Windows' ssh server", "wsl.exe --list"),
     ("root@192.0.2.7: Permission denied (publickey,password).", "neither the key nor the password", "ssh-add"),
     ("ssh: Could not resolve hostname pc-7: Name or service not known", "no computer of the network", "correct its address"),
     ("WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!\nHost key verification failed.", "another host key", "ssh-keygen -R 192.0.2.7"),

@@ -39,6 +39,11 @@ UNREACHABLE: Sequence[tuple[str, str, str]] = (
         "see that it is the one; then ssh-keygen -R {at}, and start again",
     ),
     (
+        r"UNKNOWN port 65535",  # behind a ProxyCommand
+        "the way to it through Windows' ssh server gives no connection: it is off, refuses the key, or its WSL does not start",
+        "try it by hand: ssh {at} wsl.exe --list; docs/lab.md has what Windows needs",
+    ),
+    (
         r"Permission denied",
         "it answers, and takes neither the key nor the password",
         "try ssh {at} by hand; a key with a passphrase goes into an agent first: ssh-add",
