@@ -45,18 +45,7 @@ def run(launcher: Launcher, words: Sequence[str]) -> int:
 
     parsed = options.parse(arguments)
     extra_vars.check("converge", parsed, settings.known_settings(launcher.checkout))
-    inventories = [option.value or "" for option in parsed if option.name == "--inventory"]
-    if not inventories:
-        raise Stop(
-            "which room is not said. Expected: its list. Do: ./colab-ready lab -i room.csv, or -i and the folder that holds it; "
-            "docs/lab.md has an example.",
-            2,
-        )
-    for path in inventories:
-        if "," not in path and not os.path.exists(path):
-            raise Stop(
-                f"there is no {path}. Expected: a list of a room, or the folder that holds it. Do: correct the path.", 2
-            )
+    room = _list_of(parsed)
     caller.check_checkout(launcher.checkout, launcher.trusted)
     if os.geteuid() == 0:
         option_files.check_programs(parsed, launcher.environ, launcher.trusted)
@@ -68,7 +57,7 @@ def run(launcher: Launcher, words: Sequence[str]) -> int:
         raise Stop(
             "there is no ssh here, by which computers are reached. Expected: ssh. Do: sudo apt-get install openssh-client."
         )
-    folder = _room(launcher, Path(inventories[0]))
+    folder = _room(launcher, Path(room))
     cores = os.cpu_count() or 1
     environ = {
         **remote.own_environment(launcher),
@@ -98,6 +87,23 @@ def run(launcher: Launcher, words: Sequence[str]) -> int:
     if outcome.status or mode in ("plan", "remove", "addresses") or options.only_looks(parsed):
         return 1 if outcome.status else 0
     return 0 if playbook.is_proven([one["ready"] is True for one in proven], bool(outcome.proofs), parsed) else 1
+
+
+def _list_of(parsed: Sequence[options.Option]) -> str:
+    """Return the first inventory that is named. Raises Stop where there is none."""
+    inventories = [option.value or "" for option in parsed if option.name == "--inventory"]
+    if not inventories:
+        raise Stop(
+            "which room is not said. Expected: its list. Do: ./colab-ready lab -i room.csv, or -i and the folder that holds it; "
+            "docs/lab.md has an example.",
+            2,
+        )
+    for path in inventories:
+        if "," not in path and not os.path.exists(path):
+            raise Stop(
+                f"there is no {path}. Expected: a list of a room, or the folder that holds it. Do: correct the path.", 2
+            )
+    return inventories[0]
 
 
 def _room(launcher: Launcher, inventory: Path) -> Path:

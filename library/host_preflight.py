@@ -252,6 +252,7 @@ from ansible.module_utils.colab_ready.system import (
     ports,
     runtime_account,
 )
+from ansible.module_utils.colab_ready.system.interpreters import Python
 
 # The command answers within 25 s, whatever another user does meanwhile.
 STATUS_SECONDS = 30.0
@@ -277,6 +278,34 @@ def running_kernels(command: str) -> list[str]:
         return [str(name) for name in json.loads(said)["kernels"]]
     except (ValueError, LookupError, TypeError):
         return []
+
+
+def look(requested: Requested, settings: dict[str, Any] | None, python: Python | None, rejected: list[str]) -> Seen:
+    """What the host says of itself; `python` is the interpreter that fits, `rejected` why others do not."""
+    uid = os.getuid()
+    caller = user_name(uid)
+    sudo_user = os.environ.get("SUDO_USER") or None
+    port = parse_port(requested.port)[0]
+    return Seen(
+        uid=uid,
+        caller=caller,
+        sudo_user=sudo_user,
+        accounts={
+            name: runtime_account.account(name) for name in {requested.user, caller, sudo_user, SYSTEM_USER} if name
+        },
+        hostname=os.uname().nodename,
+        architecture=os.uname().machine,
+        os=os_release.os_facts(),
+        service_manager=init.service_manager(),
+        systemd=init.systemd_version(),
+        uv=interpreters.find_uv(),
+        python=python,
+        rejected=rejected,
+        place=None if prefix_shape(requested.prefix) else filesystem.look_at(requested.prefix),
+        settings=settings,
+        port=PortState() if port is None else look_at_port(port, settings),
+        clock=clock.wrong_clock(os.uname().release, time.time()),
+    )
 
 
 def main() -> None:
@@ -308,30 +337,7 @@ def main() -> None:
     except LockError as error:
         module.fail_json(msg=f"python_requires is {requested.python_requires!r}: {error}")
 
-    uid = os.getuid()
-    caller = user_name(uid)
-    sudo_user = os.environ.get("SUDO_USER") or None
-    port = parse_port(requested.port)[0]
-    seen = Seen(
-        uid=uid,
-        caller=caller,
-        sudo_user=sudo_user,
-        accounts={
-            name: runtime_account.account(name) for name in {requested.user, caller, sudo_user, SYSTEM_USER} if name
-        },
-        hostname=os.uname().nodename,
-        architecture=os.uname().machine,
-        os=os_release.os_facts(),
-        service_manager=init.service_manager(),
-        systemd=init.systemd_version(),
-        uv=interpreters.find_uv(),
-        python=python,
-        rejected=rejected,
-        place=None if prefix_shape(requested.prefix) else filesystem.look_at(requested.prefix),
-        settings=settings,
-        port=PortState() if port is None else look_at_port(port, settings),
-        clock=clock.wrong_clock(os.uname().release, time.time()),
-    )
+    seen = look(requested, settings, python, rejected)
     if not restart and former_user(choose_user(requested.user, seen).name, settings):
         seen = replace(seen, kernels=running_kernels(command))
     facts, problems = judge(requested, seen)

@@ -83,3 +83,16 @@ def test_the_registry_imports_judges_alone(project: Path) -> None:
     names = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
     assert names[0] == "base" and len(names) > 5
     assert not [name for name in names[1:] if not name.endswith(".judge")]
+
+
+def test_no_file_is_longer_than_600_lines_and_no_function_than_60(project: Path) -> None:
+    folders = ("module_utils", "launcher", "library", "callback_plugins", "inventory_plugins", "roles")
+    long = []
+    for path in [path for folder in folders for path in (project / folder).rglob("*.py")]:
+        text = path.read_text(encoding="utf-8")
+        sizes = {path.name: (text.count("\n"), 600)}
+        for one in ast.walk(ast.parse(text)):
+            if isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                sizes[one.name] = ((one.end_lineno or 0) - one.lineno + 1, 60)
+        long += [f"{path}: {name} has {lines} lines" for name, (lines, most) in sizes.items() if lines > most]
+    assert not long, "\n".join(long)

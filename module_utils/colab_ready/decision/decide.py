@@ -102,19 +102,7 @@ def decide(
     asked = choose_adapter(gpu, adapters)
     case = _Case(adapters, why_unknown, HostFacts.of(host), asked if requested != "cpu" else None, settings)
 
-    chosen = recommended = case.best([YES])
-    if asked_for is None:
-        case.check_setting(case.best([YES, SETTING]))
-        if asked is not None and recommended is None:
-            raise _unusable_adapter(case, asked, str(gpu))
-    elif asked_for.name == "cpu":
-        chosen = None
-    else:
-        chosen = case.best([YES, OPT_IN, SETTING], asked_for.name)
-        case.check_setting(chosen)
-        if chosen is None:
-            raise _impossible_backend(case, asked_for)
-
+    chosen = _choose(case, asked_for, gpu if asked is not None else None)
     hints = case.hints(chosen) if asked_for is None else []
     backend = chosen.backend if chosen else CPU
     work = work_of(backend, case.host, case.settings[backend.name])
@@ -125,7 +113,7 @@ def decide(
         **_pair(chosen),
         "chosen_by": "colab_backend" if asked_for else "colab_gpu" if asked is not None and chosen else "auto",
         "card": card_of(chosen.adapter, adapters or ()) if chosen else None,
-        "recommended": _recommended(case, recommended),
+        "recommended": _recommended(case, case.best([YES])),
         "reasons": _reasons(case, asked_for, gpu, chosen, hints),
         "cautions": list(chosen.verdict.cautions) if chosen else [],
         "rejected": _rejected(case, backend, chosen, asked_for is not None),
@@ -135,6 +123,23 @@ def decide(
         "settings": case.settings[backend.name],
         "work": work,
     }
+
+
+def _choose(case: _Case, asked_for: Backend | None, gpu: str | None) -> Candidate | None:
+    """Return the best pair that meets the request, None for the CPU. Raises Refused. `gpu`: an adapter that was asked for."""
+    if asked_for is None:
+        case.check_setting(case.best([YES, SETTING]))
+        chosen = case.best([YES])
+        if gpu is not None and chosen is None and case.asked is not None:
+            raise _unusable_adapter(case, case.asked, gpu)
+        return chosen
+    if asked_for.name == "cpu":
+        return None
+    chosen = case.best([YES, OPT_IN, SETTING], asked_for.name)
+    case.check_setting(chosen)
+    if chosen is None:
+        raise _impossible_backend(case, asked_for)
+    return chosen
 
 
 class _Case:

@@ -85,8 +85,7 @@ def how_to_restart(as_oneself: bool = True) -> str:
 def look(settings: Settings, foreign: str | None, waiting: Sequence[str] | None) -> dict[str, Any]:
     """Everything `status` reports; `foreign` is who else holds the port, `waiting` why a restart is pending, if the caller may
     know. It never sends the token."""
-    refused = None
-    answering = False
+    refused, answering = None, False
     try:
         answer = get(settings, "/api") if not foreign and serves(settings) else None
         answering = answer is not None and answer[0] == 200
