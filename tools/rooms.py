@@ -86,7 +86,8 @@ def imports(path: Path, code: Path) -> Iterator[tuple[int, str]]:
             yield from ((node.lineno, room) for room in sorted(rooms))
         elif isinstance(node, ast.Import | ast.ImportFrom):
             module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
-            if any("colab_ready" in f"{module}.{alias.name}".split(".") for alias in node.names):
+            names = [f"{module}.{alias.name}".strip(".").split(".") for alias in node.names]
+            if any("colab_ready" in name or name[0] in ("ansible", "launcher", "colab_runtime") for name in names):
                 yield node.lineno, "absolute"
 
 
