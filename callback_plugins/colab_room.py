@@ -164,7 +164,7 @@ class CallbackModule(DefaultCallback):
         self._end(result._host.get_name(), state="stopped", step=self._step(result._task), cause=cause, do=do)
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
-        self._result(result)
+        self._room.finish((result._host.get_name(), result._task._uuid))
         name = result._host.get_name()
         said = str(verdict.harmless(result._result).get("msg") or "")
         cause, do = record.why_unreachable(said, name, self._address(name))
@@ -187,7 +187,8 @@ class CallbackModule(DefaultCallback):
     def v2_playbook_on_stats(self, stats: Any) -> None:
         for name in self._hosts:
             if self._open(name):
-                self._end(name, state="done" if name in stats.processed else "stopped", cause="no task was run")
+                ran = name in stats.processed
+                self._end(name, state="done" if ran else "stopped", cause="" if ran else "no task was run")
         self._room.close()
         self._last_lines([self._records[name] for name in sorted(self._hosts)])
         if self._folder:
