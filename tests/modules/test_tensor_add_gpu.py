@@ -530,9 +530,9 @@ def test_colabs_cell_adds_on_the_card_that_was_proven_or_names_the_remedy(
     [
         (True, "rocm", "rocm_start_failed", "windows"),
         (True, "cuda", "cuda_crashes", "windows"),
-        (False, "rocm", "rocm_native_driver", "wsl"),
-        (False, "cuda", "cuda_crashes", "wsl"),
-        (False, "xpu", "kernel_died", "wsl"),
+        (False, "rocm", "rocm_native_driver", "linux"),
+        (False, "cuda", "cuda_crashes", "linux"),
+        (False, "xpu", "kernel_died", "linux"),
     ],
 )
 def test_a_kernel_that_died_on_a_gpu_has_the_remedy_of_its_backend_and_of_this_host(
