@@ -110,8 +110,6 @@ class CallbackModule(DefaultCallback):
         self._hosts: dict[str, Any] = {}
         self._names: dict[str, str] = {}
         self._answered: set[str] = set()
-        self._variables: Any = None
-        self._play: Any = None
         self._room: Any = None
 
     # -- events
@@ -126,8 +124,8 @@ class CallbackModule(DefaultCallback):
     def v2_playbook_on_play_start(self, play: Any) -> None:
         if self._display.verbosity:
             super().v2_playbook_on_play_start(play)
-        self._play, self._variables = play, play.get_variable_manager()
-        self._hosts.update({host.get_name(): host for host in self._variables._inventory.get_hosts(play.hosts)})
+        inventory = play.get_variable_manager()._inventory
+        self._hosts.update({host.get_name(): host for host in inventory.get_hosts(play.hosts)})
         if not self._records:
             self._room.line(
                 (play.get_name().strip(), "bold"),
@@ -158,7 +156,7 @@ class CallbackModule(DefaultCallback):
         self._result(result)
         if self._display.verbosity:
             super().v2_runner_on_failed(result, ignore_errors)
-        if ignore_errors or result._task.action.rpartition(".")[2] == "readiness_report" and self._proven(result):
+        if ignore_errors:
             return
         cause, do = record.of_problems(str(verdict.harmless(result._result).get("msg") or ""))
         self._end(result._host.get_name(), state="stopped", step=self._step(result._task), cause=cause, do=do)
@@ -167,7 +165,7 @@ class CallbackModule(DefaultCallback):
         self._room.finish((result._host.get_name(), result._task._uuid))
         name = result._host.get_name()
         said = str(verdict.harmless(result._result).get("msg") or "")
-        cause, do = record.why_unreachable(said, name, self._address(name))
+        cause, do = record.why_unreachable(said, self._address(name))
         state = "lost" if name in self._answered else "off"
         if self._display.verbosity:
             super().v2_runner_on_unreachable(result)
@@ -186,7 +184,7 @@ class CallbackModule(DefaultCallback):
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         for name in self._hosts:
-            if self._open(name):
+            if name not in self._records:
                 ran = name in stats.processed
                 self._end(name, state="done" if ran else "stopped", cause="" if ran else "no task was run")
         self._room.close()
@@ -210,21 +208,11 @@ class CallbackModule(DefaultCallback):
         name = result._host.get_name()
         self._room.finish((name, result._task._uuid))
         # Some actions ask the computer nothing.
-        if result._task.action.rpartition(".")[2] not in HERE and not result._result.keys() & {
-            "unreachable",
-            "skipped",
-        }:
+        if result._task.action.rpartition(".")[2] not in HERE and "skipped" not in result._result:
             self._answered.add(name)
 
     def _step(self, task: Any) -> str:
         return self._names.get(task._uuid) or task.get_name().strip()
-
-    def _proven(self, result: Any) -> bool:
-        """Whether the module said of itself why the computer is not ready."""
-        return self._records.get(result._host.get_name(), {}).get("state") == "not ready"
-
-    def _open(self, name: str) -> bool:
-        return name not in self._records
 
     def _address(self, name: str) -> str:
         return str(self._hosts[name].vars.get("ansible_host") or name)
@@ -238,7 +226,7 @@ class CallbackModule(DefaultCallback):
             "schema": record.SCHEMA,
             "name": name,
             "address": self._address(name),
-            "transport": variables.get("lab_transport") or self._group(name),
+            "transport": self._group(name),
             "step": "",
             "cause": "",
             "do": "",

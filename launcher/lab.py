@@ -21,7 +21,7 @@ from .words import Stop
 if TYPE_CHECKING:
     from .commands import Launcher
 
-# What a run is for, its playbook, and whether it needs a list of its own settings.
+# What a run is for, and its playbook.
 MODES = {"--plan": "plan", "--verify": "verify", "--remove": "remove", "--addresses": "addresses"}
 # `ini` takes any text for host names, a refused list too.
 INVENTORIES = "lab_csv,host_list,script,auto,yaml,toml"
@@ -72,21 +72,21 @@ def run(launcher: Launcher, words: Sequence[str]) -> int:
         "COLAB_READY_ROOM_PLANS": "1" if mode == "plan" else "",
     }
     ansible = remote.environment(launcher, "controller") / "bin" / "ansible-playbook"
-    (folder / "addresses").mkdir(mode=0o700, exist_ok=True)
     with _held(folder), remote.scratch(launcher) as scratch:
         book = launcher.checkout / "playbooks" / f"{mode}.yml"
         told = [option.argument() for option in parsed]
         if mode == "addresses":
+            (folder / "addresses").mkdir(mode=0o700, exist_ok=True)
             told.append("--extra-vars=" + json.dumps({"lab_addresses": str(folder / "addresses")}))
         outcome = playbook.run(ansible, book, told, environ, scratch, None, quiet=False)
-    proven = [proof for proof in outcome.proofs.values() if proof]
     if mode == "addresses":
         print(
             f"addresses: {folder}/addresses, a file for each computer; each holds a token, so give it to who sits there alone"
         )
     if outcome.status or mode in ("plan", "remove", "addresses") or options.only_looks(parsed):
         return 1 if outcome.status else 0
-    return 0 if playbook.is_proven([one["ready"] is True for one in proven], bool(outcome.proofs), parsed) else 1
+    playbook.is_proven([one["ready"] is True for one in outcome.proofs.values() if one], bool(outcome.proofs), parsed)
+    return 0
 
 
 def _list_of(parsed: Sequence[options.Option]) -> str:

@@ -166,7 +166,7 @@ host:
   description:
     - What else the decision is based on; what is null or missing is not known.
     - V(windows_build) is looked up only where something hangs on it, that is with a driver that Windows 10 may have as well.
-    - V(built) are the backends whose environments are there.
+    - V(built) are the backends whose environments are there, V(begun) those that a run has begun to build.
   returned: always
   type: dict
   sample:

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: host_preflight
-short_description: Look whether a host and the requested fit, before anything is changed
+short_description: Check that a host and what is requested fit, before anything is changed
 version_added: "0.1.0"
 description:
   - Looks at the host without the network, and changes nothing. It needs no root, but only root can name the program of

@@ -122,6 +122,7 @@ BROKEN = [
     ),
     verify("runtime.json truncated", f"truncate -s 40 {E}/runtime.json", "runtime.json cannot be read"),
     verify("runtime.json emptied", f"truncate -s 0 {E}/runtime.json", "runtime.json cannot be read"),
+    verify("runtime.json removed", f"rm {E}/runtime.json", "this host is not set up"),
     verify("/etc/colab-ready removed", lose(E), "this host is not set up", new_token=True),
     verify("/var/lib/colab-ready removed", lose("/var/lib/colab-ready"), "READY", 0),
     verify(
@@ -149,6 +150,12 @@ BROKEN = [
         "token readable by others",
         f"chmod 0644 {E}/token",
         "Other users of this host can read the token",
+        new_token=True,
+    ),
+    verify(
+        "token replaced",
+        f"printf '%s' 0123456789abcdef0123456789abcdef0123456789abcdef >{E}/token",
+        "colab_handshake: ",
         new_token=True,
     ),
     verify("token of another user", f"chown root {E}/token", "cannot read the token"),

@@ -1,6 +1,6 @@
 """A fault, the command that meets it, and one more run: whether the host is then as if there had been no fault.
 
-`bench/faults` tries every row of `fault_rows.py` so, each on a host of its own; tests/security/test_faults.py tries ten.
+`bench/faults` tries every row of `fault_rows.py` so, each on a host of its own; tests/security/test_faults.py tries twelve.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ BEGIN, END = "<!-- rooms: written by tools/rooms.py -->\n", "<!-- end of rooms -
 
 # What each room holds, and the rooms that it may use. A folder in backends/ is a room of its own, and so is the registry.
 ROOMS: dict[str, tuple[str, str]] = {
-    "core": ("problems and their messages, text, origins, accounts", ""),
+    "core": ("problems and their messages, text, the lines on the terminal, origins, accounts", ""),
     "process": ("programs with limits, children without root's rights, probes", "core"),
     "files": ("safe reading, atomic writing, removal, who could change a path, the journal", "core process"),
     "system": ("the distribution, its Pythons, init, file systems, ports, groups", "core process files"),

@@ -1,4 +1,4 @@
-"""Ten rows of `bench/faults`, on hosts that are converged already: what is said, and one more run that makes it good."""
+"""Twelve rows of `bench/faults`, on hosts that are converged already: what is said, and one more run that makes it good."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ ON_SYSTEMD = [
     "runtime.json is an empty folder",
     "report.json is an empty folder",
     "kernelspec deleted",
+    "runtime.json removed",
+    "token replaced",
     "token readable by others",
 ]
 PLAIN = ["a module of colab-runtime truncated"]

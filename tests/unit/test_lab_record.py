@@ -25,7 +25,7 @@ UNREACHABLE = [
 
 @pytest.mark.parametrize(("said", "cause", "do"), UNREACHABLE)
 def test_why_a_computer_is_not_reached_is_said_with_what_to_do(said: str, cause: str, do: str) -> None:
-    found = record.why_unreachable(f"Failed to connect to the host via ssh: {said}", "pc-7", "192.0.2.7")
+    found = record.why_unreachable(f"Failed to connect to the host via ssh: {said}", "192.0.2.7")
     assert cause in found[0] and do in found[1]
 
 

@@ -57,7 +57,7 @@ def first_words(output: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person reads them: ``0.4 s``, ``12 s``, ``2 min 05 s``."""
+    """Return seconds as a person reads them: ``0.4 s``, ``12 s``, ``2 min 05 s``."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)

@@ -102,7 +102,7 @@ def decide(
     asked = choose_adapter(gpu, adapters)
     case = _Case(adapters, why_unknown, HostFacts.of(host), asked if requested != "cpu" else None, settings)
 
-    chosen = _choose(case, asked_for, gpu if asked is not None else None)
+    chosen = _choose(case, asked_for, gpu)
     hints = case.hints(chosen) if asked_for is None else []
     backend = chosen.backend if chosen else CPU
     work = work_of(backend, case.host, case.settings[backend.name])
@@ -126,12 +126,13 @@ def decide(
 
 
 def _choose(case: _Case, asked_for: Backend | None, gpu: str | None) -> Candidate | None:
-    """Return the best pair that meets the request, None for the CPU. Raises Refused. `gpu`: an adapter that was asked for."""
+    """Return the best pair that meets the request, None for the CPU. Raises Refused. `gpu` is how the
+    adapter was asked for, if one was."""
     if asked_for is None:
         case.check_setting(case.best([YES, SETTING]))
         chosen = case.best([YES])
-        if gpu is not None and chosen is None and case.asked is not None:
-            raise _unusable_adapter(case, case.asked, gpu)
+        if case.asked is not None and chosen is None:
+            raise _unusable_adapter(case, case.asked, str(gpu))
         return chosen
     if asked_for.name == "cpu":
         return None

@@ -31,7 +31,7 @@ STATES = {
 GOOD = ("ready", "planned", "done")
 
 # What ssh prints where it gets no connection (OpenSSH 9), what that means, and what to do. The first that fits counts.
-# {at} is the address, {name} the name in the inventory.
+# {at} is the address.
 UNREACHABLE: Sequence[tuple[str, str, str]] = (
     (
         r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed",
@@ -68,12 +68,12 @@ UNREACHABLE: Sequence[tuple[str, str, str]] = (
 UNKNOWN = ("it cannot be reached: {said}", "try ssh {at} by hand")
 
 
-def why_unreachable(said: str, name: str, address: str) -> tuple[str, str]:
+def why_unreachable(said: str, address: str) -> tuple[str, str]:
     """Return why a computer cannot be reached, and what to do, by what ssh or Ansible said."""
     fitting = ((cause, do) for pattern, cause, do in UNREACHABLE if re.search(pattern, said, re.IGNORECASE))
     cause, do = next(fitting, UNKNOWN)
     told = said.replace("Failed to connect to the host via ssh:", "")
-    known = {"name": name, "at": address, "said": " ".join(told.split())[:200]}
+    known = {"at": address, "said": " ".join(told.split())[:200]}
     return cause.format(**known), do.format(**known)
 
 
